@@ -1,0 +1,6 @@
+//! Penstock: a Heroku-compatible platform in one binary.
+
+pub mod error;
+pub mod name;
+pub mod secret;
+pub mod time;

@@ -1,0 +1,146 @@
+//! Moments in time, and the clock that gives them.
+//!
+//! Everything that asks what time it is asks a [`Clock`], so that a test can hold time and move it. Durations of running
+//! processes are measured with `Instant` where they are needed, and not here.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
+
+/// A moment, in UTC, to the microsecond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp {
+    micros: i64,
+}
+
+impl Timestamp {
+    /// From microseconds since 1970.
+    pub fn from_micros(micros: i64) -> Timestamp {
+        Timestamp { micros }
+    }
+
+    /// Microseconds since 1970.
+    pub fn micros(self) -> i64 {
+        self.micros
+    }
+
+    /// Whole seconds since 1970.
+    pub fn seconds(self) -> i64 {
+        self.micros.div_euclid(1_000_000)
+    }
+
+    /// From RFC 3339 text, with any offset and any precision.
+    pub fn parse(text: &str) -> Option<Timestamp> {
+        let parsed = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        let micros =
+            i64::try_from(parsed.to_offset(UtcOffset::UTC).unix_timestamp_nanos() / 1_000).ok()?;
+        Some(Timestamp { micros })
+    }
+
+    /// `2026-01-31T12:00:00Z`: as the API shows it, to the second.
+    pub fn to_seconds(self) -> String {
+        self.format(format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second]Z"
+        ))
+    }
+
+    /// `2026-01-31T12:00:00.123456Z`: as it is stored. Of one width, so that the order of the text is the order of time.
+    pub fn to_micros(self) -> String {
+        self.format(format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"
+        ))
+    }
+
+    /// `2026-01-31T12:00:00.123456+00:00`: as a log line shows it.
+    pub fn to_log(self) -> String {
+        self.format(format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]+00:00"
+        ))
+    }
+
+    fn format(self, description: &[time::format_description::BorrowedFormatItem<'_>]) -> String {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.micros) * 1_000)
+            .ok()
+            .and_then(|moment| moment.format(description).ok())
+            .unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())
+    }
+
+    /// The moment `later` after this one.
+    pub fn plus(self, later: Duration) -> Timestamp {
+        Timestamp {
+            micros: self
+                .micros
+                .saturating_add(i64::try_from(later.as_micros()).unwrap_or(i64::MAX)),
+        }
+    }
+
+    /// The moment `earlier` before this one.
+    pub fn minus(self, earlier: Duration) -> Timestamp {
+        Timestamp {
+            micros: self
+                .micros
+                .saturating_sub(i64::try_from(earlier.as_micros()).unwrap_or(i64::MAX)),
+        }
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_micros(
+            u64::try_from(self.micros.saturating_sub(earlier.micros)).unwrap_or(0),
+        )
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_seconds())
+    }
+}
+
+/// Where the time comes from.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The machine's clock.
+    #[default]
+    System,
+    /// Stands still until it is moved, for tests.
+    Held(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// A clock that stands still at `at`.
+    pub fn held(at: Timestamp) -> Clock {
+        Clock::Held(Arc::new(AtomicI64::new(at.micros)))
+    }
+
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Clock::System => {
+                let since = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default();
+                Timestamp {
+                    micros: i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+                }
+            }
+            Clock::Held(micros) => Timestamp {
+                micros: micros.load(Ordering::SeqCst),
+            },
+        }
+    }
+
+    /// Moves a held clock forward. The machine's clock is not ours to move, so there it does nothing.
+    pub fn advance(&self, by: Duration) {
+        if let Clock::Held(micros) = self {
+            micros.fetch_add(
+                i64::try_from(by.as_micros()).unwrap_or(i64::MAX),
+                Ordering::SeqCst,
+            );
+        }
+    }
+}
