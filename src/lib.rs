@@ -3,4 +3,5 @@
 pub mod error;
 pub mod name;
 pub mod secret;
+pub mod store;
 pub mod time;

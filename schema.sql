@@ -1,0 +1,212 @@
+-- Penstock's state, whole. This file makes a new database; src/store/migrate.rs takes an older one here.
+--
+-- Ids are UUIDv7 text, so the order of ids is the order of creation. Times are RFC 3339 text in UTC with microseconds, all of one
+-- width, so their order as text is their order in time. Foreign keys are on.
+
+PRAGMA user_version = 1;
+
+CREATE TABLE account (
+    id         TEXT PRIMARY KEY,
+    email      TEXT NOT NULL UNIQUE,
+    name       TEXT,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+
+-- A token is looked up by its digest. The token itself is never stored.
+CREATE TABLE access_token (
+    id          TEXT PRIMARY KEY,
+    account_id  TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    digest      BLOB NOT NULL UNIQUE,
+    description TEXT NOT NULL,
+    expires_at  TEXT,
+    created_at  TEXT NOT NULL
+) STRICT;
+CREATE INDEX access_token_account ON access_token (account_id);
+
+-- Its config vars, slug and release time are not here: they are those of its releases.
+CREATE TABLE app (
+    id          TEXT PRIMARY KEY,
+    name        TEXT NOT NULL UNIQUE,
+    owner_id    TEXT NOT NULL REFERENCES account (id),
+    maintenance INTEGER NOT NULL DEFAULT 0 CHECK (maintenance IN (0, 1)),
+    created_at  TEXT NOT NULL,
+    updated_at  TEXT NOT NULL
+) STRICT;
+CREATE INDEX app_owner ON app (owner_id, id);
+CREATE INDEX app_owner_name ON app (owner_id, name);
+CREATE INDEX app_owner_created ON app (owner_id, created_at, id);
+CREATE INDEX app_owner_updated ON app (owner_id, updated_at, id);
+
+-- The config vars of an app at one time, as a JSON object of strings. A change makes a new set; a release points at the set it
+-- runs with, and a rollback points at an old one again. A set is never altered. An app's config vars are those of its newest
+-- release, whatever became of that release.
+CREATE TABLE config_set (
+    id     TEXT PRIMARY KEY,
+    app_id TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    vars   TEXT NOT NULL
+) STRICT;
+CREATE INDEX config_set_app ON config_set (app_id);
+
+-- An upload slot for a source tarball. The digest is null until the bytes are there.
+CREATE TABLE source (
+    id         TEXT PRIMARY KEY,
+    account_id TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    digest     TEXT,
+    size       INTEGER,
+    expires_at TEXT NOT NULL,
+    created_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX source_account ON source (account_id);
+CREATE INDEX source_expires ON source (expires_at);
+CREATE INDEX source_digest ON source (digest);
+
+-- A slug points at a blob. It outlives the app that built it while another app's release runs it.
+CREATE TABLE slug (
+    id                 TEXT PRIMARY KEY,
+    app_id             TEXT REFERENCES app (id) ON DELETE SET NULL,
+    digest             TEXT,
+    size               INTEGER,
+    "commit"           TEXT,
+    commit_description TEXT,
+    description        TEXT,
+    checksum           TEXT,
+    process_types      TEXT NOT NULL,
+    created_at         TEXT NOT NULL,
+    updated_at         TEXT NOT NULL
+) STRICT;
+CREATE INDEX slug_app ON slug (app_id, id);
+CREATE INDEX slug_digest ON slug (digest);
+
+CREATE TABLE release (
+    id            TEXT PRIMARY KEY,
+    app_id        TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    version       INTEGER NOT NULL CHECK (version > 0),
+    description   TEXT NOT NULL,
+    status        TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'failed', 'expired')),
+    slug_id       TEXT REFERENCES slug (id),
+    config_set_id TEXT NOT NULL REFERENCES config_set (id),
+    account_id    TEXT NOT NULL REFERENCES account (id),
+    created_at    TEXT NOT NULL,
+    updated_at    TEXT NOT NULL,
+    UNIQUE (app_id, version)
+) STRICT;
+CREATE INDEX release_app ON release (app_id, id);
+CREATE INDEX release_app_created ON release (app_id, created_at, id);
+CREATE INDEX release_succeeded ON release (app_id, version) WHERE status = 'succeeded';
+CREATE INDEX release_slug ON release (slug_id);
+CREATE INDEX release_config_set ON release (config_set_id);
+CREATE INDEX release_account ON release (account_id);
+
+-- A build is its own queue entry: pending and unclaimed until a builder of this boot claims it.
+CREATE TABLE build (
+    id                  TEXT PRIMARY KEY,
+    app_id              TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    account_id          TEXT NOT NULL REFERENCES account (id),
+    status              TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'failed')),
+    source_url          TEXT NOT NULL,
+    source_digest       TEXT,
+    checksum            TEXT,
+    version             TEXT,
+    version_description TEXT,
+    buildpacks          TEXT NOT NULL DEFAULT '[]',
+    claimed_by          TEXT,
+    attempts            INTEGER NOT NULL DEFAULT 0,
+    slug_id             TEXT REFERENCES slug (id),
+    release_id          TEXT REFERENCES release (id) ON DELETE SET NULL,
+    created_at          TEXT NOT NULL,
+    updated_at          TEXT NOT NULL
+) STRICT;
+CREATE INDEX build_app ON build (app_id, id);
+CREATE INDEX build_app_created ON build (app_id, created_at, id);
+CREATE INDEX build_pending ON build (id) WHERE status = 'pending';
+CREATE INDEX build_source_digest ON build (source_digest) WHERE status = 'pending';
+CREATE INDEX build_slug ON build (slug_id);
+CREATE INDEX build_release ON build (release_id);
+CREATE INDEX build_account ON build (account_id);
+
+CREATE TABLE formation (
+    id         TEXT PRIMARY KEY,
+    app_id     TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    type       TEXT NOT NULL,
+    quantity   INTEGER NOT NULL CHECK (quantity >= 0),
+    size       TEXT NOT NULL,
+    command    TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    UNIQUE (app_id, type)
+) STRICT;
+CREATE INDEX formation_app ON formation (app_id, id);
+CREATE INDEX formation_wanted ON formation (app_id) WHERE quantity > 0;
+
+-- A dyno's row is written before its process is started and deleted after the process is gone, so every process of ours has a
+-- row. app_id and release_id are no references: the row must outlive its app until the process has ended.
+CREATE TABLE dyno (
+    id               TEXT PRIMARY KEY,
+    app_id           TEXT NOT NULL,
+    release_id       TEXT NOT NULL,
+    release_version  INTEGER NOT NULL,
+    type             TEXT NOT NULL,
+    ordinal          INTEGER NOT NULL,
+    size             TEXT NOT NULL,
+    command          TEXT NOT NULL,
+    state            TEXT NOT NULL CHECK (state IN ('starting', 'up', 'crashed', 'down')),
+    port             INTEGER,
+    pid              INTEGER,
+    crashes          INTEGER NOT NULL DEFAULT 0,
+    start_at         TEXT,
+    restart          INTEGER NOT NULL DEFAULT 0 CHECK (restart IN (0, 1)),
+    created_at       TEXT NOT NULL,
+    updated_at       TEXT NOT NULL
+) STRICT;
+CREATE INDEX dyno_app ON dyno (app_id, id);
+
+CREATE TABLE pipeline (
+    id         TEXT PRIMARY KEY,
+    name       TEXT NOT NULL,
+    owner_id   TEXT NOT NULL REFERENCES account (id),
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    UNIQUE (owner_id, name)
+) STRICT;
+CREATE INDEX pipeline_owner ON pipeline (owner_id, id);
+CREATE INDEX pipeline_name ON pipeline (name);
+CREATE INDEX pipeline_owner_created ON pipeline (owner_id, created_at, id);
+
+CREATE TABLE pipeline_coupling (
+    id          TEXT PRIMARY KEY,
+    app_id      TEXT NOT NULL UNIQUE REFERENCES app (id) ON DELETE CASCADE,
+    pipeline_id TEXT NOT NULL REFERENCES pipeline (id) ON DELETE CASCADE,
+    stage       TEXT NOT NULL CHECK (stage IN ('test', 'review', 'development', 'staging', 'production')),
+    created_at  TEXT NOT NULL,
+    updated_at  TEXT NOT NULL
+) STRICT;
+CREATE INDEX pipeline_coupling_pipeline ON pipeline_coupling (pipeline_id, id);
+
+-- A promotion is its own queue entry: pending until the releases are made on its targets, which happens in one transaction.
+-- source_app_id and source_release_id are no references: the record stays readable when the source is deleted.
+CREATE TABLE pipeline_promotion (
+    id                TEXT PRIMARY KEY,
+    pipeline_id       TEXT NOT NULL REFERENCES pipeline (id) ON DELETE CASCADE,
+    account_id        TEXT NOT NULL REFERENCES account (id),
+    source_app_id     TEXT NOT NULL,
+    source_release_id TEXT NOT NULL,
+    status            TEXT NOT NULL CHECK (status IN ('pending', 'completed')),
+    created_at        TEXT NOT NULL,
+    updated_at        TEXT NOT NULL
+) STRICT;
+CREATE INDEX pipeline_promotion_pipeline ON pipeline_promotion (pipeline_id, id);
+CREATE INDEX pipeline_promotion_pending ON pipeline_promotion (id) WHERE status = 'pending';
+CREATE INDEX pipeline_promotion_account ON pipeline_promotion (account_id);
+
+-- app_id is no reference either: a deleted target keeps its line, with its error.
+CREATE TABLE pipeline_promotion_target (
+    id            TEXT PRIMARY KEY,
+    promotion_id  TEXT NOT NULL REFERENCES pipeline_promotion (id) ON DELETE CASCADE,
+    app_id        TEXT NOT NULL,
+    release_id    TEXT REFERENCES release (id) ON DELETE SET NULL,
+    status        TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'failed')),
+    error_message TEXT
+) STRICT;
+CREATE INDEX pipeline_promotion_target_promotion ON pipeline_promotion_target (promotion_id, id);
+CREATE INDEX pipeline_promotion_target_release ON pipeline_promotion_target (release_id);

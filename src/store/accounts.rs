@@ -1,0 +1,104 @@
+//! Accounts, and the access tokens that open them.
+
+use rusqlite::{Connection, Row, params};
+
+use super::row::{optional, unique};
+use crate::error::{Error, Result};
+use crate::name::Id;
+use crate::secret;
+use crate::time::Timestamp;
+
+/// Somebody who may use the API.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub id: Id,
+    pub email: String,
+    pub name: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
+    Ok(Account {
+        id: row.get(0)?,
+        email: row.get(1)?,
+        name: row.get(2)?,
+        created_at: row.get(3)?,
+        updated_at: row.get(4)?,
+    })
+}
+
+const SELECT: &str = "SELECT account.id, account.email, account.name, account.created_at, account.updated_at FROM account";
+
+/// Makes an account. 422 when the address is taken or is none.
+pub fn create(connection: &Connection, email: &str, now: Timestamp) -> Result<Account> {
+    let email = email.trim().to_lowercase();
+    let (user, host) = email.split_once('@').unwrap_or_default();
+    if user.is_empty()
+        || host.is_empty()
+        || email.len() > 254
+        || email.contains(|c: char| c.is_whitespace() || c.is_control())
+    {
+        return Err(Error::invalid(
+            "An account needs an e-mail address, such as ann@example.com.",
+        ));
+    }
+    let id = Id::new();
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO account (id, email, created_at, updated_at) VALUES (?1, ?2, ?3, ?3)",
+        )?
+        .execute(params![id, email, now]);
+    unique(inserted, || {
+        Error::invalid(format!("There is an account for {email} already."))
+    })?;
+    Ok(Account {
+        id,
+        email,
+        name: None,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+/// The account with this address.
+pub fn by_email(connection: &Connection, email: &str) -> Result<Option<Account>> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE email = ?1"))?;
+    optional(statement.query_row([email.trim().to_lowercase()], account))
+}
+
+/// The account made first: the owner of the server.
+pub fn first(connection: &Connection) -> Result<Option<Account>> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY id LIMIT 1"))?;
+    optional(statement.query_row([], account))
+}
+
+/// Lets `token` open the account. Only its digest is stored.
+pub fn add_token(
+    connection: &Connection,
+    account: &Account,
+    token: &str,
+    description: &str,
+    now: Timestamp,
+) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO access_token (id, account_id, digest, description, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (digest) DO NOTHING",
+        )?
+        .execute(params![Id::new(), account.id, secret::digest(token), description, now])?;
+    Ok(())
+}
+
+/// The account that the token with this digest opens, if it has not expired.
+pub fn by_token(
+    connection: &Connection,
+    digest: &[u8; 32],
+    now: Timestamp,
+) -> Result<Option<Account>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "{SELECT} JOIN access_token ON access_token.account_id = account.id
+         WHERE access_token.digest = ?1 AND (access_token.expires_at IS NULL OR access_token.expires_at > ?2)"
+    ))?;
+    optional(statement.query_row(params![digest, now], account))
+}

@@ -1,0 +1,145 @@
+//! Apps: every look-up goes through the account that asks, so that what is not its own does not exist for it.
+
+use rusqlite::{Connection, Row, params};
+
+use super::accounts::Account;
+use super::page::{self, Field, Kind, Listing, Page};
+use super::releases::{self, Change};
+use super::row::{found, unique};
+use crate::error::{Error, Result};
+use crate::name::{AppName, Id, Identity};
+use crate::time::Timestamp;
+
+/// An app, with what its releases say of it.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub id: Id,
+    pub name: String,
+    pub owner_id: Id,
+    pub owner_email: String,
+    pub maintenance: bool,
+    /// When the newest release was made.
+    pub released_at: Option<Timestamp>,
+    /// Of the current release's slug, in bytes.
+    pub slug_size: Option<i64>,
+    pub buildpack_provided_description: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+pub const FIELDS: &[Field] = &[
+    Field::new("id", "app.id", Kind::Id),
+    Field::new("name", "app.name", Kind::Text),
+    Field::new("created_at", "app.created_at", Kind::Time),
+    Field::new("updated_at", "app.updated_at", Kind::Time),
+];
+
+const COLUMNS: &str = "app.id, app.name, app.owner_id, account.email, app.maintenance, app.created_at, app.updated_at,
+    (SELECT created_at FROM release WHERE app_id = app.id ORDER BY version DESC LIMIT 1), slug.size, slug.description";
+/// The current release is the newest that succeeded; its slug is what the app runs.
+const FROM: &str = "app JOIN account ON account.id = app.owner_id
+    LEFT JOIN release ON release.app_id = app.id AND release.version =
+        (SELECT max(version) FROM release WHERE app_id = app.id AND status = 'succeeded')
+    LEFT JOIN slug ON slug.id = release.slug_id";
+
+fn app(row: &Row<'_>) -> rusqlite::Result<App> {
+    Ok(App {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        owner_id: row.get(2)?,
+        owner_email: row.get(3)?,
+        maintenance: row.get(4)?,
+        created_at: row.get(5)?,
+        updated_at: row.get(6)?,
+        released_at: row.get(7)?,
+        slug_size: row.get(8)?,
+        buildpack_provided_description: row.get(9)?,
+    })
+}
+
+fn taken() -> Error {
+    Error::invalid("Name is already taken")
+}
+
+/// Makes an app with the two releases that Heroku makes: `Initial release` and `Enable Logplex`. 422 when the name is taken.
+pub fn create(
+    connection: &Connection,
+    name: &AppName,
+    owner: &Account,
+    now: Timestamp,
+) -> Result<App> {
+    let id = Id::new();
+    let inserted = connection
+        .prepare_cached("INSERT INTO app (id, name, owner_id, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)")?
+        .execute(params![id, name.as_str(), owner.id, now]);
+    unique(inserted, taken)?;
+    releases::create(connection, id, owner, Change::Initial, now)?;
+    releases::create(connection, id, owner, Change::EnableLogplex, now)?;
+    find(connection, owner, &Identity::Id(id))
+}
+
+/// The app that `account` points at. What it may not see is not found.
+pub fn find(connection: &Connection, account: &Account, identity: &Identity) -> Result<App> {
+    let select = |column: &str, value: &dyn rusqlite::ToSql| {
+        let sql =
+            format!("SELECT {COLUMNS} FROM {FROM} WHERE app.owner_id = ?1 AND app.{column} = ?2");
+        found(
+            connection
+                .prepare_cached(&sql)?
+                .query_row(params![account.id, value], app),
+            "app",
+        )
+    };
+    match identity {
+        Identity::Id(id) => select("id", id),
+        Identity::Name(name) => select("name", name),
+    }
+}
+
+/// The apps that `account` may see.
+pub fn list(connection: &Connection, account: &Account, page: &Page) -> Result<Listing<App>> {
+    let query = page::Query {
+        columns: COLUMNS,
+        from: &format!("{FROM} WHERE app.owner_id = ?1"),
+        id: "app.id",
+        parameters: &[&account.id],
+    };
+    page::select(connection, &query, page, app)
+}
+
+/// The name of an app, for the platform's own work; `None` when it is no more.
+pub fn name(connection: &Connection, id: Id) -> Result<Option<String>> {
+    super::optional(
+        connection
+            .prepare_cached("SELECT name FROM app WHERE id = ?1")?
+            .query_row([id], |row| row.get(0)),
+    )
+}
+
+/// What a PATCH may change; `None` leaves it.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    pub name: Option<AppName>,
+    pub maintenance: Option<bool>,
+}
+
+/// Renames an app or turns maintenance on or off. 422 when the new name is taken.
+pub fn update(connection: &Connection, app: &App, update: &Update, now: Timestamp) -> Result<()> {
+    let updated = connection
+        .prepare_cached(
+            "UPDATE app SET name = coalesce(?2, name), maintenance = coalesce(?3, maintenance), updated_at = ?4
+             WHERE id = ?1 AND (name <> coalesce(?2, name) OR maintenance <> coalesce(?3, maintenance))",
+        )?
+        .execute(params![app.id, update.name.as_ref().map(AppName::as_str), update.maintenance, now]);
+    unique(updated, taken)?;
+    Ok(())
+}
+
+/// Deletes an app and all that is its own. Its dynos' rows stay until their processes have ended, and its slugs while another
+/// app's release runs them.
+pub fn delete(connection: &Connection, app: &App) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM app WHERE id = ?1")?
+        .execute([app.id])?;
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! Builds. The row is the queue entry too: it is claimed by compare-and-set with the id of this boot, and ended the same way.
+
+use rusqlite::{Connection, Row, params};
+
+use super::accounts::Account;
+use super::page::{self, Field, Kind, Listing, Page};
+use super::releases::{self, Change, Release};
+use super::row::{found, optional, text_enum};
+use super::slugs::{self, NewSlug};
+use crate::error::{Error, Result};
+use crate::name::Id;
+use crate::time::Timestamp;
+
+text_enum! {
+    Status { Pending = "pending", Succeeded = "succeeded", Failed = "failed" }
+}
+
+/// Builds of one app that may wait at once.
+const MAX_PENDING: i64 = 20;
+
+#[derive(Clone, Debug)]
+pub struct Build {
+    pub id: Id,
+    pub app_id: Id,
+    pub account_id: Id,
+    pub account_email: String,
+    pub status: Status,
+    pub source_url: String,
+    /// Of the uploaded source, when the URL is one of ours.
+    pub source_digest: Option<String>,
+    pub checksum: Option<String>,
+    pub version: Option<String>,
+    pub version_description: Option<String>,
+    /// As the client named them: a JSON array of `{url, name}`.
+    pub buildpacks: String,
+    /// How many times it was begun; more than one after the server was stopped in the middle of it.
+    pub attempts: i64,
+    pub slug_id: Option<Id>,
+    pub release_id: Option<Id>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+pub const FIELDS: &[Field] = &[
+    Field::new("id", "build.id", Kind::Id),
+    Field::new("started_at", "build.created_at", Kind::Time),
+    Field::new("created_at", "build.created_at", Kind::Time),
+];
+
+const COLUMNS: &str = "build.id, build.app_id, build.account_id, account.email, build.status, build.source_url, build.source_digest,
+    build.checksum, build.version, build.version_description, build.buildpacks, build.attempts, build.slug_id, build.release_id,
+    build.created_at, build.updated_at";
+const FROM: &str = "build JOIN account ON account.id = build.account_id";
+
+fn build(row: &Row<'_>) -> rusqlite::Result<Build> {
+    Ok(Build {
+        id: row.get(0)?,
+        app_id: row.get(1)?,
+        account_id: row.get(2)?,
+        account_email: row.get(3)?,
+        status: row.get(4)?,
+        source_url: row.get(5)?,
+        source_digest: row.get(6)?,
+        checksum: row.get(7)?,
+        version: row.get(8)?,
+        version_description: row.get(9)?,
+        buildpacks: row.get(10)?,
+        attempts: row.get(11)?,
+        slug_id: row.get(12)?,
+        release_id: row.get(13)?,
+        created_at: row.get(14)?,
+        updated_at: row.get(15)?,
+    })
+}
+
+/// What a client asks to be built.
+#[derive(Clone, Debug)]
+pub struct NewBuild {
+    pub source_url: String,
+    pub source_digest: Option<String>,
+    pub checksum: Option<String>,
+    pub version: Option<String>,
+    pub version_description: Option<String>,
+    pub buildpacks: String,
+}
+
+/// Queues a build: the one function that makes one. 409 when too many of the app's builds are waiting.
+pub fn create(
+    connection: &Connection,
+    app: Id,
+    by: &Account,
+    new: &NewBuild,
+    now: Timestamp,
+) -> Result<Build> {
+    let pending: i64 = connection
+        .prepare_cached("SELECT count(*) FROM build WHERE app_id = ?1 AND status = 'pending'")?
+        .query_row([app], |row| row.get(0))?;
+    if pending >= MAX_PENDING {
+        return Err(Error::conflict(format!(
+            "This app has {pending} builds waiting already. Wait until some have ended, then create the build again."
+        )));
+    }
+    let id = Id::new();
+    connection
+        .prepare_cached(
+            "INSERT INTO build (id, app_id, account_id, status, source_url, source_digest, checksum, version, version_description,
+                 buildpacks, created_at, updated_at) VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+        )?
+        .execute(params![
+            id,
+            app,
+            by.id,
+            new.source_url,
+            new.source_digest,
+            new.checksum,
+            new.version,
+            new.version_description,
+            new.buildpacks,
+            now
+        ])?;
+    find(connection, app, id)
+}
+
+/// A build of this app.
+pub fn find(connection: &Connection, app: Id, id: Id) -> Result<Build> {
+    let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE build.app_id = ?1 AND build.id = ?2");
+    found(
+        connection
+            .prepare_cached(&sql)?
+            .query_row(params![app, id], build),
+        "build",
+    )
+}
+
+/// A build, for the builder and for whoever holds the URL of its output; `None` when its app was deleted.
+pub fn by_id(connection: &Connection, id: Id) -> Result<Option<Build>> {
+    let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE build.id = ?1");
+    optional(connection.prepare_cached(&sql)?.query_row([id], build))
+}
+
+pub fn list(connection: &Connection, app: Id, page: &Page) -> Result<Listing<Build>> {
+    let query = page::Query {
+        columns: COLUMNS,
+        from: &format!("{FROM} WHERE build.app_id = ?1"),
+        id: "build.id",
+        parameters: &[&app],
+    };
+    page::select(connection, &query, page, build)
+}
+
+/// Claims up to `room` waiting builds for this boot, oldest first and one an app at a time. What another boot had claimed is
+/// taken up again: that boot is over, since one server holds the data directory.
+pub fn claim(connection: &Connection, boot: Id, room: usize, now: Timestamp) -> Result<Vec<Build>> {
+    let waiting: Vec<Id> = connection
+        .prepare_cached(
+            "SELECT min(id) FROM build WHERE status = 'pending' AND claimed_by IS NOT ?1
+             AND app_id NOT IN (SELECT app_id FROM build WHERE status = 'pending' AND claimed_by = ?1)
+             GROUP BY app_id ORDER BY 1 LIMIT ?2",
+        )?
+        .query_map(params![boot, room as i64], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut claimed = Vec::new();
+    for id in waiting {
+        connection
+            .prepare_cached(
+                "UPDATE build SET claimed_by = ?2, attempts = attempts + 1, updated_at = ?3 WHERE id = ?1 AND status = 'pending'",
+            )?
+            .execute(params![id, boot, now])?;
+        claimed.extend(by_id(connection, id)?);
+    }
+    Ok(claimed)
+}
+
+/// Ends a build with its slug and its release, all three at once. `None` when the build is no longer waiting for it.
+pub fn succeed(
+    connection: &Connection,
+    id: Id,
+    slug: &NewSlug,
+    now: Timestamp,
+) -> Result<Option<Release>> {
+    let Some(build) = by_id(connection, id)?.filter(|build| build.status == Status::Pending) else {
+        return Ok(None);
+    };
+    let slug = slugs::create(connection, build.app_id, slug, now)?;
+    let by = Account {
+        id: build.account_id,
+        email: build.account_email,
+        name: None,
+        created_at: now,
+        updated_at: now,
+    };
+    let change = Change::Deploy {
+        slug: slug.id,
+        description: None,
+    };
+    let release = releases::create(connection, build.app_id, &by, change, now)?;
+    connection
+        .prepare_cached(
+            "UPDATE build SET status = 'succeeded', slug_id = ?2, release_id = ?3, updated_at = ?4 WHERE id = ?1",
+        )?
+        .execute(params![id, slug.id, release.id, now])?;
+    Ok(Some(release))
+}
+
+/// Ends a build without a slug; whether this call was the one that ended it.
+pub fn fail(connection: &Connection, id: Id, now: Timestamp) -> Result<bool> {
+    let changed = connection
+        .prepare_cached("UPDATE build SET status = 'failed', updated_at = ?2 WHERE id = ?1 AND status = 'pending'")?
+        .execute(params![id, now])?;
+    Ok(changed == 1)
+}

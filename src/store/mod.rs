@@ -1,0 +1,184 @@
+//! The state of everything, in one SQLite file, and the only place with SQL.
+//!
+//! Reads run on the calling thread, each in one deferred transaction over a pooled read-only connection, so a caller sees one
+//! snapshot. Writes run one after another on a thread of their own that commits them in groups (see [`writer`]). One file a group
+//! of nouns holds the rows and the functions over them; each takes a connection, so that a caller composes several in one
+//! transaction. The store does not know HTTP, and what it tells the world is only that something changed.
+
+pub mod accounts;
+pub mod apps;
+pub mod builds;
+pub mod config_vars;
+pub mod couplings;
+pub mod dynos;
+pub mod formation;
+mod migrate;
+pub mod page;
+pub mod pipelines;
+pub mod promotions;
+pub mod releases;
+pub mod routes;
+mod row;
+pub mod slugs;
+pub mod sources;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use tokio::sync::watch;
+
+use crate::error::{Error, ErrorId, Result};
+
+pub use row::optional;
+pub use writer::{AfterCommit, Table};
+
+/// How long a connection waits for another process (`penstock account`, a backup) to let go of the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// rusqlite keeps 16 prepared statements by default, fewer than the API has.
+const STATEMENTS: usize = 256;
+const READERS: u32 = 16;
+
+/// The state. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    readers: r2d2::Pool<Reader>,
+    writer: writer::Writer,
+}
+
+impl Store {
+    /// Opens the database at `path`, making or migrating it first. Fails when it was written by a newer Penstock.
+    pub fn open(path: &Path) -> Result<Store> {
+        Store::open_observed(path, None)
+    }
+
+    /// As [`Store::open`]; `after_commit` is told the number of each commit of this process, once it is on disk and before
+    /// anyone is answered. A test that ends the process there proves that every commit is a safe place to be killed.
+    pub fn open_observed(path: &Path, after_commit: Option<AfterCommit>) -> Result<Store> {
+        let mut connection = Connection::open(path)?;
+        configure(&connection)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // FULL, since a 2xx means that it is on disk: NORMAL loses acknowledged writes when power goes.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        // Checkpoints run on a thread of their own; inside a commit they would hold everybody up.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        migrate::migrate(&mut connection)?;
+        let readers = r2d2::Pool::builder()
+            .max_size(READERS)
+            .min_idle(Some(1))
+            .test_on_check_out(false)
+            .connection_timeout(BUSY_TIMEOUT)
+            .build(Reader {
+                path: path.to_owned(),
+            })
+            .map_err(Error::internal)?;
+        let checkpoints = Connection::open(path)?;
+        configure(&checkpoints)?;
+        Ok(Store {
+            readers,
+            writer: writer::Writer::start(connection, checkpoints, after_commit)?,
+        })
+    }
+
+    /// Runs `f` over one snapshot. Short indexed reads may run on an async worker; longer ones belong in `spawn_blocking`.
+    pub fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let mut connection = self.readers.get().map_err(|cause| Error {
+            cause: Some(cause.into()),
+            ..Error::new(
+                ErrorId::Unavailable,
+                "The server is busy. Send the request again in a moment.",
+            )
+        })?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+        let answer = f(&transaction)?;
+        transaction.finish()?;
+        Ok(answer)
+    }
+
+    /// Runs `f` in the writer's next group and answers once it is on disk. An error from `f`, or a panic in it, undoes all that
+    /// `f` did and nothing else. `f` does SQL and arithmetic only: everybody's writes wait for it.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        self.writer
+            .submit(f, move |result| drop(reply.send(result)))?;
+        answer.await.unwrap_or_else(|_| Err(writer::stopped()))
+    }
+
+    /// As [`Store::write`], for threads that may block.
+    pub fn write_blocking<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        self.writer
+            .submit(f, move |result| drop(reply.send(result)))?;
+        answer.recv().unwrap_or_else(|_| Err(writer::stopped()))
+    }
+
+    /// A counter that rises after each commit that touched one of `tables`. A loop waits on it instead of asking again and again.
+    pub fn changes(&self, tables: &[Table]) -> watch::Receiver<u64> {
+        self.writer.changes(tables)
+    }
+}
+
+/// Settings that every connection needs.
+fn configure(connection: &Connection) -> Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
+}
+
+/// Opens the read-only connections of the pool.
+struct Reader {
+    path: PathBuf,
+}
+
+impl r2d2::ManageConnection for Reader {
+    type Connection = Connection;
+    type Error = rusqlite::Error;
+
+    fn connect(&self) -> std::result::Result<Connection, rusqlite::Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(connection)
+    }
+
+    fn is_valid(&self, connection: &mut Connection) -> std::result::Result<(), rusqlite::Error> {
+        connection.execute_batch("")
+    }
+
+    fn has_broken(&self, _: &mut Connection) -> bool {
+        false
+    }
+}
+
+/// A unique constraint that matters to a client is turned into an answer where it is hit (see [`row::unique`]); whatever else
+/// SQLite says is a fault of ours, or of the disk.
+impl From<rusqlite::Error> for Error {
+    fn from(cause: rusqlite::Error) -> Error {
+        match cause.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => {
+                std::io::Error::from(std::io::ErrorKind::StorageFull).into()
+            }
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+                Error {
+                    cause: Some(cause.into()),
+                    ..Error::new(
+                        ErrorId::Unavailable,
+                        "The server is busy. Send the request again in a moment.",
+                    )
+                }
+            }
+            _ => Error::internal(cause),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Pipelines. Names are unique for one owner; two owners may have one name each.
+
+use rusqlite::{Connection, Row, params};
+
+use super::accounts::Account;
+use super::page::{self, Field, Kind, Listing, Page};
+use super::row::{found, unique};
+use crate::error::{Error, Result};
+use crate::name::{Id, Identity, PipelineName};
+use crate::time::Timestamp;
+
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    pub id: Id,
+    pub name: String,
+    pub owner_id: Id,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+pub const FIELDS: &[Field] = &[
+    Field::new("id", "pipeline.id", Kind::Id),
+    Field::new("name", "pipeline.name", Kind::SharedText),
+    Field::new("created_at", "pipeline.created_at", Kind::Time),
+];
+
+const COLUMNS: &str =
+    "pipeline.id, pipeline.name, pipeline.owner_id, pipeline.created_at, pipeline.updated_at";
+
+fn pipeline(row: &Row<'_>) -> rusqlite::Result<Pipeline> {
+    Ok(Pipeline {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        owner_id: row.get(2)?,
+        created_at: row.get(3)?,
+        updated_at: row.get(4)?,
+    })
+}
+
+fn taken() -> Error {
+    Error::invalid("You have a pipeline of this name already. Choose another name.")
+}
+
+pub fn create(
+    connection: &Connection,
+    name: &PipelineName,
+    owner: &Account,
+    now: Timestamp,
+) -> Result<Pipeline> {
+    let id = Id::new();
+    let inserted = connection
+        .prepare_cached("INSERT INTO pipeline (id, name, owner_id, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)")?
+        .execute(params![id, name.as_str(), owner.id, now]);
+    unique(inserted, taken)?;
+    Ok(Pipeline {
+        id,
+        name: name.to_string(),
+        owner_id: owner.id,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+/// The pipelines that the identity may mean, among those `account` may see: none, one, or several of one name.
+pub fn candidates(
+    connection: &Connection,
+    account: &Account,
+    identity: &Identity,
+) -> Result<Vec<Pipeline>> {
+    let select = |column: &str, value: &dyn rusqlite::ToSql| -> Result<Vec<Pipeline>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM pipeline WHERE {column} = ?2 AND {} ORDER BY id",
+            VISIBLE
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        let rows = statement
+            .query_map(params![account.id, value], pipeline)?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(rows)
+    };
+    match identity {
+        Identity::Id(id) => select("pipeline.id", id),
+        Identity::Name(name) => select("pipeline.name", name),
+    }
+}
+
+/// A pipeline is its owner's, and open to whoever has an app in it.
+const VISIBLE: &str = "(pipeline.owner_id = ?1 OR EXISTS (
+    SELECT 1 FROM pipeline_coupling JOIN app ON app.id = pipeline_coupling.app_id
+    WHERE pipeline_coupling.pipeline_id = pipeline.id AND app.owner_id = ?1))";
+
+/// The one pipeline that the identity means. A name that means several is refused with 422: only reading offers a choice.
+pub fn find(connection: &Connection, account: &Account, identity: &Identity) -> Result<Pipeline> {
+    let mut candidates = candidates(connection, account, identity)?;
+    match (candidates.pop(), candidates.len()) {
+        (Some(pipeline), 0) => Ok(pipeline),
+        (Some(_), _) => Err(Error::invalid(
+            "Several pipelines have this name. Say which one by its id.",
+        )),
+        (None, _) => Err(Error::not_found("pipeline")),
+    }
+}
+
+/// The same, for a caller who may change it: its owner. Whoever only sees it is told so with 403.
+pub fn owned(connection: &Connection, account: &Account, identity: &Identity) -> Result<Pipeline> {
+    let pipeline = find(connection, account, identity)?;
+    if pipeline.owner_id != account.id {
+        return Err(Error::forbidden(
+            "Only the owner of the pipeline may do this.",
+        ));
+    }
+    Ok(pipeline)
+}
+
+/// The pipelines that `account` may see, or those of them with this name.
+pub fn list(
+    connection: &Connection,
+    account: &Account,
+    name: Option<&str>,
+    page: &Page,
+) -> Result<Listing<Pipeline>> {
+    let query = page::Query {
+        columns: COLUMNS,
+        from: &format!("pipeline WHERE {VISIBLE} AND (?2 IS NULL OR pipeline.name = ?2)"),
+        id: "pipeline.id",
+        parameters: &[&account.id, &name],
+    };
+    page::select(connection, &query, page, pipeline)
+}
+
+pub fn rename(
+    connection: &Connection,
+    id: Id,
+    name: &PipelineName,
+    now: Timestamp,
+) -> Result<Pipeline> {
+    let updated = connection
+        .prepare_cached(
+            "UPDATE pipeline SET name = ?2, updated_at = ?3 WHERE id = ?1 AND name <> ?2",
+        )?
+        .execute(params![id, name.as_str(), now]);
+    unique(updated, taken)?;
+    let sql = format!("SELECT {COLUMNS} FROM pipeline WHERE id = ?1");
+    found(
+        connection.prepare_cached(&sql)?.query_row([id], pipeline),
+        "pipeline",
+    )
+}
+
+/// Deletes a pipeline and its couplings; the apps stay.
+pub fn delete(connection: &Connection, id: Id) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM pipeline WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! Releases: a slug and a set of config vars, under a version that is never used again. One function makes them all.
+
+use rusqlite::{Connection, Row, params};
+
+use super::accounts::Account;
+use super::page::{self, Field, Kind, Listing, Page};
+use super::row::{found, optional, text_enum};
+use super::{config_vars, formation, slugs};
+use crate::error::{Error, Result};
+use crate::name::{Id, Identity};
+use crate::time::Timestamp;
+
+text_enum! {
+    /// What became of a release.
+    Status { Pending = "pending", Succeeded = "succeeded", Failed = "failed", Expired = "expired" }
+}
+
+#[derive(Clone, Debug)]
+pub struct Release {
+    pub id: Id,
+    pub app_id: Id,
+    pub app_name: String,
+    pub version: i64,
+    pub description: String,
+    pub status: Status,
+    pub slug_id: Option<Id>,
+    pub config_set_id: Id,
+    pub account_id: Id,
+    pub account_email: String,
+    /// The newest that succeeded, which is what the app runs.
+    pub current: bool,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// What a release is made from.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The app was made.
+    Initial,
+    /// The app's log was made, which on Heroku is a release of its own.
+    EnableLogplex,
+    /// A slug was built or named. A description of its own replaces the usual one.
+    Deploy {
+        slug: Id,
+        description: Option<String>,
+    },
+    /// Config vars were changed. The names, for the description.
+    ConfigVars {
+        set: Vec<String>,
+        removed: Vec<String>,
+        config_set: Id,
+    },
+    /// An older release's slug and config vars are taken again.
+    Rollback { to: Release },
+    /// Another app's slug was promoted here.
+    Promotion { from: Release },
+}
+
+pub const FIELDS: &[Field] = &[
+    Field::new("id", "release.id", Kind::Id),
+    Field::new("version", "release.version", Kind::Integer),
+    Field::new("created_at", "release.created_at", Kind::Time),
+];
+
+const COLUMNS: &str = "release.id, release.app_id, app.name, release.version, release.description, release.status,
+    release.slug_id, release.config_set_id, release.account_id, account.email,
+    release.version = (SELECT max(version) FROM release AS newer WHERE newer.app_id = release.app_id AND newer.status = 'succeeded'),
+    release.created_at, release.updated_at";
+const FROM: &str =
+    "release JOIN app ON app.id = release.app_id JOIN account ON account.id = release.account_id";
+
+fn release(row: &Row<'_>) -> rusqlite::Result<Release> {
+    Ok(Release {
+        id: row.get(0)?,
+        app_id: row.get(1)?,
+        app_name: row.get(2)?,
+        version: row.get(3)?,
+        description: row.get(4)?,
+        status: row.get(5)?,
+        slug_id: row.get(6)?,
+        config_set_id: row.get(7)?,
+        account_id: row.get(8)?,
+        account_email: row.get(9)?,
+        current: row.get::<_, Option<bool>>(10)?.unwrap_or(false),
+        created_at: row.get(11)?,
+        updated_at: row.get(12)?,
+    })
+}
+
+/// Makes the next release of an app, with the slug and the config vars that the change leaves it with, and brings the formation
+/// in line when the slug is another. The only way in which a release is made.
+pub fn create(
+    connection: &Connection,
+    app: Id,
+    by: &Account,
+    change: Change,
+    now: Timestamp,
+) -> Result<Release> {
+    let before = newest(connection, app)?;
+    let version = before.as_ref().map_or(1, |before| before.version + 1);
+    let running = current(connection, app)?.and_then(|current| current.slug_id);
+    let slug = match &change {
+        Change::Initial | Change::EnableLogplex | Change::ConfigVars { .. } => running,
+        Change::Deploy { slug, .. } => Some(*slug),
+        Change::Rollback { to } => to.slug_id,
+        Change::Promotion { from } => from.slug_id,
+    };
+    let config_set = match (&change, &before) {
+        (Change::ConfigVars { config_set, .. }, _) => *config_set,
+        (Change::Rollback { to }, _) => to.config_set_id,
+        (_, Some(before)) => before.config_set_id,
+        (_, None) => config_vars::insert(connection, app, &config_vars::ConfigVars::new())?,
+    };
+    let description = describe(connection, &change)?;
+    let id = Id::new();
+    connection
+        .prepare_cached(
+            "INSERT INTO release (id, app_id, version, description, status, slug_id, config_set_id, account_id, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, 'succeeded', ?5, ?6, ?7, ?8, ?8)",
+        )?
+        .execute(params![id, app, version, description, slug, config_set, by.id, now])?;
+    if let Some(slug) = slug
+        && Some(slug) != running
+    {
+        formation::sync(
+            connection,
+            app,
+            &slugs::process_types(connection, slug)?,
+            running.is_none(),
+            now,
+        )?;
+    }
+    find(connection, app, &Identity::Id(id))
+}
+
+/// The words of Heroku, which double as log text.
+fn describe(connection: &Connection, change: &Change) -> Result<String> {
+    Ok(match change {
+        Change::Initial => "Initial release".to_owned(),
+        Change::EnableLogplex => "Enable Logplex".to_owned(),
+        Change::Deploy {
+            description: Some(description),
+            ..
+        } => description.clone(),
+        Change::Deploy {
+            slug,
+            description: None,
+        } => match slugs::commit(connection, *slug)? {
+            Some(commit) => format!("Deploy {}", short(&commit, 8)),
+            None => "Deploy".to_owned(),
+        },
+        Change::ConfigVars { set, removed, .. } => match (set.is_empty(), removed.is_empty()) {
+            (false, true) => format!("Set {} config vars", set.join(", ")),
+            (true, _) => format!("Remove {} config vars", removed.join(", ")),
+            (false, false) => format!(
+                "Set {} and remove {} config vars",
+                set.join(", "),
+                removed.join(", ")
+            ),
+        },
+        Change::Rollback { to } => format!("Rollback to v{}", to.version),
+        Change::Promotion { from } => {
+            let commit = match from.slug_id {
+                Some(slug) => slugs::commit(connection, slug)?,
+                None => None,
+            };
+            let commit =
+                commit.map_or_else(String::new, |commit| format!(" {}", short(&commit, 7)));
+            format!("Promote {} v{}{commit}", from.app_name, from.version)
+        }
+    })
+}
+
+fn short(commit: &str, length: usize) -> String {
+    commit.chars().take(length).collect()
+}
+
+/// A release of this app, by id or by version (`12` or `v12`).
+pub fn find(connection: &Connection, app: Id, identity: &Identity) -> Result<Release> {
+    let select = |column: &str, value: &dyn rusqlite::ToSql| {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM {FROM} WHERE release.app_id = ?1 AND release.{column} = ?2"
+        );
+        found(
+            connection
+                .prepare_cached(&sql)?
+                .query_row(params![app, value], release),
+            "release",
+        )
+    };
+    match identity {
+        Identity::Id(id) => select("id", id),
+        Identity::Name(version) => {
+            match version.strip_prefix('v').unwrap_or(version).parse::<i64>() {
+                Ok(version) => select("version", &version),
+                Err(_) => Err(Error::not_found("release")),
+            }
+        }
+    }
+}
+
+/// The newest release, whatever became of it.
+pub fn newest(connection: &Connection, app: Id) -> Result<Option<Release>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {FROM} WHERE release.app_id = ?1 ORDER BY release.version DESC LIMIT 1"
+    );
+    optional(connection.prepare_cached(&sql)?.query_row([app], release))
+}
+
+/// The newest release that succeeded: what the app runs.
+pub fn current(connection: &Connection, app: Id) -> Result<Option<Release>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {FROM} WHERE release.app_id = ?1 AND release.status = 'succeeded' ORDER BY release.version DESC LIMIT 1"
+    );
+    optional(connection.prepare_cached(&sql)?.query_row([app], release))
+}
+
+/// The releases of an app.
+pub fn list(connection: &Connection, app: Id, page: &Page) -> Result<Listing<Release>> {
+    let query = page::Query {
+        columns: COLUMNS,
+        from: &format!("{FROM} WHERE release.app_id = ?1"),
+        id: "release.id",
+        parameters: &[&app],
+    };
+    page::select(connection, &query, page, release)
+}

@@ -1,0 +1,1 @@
+//! What the router needs to know of each app, in one snapshot.

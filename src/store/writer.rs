@@ -1,0 +1,266 @@
+//! The one thread that writes.
+//!
+//! It begins a transaction, runs the first write and whatever else is waiting, each inside a savepoint of its own, commits once,
+//! and then answers everybody. One fsync pays for the group, which is what makes `synchronous=FULL` cheap. It knows nothing of
+//! what a write does; it only notes which tables were touched, to wake the loops that wait for them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::watch;
+
+use crate::error::{Error, ErrorId, Result};
+
+/// Writes in one commit at most, so that nobody waits long for a stranger's group.
+const GROUP: usize = 64;
+/// Jobs that may wait; past it a submitter is told to come back.
+const QUEUE: usize = 4096;
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(250);
+
+/// Is told the number of each commit of this process, once it is on disk.
+pub type AfterCommit = Box<dyn Fn(u64) + Send>;
+
+/// Tables whose changes a loop may wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    App,
+    Build,
+    Dyno,
+    Formation,
+    Promotion,
+    Release,
+}
+
+impl Table {
+    const ALL: [(Table, &str); 6] = [
+        (Table::App, "app"),
+        (Table::Build, "build"),
+        (Table::Dyno, "dyno"),
+        (Table::Formation, "formation"),
+        (Table::Promotion, "pipeline_promotion"),
+        (Table::Release, "release"),
+    ];
+
+    fn bit(self) -> u64 {
+        1 << self as u64
+    }
+
+    fn bit_of(name: &str) -> u64 {
+        Table::ALL
+            .iter()
+            .find(|(_, table)| *table == name)
+            .map_or(0, |(table, _)| table.bit())
+    }
+}
+
+/// Tells the submitter how its write ended, once the group's fate is known.
+type Reply = Box<dyn FnOnce(std::result::Result<(), String>) + Send>;
+/// A write, to be run in the group's transaction, or told that none could be begun.
+type Job = Box<dyn FnOnce(Option<&Connection>) -> Reply + Send>;
+type Listeners = Arc<Mutex<Vec<(u64, watch::Sender<u64>)>>>;
+
+#[derive(Clone)]
+pub struct Writer {
+    jobs: mpsc::SyncSender<Job>,
+    listeners: Listeners,
+}
+
+impl Writer {
+    /// Starts the writer's thread, and the one that checkpoints. Both end when the last `Writer` is dropped.
+    pub fn start(
+        mut connection: Connection,
+        checkpoints: Connection,
+        after_commit: Option<AfterCommit>,
+    ) -> Result<Writer> {
+        let (jobs, waiting) = mpsc::sync_channel(QUEUE);
+        let listeners = Listeners::default();
+        let touched = Arc::new(AtomicU64::new(0));
+        let note = touched.clone();
+        connection.update_hook(Some(move |_, _: &str, table: &str, _| {
+            note.fetch_or(Table::bit_of(table), Ordering::Relaxed);
+        }))?;
+        let group = Group {
+            connection,
+            touched,
+            listeners: listeners.clone(),
+            after_commit,
+            commits: 0,
+        };
+        let (written, dirty) = mpsc::sync_channel(1);
+        std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || group.run(&waiting, &written))?;
+        std::thread::Builder::new()
+            .name("store-checkpoint".into())
+            .spawn(move || checkpoint(&checkpoints, &dirty))?;
+        Ok(Writer { jobs, listeners })
+    }
+
+    pub fn changes(&self, tables: &[Table]) -> watch::Receiver<u64> {
+        let mask = tables.iter().fold(0, |mask, table| mask | table.bit());
+        let mut listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|(_, sender)| !sender.is_closed());
+        match listeners.iter().find(|(known, _)| *known == mask) {
+            Some((_, sender)) => sender.subscribe(),
+            None => {
+                let (sender, receiver) = watch::channel(0);
+                listeners.push((mask, sender));
+                receiver
+            }
+        }
+    }
+
+    /// Queues `f`; `reply` gets its answer after the commit, or its error after its own undoing.
+    pub fn submit<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+        reply: impl FnOnce(Result<T>) + Send + 'static,
+    ) -> Result<()> {
+        let job: Job = Box::new(move |connection| {
+            let result = connection.map(|connection| in_savepoint(connection, f));
+            Box::new(move |commit| {
+                reply(match (result, commit) {
+                    (Some(Err(error)), _) => Err(error),
+                    (_, Err(cause)) => Err(uncommitted(cause)),
+                    (Some(Ok(answer)), Ok(())) => Ok(answer),
+                    (None, Ok(())) => Err(stopped()),
+                });
+            })
+        });
+        self.jobs.try_send(job).map_err(|refused| match refused {
+            mpsc::TrySendError::Full(_) => Error::new(
+                ErrorId::Unavailable,
+                "The server is busy. Send the request again in a moment.",
+            ),
+            mpsc::TrySendError::Disconnected(_) => stopped(),
+        })
+    }
+}
+
+/// What a caller is told when the writer is no more.
+pub fn stopped() -> Error {
+    Error::new(
+        ErrorId::Unavailable,
+        "The server is stopping. Send the request again in a moment.",
+    )
+}
+
+fn uncommitted(cause: String) -> Error {
+    Error {
+        cause: Some(cause.into()),
+        ..Error::new(
+            ErrorId::Unavailable,
+            "The server could not write to its disk, so nothing was changed. Send the request again.",
+        )
+    }
+}
+
+/// Runs one write so that it undoes itself alone, whether it fails or panics.
+fn in_savepoint<T>(connection: &Connection, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    connection.execute_batch("SAVEPOINT job")?;
+    let result = catch_unwind(AssertUnwindSafe(|| f(connection))).unwrap_or_else(|_| {
+        Err(Error::internal(
+            "a write panicked; the panic is in the log above",
+        ))
+    });
+    let result = result.and_then(|answer| {
+        connection
+            .execute_batch("RELEASE job")
+            .map(|()| answer)
+            .map_err(Error::from)
+    });
+    if result.is_err() {
+        connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
+    }
+    result
+}
+
+struct Group {
+    connection: Connection,
+    touched: Arc<AtomicU64>,
+    listeners: Listeners,
+    after_commit: Option<AfterCommit>,
+    commits: u64,
+}
+
+impl Group {
+    fn run(mut self, waiting: &mpsc::Receiver<Job>, written: &mpsc::SyncSender<()>) {
+        while let Ok(first) = waiting.recv() {
+            let mut replies = Vec::new();
+            self.touched.store(0, Ordering::Relaxed);
+            let committed = self.commit(first, waiting, &mut replies);
+            if let Err(cause) = &committed {
+                tracing::error!(%cause, "a group of writes was not committed");
+            } else {
+                self.commits += 1;
+                if let Some(after_commit) = &self.after_commit {
+                    after_commit(self.commits);
+                }
+                // A full channel means that a checkpoint is due already.
+                let _ = written.try_send(());
+            }
+            self.wake();
+            for reply in replies {
+                reply(committed.clone());
+            }
+        }
+    }
+
+    fn commit(
+        &mut self,
+        first: Job,
+        waiting: &mpsc::Receiver<Job>,
+        replies: &mut Vec<Reply>,
+    ) -> std::result::Result<(), String> {
+        let begun = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = match begun {
+            Ok(transaction) => transaction,
+            Err(cause) => {
+                replies.push(first(None));
+                return Err(cause.to_string());
+            }
+        };
+        replies.push(first(Some(&transaction)));
+        while replies.len() < GROUP {
+            let Ok(job) = waiting.try_recv() else { break };
+            replies.push(job(Some(&transaction)));
+        }
+        transaction.commit().map_err(|cause| cause.to_string())
+    }
+
+    fn wake(&self) {
+        let touched = self.touched.load(Ordering::Relaxed);
+        for (mask, sender) in self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
+            if mask & touched != 0 {
+                sender.send_modify(|commits| *commits += 1);
+            }
+        }
+    }
+}
+
+/// Moves the log into the database behind the writer's back, so that no commit waits for it. PASSIVE takes no lock that a reader
+/// or the writer would notice.
+fn checkpoint(connection: &Connection, dirty: &mpsc::Receiver<()>) {
+    let mut last = Instant::now();
+    while dirty.recv().is_ok() {
+        let rest = CHECKPOINT_EVERY.saturating_sub(last.elapsed());
+        std::thread::sleep(rest);
+        if let Err(cause) = connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)") {
+            tracing::warn!(%cause, "a checkpoint failed; the next one does its work");
+        }
+        last = Instant::now();
+    }
+}
