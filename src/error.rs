@@ -139,9 +139,14 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
-/// A full disk is told apart, since the remedy is the operator's and the request may be sent again.
+/// A full disk is told apart, since the remedy is the operator's and the request may be sent again. An [`Error`] that had to
+/// travel as an `io::Error`, through a `Read` or a `Write`, comes out as it went in.
 impl From<std::io::Error> for Error {
     fn from(cause: std::io::Error) -> Error {
+        let cause = match cause.downcast::<Error>() {
+            Ok(ours) => return ours,
+            Err(cause) => cause,
+        };
         match cause.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error {
                 cause: Some(cause.into()),

@@ -1,5 +1,8 @@
 //! Penstock: a Heroku-compatible platform in one binary.
 
+pub mod archive;
+pub mod blob;
+pub mod build;
 pub mod error;
 pub mod name;
 pub mod secret;

@@ -46,6 +46,13 @@ impl fmt::Debug for Id {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Id {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Id, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        Id::parse(&text).ok_or_else(|| serde::de::Error::custom("an id is a UUID"))
+    }
+}
+
 /// How a client points at something: an id, or a name that is unique where it is looked for. Heroku's word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {

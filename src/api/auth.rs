@@ -1,0 +1,51 @@
+//! Who is asking: the token in the `Authorization` header, as Bearer or as the password of Basic.
+
+use actix_web::http::header::HeaderMap;
+use base64::Engine;
+
+use crate::Platform;
+use crate::error::{Error, ErrorId, Result};
+use crate::secret;
+use crate::store::accounts::{self, Account};
+use crate::time::Timestamp;
+
+/// Longer than any token of ours; what is longer is not even hashed.
+const MAX_BYTES: usize = 512;
+
+/// The account that the request's token opens. 401, in one and the same words for a missing, a malformed, an unknown and an
+/// expired token.
+pub fn account(platform: &Platform, headers: &HeaderMap, now: Timestamp) -> Result<Account> {
+    let mut values = headers.get_all("authorization");
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(unauthorized()) };
+    let token = value.to_str().ok().and_then(token).ok_or_else(unauthorized)?;
+    let digest = secret::digest(&token);
+    platform
+        .store
+        .read(|connection| accounts::by_token(connection, &digest, now))?
+        .ok_or_else(unauthorized)
+}
+
+fn token(value: &str) -> Option<String> {
+    let (scheme, credentials) = value.split_once(' ')?;
+    let credentials = credentials.trim();
+    if credentials.len() > MAX_BYTES {
+        return None;
+    }
+    let token = if scheme.eq_ignore_ascii_case("bearer") {
+        credentials.to_owned()
+    } else if scheme.eq_ignore_ascii_case("basic") {
+        let decoded = base64::engine::general_purpose::STANDARD.decode(credentials).ok()?;
+        // The user is whatever the client likes: Heroku's clients send none, an e-mail address, or a name.
+        String::from_utf8(decoded).ok()?.split_once(':')?.1.to_owned()
+    } else {
+        return None;
+    };
+    (!token.is_empty()).then_some(token)
+}
+
+fn unauthorized() -> Error {
+    Error::new(
+        ErrorId::Unauthorized,
+        "Invalid credentials provided. Send your API token as \"Authorization: Bearer TOKEN\"; `penstock env` shows it on the server.",
+    )
+}

@@ -1,0 +1,28 @@
+//! Config vars.
+
+use std::collections::BTreeMap;
+
+use super::call::Call;
+use super::reply::Reply;
+use crate::error::Result;
+use crate::log::platform as lines;
+use crate::store::config_vars;
+
+pub async fn info(call: Call) -> Result<Reply> {
+    let vars = call.read(|connection, caller| config_vars::get(connection, caller.app(connection)?.id))?;
+    Reply::ok(&vars)
+}
+
+pub async fn update(call: Call) -> Result<Reply> {
+    let changes: BTreeMap<String, Option<String>> = call.body()?;
+    let (vars, release) = call
+        .write(|connection, caller| {
+            let app = caller.app(connection)?;
+            config_vars::update(connection, app.id, changes, &caller.account, caller.now)
+        })
+        .await?;
+    if let Some(release) = release {
+        lines::released(&call.platform.logs, release.app_id, &release.description, release.version, &release.account_email);
+    }
+    Reply::ok(&vars)
+}

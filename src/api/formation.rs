@@ -1,0 +1,164 @@
+//! The formation: how many dynos of each process type, and of what size.
+
+use serde::{Deserialize, Serialize};
+
+use super::call::Call;
+use super::params::{self, Reference};
+use super::reply::Reply;
+use super::view::Named;
+use crate::catalog::{self, Entry};
+use crate::error::{Error, Result};
+use crate::log::platform as lines;
+use crate::name::{Id, Identity};
+use crate::store::formation::{self, FIELDS, Formation, Quantity};
+use crate::time::Timestamp;
+
+#[derive(Serialize)]
+struct View<'a> {
+    app: Named<'a>,
+    command: &'a str,
+    created_at: Timestamp,
+    dyno_size: Option<Entry>,
+    id: Id,
+    quantity: i64,
+    size: &'a str,
+    r#type: &'a str,
+    updated_at: Timestamp,
+}
+
+fn view(formation: &Formation) -> View<'_> {
+    View {
+        app: Named { id: formation.app_id, name: &formation.app_name },
+        command: &formation.command,
+        created_at: formation.created_at,
+        dyno_size: catalog::dyno_size(&formation.size),
+        id: formation.id,
+        quantity: formation.quantity,
+        size: &formation.size,
+        r#type: &formation.r#type,
+        updated_at: formation.updated_at,
+    }
+}
+
+pub async fn list(call: Call) -> Result<Reply> {
+    let page = call
+        .page(FIELDS, |connection, caller, page| formation::list(connection, caller.app(connection)?.id, page))
+        .await?;
+    Reply::page(FIELDS, page, |formation| serde_json::to_value(view(formation)).unwrap_or_default())
+}
+
+pub async fn info(call: Call) -> Result<Reply> {
+    let formation = call.read(|connection, caller| {
+        formation::find(connection, caller.app(connection)?.id, &caller.params.identity("type"))
+    })?;
+    Reply::ok(&view(&formation))
+}
+
+/// What may be changed of one process type. The official CLI sends the quantity as text, with a sign to scale by it.
+#[derive(Deserialize)]
+struct Update {
+    quantity: Option<Number>,
+    size: Option<String>,
+    dyno_size: Option<Reference>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a number of dynos, or a change such as \"+1\"")]
+enum Number {
+    Integer(i64),
+    Text(String),
+}
+
+/// An [`Update`], checked.
+struct Wanted {
+    quantity: Option<Quantity>,
+    size: Option<&'static str>,
+}
+
+impl Update {
+    fn check(self) -> Result<Wanted> {
+        let quantity = match self.quantity {
+            None => None,
+            Some(Number::Integer(quantity)) => Some(Quantity::Exactly(quantity)),
+            Some(Number::Text(text)) => Some(quantity(&text)?),
+        };
+        let size = match (self.dyno_size, self.size) {
+            (Some(Reference(Identity::Id(id))), _) => Some(id.to_string()),
+            (Some(Reference(Identity::Name(name))), _) => Some(name),
+            (None, size) => size,
+        };
+        let size = size.map(|text| catalog::dyno_size(&text).map(|size| size.name).ok_or_else(no_such_size)).transpose()?;
+        Ok(Wanted { quantity, size })
+    }
+}
+
+fn quantity(text: &str) -> Result<Quantity> {
+    let number: i64 = text.parse().map_err(|_| Error::invalid("A quantity is a number such as 2, or a change such as +1 or -2."))?;
+    Ok(if text.starts_with(['+', '-']) { Quantity::By(number) } else { Quantity::Exactly(number) })
+}
+
+fn no_such_size() -> Error {
+    let names = catalog::DYNO_SIZES.iter().map(|size| size.name).collect::<Vec<_>>().join(", ");
+    Error::invalid(format!("There is no dyno size of this name. The sizes are {names}."))
+}
+
+pub async fn update(call: Call) -> Result<Reply> {
+    let wanted = call.body::<Update>()?.check()?;
+    let formation = call
+        .write(move |connection, caller| {
+            let app = caller.app(connection)?;
+            let identity = caller.params.identity("type");
+            formation::update(connection, app.id, &identity, wanted.quantity, wanted.size, caller.now)
+        })
+        .await?;
+    announce(&call, formation.app_id)?;
+    Reply::ok(&view(&formation))
+}
+
+#[derive(Deserialize)]
+struct BatchUpdate {
+    updates: Option<Vec<TypeUpdate>>,
+}
+
+#[derive(Deserialize)]
+struct TypeUpdate {
+    r#type: Option<String>,
+    id: Option<String>,
+    #[serde(flatten)]
+    update: Update,
+}
+
+pub async fn batch_update(call: Call) -> Result<Reply> {
+    let updates = params::required(call.body::<BatchUpdate>()?.updates, "updates")?;
+    let updates = updates
+        .into_iter()
+        .map(|entry| {
+            let identity = Identity::parse(&params::required(entry.r#type.or(entry.id), "updates[].type")?);
+            Ok((identity, entry.update.check()?))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let (app, changed) = call
+        .write(move |connection, caller| {
+            let app = caller.app(connection)?;
+            let change = |(identity, wanted): &(Identity, Wanted)| {
+                formation::update(connection, app.id, identity, wanted.quantity, wanted.size, caller.now)
+            };
+            let changed = updates.iter().map(change).collect::<Result<Vec<_>>>()?;
+            Ok((app.id, changed))
+        })
+        .await?;
+    announce(&call, app)?;
+    Reply::ok(&changed.iter().map(view).collect::<Vec<_>>())
+}
+
+/// Tells the app's log its whole formation, as Heroku does after each scaling.
+pub(super) fn announce(call: &Call, app: Id) -> Result<()> {
+    let formation = call.read(|connection, _| formation::all(connection, app))?;
+    let text = formation
+        .iter()
+        .map(|entry| format!("{}@{}:{}", entry.r#type, entry.quantity, entry.size))
+        .collect::<Vec<_>>()
+        .join(" ");
+    lines::scaled(&call.platform.logs, app, &text, &call.caller.account.email);
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! The Platform API over HTTP: it authenticates, reads parameters into typed values, runs one function in one transaction, and
+//! shows the answer as a view. It writes down what is wanted and never starts, stops or builds anything.
+//!
+//! [`routes`] is the one table of routes. A route is data: method, path, who may call it, and the function that answers. What
+//! all answers have in common is in [`dispatch`].
+
+pub mod account;
+pub mod apps;
+mod auth;
+pub mod blobs;
+pub mod builds;
+mod call;
+pub mod config_vars;
+mod dispatch;
+pub mod dynos;
+pub mod formation;
+pub mod log_sessions;
+mod params;
+pub mod pipeline_couplings;
+pub mod pipeline_promotions;
+pub mod pipelines;
+mod range;
+mod rate;
+pub mod releases;
+mod reply;
+mod routes;
+pub mod slugs;
+pub mod sources;
+mod upload;
+mod view;
+
+pub use dispatch::Api;
+pub use routes::{Policy, ROUTES, Route};

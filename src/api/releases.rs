@@ -1,0 +1,149 @@
+//! Releases: seen, made from a slug, and rolled back to.
+
+use serde::{Deserialize, Serialize};
+
+use super::call::Call;
+use super::params::{self, Reference};
+use super::reply::Reply;
+use super::view::{Named, Ref, User};
+use crate::error::{Error, Result};
+use crate::log::platform as lines;
+use crate::name::{Id, Identity};
+use crate::store::releases::{self, Change, FIELDS, Release, Status};
+use crate::store::{config_vars, formation, slugs};
+use crate::time::Timestamp;
+
+#[derive(Serialize)]
+struct Artifact {
+    r#type: &'static str,
+    id: Id,
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    addon_plan_names: [&'a str; 0],
+    app: Named<'a>,
+    artifacts: Vec<Artifact>,
+    created_at: Timestamp,
+    current: bool,
+    description: &'a str,
+    eligible_for_rollback: bool,
+    id: Id,
+    output_stream_url: Option<String>,
+    slug: Option<Ref>,
+    status: &'static str,
+    updated_at: Timestamp,
+    user: User<'a>,
+    version: i64,
+}
+
+fn view(release: &Release) -> View<'_> {
+    View {
+        addon_plan_names: [],
+        app: Named { id: release.app_id, name: &release.app_name },
+        artifacts: release.slug_id.map(|id| Artifact { r#type: "slug", id }).into_iter().collect(),
+        created_at: release.created_at,
+        current: release.current,
+        description: &release.description,
+        eligible_for_rollback: release.slug_id.is_some() && release.status == Status::Succeeded,
+        id: release.id,
+        output_stream_url: None,
+        slug: Ref::to(release.slug_id),
+        status: release.status.as_str(),
+        updated_at: release.updated_at,
+        user: User { email: &release.account_email, id: release.account_id },
+        version: release.version,
+    }
+}
+
+pub async fn list(call: Call) -> Result<Reply> {
+    let page = call
+        .page(FIELDS, |connection, caller, page| releases::list(connection, caller.app(connection)?.id, page))
+        .await?;
+    Reply::page(FIELDS, page, |release| serde_json::to_value(view(release)).unwrap_or_default())
+}
+
+pub async fn info(call: Call) -> Result<Reply> {
+    let release = call.read(|connection, caller| {
+        releases::find(connection, caller.app(connection)?.id, &caller.params.identity("release"))
+    })?;
+    Reply::ok(&view(&release))
+}
+
+pub async fn config_vars(call: Call) -> Result<Reply> {
+    let vars = call.read(|connection, caller| {
+        let release = releases::find(connection, caller.app(connection)?.id, &caller.params.identity("release"))?;
+        config_vars::read(connection, release.config_set_id)
+    })?;
+    Reply::ok(&vars)
+}
+
+#[derive(Deserialize)]
+struct NewRelease {
+    slug: Option<Reference>,
+    /// For a rollback: an id, or a version as a number or as text.
+    release: Option<Version>,
+    description: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "the id or the version of a release")]
+enum Version {
+    Number(u32),
+    Reference(Reference),
+}
+
+pub async fn create(call: Call) -> Result<Reply> {
+    let new: NewRelease = call.body()?;
+    let description = params::text(new.description, "description", 1_000)?;
+    let release = match (new.slug, new.release) {
+        (Some(Reference(slug)), None) => deploy(&call, slug, description).await?,
+        (None, Some(Version::Number(version))) => rollback(&call, Identity::Name(version.to_string())).await?,
+        (None, Some(Version::Reference(Reference(release)))) => rollback(&call, release).await?,
+        (None, None) => {
+            return Err(Error::invalid("Name a slug to release, or a release to roll back to: one of the parameters slug and release."));
+        }
+        (Some(_), Some(_)) => return Err(Error::invalid("Name either a slug or a release, not both.")),
+    };
+    Reply::created(&view(&release))
+}
+
+async fn deploy(call: &Call, slug: Identity, description: Option<String>) -> Result<Release> {
+    let (release, first) = call
+        .write(move |connection, caller| {
+            let app = caller.app(connection)?;
+            let Identity::Id(id) = slug else { return Err(Error::invalid("A slug is named by its id.")) };
+            let slug = slugs::visible(connection, &caller.account, id)?;
+            if slug.digest.is_none() {
+                return Err(Error::invalid("Nothing was uploaded to this slug yet. PUT its tar.gz to the slug's blob url first."));
+            }
+            let first = formation::all(connection, app.id)?.is_empty();
+            let change = Change::Deploy { slug: slug.id, description };
+            Ok((releases::create(connection, app.id, &caller.account, change, caller.now)?, first))
+        })
+        .await?;
+    announce(call, &release);
+    if first {
+        super::formation::announce(call, release.app_id)?;
+    }
+    Ok(release)
+}
+
+async fn rollback(call: &Call, to: Identity) -> Result<Release> {
+    let release = call
+        .write(move |connection, caller| {
+            let app = caller.app(connection)?;
+            let to = releases::find(connection, app.id, &to)?;
+            if to.slug_id.is_none() || to.status != Status::Succeeded {
+                return Err(Error::invalid(format!("v{} has no slug that ran, so there is nothing to roll back to.", to.version)));
+            }
+            releases::create(connection, app.id, &caller.account, Change::Rollback { to }, caller.now)
+        })
+        .await?;
+    announce(call, &release);
+    Ok(release)
+}
+
+fn announce(call: &Call, release: &Release) {
+    lines::released(&call.platform.logs, release.app_id, &release.description, release.version, &release.account_email);
+}

@@ -1,0 +1,305 @@
+//! The one walk through an archive, on which every decision about an entry is made.
+//!
+//! What is let in goes to a [`Sink`], which writes it or looks at it and decides nothing. The walk never touches a disk.
+
+use std::io::{self, Read};
+
+use tar::Entry;
+
+use super::ahead::{Ahead, ahead};
+use super::member::{Announced, Kind, Member, is_extension, plain_size};
+use super::path::{climb, refuse, shown, under};
+use super::tree::{Leaf, Tree};
+use super::{Limits, Strip, Summary, Symlinks};
+use crate::error::{Error, Result};
+
+/// Where the entries go. Names are as [`parse`](super::path::parse) keeps them, below [`Strip::Prefix`]'s folder.
+pub(super) trait Sink {
+    /// May come again for the same folder, and for the root. Folders that a name only implies are not announced.
+    fn folder(&mut self, path: &[u8]) -> Result<()>;
+    /// What is left unread of `content` is skipped.
+    fn file(&mut self, path: &[u8], content: &mut Content<'_>) -> Result<()>;
+    fn symlink(&mut self, path: &[u8], target: &[u8]) -> Result<()>;
+    /// The target is a file that came before.
+    fn hard_link(&mut self, path: &[u8], target: &[u8]) -> Result<()>;
+}
+
+/// A file's contents. They are as long as promised, or reading them fails.
+pub(super) struct Content<'a> {
+    pub size: u64,
+    pub executable: bool,
+    left: u64,
+    name: &'a [u8],
+    entry: &'a mut dyn Read,
+}
+
+impl Read for Content<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.entry.read(into)?;
+        if length == 0 && self.left > 0 && !into.is_empty() {
+            return Err(io::Error::other(cut_short(self.name)));
+        }
+        self.left = self.left.saturating_sub(length as u64);
+        Ok(length)
+    }
+}
+
+/// How a walk ended.
+pub(super) struct Walked {
+    pub summary: Summary,
+    /// The folder whose contents are the tree, if [`Strip::SoleFolder`] found one.
+    pub lifted: Option<Vec<u8>>,
+}
+
+/// Walks through all of an archive, to its last byte.
+pub(super) fn walk<R: Read + Send>(
+    reader: R,
+    limits: &Limits,
+    strip: Strip,
+    sink: &mut dyn Sink,
+) -> Result<Walked> {
+    ahead(reader, limits, |decoded| {
+        let walk = Walk {
+            limits,
+            strip,
+            sink,
+            tree: Tree::new(),
+            announced: Announced::default(),
+            last: Vec::new(),
+            headers: 0,
+            contents: 0,
+            to_top: None,
+            summary: Summary::default(),
+        };
+        walk.through(decoded)
+    })
+}
+
+struct Walk<'a> {
+    limits: &'a Limits,
+    strip: Strip,
+    sink: &'a mut dyn Sink,
+    tree: Tree,
+    announced: Announced,
+    /// The name of the last entry that could be read, for saying where an archive is damaged.
+    last: Vec<u8>,
+    headers: u64,
+    /// Bytes of contents promised so far.
+    contents: u64,
+    /// The first link that climbs to the archive's top, and so out of a sole folder.
+    to_top: Option<Vec<u8>>,
+    summary: Summary,
+}
+
+impl Walk<'_> {
+    fn through(mut self, decoded: Ahead) -> Result<Walked> {
+        let mut archive = tar::Archive::new(decoded);
+        for entry in archive.entries()?.raw(true) {
+            let mut entry = entry.map_err(|error| self.damaged(error))?;
+            self.entry(&mut entry)?;
+        }
+        if !self.announced.is_empty() {
+            return Err(cut_short(&self.last));
+        }
+        only_zeros(archive.into_inner())?;
+        let lifted = match self.strip {
+            Strip::SoleFolder => self.tree.sole_folder().map(<[u8]>::to_vec),
+            _ => None,
+        };
+        if let (Some(_), Some(link)) = (&lifted, &self.to_top) {
+            return Err(leaves(link));
+        }
+        Ok(Walked {
+            summary: self.summary,
+            lifted,
+        })
+    }
+
+    fn entry(&mut self, entry: &mut Entry<'_, Ahead>) -> Result<()> {
+        let header = entry.header().clone();
+        let kind = header.entry_type();
+        // Every entry may have a few headers before it. More are an attempt to keep the walk busy.
+        self.headers += 1;
+        if self.headers > self.limits.entries.saturating_mul(4) {
+            return Err(Error::invalid(
+                "The archive has far more headers than entries. Make it anew, with GNU tar.",
+            ));
+        }
+        if is_extension(kind) {
+            let name = header.path_bytes();
+            let body = self.extension(entry, &name)?;
+            return self.announced.take_in(kind, &name, body);
+        }
+        let member = std::mem::take(&mut self.announced).member(&header, self.limits)?;
+        self.last.clone_from(&member.path);
+        self.admit(&member)?;
+        self.deliver(member, entry)
+    }
+
+    fn extension(&self, entry: &mut Entry<'_, Ahead>, name: &[u8]) -> Result<Vec<u8>> {
+        let size = plain_size(entry.header(), name)?;
+        if size > self.limits.header {
+            return Err(refuse(
+                name,
+                format_args!(
+                    "is a header of {size} bytes; at most {} are taken. Leave out extended attributes.",
+                    self.limits.header
+                ),
+            ));
+        }
+        let mut body = Vec::new();
+        entry
+            .read_to_end(&mut body)
+            .map_err(|error| self.damaged(error))?;
+        if (body.len() as u64) < size {
+            return Err(cut_short(name));
+        }
+        Ok(body)
+    }
+
+    /// Whether an entry fits in with those before it.
+    fn admit(&mut self, member: &Member) -> Result<()> {
+        let path = &member.path;
+        if path.is_empty() {
+            return match member.kind {
+                Kind::Folder => Ok(()),
+                _ => Err(refuse(
+                    b".",
+                    "is the archive's root, and no folder. Make the archive anew.",
+                )),
+            };
+        }
+        match &member.kind {
+            Kind::Folder => self.tree.add(path, Leaf::Folder, self.limits),
+            Kind::File { size, .. } => {
+                self.contents = self.contents.saturating_add(*size);
+                if self.contents > self.limits.total_bytes {
+                    return Err(refuse(
+                        path,
+                        format_args!(
+                            "brings the archive to more than {} bytes. Leave out what the build can make.",
+                            self.limits.total_bytes
+                        ),
+                    ));
+                }
+                self.tree.add(path, Leaf::File, self.limits)
+            }
+            Kind::Symlink { target } => {
+                self.stays_within(path, target)?;
+                self.tree.add(path, Leaf::Symlink, self.limits)
+            }
+            Kind::HardLink { target } => {
+                self.tree.link(target, path, self.limits)?;
+                self.tree.add(path, Leaf::File, self.limits)
+            }
+        }
+    }
+
+    fn stays_within(&mut self, path: &[u8], target: &[u8]) -> Result<()> {
+        if self.limits.symlinks == Symlinks::Any {
+            return Ok(());
+        }
+        let inside = match self.strip {
+            Strip::Prefix(folder) => match under(path, folder.as_bytes()) {
+                Some(inside) => inside,
+                None => return Ok(()),
+            },
+            _ => path,
+        };
+        let up = climb(path, target)?;
+        let folders = inside.iter().filter(|&&byte| byte == b'/').count();
+        if up > folders {
+            return Err(leaves(path));
+        }
+        if up == folders && self.to_top.is_none() {
+            self.to_top = Some(path.to_vec());
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, member: Member, entry: &mut Entry<'_, Ahead>) -> Result<()> {
+        let Some(path) = self.kept(&member.path) else {
+            return Ok(());
+        };
+        match &member.kind {
+            Kind::Folder => self.sink.folder(path),
+            Kind::File { size, executable } => {
+                self.summary.files += 1;
+                self.summary.bytes += size;
+                let mut content = Content {
+                    size: *size,
+                    executable: *executable,
+                    left: *size,
+                    name: &member.path,
+                    entry,
+                };
+                self.sink.file(path, &mut content)
+            }
+            Kind::Symlink { target } => self.sink.symlink(path, target),
+            Kind::HardLink { target } => {
+                self.summary.files += 1;
+                let target = self.kept(target).ok_or_else(|| {
+                    refuse(&member.path, format_args!("is a hard link to `{}`, which is left out of the tree. Make the archive with `--hard-dereference`.", shown(target)))
+                })?;
+                self.sink.hard_link(path, target)
+            }
+        }
+    }
+
+    /// What a name is called in the tree, if it is in it.
+    fn kept<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        match self.strip {
+            Strip::Prefix(folder) => under(path, folder.as_bytes()),
+            Strip::Nothing | Strip::SoleFolder => Some(path),
+        }
+    }
+
+    /// The decoder's own errors are passed on; any other is `tar` failing on a header or on the end of the file.
+    fn damaged(&self, error: io::Error) -> Error {
+        match error.downcast::<Error>() {
+            Ok(ours) => ours,
+            Err(_) if self.last.is_empty() => Error::invalid(
+                "The archive's gzip data do not hold a tar file, or a damaged one. Make it with `tar czf`.",
+            ),
+            Err(_) => refuse(
+                &self.last,
+                "is the last that can be read: the archive is damaged or cut short after it. Make it anew, and send it again.",
+            ),
+        }
+    }
+}
+
+fn leaves(link: &[u8]) -> Error {
+    refuse(
+        link,
+        "is a link that leads out of the project. Point it to a file within, or leave it out.",
+    )
+}
+
+fn cut_short(entry: &[u8]) -> Error {
+    refuse(
+        entry,
+        "is the last: the archive is cut short in it or right after it. Make it anew, and send it again.",
+    )
+}
+
+/// Reads to the end of the archive, which may be padded with zeros, and by nothing else: another reader might go on there.
+fn only_zeros(mut decoded: Ahead) -> Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match decoded.read(&mut buffer)? {
+            0 if decoded.total() == 0 => {
+                return Err(Error::invalid(
+                    "The archive is empty. Make it with `tar czf`.",
+                ));
+            }
+            0 => return Ok(()),
+            length if buffer[..length].iter().all(|&byte| byte == 0) => {}
+            _ => {
+                return Err(Error::invalid(
+                    "There are other bytes after the end of the tar file. Make the archive in one go.",
+                ));
+            }
+        }
+    }
+}

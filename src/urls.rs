@@ -1,0 +1,38 @@
+//! Where this server is found: the URLs that it tells clients.
+
+/// The addresses that clients use. Paths are appended to `api`, which has no slash at its end.
+#[derive(Clone, Debug)]
+pub struct Urls {
+    /// `http://127.0.0.1:5000`
+    pub api: String,
+    /// The port of the router as visitors see it.
+    pub router_port: u16,
+    /// Apps are hosts under it: `localhost`.
+    pub base_domain: String,
+}
+
+impl Urls {
+    /// Where an app's web dynos are visited.
+    pub fn web(&self, app: &str) -> String {
+        match self.router_port {
+            80 => format!("http://{app}.{}/", self.base_domain),
+            port => format!("http://{app}.{}:{port}/", self.base_domain),
+        }
+    }
+
+    /// Where an app is pushed to. The official CLI always makes it https.
+    pub fn git(&self, app: &str) -> String {
+        let host = self.api.split_once("://").map_or(self.api.as_str(), |(_, host)| host);
+        format!("https://{host}/{app}.git")
+    }
+
+    /// The router itself, for a client that sends the Host header by hand.
+    pub fn router(&self) -> String {
+        format!("http://{}:{}", self.base_domain, self.router_port)
+    }
+
+    /// The host under which the router knows an app.
+    pub fn host(&self, app: &str) -> String {
+        format!("{app}.{}", self.base_domain)
+    }
+}
