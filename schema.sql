@@ -109,7 +109,6 @@ CREATE TABLE build (
     checksum            TEXT,
     version             TEXT,
     version_description TEXT,
-    buildpacks          TEXT NOT NULL DEFAULT '[]',
     claimed_by          TEXT,
     attempts            INTEGER NOT NULL DEFAULT 0,
     slug_id             TEXT REFERENCES slug (id),

@@ -1,1 +1,16 @@
-fn main() {}
+//! Parses the arguments, calls the library, and tells a person in one line what went wrong.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use penstock::cli::Cli;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("penstock: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -71,8 +71,8 @@ fn view<'a>(app: &'a App, urls: &Urls) -> View<'a> {
 }
 
 pub async fn list(call: Call) -> Result<Reply> {
-    let page = call.page(FIELDS, |connection, caller, page| apps::list(connection, &caller.account, page)).await?;
-    Reply::page(FIELDS, page, |app| serde_json::to_value(view(app, &call.platform.urls)).unwrap_or_default())
+    let paged = call.page(FIELDS, |connection, caller, page| apps::list(connection, &caller.account, page)).await?;
+    Reply::page(&paged, &paged.views(|app| view(app, &call.platform.urls)))
 }
 
 pub async fn info(call: Call) -> Result<Reply> {

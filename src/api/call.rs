@@ -28,6 +28,10 @@ impl PathParams {
         self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
+    pub fn text(&self, name: &str) -> &str {
+        self.get(name)
+    }
+
     pub fn identity(&self, name: &str) -> Identity {
         Identity::parse(self.get(name))
     }
@@ -94,13 +98,13 @@ impl Call {
         &self,
         fields: &'static [Field],
         f: impl FnOnce(&Connection, &Caller, &Page) -> Result<Listing<T>> + Send + 'static,
-    ) -> Result<(Page, Listing<T>)> {
+    ) -> Result<Paged<T>> {
         let header = self.request.headers().get("range").map(|value| value.to_str().unwrap_or("?"));
         let page = range::parse(header, fields)?;
         let (store, caller) = (self.platform.store.clone(), self.caller.clone());
         actix_web::rt::task::spawn_blocking(move || {
             let listing = store.read(|connection| f(connection, &caller, &page))?;
-            Ok((page, listing))
+            Ok(Paged { fields, page, listing })
         })
         .await
         .map_err(Error::internal)?
@@ -113,6 +117,20 @@ impl Call {
     ) -> Result<T> {
         let caller = self.caller.clone();
         self.platform.store.write(move |connection| f(connection, &caller)).await
+    }
+}
+
+/// One page of a list, with what was asked for.
+pub struct Paged<T> {
+    pub fields: &'static [Field],
+    pub page: Page,
+    pub listing: Listing<T>,
+}
+
+impl<T> Paged<T> {
+    /// What the API shows of each row.
+    pub fn views<'a, V>(&'a self, view: impl FnMut(&'a T) -> V) -> Vec<V> {
+        self.listing.rows.iter().map(view).collect()
     }
 }
 

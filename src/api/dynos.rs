@@ -51,10 +51,10 @@ fn view<'a>(dyno: &'a Dyno, app: &'a App) -> View<'a> {
 
 pub async fn list(call: Call) -> Result<Reply> {
     let app = call.read(|connection, caller| caller.app(connection))?;
-    let page = call
+    let paged = call
         .page(FIELDS, |connection, caller, page| dynos::list(connection, caller.app(connection)?.id, page))
         .await?;
-    Reply::page(FIELDS, page, |dyno| serde_json::to_value(view(dyno, &app)).unwrap_or_default())
+    Reply::page(&paged, &paged.views(|dyno| view(dyno, &app)))
 }
 
 pub async fn info(call: Call) -> Result<Reply> {

@@ -41,10 +41,10 @@ fn view(formation: &Formation) -> View<'_> {
 }
 
 pub async fn list(call: Call) -> Result<Reply> {
-    let page = call
+    let paged = call
         .page(FIELDS, |connection, caller, page| formation::list(connection, caller.app(connection)?.id, page))
         .await?;
-    Reply::page(FIELDS, page, |formation| serde_json::to_value(view(formation)).unwrap_or_default())
+    Reply::page(&paged, &paged.views(view))
 }
 
 pub async fn info(call: Call) -> Result<Reply> {

@@ -35,19 +35,18 @@ fn view(coupling: &Coupling) -> View<'_> {
 }
 
 pub async fn list(call: Call) -> Result<Reply> {
-    let page =
-        call.page(FIELDS, |connection, caller, page| couplings::list(connection, &caller.account, None, page)).await?;
-    Reply::page(FIELDS, page, |coupling| serde_json::to_value(view(coupling)).unwrap_or_default())
+    let paged = call.page(FIELDS, |connection, caller, page| couplings::list(connection, &caller.account, None, page)).await?;
+    Reply::page(&paged, &paged.views(view))
 }
 
 pub async fn of_pipeline(call: Call) -> Result<Reply> {
-    let page = call
+    let paged = call
         .page(FIELDS, |connection, caller, page| {
             let pipeline = caller.pipeline(connection)?;
             couplings::list(connection, &caller.account, Some(pipeline.id), page)
         })
         .await?;
-    Reply::page(FIELDS, page, |coupling| serde_json::to_value(view(coupling)).unwrap_or_default())
+    Reply::page(&paged, &paged.views(view))
 }
 
 /// An object, since an app is in one pipeline at most.

@@ -169,10 +169,10 @@ pub async fn info(call: Call) -> Result<Reply> {
 }
 
 pub async fn targets(call: Call) -> Result<Reply> {
-    let page = call
+    let paged = call
         .page(TARGET_FIELDS, |connection, caller, page| {
             promotions::targets(connection, find(connection, caller)?.id, page)
         })
         .await?;
-    Reply::page(TARGET_FIELDS, page, |target| serde_json::to_value(target_view(target)).unwrap_or_default())
+    Reply::page(&paged, &paged.views(target_view))
 }

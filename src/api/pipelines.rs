@@ -41,10 +41,10 @@ fn view(pipeline: &Pipeline) -> View<'_> {
 /// `?eq[name]=` is how the official CLI looks for a name.
 pub async fn list(call: Call) -> Result<Reply> {
     let name = call.query("eq[name]");
-    let page = call
+    let paged = call
         .page(FIELDS, move |connection, caller, page| pipelines::list(connection, &caller.account, name.as_deref(), page))
         .await?;
-    Reply::page(FIELDS, page, |pipeline| serde_json::to_value(view(pipeline)).unwrap_or_default())
+    Reply::page(&paged, &paged.views(view))
 }
 
 pub async fn info(call: Call) -> Result<Reply> {

@@ -57,10 +57,10 @@ fn view(release: &Release) -> View<'_> {
 }
 
 pub async fn list(call: Call) -> Result<Reply> {
-    let page = call
+    let paged = call
         .page(FIELDS, |connection, caller, page| releases::list(connection, caller.app(connection)?.id, page))
         .await?;
-    Reply::page(FIELDS, page, |release| serde_json::to_value(view(release)).unwrap_or_default())
+    Reply::page(&paged, &paged.views(view))
 }
 
 pub async fn info(call: Call) -> Result<Reply> {

@@ -6,9 +6,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::call::Paged;
 use super::range;
 use crate::error::{Error, Result};
-use crate::store::page::{Field, Listing, Page};
 
 /// An answer to a [`super::call::Call`].
 pub struct Reply {
@@ -37,17 +37,12 @@ impl Reply {
     }
 
     /// One page of a list: 206 with `Next-Range` when more follow.
-    pub fn page<T, V: Serialize>(
-        fields: &[Field],
-        (page, listing): (Page, Listing<T>),
-        view: impl FnMut(&T) -> V,
-    ) -> Result<Reply> {
-        let next = range::next(&page, &listing);
-        let content = range::content(&page, &listing);
-        let views: Vec<V> = listing.rows.iter().map(view).collect();
+    pub fn page<T, V: Serialize>(paged: &Paged<T>, views: &[V]) -> Result<Reply> {
+        let next = range::next(&paged.page, &paged.listing);
+        let content = range::content(&paged.page, &paged.listing);
         let status = if next.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
         let mut reply = Reply::with(status, &views)?;
-        reply.header(header::ACCEPT_RANGES, &range::names(fields));
+        reply.header(header::ACCEPT_RANGES, &range::names(paged.fields));
         if let Some(content) = content {
             reply.header(header::CONTENT_RANGE, &content);
         }

@@ -31,8 +31,6 @@ pub struct Build {
     pub checksum: Option<String>,
     pub version: Option<String>,
     pub version_description: Option<String>,
-    /// As the client named them: a JSON array of `{url, name}`.
-    pub buildpacks: String,
     /// How many times it was begun; more than one after the server was stopped in the middle of it.
     pub attempts: i64,
     pub slug_id: Option<Id>,
@@ -48,7 +46,7 @@ pub const FIELDS: &[Field] = &[
 ];
 
 const COLUMNS: &str = "build.id, build.app_id, build.account_id, account.email, build.status, build.source_url, build.source_digest,
-    build.checksum, build.version, build.version_description, build.buildpacks, build.attempts, build.slug_id, build.release_id,
+    build.checksum, build.version, build.version_description, build.attempts, build.slug_id, build.release_id,
     build.created_at, build.updated_at";
 const FROM: &str = "build JOIN account ON account.id = build.account_id";
 
@@ -64,12 +62,11 @@ fn build(row: &Row<'_>) -> rusqlite::Result<Build> {
         checksum: row.get(7)?,
         version: row.get(8)?,
         version_description: row.get(9)?,
-        buildpacks: row.get(10)?,
-        attempts: row.get(11)?,
-        slug_id: row.get(12)?,
-        release_id: row.get(13)?,
-        created_at: row.get(14)?,
-        updated_at: row.get(15)?,
+        attempts: row.get(10)?,
+        slug_id: row.get(11)?,
+        release_id: row.get(12)?,
+        created_at: row.get(13)?,
+        updated_at: row.get(14)?,
     })
 }
 
@@ -81,7 +78,6 @@ pub struct NewBuild {
     pub checksum: Option<String>,
     pub version: Option<String>,
     pub version_description: Option<String>,
-    pub buildpacks: String,
 }
 
 /// Queues a build: the one function that makes one. 409 when too many of the app's builds are waiting.
@@ -104,7 +100,7 @@ pub fn create(
     connection
         .prepare_cached(
             "INSERT INTO build (id, app_id, account_id, status, source_url, source_digest, checksum, version, version_description,
-                 buildpacks, created_at, updated_at) VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+                 created_at, updated_at) VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
         )?
         .execute(params![
             id,
@@ -115,7 +111,6 @@ pub fn create(
             new.checksum,
             new.version,
             new.version_description,
-            new.buildpacks,
             now
         ])?;
     find(connection, app, id)

@@ -1,1 +1,8 @@
+//! The one test binary: one file a part of Penstock, over real files, sockets and processes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod archive;
+mod blob;
+mod log;
+mod router;

@@ -1,0 +1,159 @@
+//! Builds: queued here, built by the builder. Their output is streamed from the start to whoever holds its URL.
+
+use actix_web::HttpResponse;
+use serde::{Deserialize, Serialize};
+
+use super::call::{Call, Visit};
+use super::params;
+use super::reply::Reply;
+use super::view::{Ref, User};
+use crate::blob::{Digest, Method};
+use crate::catalog;
+use crate::error::{Error, Result};
+use crate::log::platform as lines;
+use crate::name::Id;
+use crate::preflight;
+use crate::store::builds::{self, Build, FIELDS, NewBuild};
+use crate::time::Timestamp;
+
+/// Archives up to this size, in bytes, are read before a build of them is accepted: half a second's work at most.
+const MAX_CHECKED: u64 = 64 << 20;
+
+#[derive(Serialize)]
+struct SourceBlob<'a> {
+    checksum: Option<&'a str>,
+    url: &'a str,
+    version: Option<&'a str>,
+    version_description: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    app: Ref,
+    buildpacks: Option<Vec<&'a str>>,
+    created_at: Timestamp,
+    generation: &'static str,
+    id: Id,
+    output_stream_url: String,
+    release: Option<Ref>,
+    slug: Option<Ref>,
+    source_blob: SourceBlob<'a>,
+    stack: &'static str,
+    status: &'static str,
+    updated_at: Timestamp,
+    user: User<'a>,
+}
+
+fn view<'a>(call: &Call, build: &'a Build) -> View<'a> {
+    View {
+        app: Ref { id: build.app_id },
+        buildpacks: None,
+        created_at: build.created_at,
+        generation: catalog::GENERATION.name,
+        id: build.id,
+        output_stream_url: call.platform.build_output_url(build),
+        release: Ref::to(build.release_id),
+        slug: Ref::to(build.slug_id),
+        source_blob: SourceBlob {
+            checksum: build.checksum.as_deref(),
+            url: &build.source_url,
+            version: build.version.as_deref(),
+            version_description: build.version_description.as_deref(),
+        },
+        stack: catalog::STACK.name,
+        status: build.status.as_str(),
+        updated_at: build.updated_at,
+        user: User { email: &build.account_email, id: build.account_id },
+    }
+}
+
+pub async fn list(call: Call) -> Result<Reply> {
+    let paged = call
+        .page(FIELDS, |connection, caller, page| builds::list(connection, caller.app(connection)?.id, page))
+        .await?;
+    Reply::page(&paged, &paged.views(|build| view(&call, build)))
+}
+
+pub async fn info(call: Call) -> Result<Reply> {
+    let build = call.read(|connection, caller| {
+        builds::find(connection, caller.app(connection)?.id, caller.params.id("build", "build")?)
+    })?;
+    Reply::ok(&view(&call, &build))
+}
+
+#[derive(Deserialize)]
+struct Body {
+    source_blob: Option<SourceBlobParam>,
+    buildpacks: Option<Vec<serde_json::Value>>,
+}
+
+#[derive(Deserialize)]
+struct SourceBlobParam {
+    url: Option<String>,
+    checksum: Option<String>,
+    version: Option<String>,
+    version_description: Option<String>,
+}
+
+/// What can be known of the source now is told now: nothing is queued that is sure to fail.
+pub async fn create(call: Call) -> Result<Reply> {
+    let app = call.read(|connection, caller| caller.app(connection))?;
+    let new = new_build(&call, call.body()?).await?;
+    let build = call
+        .write(move |connection, caller| {
+            let app = caller.app(connection)?;
+            builds::create(connection, app.id, &caller.account, &new, caller.now)
+        })
+        .await?;
+    lines::build_started(&call.platform.logs, app.id, &call.caller.account.email);
+    Reply::created(&view(&call, &build))
+}
+
+async fn new_build(call: &Call, body: Body) -> Result<NewBuild> {
+    if body.buildpacks.is_some_and(|buildpacks| !buildpacks.is_empty()) {
+        return Err(Error::invalid("This server runs no buildpacks. Leave out buildpacks, and it runs what the Procfile says."));
+    }
+    let blob = params::required(body.source_blob, "source_blob")?;
+    let url = params::text(Some(params::required(blob.url, "source_blob.url")?), "source_blob.url", 8_192)?.unwrap_or_default();
+    let checksum = blob.checksum.as_deref().map(Digest::parse_checksum).transpose()?;
+    let uploaded = call.platform.uploaded_source(&url, call.caller.now)?;
+    match &uploaded {
+        None => drop(call.platform.outbound.check(&url)?),
+        Some(digest) => {
+            if checksum.is_some_and(|checksum| checksum != *digest) {
+                return Err(Error::invalid(format!(
+                    "The checksum does not match: the upload has {}. Upload it again, or send the checksum of what was uploaded.",
+                    digest.checksum()
+                )));
+            }
+            check(call, *digest).await?;
+        }
+    }
+    Ok(NewBuild {
+        source_url: url,
+        source_digest: uploaded.map(|digest| digest.to_string()),
+        checksum: checksum.map(|checksum| checksum.checksum()),
+        version: params::text(blob.version, "source_blob.version", 200)?,
+        version_description: params::text(blob.version_description, "source_blob.version_description", 10_000)?,
+    })
+}
+
+/// 422 for an uploaded archive that no build could use. A large one is left to its build, which says the same.
+async fn check(call: &Call, digest: Digest) -> Result<()> {
+    let blobs = call.platform.blobs.clone();
+    let check = move || match blobs.size(&digest)? {
+        size if size > MAX_CHECKED => Ok(()),
+        _ => preflight::check_source(blobs.open_blob(&digest)?),
+    };
+    actix_web::rt::task::spawn_blocking(check).await.map_err(Error::internal)?
+}
+
+/// The output from its start, live, and again whenever it is asked for. A NUL byte says that the build goes on in silence.
+pub async fn output(visit: Visit) -> Result<HttpResponse> {
+    visit.verify(Method::Get)?;
+    let id = visit.params.id("build", "build")?;
+    let build = visit.platform.store.read(|connection| builds::by_id(connection, id))?;
+    build.ok_or_else(|| Error::not_found("build"))?;
+    let stream = visit.platform.build_output(id);
+    Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").streaming(stream))
+}

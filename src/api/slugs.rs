@@ -1,0 +1,120 @@
+//! Slugs: seen with a link to their bytes, and made for bytes that the client uploads.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::call::Call;
+use super::params::{self, Reference};
+use super::reply::Reply;
+use crate::blob::{Digest, Method};
+use crate::catalog::{self, Entry};
+use crate::error::{Error, Result};
+use crate::name::{Id, Identity, ProcessType};
+use crate::store::slugs::{self, NewSlug, ProcessTypes, Slug};
+use crate::time::Timestamp;
+
+/// How long a link to a slug's bytes lives.
+const LIFE: Duration = Duration::from_secs(60 * 60);
+/// Process types of one slug at most, and bytes of one command.
+const MAX_TYPES: usize = 1_000;
+const MAX_COMMAND: usize = 8 * 1024;
+
+#[derive(Serialize)]
+struct Blob {
+    method: &'static str,
+    url: String,
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    blob: Blob,
+    buildpack_provided_description: Option<&'a str>,
+    checksum: Option<String>,
+    commit: Option<&'a str>,
+    commit_description: Option<&'a str>,
+    created_at: Timestamp,
+    deleted_at: Option<Timestamp>,
+    id: Id,
+    process_types: &'a ProcessTypes,
+    size: Option<i64>,
+    stack: Entry,
+    updated_at: Timestamp,
+}
+
+fn view<'a>(call: &Call, slug: &'a Slug, method: Method) -> View<'a> {
+    let expires = call.caller.now.plus(LIFE);
+    let url = call.platform.signed_url(method, &format!("/blobs/slugs/{}", slug.id), expires);
+    let checksum = slug.digest.as_ref().map(|digest| format!("SHA256:{digest}"));
+    View {
+        blob: Blob { method: if method == Method::Put { "put" } else { "get" }, url },
+        buildpack_provided_description: slug.buildpack_provided_description.as_deref(),
+        checksum: checksum.or_else(|| slug.checksum.clone()),
+        commit: slug.commit.as_deref(),
+        commit_description: slug.commit_description.as_deref(),
+        created_at: slug.created_at,
+        deleted_at: None,
+        id: slug.id,
+        process_types: &slug.process_types,
+        size: slug.size,
+        stack: catalog::STACK,
+        updated_at: slug.updated_at,
+    }
+}
+
+pub async fn info(call: Call) -> Result<Reply> {
+    let slug = call.read(|connection, caller| {
+        slugs::find(connection, caller.app(connection)?.id, caller.params.id("slug", "slug")?)
+    })?;
+    Reply::ok(&view(&call, &slug, Method::Get))
+}
+
+#[derive(Deserialize)]
+struct Body {
+    process_types: Option<ProcessTypes>,
+    commit: Option<String>,
+    commit_description: Option<String>,
+    checksum: Option<String>,
+    buildpack_provided_description: Option<String>,
+    stack: Option<Reference>,
+}
+
+pub async fn create(call: Call) -> Result<Reply> {
+    let new = new_slug(call.body()?)?;
+    let slug = call
+        .write(move |connection, caller| slugs::create(connection, caller.app(connection)?.id, &new, caller.now))
+        .await?;
+    Reply::created(&view(&call, &slug, Method::Put))
+}
+
+fn new_slug(body: Body) -> Result<NewSlug> {
+    let process_types = params::required(body.process_types, "process_types")?;
+    if process_types.is_empty() || process_types.len() > MAX_TYPES {
+        return Err(Error::invalid("Name at least one process type, such as {\"web\": \"./server\"}, in process_types."));
+    }
+    for (name, command) in &process_types {
+        ProcessType::parse(name)?;
+        if command.trim().is_empty() || command.len() > MAX_COMMAND || command.contains(['\0', '\n']) {
+            return Err(Error::invalid(format!("The command of {name} must be one line of 1 to {MAX_COMMAND} bytes.")));
+        }
+    }
+    if let Some(Reference(Identity::Name(stack))) = &body.stack
+        && stack != catalog::STACK.name
+    {
+        return Err(Error::invalid(format!("The only stack of this server is {}.", catalog::STACK.name)));
+    }
+    let checksum = body.checksum.as_deref().map(Digest::parse_checksum).transpose()?;
+    Ok(NewSlug {
+        digest: None,
+        size: None,
+        commit: params::text(body.commit, "commit", 200)?,
+        commit_description: params::text(body.commit_description, "commit_description", 10_000)?,
+        buildpack_provided_description: params::text(
+            body.buildpack_provided_description,
+            "buildpack_provided_description",
+            1_000,
+        )?,
+        checksum: checksum.map(|digest| digest.checksum()),
+        process_types,
+    })
+}

@@ -1,0 +1,52 @@
+//! `penstock account`: accounts and their tokens, made by the operator. Works beside a running server.
+
+use clap::{Args, Subcommand};
+
+use crate::config::DataDirArg;
+use crate::data_dir::DataDir;
+use crate::error::{Error, Result};
+use crate::secret;
+use crate::store::{Store, accounts};
+use crate::time::Clock;
+
+#[derive(Subcommand)]
+pub enum Account {
+    /// Make an account and print its API token
+    Create(Named),
+    /// Print a new API token for an account
+    Token(Named),
+}
+
+#[derive(Args)]
+pub struct Named {
+    /// E-mail address of the account
+    email: String,
+
+    #[command(flatten)]
+    data_dir: DataDirArg,
+}
+
+impl Account {
+    /// Prints the token alone, for a script to take; it is stored as a digest and cannot be shown again.
+    pub fn run(self) -> Result<()> {
+        let (named, create) = match self {
+            Account::Create(named) => (named, true),
+            Account::Token(named) => (named, false),
+        };
+        let data = DataDir::open(&named.data_dir.data_dir)?;
+        let store = Store::open(&data.path("penstock.db"))?;
+        let (token, now) = (secret::token()?, Clock::System.now());
+        let written = token.clone();
+        store.write_blocking(move |connection| {
+            let account = match create {
+                true => accounts::create(connection, &named.email, now)?,
+                false => accounts::by_email(connection, &named.email)?.ok_or_else(|| {
+                    Error::invalid(format!("There is no account {}. Make it with `penstock account create`.", named.email))
+                })?,
+            };
+            accounts::add_token(connection, &account, &written, "penstock account", now)
+        })?;
+        println!("{token}");
+        Ok(())
+    }
+}

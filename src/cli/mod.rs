@@ -1,0 +1,39 @@
+//! The command line: one file a subcommand.
+
+mod account;
+mod env;
+mod serve;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Result;
+
+/// A Heroku-compatible platform on one machine.
+#[derive(Parser)]
+#[command(name = "penstock", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::Serve),
+    /// Print what points the official heroku CLI and curl at the server: eval "$(penstock env)"
+    Env(env::Env),
+    /// Make accounts and tokens
+    #[command(subcommand)]
+    Account(account::Account),
+}
+
+impl Cli {
+    /// Runs the command. An error is for the person at the terminal.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Serve(serve) => serve.run(),
+            Command::Env(env) => env.run(),
+            Command::Account(account) => account.run(),
+        }
+    }
+}

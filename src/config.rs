@@ -1,0 +1,78 @@
+//! The settings of a server: each an argument, with an environment twin and a default that works.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+/// Where everything is kept.
+#[derive(Args, Clone, Debug)]
+pub struct DataDirArg {
+    /// Where everything is kept
+    #[arg(long, env = "PENSTOCK_DATA_DIR", default_value = "penstock-data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    #[command(flatten)]
+    pub data_dir: DataDirArg,
+
+    /// Where the API listens; port 0 takes a free one
+    #[arg(long, env = "PENSTOCK_LISTEN", default_value = "127.0.0.1:5000", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+
+    /// Where visitors of the apps are served; port 0 takes a free one
+    #[arg(long, env = "PENSTOCK_ROUTER_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub router_listen: SocketAddr,
+
+    /// Apps are served as hosts under this domain
+    #[arg(long, env = "PENSTOCK_BASE_DOMAIN", default_value = "localhost", value_name = "DOMAIN", value_parser = domain)]
+    pub base_domain: String,
+
+    /// The URL under which clients reach the API, when it is not the address it listens on
+    #[arg(long, env = "PENSTOCK_API_URL", value_name = "URL", value_parser = base_url)]
+    pub api_url: Option<String>,
+
+    /// E-mail address of the account that the first start makes
+    #[arg(long, env = "PENSTOCK_OWNER", default_value = "owner@localhost", value_name = "EMAIL")]
+    pub owner: String,
+
+    /// Builds that may run at once
+    #[arg(long, env = "PENSTOCK_BUILDS", default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub builds: u16,
+
+    /// Whether source URLs may lead to this machine and private networks [default: only when the API listens on loopback]
+    #[arg(long, env = "PENSTOCK_ALLOW_PRIVATE_FETCH", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub allow_private_fetch: Option<bool>,
+
+    /// Whether an account is held to Heroku's 4,500 requests an hour
+    #[arg(long, env = "PENSTOCK_RATE_LIMIT", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub rate_limit: bool,
+}
+
+impl Config {
+    /// A server that only this machine can reach may fetch what this machine can reach.
+    pub fn may_fetch_privately(&self) -> bool {
+        self.allow_private_fetch.unwrap_or_else(|| self.listen.ip().is_loopback())
+    }
+}
+
+fn domain(text: &str) -> Result<String, String> {
+    let domain = text.trim_end_matches('.').to_ascii_lowercase();
+    let label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if domain.len() <= 200 && domain.split('.').all(label) {
+        Ok(domain)
+    } else {
+        Err("a domain is letters, digits and dashes between dots, such as apps.example.com".to_owned())
+    }
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    let url = text.trim_end_matches('/');
+    if url.starts_with("http://") || url.starts_with("https://") {
+        Ok(url.to_owned())
+    } else {
+        Err("the URL begins with http:// or https://".to_owned())
+    }
+}

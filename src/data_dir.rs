@@ -1,0 +1,106 @@
+//! The one directory in which everything is kept, who holds it, and the secrets in it that must outlive a restart.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::{Error, ErrorId, Result};
+use crate::secret::{self, SigningKey};
+
+/// The data directory. While a server holds its lock, no other server can.
+pub struct DataDir {
+    root: PathBuf,
+}
+
+/// Held for as long as a server runs. The kernel lets go of it when the process ends, however it ends.
+pub struct Lock {
+    _file: File,
+}
+
+impl DataDir {
+    /// Makes the directory if it is not there, for this user alone.
+    pub fn open(root: &Path) -> Result<DataDir> {
+        DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(|cause| unusable(root, &cause))?;
+        let root = fs::canonicalize(root).map_err(|cause| unusable(root, &cause))?;
+        Ok(DataDir { root })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Takes the directory for this process. 409 when a server has it already, saying which.
+    pub fn lock(&self) -> Result<Lock> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.path("lock"))
+            .map_err(|cause| unusable(&self.root, &cause))?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut holder = String::new();
+            file.take(32).read_to_string(&mut holder)?;
+            return Err(Error::new(
+                ErrorId::Conflict,
+                format!(
+                    "The data directory {} is in use by process {}. Stop that server, or start this one with another --data-dir.",
+                    self.root.display(),
+                    holder.trim()
+                ),
+            ));
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        write!(file, "{}", std::process::id())?;
+        Ok(Lock { _file: file })
+    }
+
+    /// The key that signs our URLs, made at the first start.
+    pub fn signing_key(&self) -> Result<SigningKey> {
+        let hex = self.secret_file("signing_key", || Ok(hex::encode(secret::random::<32>()?)))?;
+        let mut key = [0; 32];
+        hex::decode_to_slice(&hex, &mut key).map_err(|_| {
+            Error::internal(format!("{} does not hold 64 hex digits", self.path("signing_key").display()))
+        })?;
+        Ok(SigningKey::new(key))
+    }
+
+    /// The owner's API token, made at the first start and the same ever after.
+    pub fn api_key(&self) -> Result<String> {
+        self.secret_file("api_key", secret::token)
+    }
+
+    /// A secret of one line, in a file that only this user can read. It is on disk before it is used.
+    fn secret_file(&self, name: &str, make: impl FnOnce() -> Result<String>) -> Result<String> {
+        let path = self.path(name);
+        match fs::read_to_string(&path) {
+            Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(unusable(&path, &cause)),
+            _ => {}
+        }
+        let secret = make()?;
+        let part = self.path(&format!("{name}.part"));
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        writeln!(file, "{secret}")?;
+        file.sync_all()?;
+        fs::rename(&part, &path)?;
+        File::open(&self.root)?.sync_all()?;
+        Ok(secret)
+    }
+}
+
+fn unusable(path: &Path, cause: &std::io::Error) -> Error {
+    Error::new(
+        ErrorId::Internal,
+        format!("{} cannot be used: {cause}. Give a directory that this user can write to, with --data-dir.", path.display()),
+    )
+}

@@ -1,0 +1,75 @@
+//! From the raw output of a process to lines of a log.
+//!
+//! Output arrives in chunks that end anywhere. Here they are put together and appended a batch at a time. It must not know
+//! where the bytes come from.
+
+use std::sync::Arc;
+
+use super::Logs;
+use super::app::AppLog;
+use super::line;
+
+/// Capacity that an idle process may keep, in bytes. A thousand silent dynos should not hold the buffers of their loudest moment.
+const IDLE_BYTES: usize = 16 * 1024;
+
+/// Takes the output of one process. Made by [`Logs::lines`]. Dropping it appends an unfinished last line.
+pub struct Lines {
+    logs: Logs,
+    log: Arc<AppLog>,
+    label: String,
+    /// The beginning of a line whose end has not come: at most [`line::LINE_BYTES`] and a `\r`.
+    unfinished: Vec<u8>,
+}
+
+impl Lines {
+    pub(super) fn new(logs: Logs, log: Arc<AppLog>, label: String) -> Lines {
+        Lines {
+            logs,
+            log,
+            label,
+            unfinished: Vec::new(),
+        }
+    }
+
+    /// Appends every line that is complete with this chunk, in one batch. A line counts as complete at its newline or at
+    /// [`line::LINE_BYTES`]. Large chunks (64 KiB) cost least per line.
+    pub fn feed(&mut self, chunk: &[u8]) {
+        let before = self.unfinished.len();
+        self.unfinished.extend_from_slice(chunk);
+        let whole = chunk
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| before + at + 1);
+        let mut end = whole;
+        while self.unfinished.len() - end > line::LINE_BYTES + 1 {
+            end += line::cut_at(&self.unfinished[end..]);
+        }
+        if end == 0 {
+            return;
+        }
+        let (complete, overlong) = self.unfinished[..end].split_at(whole);
+        let overlong = (!overlong.is_empty()).then_some(overlong);
+        self.logs.write(
+            &self.log,
+            &self.label,
+            line::messages(complete).chain(overlong),
+        );
+        self.unfinished.drain(..end);
+        if self.unfinished.is_empty() && self.unfinished.capacity() > IDLE_BYTES {
+            self.unfinished = Vec::new();
+        }
+    }
+
+    /// Appends what came after the last newline: the process has ended, or will not go on with this line.
+    pub fn finish(&mut self) {
+        let rest = std::mem::take(&mut self.unfinished);
+        self.logs
+            .write(&self.log, &self.label, line::messages(&rest));
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

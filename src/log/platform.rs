@@ -1,0 +1,236 @@
+//! The platform's own lines, word for word as Heroku writes them.
+//!
+//! Lines of the API stand under `app[api]`, those of a dyno's life under `heroku[web.1]`. Other programs parse these texts, so
+//! they are written here and nowhere else. It must not know when any of this happens. `user` is an account's e-mail address.
+
+use super::{Logs, Source};
+use crate::name::Id;
+
+fn api(logs: &Logs, app: Id, messages: &[&str]) {
+    logs.append_each(app, Source::App, "api", messages);
+}
+
+fn dyno(logs: &Logs, app: Id, process: &str, messages: &[&str]) {
+    logs.append_each(app, Source::Heroku, process, messages);
+}
+
+/// Two lines that nothing comes between: `Deploy 385e5950 by user U` and `Release v3 created by user U`.
+pub fn released(logs: &Logs, app: Id, description: &str, version: u64, user: &str) {
+    let description = format!("{description} by user {user}");
+    let release = format!("Release v{version} created by user {user}");
+    api(logs, app, &[&description, &release]);
+}
+
+/// A build has been claimed and begins.
+pub fn build_started(logs: &Logs, app: Id, user: &str) {
+    api(logs, app, &[&format!("Build started by user {user}")]);
+}
+
+/// A build has made a slug. Heroku writes this after the lines of the release it led to.
+pub fn build_succeeded(logs: &Logs, app: Id) {
+    api(logs, app, &["Build succeeded"]);
+}
+
+/// `url` is where the build's output can be read.
+pub fn build_failed(logs: &Logs, app: Id, url: &str) {
+    api(
+        logs,
+        app,
+        &[&format!("Build failed -- check your build output: {url}")],
+    );
+}
+
+/// The release phase of a version begins.
+pub fn release_command(logs: &Logs, app: Id, version: u64, user: &str) {
+    api(
+        logs,
+        app,
+        &[&format!(
+            "Running release v{version} commands by user {user}"
+        )],
+    );
+}
+
+/// `formation` is all of it, types sorted: `web@1:Basic worker@2:Basic`.
+pub fn scaled(logs: &Logs, app: Id, formation: &str, user: &str) {
+    api(
+        logs,
+        app,
+        &[&format!("Scaled to {formation} by user {user}")],
+    );
+}
+
+/// The app will be built on another stack.
+pub fn stack_changed(logs: &Logs, app: Id, from: &str, to: &str, user: &str) {
+    api(
+        logs,
+        app,
+        &[&format!("Stack changed from {from} to {to} by user {user}")],
+    );
+}
+
+/// The words are ours: no published sample of Heroku's line was found.
+pub fn maintenance(logs: &Logs, app: Id, on: bool, user: &str) {
+    let state = if on { "enabled" } else { "disabled" };
+    api(
+        logs,
+        app,
+        &[&format!("Maintenance mode {state} by user {user}")],
+    );
+}
+
+/// `command` as it is run, with `$PORT` put in.
+pub fn starting(logs: &Logs, app: Id, process: &str, command: &str) {
+    dyno(
+        logs,
+        app,
+        process,
+        &[&format!("Starting process with command `{command}`")],
+    );
+}
+
+/// `starting to up`, `up to crashed`, `up to down`, `up to complete` and so on.
+pub fn state_changed(logs: &Logs, app: Id, process: &str, from: &str, to: &str) {
+    dyno(
+        logs,
+        app,
+        process,
+        &[&format!("State changed from {from} to {to}")],
+    );
+}
+
+/// A person or a release asks for a new start.
+pub fn restarting(logs: &Logs, app: Id, process: &str) {
+    dyno(logs, app, process, &["Restarting"]);
+}
+
+/// The daily new start.
+pub fn cycling(logs: &Logs, app: Id, process: &str) {
+    dyno(logs, app, process, &["Cycling"]);
+}
+
+/// The dyno sleeps, since nobody asks for it.
+pub fn idling(logs: &Logs, app: Id, process: &str) {
+    dyno(logs, app, process, &["Idling"]);
+}
+
+/// The dyno is woken by a request.
+pub fn unidling(logs: &Logs, app: Id, process: &str) {
+    dyno(logs, app, process, &["Unidling"]);
+}
+
+/// The dyno has been asked to end, and has its grace.
+pub fn stopping(logs: &Logs, app: Id, process: &str) {
+    dyno(logs, app, process, &["Stopping all processes with SIGTERM"]);
+}
+
+/// `status` is the shell's: 128 and the signal's number for a killed process, so 143 after SIGTERM and 137 after SIGKILL.
+pub fn exited(logs: &Logs, app: Id, process: &str, status: i32) {
+    dyno(
+        logs,
+        app,
+        process,
+        &[&format!("Process exited with status {status}")],
+    );
+}
+
+/// R10: a web dyno that does not listen in `seconds` (60 on Heroku) is killed.
+pub fn boot_timeout(logs: &Logs, app: Id, process: &str, seconds: u64) {
+    let error = format!(
+        "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within {seconds} seconds of launch"
+    );
+    dyno(
+        logs,
+        app,
+        process,
+        &[&error, "Stopping process with SIGKILL"],
+    );
+}
+
+/// R12: what did not end within `seconds` of SIGTERM (30 on Heroku) is killed.
+pub fn exit_timeout(logs: &Logs, app: Id, process: &str, seconds: u64) {
+    let error = format!(
+        "Error R12 (Exit timeout) -> At least one process failed to exit within {seconds} seconds of SIGTERM"
+    );
+    dyno(
+        logs,
+        app,
+        process,
+        &[&error, "Stopping remaining processes with SIGKILL"],
+    );
+}
+
+/// R13: a one-off dyno's terminal could not be reached.
+pub fn attach_failed(logs: &Logs, app: Id, process: &str) {
+    dyno(
+        logs,
+        app,
+        process,
+        &["Error R13 (Attach error) -> Failed to attach to process"],
+    );
+}
+
+/// R14: the dyno uses more than its `quota`, and goes on. Both in bytes.
+pub fn memory_exceeded(logs: &Logs, app: Id, process: &str, used: u64, quota: u64) {
+    dyno(
+        logs,
+        app,
+        process,
+        &[&memory(used, quota), "Error R14 (Memory quota exceeded)"],
+    );
+}
+
+/// R15: the dyno uses so much more than its `quota` that it is killed. Both in bytes.
+pub fn memory_vastly_exceeded(logs: &Logs, app: Id, process: &str, used: u64, quota: u64) {
+    dyno(
+        logs,
+        app,
+        process,
+        &[
+            &memory(used, quota),
+            "Error R15 (Memory quota vastly exceeded)",
+            "Stopping process with SIGKILL",
+        ],
+    );
+}
+
+/// `Process running mem=1028M(103.3%)`.
+fn memory(used: u64, quota: u64) -> String {
+    let percent = used as f64 / quota.max(1) as f64 * 100.0;
+    format!("Process running mem={}M({percent:.1}%)", used >> 20)
+}
+
+/// A one-off dyno waits for the terminal that asked for it.
+pub fn awaiting_client(logs: &Logs, app: Id, process: &str) {
+    dyno(logs, app, process, &["Awaiting client"]);
+}
+
+/// That terminal went away.
+pub fn client_closed(logs: &Logs, app: Id, process: &str) {
+    dyno(
+        logs,
+        app,
+        process,
+        &["Client connection closed. Sending SIGHUP to all processes"],
+    );
+}
+
+/// R16: after its terminal went away, a one-off dyno did not end.
+pub fn detached(logs: &Logs, app: Id, process: &str) {
+    dyno(
+        logs,
+        app,
+        process,
+        &[
+            "Error R16 (Detached) -> An attached process is not responding to SIGHUP after its external connection was closed.",
+        ],
+    );
+}
+
+/// R17: the slug is not the one that was built. Both as `SHA256:<hex>`; the missing "not" is Heroku's.
+pub fn checksum_failed(logs: &Logs, app: Id, process: &str, expected: &str, actual: &str) {
+    let error = format!(
+        "Error R17 (Checksum error) -> Checksum does match expected value. Expected: {expected} Actual: {actual}"
+    );
+    dyno(logs, app, process, &[&error]);
+}

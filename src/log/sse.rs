@@ -1,0 +1,42 @@
+//! Server-sent events: how a log session is put so that the official CLI reads it.
+//!
+//! Pure functions on bytes, which must not know of connections. What they give was found out with the CLI itself: it joins the
+//! `data` lines of an event, trims them, splits them into lines again and prints those.
+
+use bytes::Bytes;
+
+use super::session::Batch;
+use crate::time::Timestamp;
+
+/// A comment that keeps a silent stream open. The CLI gives up after 300 seconds without a byte, proxies sooner: send it every
+/// 15 to 30 seconds.
+pub const PING: &[u8] = b": ping\n\n";
+
+/// What a stream begins with. A session without tail ends by itself, and the CLI would then linger for the three seconds after
+/// which it means to reconnect; a short `retry` spares it that. A tail that breaks must not be reopened in a hurry.
+pub fn opening(tail: bool) -> &'static [u8] {
+    match tail {
+        true => b"retry: 3000\n\n",
+        false => b"retry: 1\n\n",
+    }
+}
+
+/// One event for a whole batch: one per line would halve the throughput. Its id names the last line, and comes back as
+/// `Last-Event-ID` when the client goes on after a break; see [`resume`].
+pub fn event(batch: &Batch) -> Bytes {
+    let text = batch.text.strip_suffix(b"\n").unwrap_or(&batch.text);
+    let mut event = Vec::with_capacity(text.len() + text.len() / 8 + 64);
+    event.extend_from_slice(b"id: ");
+    event.extend_from_slice(batch.last.to_log().as_bytes());
+    for line in text.split(|byte| *byte == b'\n') {
+        event.extend_from_slice(b"\ndata: ");
+        event.extend_from_slice(line);
+    }
+    event.extend_from_slice(b"\n\n");
+    event.into()
+}
+
+/// The [`Filter::after`](super::Filter::after) that a `Last-Event-ID` stands for. `None` for an id that is not ours.
+pub fn resume(last_event_id: &str) -> Option<Timestamp> {
+    Timestamp::parse(last_event_id.trim())
+}

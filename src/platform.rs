@@ -1,0 +1,108 @@
+//! What every part of the platform shares, and the few things that take more than one part of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+use crate::blob::{Blobs, Digest, Method, SignedUrls};
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::error::{Error, Result};
+use crate::log::{self, Logs};
+use crate::name::Id;
+use crate::outbound::Outbound;
+use crate::output::Outputs;
+use crate::store::builds::{self, Build, Status};
+use crate::store::{AfterCommit, Store, Table, sources};
+use crate::time::{Clock, Timestamp};
+use crate::urls::Urls;
+
+/// A build's output is kept as long as the build, so its URL does not expire within a person's life.
+const OUTPUT_LIFE: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// The state, the files and the settings. One of it a server.
+pub struct Platform {
+    pub config: Config,
+    pub urls: Urls,
+    pub clock: Clock,
+    pub store: Store,
+    pub blobs: Blobs,
+    pub logs: Logs,
+    pub outputs: Outputs,
+    pub outbound: Outbound,
+    pub signed_urls: SignedUrls,
+    /// Tells what this run of the server has claimed from what an earlier one had.
+    pub boot: Id,
+}
+
+impl Platform {
+    /// Opens everything in the data directory, which the caller has locked.
+    pub fn open(
+        config: Config,
+        urls: Urls,
+        clock: Clock,
+        data: &DataDir,
+        after_commit: Option<AfterCommit>,
+    ) -> Result<Arc<Platform>> {
+        let store = Store::open_observed(&data.path("penstock.db"), after_commit)?;
+        Ok(Arc::new(Platform {
+            store,
+            blobs: Blobs::open(data.root())?,
+            logs: Logs::open(&data.path("logs"), clock.clone(), log::Limits::default())?,
+            outputs: Outputs::open(&data.path("outputs"))?,
+            outbound: Outbound::new(config.may_fetch_privately()),
+            signed_urls: SignedUrls::new(data.signing_key()?),
+            boot: Id::new(),
+            config,
+            urls,
+            clock,
+        }))
+    }
+
+    /// A URL with which whoever holds it may do one thing at `path` until it expires.
+    pub fn signed_url(&self, method: Method, path: &str, expires: Timestamp) -> String {
+        format!("{}{path}?{}", self.urls.api, self.signed_urls.make(method, path, expires))
+    }
+
+    /// Where a build's output is streamed from.
+    pub fn build_output_url(&self, build: &Build) -> String {
+        self.signed_url(Method::Get, &format!("/streams/builds/{}", build.id), build.created_at.plus(OUTPUT_LIFE))
+    }
+
+    /// A build's output from its start, until the build has ended.
+    pub fn build_output(&self, id: Id) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        let store = self.store.clone();
+        let ended = async move {
+            let mut changes = store.changes(&[Table::Build]);
+            loop {
+                changes.mark_unchanged();
+                let build = store.read(|connection| builds::by_id(connection, id));
+                let waiting = matches!(build, Ok(Some(build)) if build.status == Status::Pending);
+                if !waiting || changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        self.outputs.read(id, ended)
+    }
+
+    /// What was uploaded under a source's own get_url; `None` for a URL that is not one of ours. 422 when the link is not good
+    /// any more, or nothing was uploaded.
+    pub fn uploaded_source(&self, url: &str, now: Timestamp) -> Result<Option<Digest>> {
+        let Some(path) = url.strip_prefix(&self.urls.api).filter(|path| path.starts_with("/blobs/sources/")) else {
+            return Ok(None);
+        };
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        self.signed_urls
+            .verify(Method::Get, path, query, now)
+            .map_err(|error| Error::invalid(format!("The url of source_blob cannot be used. {}", error.message)))?;
+        let id = path.rsplit('/').next().and_then(Id::parse).ok_or_else(|| Error::not_found("source"))?;
+        let source = self.store.read(|connection| sources::by_id(connection, id))?;
+        let digest = source.digest.as_deref().and_then(Digest::parse);
+        digest.map(Some).ok_or_else(|| {
+            Error::invalid("Nothing was uploaded to this source yet. PUT the tar.gz to its put_url first.")
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! The body of an answer on its way to a visitor: a page of ours, or what a dyno sends, never held in memory.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use super::code::{self, Code};
+use super::exchange::Exchange;
+use super::idle::Silence;
+use super::pool::Lease;
+use super::upload::Progress;
+use super::visitor::Visitor;
+
+pub(super) enum Answer {
+    Page(Option<Bytes>),
+    Dyno(Box<Download>),
+}
+
+/// A dyno's body. It holds the request's place at the dyno until it has ended.
+pub(super) struct Download {
+    body: Incoming,
+    silence: Silence,
+    upload: Arc<Progress>,
+    visitor: Arc<Visitor>,
+    /// Taken when the body has ended, in whichever way.
+    under_way: Option<(Exchange, Lease)>,
+}
+
+impl From<Bytes> for Answer {
+    fn from(page: Bytes) -> Answer {
+        Answer::Page(Some(page))
+    }
+}
+
+impl Download {
+    pub(super) fn new(
+        body: Incoming,
+        exchange: Exchange,
+        lease: Lease,
+        upload: Arc<Progress>,
+        visitor: Arc<Visitor>,
+        idle: Duration,
+    ) -> Download {
+        let mut download = Download {
+            body,
+            silence: Silence::new(idle),
+            upload,
+            visitor,
+            under_way: Some((exchange, lease)),
+        };
+        download.end_if_over();
+        download
+    }
+
+    /// The connection to the dyno goes back to the pool only when both bodies have passed whole, so that nothing of this
+    /// request can be taken for a part of the next.
+    fn end_if_over(&mut self) {
+        if self.body.is_end_stream() {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        let Some((mut exchange, lease)) = self.under_way.take() else {
+            return;
+        };
+        exchange.completed();
+        if self.upload.complete() {
+            let retired = exchange
+                .ticket
+                .as_ref()
+                .is_none_or(|ticket| ticket.load.retired());
+            lease.give_back(retired);
+        } else {
+            self.visitor.linger.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn break_off(&mut self, code: &'static Code) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some((mut exchange, _)) = self.under_way.take() {
+            exchange.failed(code);
+        }
+        Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))
+    }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
+                self.silence.broken();
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                if let Some((exchange, _)) = &mut self.under_way {
+                    exchange.bytes += u64::try_from(length).unwrap_or(u64::MAX);
+                }
+                self.end_if_over();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None | Some(Ok(_))) => {
+                self.end();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(_))) => {
+                let code = self.upload.failure().map_or(&code::H18, |(code, _)| code);
+                self.break_off(code)
+            }
+            Poll::Pending => {
+                let uploaded = self.upload.moved();
+                if self.silence.poll(cx, Some(uploaded)).is_ready() {
+                    return self.break_off(&code::H15);
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match &mut *self {
+            Answer::Page(page) => Poll::Ready(page.take().map(|page| Ok(Frame::data(page)))),
+            Answer::Dyno(download) => Pin::new(&mut **download).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Answer::Page(page) => page.is_none(),
+            Answer::Dyno(download) => download.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Answer::Page(page) => {
+                SizeHint::with_exact(page.as_ref().map_or(0, |page| page.len() as u64))
+            }
+            Answer::Dyno(download) => download.size_hint(),
+        }
+    }
+}

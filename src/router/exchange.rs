@@ -1,0 +1,203 @@
+//! One request of an app and what became of it, down to its log line.
+//!
+//! The line is written when the exchange is dropped, so there is exactly one however the request ends.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use hyper::header::HeaderValue;
+use hyper::{Method, StatusCode, Uri};
+
+use super::RequestLog;
+use super::code::{self, Code};
+use super::table::Ticket;
+use super::visitor::Visitor;
+use crate::name::Id;
+
+/// No more of a path or of a forwarded chain is written to a log line, in bytes.
+const LONGEST_QUOTED: usize = 1024;
+
+/// The request as its log line shows it.
+pub(super) struct Subject {
+    pub app: Id,
+    pub method: Method,
+    pub target: Uri,
+    /// Has been checked to be a plain host, so it needs no quotes.
+    pub host: String,
+    pub request_id: HeaderValue,
+    pub forwarded_for: HeaderValue,
+}
+
+pub(super) struct Exchange {
+    pub subject: Subject,
+    visitor: Arc<Visitor>,
+    log: Arc<dyn RequestLog>,
+    started: Instant,
+    /// The dyno that has it. Dropped with the exchange, and so after its line is written.
+    pub ticket: Option<Ticket>,
+    /// How long the last attempt to connect took.
+    pub connect: Option<Duration>,
+    /// Whether the dyno took the connection, and there is a service time to speak of.
+    pub connected: bool,
+    status: Option<StatusCode>,
+    /// Bytes of the dyno's body passed on.
+    pub bytes: u64,
+    code: Option<&'static Code>,
+    cause: Option<&'static str>,
+    complete: bool,
+}
+
+impl Exchange {
+    pub(super) fn new(
+        subject: Subject,
+        visitor: Arc<Visitor>,
+        log: Arc<dyn RequestLog>,
+        started: Instant,
+    ) -> Exchange {
+        Exchange {
+            subject,
+            visitor,
+            log,
+            started,
+            ticket: None,
+            connect: None,
+            connected: false,
+            status: None,
+            bytes: 0,
+            code: None,
+            cause: None,
+            complete: false,
+        }
+    }
+
+    /// The dyno has answered with this status, and its body follows.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    /// All of the dyno's answer has been passed on.
+    pub(super) fn completed(&mut self) {
+        self.complete = true;
+    }
+
+    /// It ends with this code. The first one is the reason; later ones only follow from it.
+    pub(super) fn failed(&mut self, code: &'static Code) {
+        self.code.get_or_insert(code);
+    }
+
+    /// It ends with H26 or the like, and this is what was wrong.
+    pub(super) fn refused(&mut self, code: &'static Code, cause: &'static str) {
+        self.failed(code);
+        self.cause = Some(cause);
+    }
+
+    fn outcome(&self) -> Option<&'static Code> {
+        if self.code.is_some() || self.complete {
+            return self.code;
+        }
+        // Nobody gave a reason: it was dropped half-way, because a connection or the whole thread ended.
+        Some(if std::thread::panicking() {
+            &code::H99
+        } else if self.visitor.stalled.load(Ordering::Relaxed) {
+            &code::H15
+        } else if self.visitor.cut_off() {
+            &code::H24
+        } else {
+            &code::H27
+        })
+    }
+
+    fn line(&self) -> String {
+        let mut line = String::with_capacity(320);
+        let code = self.outcome();
+        let status = match (code, self.status) {
+            (Some(code), _) => code.status,
+            (None, Some(status)) => status.as_u16(),
+            (None, None) => 0,
+        };
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut line, code, status);
+        line
+    }
+
+    fn write(&self, line: &mut String, code: Option<&Code>, status: u16) -> std::fmt::Result {
+        let subject = &self.subject;
+        if let Some(code) = code {
+            if !code.sock.is_empty() {
+                write!(line, "sock={} ", code.sock)?;
+            }
+            write!(
+                line,
+                "at={} code={} desc=\"{}\" ",
+                code.at, code.name, code.desc
+            )?;
+        } else {
+            line.push_str("at=info ");
+        }
+        if let Some(cause) = self.cause {
+            write!(line, "cause=\"{cause}\" ")?;
+        }
+        write!(line, "method={} path=", subject.method)?;
+        let path = subject
+            .target
+            .path_and_query()
+            .map_or("", |path| path.as_str());
+        quote(line, head(path.as_bytes()));
+        write!(line, " host={} request_id=", subject.host)?;
+        line.push_str(subject.request_id.to_str().unwrap_or(""));
+        line.push_str(" fwd=");
+        // The end of the chain is the part that was not made up by the visitor.
+        quote(line, tail(subject.forwarded_for.as_bytes()));
+        line.push_str(" dyno=");
+        line.push_str(self.ticket.as_ref().map_or("", |ticket| &ticket.name));
+        line.push_str(" connect=");
+        if let Some(connect) = self.connect {
+            write!(line, "{}ms", connect.as_millis())?;
+        }
+        line.push_str(" service=");
+        if self.connected {
+            write!(line, "{}ms", self.started.elapsed().as_millis())?;
+        }
+        write!(line, " status={status} bytes=")?;
+        if self.connected {
+            write!(line, "{}", self.bytes)?;
+        }
+        write!(line, " protocol={}", self.visitor.origin.scheme)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.log.request(self.subject.app, &self.line());
+    }
+}
+
+fn head(bytes: &[u8]) -> &[u8] {
+    bytes.get(..LONGEST_QUOTED).unwrap_or(bytes)
+}
+
+fn tail(bytes: &[u8]) -> &[u8] {
+    bytes
+        .get(bytes.len().saturating_sub(LONGEST_QUOTED)..)
+        .unwrap_or(bytes)
+}
+
+/// Writes the text between quotes, so that nothing in it can end them or begin a line of its own.
+fn quote(line: &mut String, text: &[u8]) {
+    line.push('"');
+    for &byte in text {
+        match byte {
+            b'"' | b'\\' => {
+                line.push('\\');
+                line.push(char::from(byte));
+            }
+            b' '..=b'~' => line.push(char::from(byte)),
+            _ => {
+                let _ = write!(line, "\\x{byte:02x}");
+            }
+        }
+    }
+    line.push('"');
+}

@@ -1,0 +1,224 @@
+//! What changes in the heads of messages as they pass: the hop's own headers go, and those that say how it came are added.
+//!
+//! It sees heads only, and decides nothing about dynos.
+
+use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use hyper::http::{request, response};
+use hyper::{Method, Uri, Version};
+
+use super::request_id;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+/// Becomes the environment variable HTTP_PROXY in CGI programs (CVE-2016-5385).
+const PROXY: HeaderName = HeaderName::from_static("proxy");
+
+/// Headers that `Connection` cannot take away, since the next hop decides by them whom and what it serves.
+const KEPT: &[&str] = &[
+    "authorization",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "forwarded",
+    "host",
+    "set-cookie",
+    "via",
+    "x-real-ip",
+];
+
+/// Headers whose twin with underscores a CGI-like app cannot tell from the real one.
+const GUARDED: &[&str] = &[
+    "connection",
+    "content-length",
+    "content-type",
+    "forwarded",
+    "host",
+    "proxy",
+    "transfer-encoding",
+    "via",
+    "x-real-ip",
+    "x-request-id",
+    "x-request-start",
+];
+
+/// How the visitor's connection came in.
+pub(super) struct Origin {
+    pub peer: IpAddr,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    pub port: u16,
+}
+
+/// What of the changed head the log line shows as well.
+pub(super) struct Trail {
+    pub request_id: HeaderValue,
+    pub forwarded_for: HeaderValue,
+}
+
+/// Makes a visitor's head fit to be sent to a dyno. With `upgrade`, the wish for another protocol is passed on.
+pub(super) fn request(head: &mut request::Parts, origin: &Origin, upgrade: bool) -> Trail {
+    let chunked = head.headers.contains_key(TRANSFER_ENCODING);
+    let protocol = head.headers.get(UPGRADE).filter(|_| upgrade).cloned();
+    strip_hop_by_hop(&mut head.headers);
+    strip_lookalikes(&mut head.headers);
+    let headers = &mut head.headers;
+    headers.remove(PROXY);
+    headers.remove(HTTP2_SETTINGS);
+    // It has been answered here: the body is asked for as soon as the dyno takes it.
+    headers.remove(EXPECT);
+    if chunked {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if let Some(protocol) = protocol {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
+    }
+    let forwarded_for = append(headers, &X_FORWARDED_FOR, &origin.peer.to_string());
+    let request_id = match headers.get(X_REQUEST_ID) {
+        Some(id) if request_id::acceptable(id.as_bytes()) => id.clone(),
+        _ => request_id::new(),
+    };
+    headers.insert(X_REQUEST_ID, request_id.clone());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
+    headers.insert(X_FORWARDED_PORT, HeaderValue::from(origin.port));
+    headers.insert(X_REQUEST_START, HeaderValue::from(now_ms()));
+    append(headers, &VIA, "1.1 penstock");
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    if head.uri.authority().is_some()
+        && let Some(path) = head.uri.path_and_query().cloned()
+    {
+        head.uri = Uri::from(path);
+    }
+    Trail {
+        request_id,
+        forwarded_for,
+    }
+}
+
+/// Makes a dyno's head fit to be sent to a visitor. With `upgrade`, the protocol that was agreed on is named.
+pub(super) fn response(head: &mut response::Parts, upgrade: bool) {
+    let protocol = head.headers.get(UPGRADE).filter(|_| upgrade).cloned();
+    strip_hop_by_hop(&mut head.headers);
+    if let Some(protocol) = protocol {
+        head.headers
+            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        head.headers.insert(UPGRADE, protocol);
+    }
+    append(&mut head.headers, &VIA, "1.1 penstock");
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+}
+
+/// Whether the head asks, in a way that can be honoured, to speak another protocol after it. HTTP/2 cannot be: its requests would
+/// pass unseen.
+pub(super) fn wants_upgrade(head: &request::Parts, has_body: bool) -> bool {
+    let mut protocols = head.headers.get_all(UPGRADE).iter();
+    let Some(protocol) = protocols.next() else {
+        return false;
+    };
+    let bytes = protocol.as_bytes();
+    head.version == Version::HTTP_11
+        && head.method != Method::CONNECT
+        && !has_body
+        && !head.headers.contains_key(CONTENT_LENGTH)
+        && protocols.next().is_none()
+        && !bytes.is_empty()
+        && !bytes.contains(&b',')
+        && !bytes
+            .get(..2)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"h2"))
+        && !bytes
+            .get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"http"))
+        && named_by_connection(&head.headers).any(|name| name.eq_ignore_ascii_case("upgrade"))
+}
+
+fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = named_by_connection(headers)
+            .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+            .filter(|name| !KEPT.contains(&name.as_str()) && !ours(name.as_str()))
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+}
+
+fn ours(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || name.starts_with("x-request-")
+}
+
+fn strip_lookalikes(headers: &mut HeaderMap) {
+    let lookalike = |name: &&HeaderName| {
+        let text = name.as_str();
+        if !text.contains('_') {
+            return false;
+        }
+        let real = text.replace('_', "-");
+        ours(&real) || GUARDED.contains(&real.as_str())
+    };
+    let found: Vec<HeaderName> = headers.keys().filter(lookalike).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+/// Puts `value` behind what all lines of the header say, and makes one line of them.
+fn append(headers: &mut HeaderMap, name: &HeaderName, value: &str) -> HeaderValue {
+    let mut joined = Vec::with_capacity(value.len());
+    for line in headers.get_all(name) {
+        if !line.is_empty() {
+            joined.extend_from_slice(line.as_bytes());
+            joined.extend_from_slice(b", ");
+        }
+    }
+    joined.extend_from_slice(value.as_bytes());
+    let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined))
+        .unwrap_or(HeaderValue::from_static(""));
+    headers.insert(name.clone(), value.clone());
+    value
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

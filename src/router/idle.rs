@@ -1,0 +1,48 @@
+//! A timer for silence that costs nothing while there is none.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+/// Measures how long something has been waited for without a pause. No timer exists before the first wait.
+pub(super) struct Silence {
+    limit: Duration,
+    since: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Silence {
+    pub(super) fn new(limit: Duration) -> Silence {
+        Silence {
+            limit,
+            since: None,
+            sleep: None,
+        }
+    }
+
+    /// Something moved.
+    pub(super) fn broken(&mut self) {
+        self.since = None;
+    }
+
+    /// Ready when nothing has moved for the limit, counted from the first of these calls after the last movement or from
+    /// `elsewhere`, a later movement that the caller knows of.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, elsewhere: Option<Instant>) -> Poll<()> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let due = elsewhere.map_or(since, |moved| moved.max(since)) + self.limit;
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        // The timer is moved only when it fires too early, so that data in steady flow never touches it.
+        while sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= due {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}

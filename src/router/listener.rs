@@ -1,0 +1,213 @@
+//! Threads, and how visitors' connections are spread over them, served and brought to an end.
+//!
+//! Each thread has a runtime of its own on which everything of its connections happens, so that threads meet only at counters.
+//! The first accepts for all and hands each connection to the thread with the fewest.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::code;
+use super::forward::Origin;
+use super::proxy::{self, Proxy};
+use super::visitor::{Visitor, VisitorStream};
+
+/// How long to wait before accepting again when the system has no more sockets to give.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// The tasks of one thread that must be given time to end.
+#[derive(Default)]
+pub(super) struct Open {
+    count: AtomicUsize,
+    none: Notify,
+    closing: AtomicBool,
+    close: Notify,
+}
+
+/// One thread's part of the work.
+pub(super) struct Worker {
+    pub proxy: Arc<Proxy>,
+    pub local: SocketAddr,
+    pub incoming: mpsc::UnboundedReceiver<Connection>,
+    /// Becomes the time that is left, when the router is to stop.
+    pub stop: watch::Receiver<Option<Duration>>,
+    /// Set when that time is over.
+    pub cut_off: Arc<AtomicBool>,
+}
+
+/// A connection on its way to its thread, which counts there from the moment it is sent.
+pub(super) type Connection = (std::net::TcpStream, SocketAddr, Place);
+
+/// A thread as the one that accepts sees it.
+pub(super) struct Target {
+    pub connections: mpsc::UnboundedSender<Connection>,
+    pub open: Arc<Open>,
+}
+
+impl Open {
+    /// Runs a task that must be given time to end.
+    pub(super) fn spawn(self: &Arc<Open>, task: impl Future<Output = ()> + Send + 'static) {
+        self.place().spawn(task);
+    }
+
+    fn place(self: &Arc<Open>) -> Place {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        Place(self.clone())
+    }
+
+    async fn empty(&self) {
+        loop {
+            let mut none = std::pin::pin!(self.none.notified());
+            none.as_mut().enable();
+            if self.count.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            none.await;
+        }
+    }
+}
+
+/// One of the things that are open on a thread.
+pub(super) struct Place(Arc<Open>);
+
+impl Place {
+    fn spawn(self, task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(async move {
+            let _place = self;
+            task.await;
+        });
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.none.notify_waiters();
+        }
+    }
+}
+
+/// Accepts connections until told to stop.
+pub(super) async fn accept(
+    listener: TcpListener,
+    targets: Vec<Target>,
+    most: usize,
+    mut stop: watch::Receiver<Option<Duration>>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.changed() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((socket, peer)) = accepted else {
+            tokio::time::sleep(BREATH).await;
+            continue;
+        };
+        let load = |target: &&Target| target.open.count.load(Ordering::Relaxed);
+        let total: usize = targets.iter().map(|target| load(&target)).sum();
+        if total >= most {
+            turn_away(&socket);
+            continue;
+        }
+        if let Some(target) = targets.iter().min_by_key(load)
+            && let Ok(socket) = socket.into_std()
+        {
+            // A thread that is gone is one that was told to stop.
+            let _ = target.connections.send((socket, peer, target.open.place()));
+        }
+    }
+}
+
+/// Says why, if it can be said at once. There is no room for a visitor who reads slowly.
+fn turn_away(socket: &TcpStream) {
+    let html = code::H22.page.html();
+    let mut answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n\
+         Cache-Control: no-cache, no-store\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        html.len()
+    )
+    .into_bytes();
+    answer.extend_from_slice(&html);
+    let _ = socket.try_write(&answer);
+}
+
+impl Worker {
+    /// Serves until told to stop, and then until nothing is open or the time is over.
+    pub(super) async fn run(mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.stop.changed() => break,
+                connection = self.incoming.recv() => match connection {
+                    Some(connection) => self.serve(connection),
+                    None => break,
+                },
+            }
+        }
+        let grace = self.stop.borrow().unwrap_or_default();
+        // What was accepted before the end is served as well.
+        while let Ok(connection) = self.incoming.try_recv() {
+            self.serve(connection);
+        }
+        let open = &self.proxy.open;
+        open.closing.store(true, Ordering::SeqCst);
+        open.close.notify_waiters();
+        let _ = tokio::time::timeout(grace, open.empty()).await;
+        self.cut_off.store(true, Ordering::SeqCst);
+    }
+
+    fn serve(&self, (socket, peer, place): Connection) {
+        let Ok(socket) = TcpStream::from_std(socket) else {
+            return;
+        };
+        // A socket that cannot be told this works all the same, only more slowly.
+        let _ = socket.set_nodelay(true);
+        let origin = Origin {
+            peer: peer.ip().to_canonical(),
+            scheme: "http",
+            port: self.local.port(),
+        };
+        let visitor = Arc::new(Visitor::new(origin, self.cut_off.clone()));
+        let stream = VisitorStream::new(socket, visitor.clone(), self.proxy.options.idle);
+        place.spawn(converse(self.proxy.clone(), visitor, stream));
+    }
+}
+
+/// Serves one connection of a visitor to its end.
+async fn converse(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStream) {
+    let options = &proxy.options;
+    let service = service_fn(|request| {
+        let answer = proxy::serve(proxy.clone(), visitor.clone(), request);
+        async move { Ok::<_, std::convert::Infallible>(answer.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_read)
+        .max_header_size(options.max_head)
+        .max_buf_size(options.max_head.max(8 * 1024) * 2)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let close = proxy.open.close.notified();
+    if proxy.open.closing.load(Ordering::SeqCst) {
+        connection.as_mut().graceful_shutdown();
+    }
+    // How it ended stands in the log lines of its requests.
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => {}
+        () = close => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}

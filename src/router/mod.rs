@@ -1,0 +1,239 @@
+//! The router: takes visitors' requests, finds the app by its host, and passes them to one of its dynos and back.
+//!
+//! It serves from memory and knows nothing of the store, the API or how dynos are run. It is told where they are with
+//! [`Router::replace`], and it tells what it did through [`RequestLog`].
+//!
+//! - `listener` and `visitor`: sockets and threads. `proxy`: the way of one request. `table`: where it may lead.
+//! - `admit`, `host` and `forward`: what may come in, what it is for, and what of its head is changed.
+//! - `send`, `pool`, `upload`, `answer` and `tunnel`: the dyno's side, streamed in bounded memory.
+//! - `exchange`, `code` and `page`: what is told of it, in the log and to the visitor.
+//!
+//! Every request is parsed and written anew: no byte of a visitor's reaches a dyno in the form it came in, save for bodies, and
+//! for tunnels once the dyno has agreed to them.
+
+mod admit;
+mod answer;
+mod code;
+mod exchange;
+mod forward;
+mod host;
+mod idle;
+mod listener;
+mod options;
+mod page;
+mod pool;
+mod proxy;
+mod request_id;
+mod send;
+mod table;
+mod tunnel;
+mod upload;
+mod visitor;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+
+pub use options::Options;
+
+use self::listener::{Open, Target, Worker};
+use self::pool::Pool;
+use self::proxy::Proxy;
+use self::table::Table;
+use crate::error::{Error, Result};
+use crate::name::Id;
+
+/// Where an app is found, and what is behind it.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// In lower case and without port. `*.example.com` stands for every host below `example.com` that no other route names.
+    pub hosts: Vec<String>,
+    pub app: Id,
+    /// Visitors see the maintenance page, whatever else is there.
+    pub maintenance: bool,
+    pub web: Web,
+}
+
+/// What is behind an app's hosts.
+#[derive(Clone, Debug)]
+pub enum Web {
+    /// Nothing was ever deployed: H81.
+    Blank,
+    /// Scaled to zero: H14.
+    NoWebDynos,
+    /// All its dynos have crashed: H10.
+    Crashed,
+    /// Requests wait for another table, and at last get H20.
+    Starting,
+    Up(Vec<Dyno>),
+}
+
+/// A web dyno that takes requests.
+#[derive(Clone, Debug)]
+pub struct Dyno {
+    /// Never used for two dynos: connections are kept, and requests counted, under it.
+    pub id: Id,
+    /// As log lines show it: `web.1`.
+    pub name: String,
+    pub address: SocketAddr,
+}
+
+/// Where the router's log lines go.
+pub trait RequestLog: Send + Sync {
+    /// Takes the line of one request, without time and source, once and when it is over. Called on the router's threads, so it
+    /// must not wait.
+    fn request(&self, app: Id, line: &str);
+}
+
+/// A running router. Clones are the same router; it stops when the last one is dropped.
+#[derive(Clone)]
+pub struct Router {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    address: SocketAddr,
+    table: Arc<Table>,
+    stop: watch::Sender<Option<Duration>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Router {
+    /// Begins to serve on the listener, with an empty table. Fails if the system gives no threads or timers.
+    pub fn start(
+        listener: TcpListener,
+        log: Arc<dyn RequestLog>,
+        options: Options,
+    ) -> Result<Router> {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let table = Arc::new(Table::new());
+        let stop = watch::Sender::new(None);
+        let shared = Shared {
+            address,
+            table: table.clone(),
+            log,
+            queued: Arc::default(),
+            cut_off: Arc::default(),
+            options: Arc::new(options),
+        };
+        let mut targets = Vec::new();
+        let mut workers = Vec::new();
+        for _ in 0..shared.options.threads.max(1) {
+            let (worker, target) = shared.worker(stop.subscribe());
+            workers.push((runtime()?, worker));
+            targets.push(target);
+        }
+        if let Some((runtime, _)) = workers.first() {
+            let listener = {
+                let _inside = runtime.enter();
+                tokio::net::TcpListener::from_std(listener)?
+            };
+            let most = shared.options.max_connections;
+            runtime.spawn(listener::accept(listener, targets, most, stop.subscribe()));
+        }
+        let router = Router {
+            inner: Arc::new(Inner {
+                address,
+                table,
+                stop,
+                threads: Mutex::default(),
+            }),
+        };
+        for (number, (runtime, worker)) in workers.into_iter().enumerate() {
+            let thread = std::thread::Builder::new()
+                .name(format!("router-{number}"))
+                .spawn(move || runtime.block_on(worker.run()))?;
+            router.threads().push(thread);
+        }
+        Ok(router)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.inner.address
+    }
+
+    /// Makes these the routes, all at once. What is known of a dyno (requests in flight, whether it is set aside) is kept by its
+    /// id, and requests that wait for a starting app look again.
+    pub fn replace(&self, routes: Vec<Route>) {
+        self.inner.table.replace(routes);
+    }
+
+    /// Resolves when no request is in flight at the dyno, streams and tunnels included, or at the deadline. To be called after
+    /// [`replace`](Router::replace) has taken the dyno out of the table: from then on, no request goes there. Needs to be
+    /// awaited on a tokio runtime with timers.
+    pub async fn drain(&self, dyno: Id, deadline: Duration) {
+        self.inner.table.drain(dyno, deadline).await;
+    }
+
+    /// Stops accepting, lets what is in flight end for at most `grace`, and ends the threads. Blocks until then, so not to be
+    /// called on a thread that drives other tasks.
+    pub fn stop(&self, grace: Duration) {
+        self.inner.stop.send_replace(Some(grace));
+        let threads = std::mem::take(&mut *self.threads());
+        for thread in threads {
+            // A panic in a thread has nothing left to stop.
+            let _ = thread.join();
+        }
+    }
+
+    fn threads(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.inner
+            .threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop.send_replace(Some(Duration::ZERO));
+    }
+}
+
+/// What all threads have in common.
+struct Shared {
+    address: SocketAddr,
+    table: Arc<Table>,
+    log: Arc<dyn RequestLog>,
+    queued: Arc<AtomicUsize>,
+    cut_off: Arc<AtomicBool>,
+    options: Arc<Options>,
+}
+
+impl Shared {
+    fn worker(&self, stop: watch::Receiver<Option<Duration>>) -> (Worker, Target) {
+        let open = Arc::new(Open::default());
+        let (connections, incoming) = mpsc::unbounded_channel();
+        let proxy = Arc::new(Proxy {
+            table: self.table.clone(),
+            options: self.options.clone(),
+            log: self.log.clone(),
+            pool: Pool::new(&self.options),
+            queued: self.queued.clone(),
+            turn: AtomicUsize::new(0),
+            open: open.clone(),
+        });
+        let worker = Worker {
+            proxy,
+            local: self.address,
+            incoming,
+            stop,
+            cut_off: self.cut_off.clone(),
+        };
+        (worker, Target { connections, open })
+    }
+}
+
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::from)
+}

@@ -1,0 +1,66 @@
+//! The router's limits and patience, each named, each with Heroku's figure where Heroku has one.
+
+use std::time::Duration;
+
+/// How the router behaves. Every figure can be shortened, which is what tests do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// OS threads, each with a runtime and a pool of connections of its own. One a core is best.
+    pub threads: usize,
+    /// Connections of visitors at one time, over all threads; what comes beyond is told H22 and closed.
+    pub max_connections: usize,
+    /// Requests in flight at one dyno, tunnels included; beyond it H11. Heroku's figure is 50.
+    pub max_in_flight: usize,
+    /// Requests that wait for starting apps at one time, over all apps; beyond it H11.
+    pub max_queued: usize,
+    /// The longest request target in bytes; beyond it 414. Heroku's figure is 8 KB.
+    pub max_target: usize,
+    /// The longest header of a request in bytes, name and value; beyond it 431. Heroku's figure is 8 KB.
+    pub max_header: usize,
+    /// The largest head of a request in bytes, and of each trailer section; beyond it 431. At most 100 headers are taken.
+    pub max_head: usize,
+    /// The largest head of a dyno's answer in bytes; beyond it H25. At least 8 KB.
+    pub max_response_head: usize,
+    /// How long a visitor may take over the head of a request, and may stay silent between requests.
+    pub header_read: Duration,
+    /// How long a dyno may take to its first byte, counted from the last byte of the request that it took; then H12.
+    pub first_byte: Duration,
+    /// How long either side may be silent after that; then H15, or H28 in the midst of an upload.
+    pub idle: Duration,
+    /// How long a dyno may take to accept a connection; then another is tried, and at last H19.
+    pub connect: Duration,
+    /// How many dynos are tried for one request.
+    pub max_attempts: usize,
+    /// How long a dyno that took no connection is left alone while others can be tried.
+    pub aside: Duration,
+    /// How long a request waits for a starting app; then H20.
+    pub boot_queue: Duration,
+    /// How long an unused connection to a dyno is kept. Shorter than the 5 s after which Node closes its own side.
+    pub pool_idle: Duration,
+    /// How long one is kept for requests that must not be sent twice, since the dyno may close it in that very moment.
+    pub pool_idle_unrepeatable: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            max_connections: 10_000,
+            max_in_flight: 50,
+            max_queued: 1_000,
+            max_target: 8 * 1024,
+            max_header: 8 * 1024,
+            max_head: 64 * 1024,
+            max_response_head: 128 * 1024,
+            header_read: Duration::from_secs(30),
+            first_byte: Duration::from_secs(30),
+            idle: Duration::from_secs(55),
+            connect: Duration::from_secs(5),
+            max_attempts: 10,
+            aside: Duration::from_secs(5),
+            boot_queue: Duration::from_secs(75),
+            pool_idle: Duration::from_secs(4),
+            pool_idle_unrepeatable: Duration::from_secs(1),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Connections to dynos, kept open between requests; one pool a thread.
+//!
+//! It is not hyper-util's, because that one consumes a request that could not be sent, and a proxy wants it back: nothing of it
+//! has left, so it can go to another dyno.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+
+use super::options::Options;
+use super::table::Ticket;
+use super::upload::Upload;
+use crate::name::Id;
+
+/// How long after an answer its connection may take to become ready for another request.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Cheap to clone: all clones are one pool.
+#[derive(Clone)]
+pub(super) struct Pool {
+    idle: Arc<Mutex<Idle>>,
+    keep: Duration,
+    keep_unrepeatable: Duration,
+    most: usize,
+    builder: Builder,
+    connect: Duration,
+}
+
+/// By dyno and not by address, since another app's dyno may get the address next.
+#[derive(Default)]
+struct Idle {
+    connections: HashMap<Id, Vec<Resting>>,
+    swept: bool,
+}
+
+struct Resting {
+    sender: SendRequest<Upload>,
+    task: AbortHandle,
+    since: Instant,
+}
+
+/// A connection in use. Dropped, it is closed, and with it whatever was going on there.
+pub(super) struct Lease {
+    sender: Option<SendRequest<Upload>>,
+    task: AbortHandle,
+    dyno: Id,
+    pool: Pool,
+    /// Whether it has carried requests before, so that the dyno may just now be closing it.
+    pub reused: bool,
+}
+
+/// Why a dyno could not be connected to.
+pub(super) enum Unreachable {
+    Refused,
+    Slow,
+    /// This process or machine has no more sockets to give.
+    Ours,
+}
+
+impl Pool {
+    pub(super) fn new(options: &Options) -> Pool {
+        let mut builder = Builder::new();
+        builder.max_buf_size(options.max_response_head.max(8 * 1024));
+        Pool {
+            idle: Arc::default(),
+            keep: options.pool_idle,
+            keep_unrepeatable: options.pool_idle_unrepeatable,
+            most: options.max_in_flight,
+            builder,
+            connect: options.connect,
+        }
+    }
+
+    /// A connection to the dyno that has rested for so short a time that it can still be trusted.
+    pub(super) fn take(&self, dyno: Id, repeatable: bool) -> Option<Lease> {
+        let keep = if repeatable {
+            self.keep
+        } else {
+            self.keep_unrepeatable
+        };
+        let mut idle = self.lock();
+        let resting = idle.connections.get_mut(&dyno)?;
+        // The last one given back is the freshest.
+        while let Some(connection) = resting.pop() {
+            if connection.sender.is_ready() && connection.since.elapsed() < keep {
+                return Some(Lease {
+                    sender: Some(connection.sender),
+                    task: connection.task,
+                    dyno,
+                    pool: self.clone(),
+                    reused: true,
+                });
+            }
+        }
+        None
+    }
+
+    /// A new connection to the dyno.
+    pub(super) async fn connect(&self, ticket: &Ticket) -> Result<Lease, Unreachable> {
+        let socket =
+            match tokio::time::timeout(self.connect, TcpStream::connect(ticket.address)).await {
+                Ok(Ok(socket)) => socket,
+                Ok(Err(error)) => return Err(reason(&error)),
+                Err(_) => return Err(Unreachable::Slow),
+            };
+        // A socket that cannot be told this works all the same, only more slowly.
+        let _ = socket.set_nodelay(true);
+        let Ok((sender, connection)) = self.builder.handshake(TokioIo::new(socket)).await else {
+            return Err(Unreachable::Refused);
+        };
+        let task = tokio::spawn(async move {
+            // Its errors reach whoever waits for an answer on it.
+            let _ = connection.with_upgrades().await;
+        });
+        Ok(Lease {
+            sender: Some(sender),
+            task: task.abort_handle(),
+            dyno: ticket.load.id,
+            pool: self.clone(),
+            reused: false,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, dyno: Id, sender: SendRequest<Upload>, task: AbortHandle) {
+        let mut idle = self.lock();
+        let resting = idle.connections.entry(dyno).or_default();
+        if resting.len() < self.most {
+            resting.push(Resting {
+                sender,
+                task,
+                since: Instant::now(),
+            });
+        }
+        if !std::mem::replace(&mut idle.swept, true) {
+            tokio::spawn(self.clone().sweep());
+        }
+    }
+
+    /// Closes what has rested for too long, until nothing is left to close.
+    async fn sweep(self) {
+        loop {
+            tokio::time::sleep(self.keep / 4).await;
+            let mut idle = self.lock();
+            let keep = self.keep;
+            idle.connections.retain(|_, resting| {
+                resting.retain(|connection| {
+                    !connection.sender.is_closed() && connection.since.elapsed() < keep
+                });
+                !resting.is_empty()
+            });
+            if idle.connections.is_empty() {
+                idle.swept = false;
+                return;
+            }
+        }
+    }
+}
+
+impl Lease {
+    /// The connection, to send one request on.
+    pub(super) fn sender(&mut self) -> Option<&mut SendRequest<Upload>> {
+        self.sender.as_mut()
+    }
+
+    /// Both bodies have passed whole: the connection can serve another request, unless the dyno is on its way out.
+    pub(super) fn give_back(mut self, retired: bool) {
+        let Some(mut sender) = self.sender.take() else {
+            return;
+        };
+        if retired || sender.is_closed() {
+            return;
+        }
+        let (pool, dyno, task) = (self.pool.clone(), self.dyno, self.task.clone());
+        if sender.is_ready() {
+            pool.put(dyno, sender, task);
+            return;
+        }
+        tokio::spawn(async move {
+            match tokio::time::timeout(SETTLE, sender.ready()).await {
+                Ok(Ok(())) => pool.put(dyno, sender, task),
+                _ => task.abort(),
+            }
+        });
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.sender.is_some() {
+            self.task.abort();
+        }
+    }
+}
+
+fn reason(error: &io::Error) -> Unreachable {
+    const EMFILE: i32 = 24;
+    const ENFILE: i32 = 23;
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::TimedOut, _) => Unreachable::Slow,
+        (io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory, _)
+        | (_, Some(EMFILE | ENFILE)) => Unreachable::Ours,
+        _ => Unreachable::Refused,
+    }
+}

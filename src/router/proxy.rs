@@ -1,0 +1,288 @@
+//! The way of one request: which app, which dyno, there and back.
+//!
+//! It knows nothing of sockets of visitors, so that they may come over TLS or HTTP/2 as well.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::answer::{Answer, Download};
+use super::code::{self, Code};
+use super::exchange::{Exchange, Subject};
+use super::page::{self, Page};
+use super::pool::{Lease, Pool, Unreachable};
+use super::send::{self, Outgoing};
+use super::table::{Backends, Entry, Pick, Table, pick};
+use super::upload::{Progress, Upload};
+use super::visitor::Visitor;
+use super::{Options, RequestLog, admit, forward, host, tunnel};
+use crate::name::Id;
+
+/// What all requests of one thread share.
+pub(super) struct Proxy {
+    pub table: Arc<Table>,
+    pub options: Arc<Options>,
+    pub log: Arc<dyn RequestLog>,
+    pub pool: Pool,
+    /// Requests of all threads that wait for starting apps.
+    pub queued: Arc<AtomicUsize>,
+    /// Whose turn it is among dynos that are equally busy.
+    pub turn: AtomicUsize,
+    /// Tunnels and connections of this thread, so that it does not end before they have.
+    pub open: Arc<super::listener::Open>,
+}
+
+/// A dyno's answer, with the connection it is coming in on.
+struct Reply {
+    response: Response<Incoming>,
+    lease: Lease,
+    upload: Arc<Progress>,
+}
+
+/// Answers one request. It always has an answer: what fails becomes a page.
+pub(super) async fn serve(
+    proxy: Arc<Proxy>,
+    visitor: Arc<Visitor>,
+    mut request: Request<Incoming>,
+) -> Response<Answer> {
+    let started = Instant::now();
+    let unread = !request.body().is_end_stream();
+    if request.method() == Method::CONNECT {
+        return refusal(&page::METHOD_NOT_ALLOWED, &visitor, true);
+    }
+    let host = match host::host(request.headers(), request.uri()) {
+        Some(host) if admit::target_is_plain(&request) => host.into_owned(),
+        _ => return refusal(&page::BAD_REQUEST, &visitor, true),
+    };
+    let Some(entry) = proxy.table.find(&host) else {
+        return refusal(&page::NO_SUCH_APP, &visitor, unread);
+    };
+    let wants_upgrade = hyper::upgrade::on(&mut request);
+    let (mut head, body) = request.into_parts();
+    let verdict = admit::check(&head, &proxy.options);
+    let upgrade = forward::wants_upgrade(&head, unread).then_some(wants_upgrade);
+    let target = head.uri.clone();
+    let trail = forward::request(&mut head, &visitor.origin, upgrade.is_some());
+    let subject = Subject {
+        app: entry.app,
+        method: head.method.clone(),
+        target,
+        host,
+        request_id: trail.request_id,
+        forwarded_for: trail.forwarded_for,
+    };
+    let mut exchange = Exchange::new(subject, visitor.clone(), proxy.log.clone(), started);
+    if let Err((code, cause)) = verdict {
+        exchange.refused(code, cause);
+        return refusal(&code.page, &visitor, true);
+    }
+    let (upload, progress) = Upload::new(body, proxy.options.idle);
+    let outgoing = Outgoing::new(head, upload, progress);
+    match proxy.dispatch(&mut exchange, entry, outgoing).await {
+        Ok(reply) => proxy.relay(exchange, reply, upgrade, &visitor),
+        Err(code) => {
+            exchange.failed(code);
+            refusal(&code.page, &visitor, unread)
+        }
+    }
+}
+
+/// A page as the answer. The connection is not used again when a body is left unread, nor when the request was one that others
+/// may have read in another way: what follows it is then not to be trusted either.
+fn refusal(page: &Page, visitor: &Visitor, close: bool) -> Response<Answer> {
+    let mut response = page.response();
+    if close {
+        visitor.linger.store(true, Ordering::Relaxed);
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+impl Proxy {
+    /// Sends the request to one dyno after another until one takes it.
+    async fn dispatch(
+        &self,
+        exchange: &mut Exchange,
+        mut entry: Arc<Entry>,
+        mut outgoing: Outgoing,
+    ) -> Result<Reply, &'static Code> {
+        let mut tried: Vec<Id> = Vec::new();
+        let mut failure = &code::H99;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        loop {
+            let backends = match &entry.backends {
+                _ if entry.maintenance => return Err(&code::H80),
+                Backends::Blank => return Err(&code::H81),
+                Backends::NoWebDynos => return Err(&code::H14),
+                Backends::Crashed => return Err(&code::H10),
+                Backends::Starting => {
+                    entry = self.await_start(&exchange.subject).await?;
+                    continue;
+                }
+                Backends::Up(backends) => backends,
+            };
+            if tried.len() >= self.options.max_attempts {
+                return Err(failure);
+            }
+            match pick(backends, &tried, turn, self.options.max_in_flight) {
+                Pick::Busy => return Err(&code::H11),
+                Pick::NoneLeft if tried.is_empty() => return Err(&code::H14),
+                Pick::NoneLeft => return Err(failure),
+                Pick::Outdated => entry = self.find_again(&exchange.subject)?,
+                Pick::Dyno(ticket) => {
+                    let dyno = ticket.load.id;
+                    exchange.ticket = Some(ticket);
+                    match self.attempt(exchange, &mut outgoing).await? {
+                        Ok(reply) => return Ok(reply),
+                        Err(code) => failure = code,
+                    }
+                    tried.push(dyno);
+                }
+            }
+        }
+    }
+
+    /// The app's entry in the newest table.
+    fn find_again(&self, subject: &Subject) -> Result<Arc<Entry>, &'static Code> {
+        let entry = self.table.find(&subject.host);
+        // A host that has meanwhile become another app's must not show that app's answer under this one's name.
+        entry
+            .filter(|entry| entry.app == subject.app)
+            .ok_or(&code::H14)
+    }
+
+    /// Waits until the app is no longer starting.
+    async fn await_start(&self, subject: &Subject) -> Result<Arc<Entry>, &'static Code> {
+        let _place = Place::take(&self.queued, self.options.max_queued).ok_or(&code::H11)?;
+        let deadline = tokio::time::Instant::now() + self.options.boot_queue;
+        let mut changes = self.table.changes();
+        loop {
+            // Subscribed before looking, so that no change falls between the two.
+            changes.mark_unchanged();
+            let entry = self.find_again(subject)?;
+            if entry.maintenance || !matches!(entry.backends, Backends::Starting) {
+                return Ok(entry);
+            }
+            match tokio::time::timeout_at(deadline, changes.changed()).await {
+                Ok(Ok(())) => {}
+                _ => return Err(&code::H20),
+            }
+        }
+    }
+
+    /// Tries the dyno whose ticket the exchange holds. The inner error means that nothing was sent, and another may be tried.
+    async fn attempt(
+        &self,
+        exchange: &mut Exchange,
+        outgoing: &mut Outgoing,
+    ) -> Result<Result<Reply, &'static Code>, &'static Code> {
+        loop {
+            exchange.connected = false;
+            let Some(ticket) = &exchange.ticket else {
+                return Err(&code::H99);
+            };
+            let mut lease = match outgoing.pooled(&self.pool, ticket.load.id) {
+                Some(lease) => {
+                    exchange.connect = Some(std::time::Duration::ZERO);
+                    lease
+                }
+                None => {
+                    let begun = Instant::now();
+                    let connected = self.pool.connect(ticket).await;
+                    exchange.connect = Some(begun.elapsed());
+                    match connected {
+                        Ok(lease) => lease,
+                        Err(Unreachable::Ours) => return Err(&code::H99),
+                        Err(why) => {
+                            ticket.load.set_aside(self.options.aside);
+                            return Ok(Err(match why {
+                                Unreachable::Slow => &code::H19,
+                                _ => &code::H21,
+                            }));
+                        }
+                    }
+                }
+            };
+            exchange.connected = true;
+            match send::send(&mut lease, outgoing, self.options.first_byte).await {
+                Ok(response) => {
+                    let upload = outgoing.progress.clone();
+                    return Ok(Ok(Reply {
+                        response,
+                        lease,
+                        upload,
+                    }));
+                }
+                Err(send::Failure::Unsent) => {}
+                Err(send::Failure::Visitor(code, cause)) => {
+                    if let Some(cause) = cause {
+                        exchange.refused(code, cause);
+                    }
+                    return Err(code);
+                }
+                Err(send::Failure::Dyno(code)) => return Err(code),
+            }
+        }
+    }
+
+    /// Turns a dyno's answer into the visitor's.
+    fn relay(
+        &self,
+        mut exchange: Exchange,
+        reply: Reply,
+        upgrade: Option<OnUpgrade>,
+        visitor: &Arc<Visitor>,
+    ) -> Response<Answer> {
+        let mut response = reply.response;
+        let status = response.status();
+        exchange.answered(status);
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            let Some(upgrade) = upgrade else {
+                // Nobody asked for another protocol, so what follows could not be read as one.
+                exchange.failed(&code::H17);
+                return refusal(&code::H17.page, visitor, !reply.upload.complete());
+            };
+            let dyno = hyper::upgrade::on(&mut response);
+            let (mut head, _) = response.into_parts();
+            forward::response(&mut head, true);
+            let tunnel = tunnel::run(upgrade, dyno, exchange, reply.lease, self.options.idle);
+            self.open.spawn(tunnel);
+            return Response::from_parts(head, Answer::Page(None));
+        }
+        let (mut head, body) = response.into_parts();
+        forward::response(&mut head, false);
+        let idle = self.options.idle;
+        let download = Download::new(
+            body,
+            exchange,
+            reply.lease,
+            reply.upload,
+            visitor.clone(),
+            idle,
+        );
+        Response::from_parts(head, Answer::Dyno(Box::new(download)))
+    }
+}
+
+/// A place among the requests that wait for starting apps.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Place<'_> {
+    fn take(queued: &AtomicUsize, most: usize) -> Option<Place<'_>> {
+        let place = Place(queued);
+        (queued.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,128 @@
+//! One request on one connection to a dyno, up to the head of the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use hyper::{Request, Response};
+use tokio::time::Instant;
+
+use super::code::{self, Code};
+use super::pool::{Lease, Pool};
+use super::upload::{Progress, Upload};
+use crate::name::Id;
+
+/// A request on its way out, which comes back when it could not be sent.
+pub(super) struct Outgoing {
+    request: Option<Request<Upload>>,
+    pub progress: Arc<Progress>,
+    /// Whether it may be sent again when it is unknown whether it arrived: it has no body and an idempotent method
+    /// (RFC 9110, 9.2.2).
+    repeatable: bool,
+    /// A dyno has closed an old connection on it, so it gets a new one.
+    fresh_only: bool,
+}
+
+/// Why there is no answer.
+pub(super) enum Failure {
+    /// The connection was an old one and the dyno closed it. Nothing was done; the request is back and wants a new one.
+    Unsent,
+    /// The visitor did not send what it announced. With the cause for the log line.
+    Visitor(&'static Code, Option<&'static str>),
+    Dyno(&'static Code),
+}
+
+impl Outgoing {
+    pub(super) fn new(head: Parts, upload: Upload, progress: Arc<Progress>) -> Outgoing {
+        let repeatable = matches!(upload, Upload::Empty) && head.method.is_idempotent();
+        Outgoing {
+            request: Some(Request::from_parts(head, upload)),
+            progress,
+            repeatable,
+            fresh_only: false,
+        }
+    }
+
+    /// A connection that the request can use without the cost of making one.
+    pub(super) fn pooled(&self, pool: &Pool, dyno: Id) -> Option<Lease> {
+        if self.fresh_only {
+            return None;
+        }
+        pool.take(dyno, self.repeatable)
+    }
+
+    /// A second copy, for when an old connection takes the first with it.
+    fn copy(&self) -> Option<Request<Upload>> {
+        let request = self.request.as_ref().filter(|_| self.repeatable)?;
+        let mut copy = Request::new(Upload::Empty);
+        *copy.method_mut() = request.method().clone();
+        *copy.uri_mut() = request.uri().clone();
+        *copy.headers_mut() = request.headers().clone();
+        Some(copy)
+    }
+}
+
+/// Sends it, and waits for the head of the answer.
+pub(super) async fn send(
+    lease: &mut Lease,
+    outgoing: &mut Outgoing,
+    first_byte: Duration,
+) -> Result<Response<Incoming>, Failure> {
+    let reused = lease.reused;
+    let spare = if reused { outgoing.copy() } else { None };
+    let (Some(sender), Some(request)) = (lease.sender(), outgoing.request.take()) else {
+        return Err(Failure::Dyno(&code::H99));
+    };
+    let answer = sender.try_send_request(request);
+    let mut error = match first(answer, &outgoing.progress, first_byte).await {
+        None => return Err(Failure::Dyno(&code::H12)),
+        Some(Ok(response)) => return Ok(response),
+        Some(Err(error)) => error,
+    };
+    if let Some((code, cause)) = outgoing.progress.failure() {
+        return Err(Failure::Visitor(code, cause));
+    }
+    let unsent = error.take_message();
+    let error = error.into_error();
+    if error.is_parse_too_large() {
+        return Err(Failure::Dyno(&code::H25));
+    }
+    if error.is_parse() {
+        return Err(Failure::Dyno(&code::H17));
+    }
+    match unsent.or(spare) {
+        Some(request) if reused => {
+            outgoing.request = Some(request);
+            outgoing.fresh_only = true;
+            Err(Failure::Unsent)
+        }
+        _ => Err(Failure::Dyno(&code::H13)),
+    }
+}
+
+/// The answer, or nothing when the dyno took too long. Its time runs from when it last took something of the request, and does
+/// not while it waits for the visitor, whose own time runs meanwhile.
+async fn first<T>(
+    answer: impl Future<Output = T>,
+    upload: &Progress,
+    limit: Duration,
+) -> Option<T> {
+    let mut answer = std::pin::pin!(answer);
+    let mut deadline = Instant::now() + limit;
+    loop {
+        if let Ok(answer) = tokio::time::timeout_at(deadline, answer.as_mut()).await {
+            return Some(answer);
+        }
+        let now = Instant::now();
+        let from = if upload.awaits_visitor() {
+            now
+        } else {
+            upload.moved()
+        };
+        deadline = from + limit;
+        if deadline <= now {
+            return None;
+        }
+    }
+}

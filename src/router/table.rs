@@ -1,0 +1,262 @@
+//! Which host leads to which dynos, and how busy each of them is.
+//!
+//! The table is rebuilt whole and swapped whole, so a request sees one table or the next and never a mixture. What is known of
+//! a dyno outlives the tables that list it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
+
+use super::{Dyno, Route, Web};
+use crate::name::Id;
+
+/// The current table, and the state of every dyno in it or still draining.
+pub(super) struct Table {
+    current: ArcSwap<HashMap<String, Arc<Entry>>>,
+    dynos: Mutex<HashMap<Id, Arc<Load>>>,
+    version: watch::Sender<u64>,
+}
+
+/// What is behind a host.
+pub(super) struct Entry {
+    pub app: Id,
+    pub maintenance: bool,
+    pub backends: Backends,
+}
+
+pub(super) enum Backends {
+    Blank,
+    NoWebDynos,
+    Crashed,
+    Starting,
+    Up(Vec<Backend>),
+}
+
+/// A dyno that takes requests.
+pub(super) struct Backend {
+    pub name: Arc<str>,
+    pub address: SocketAddr,
+    pub load: Arc<Load>,
+}
+
+/// What is going on at one dyno, shared by all threads and all tables.
+pub(super) struct Load {
+    pub id: Id,
+    in_flight: AtomicUsize,
+    /// Whether no table lists it any more.
+    retired: AtomicBool,
+    /// Wakes whoever drains it.
+    idle: Notify,
+    known_since: Instant,
+    /// Until when it is set aside, in milliseconds after `known_since`.
+    aside_until: AtomicU64,
+}
+
+/// The right to send one request to a dyno. It counts as in flight until this is dropped.
+pub(super) struct Ticket {
+    pub name: Arc<str>,
+    pub address: SocketAddr,
+    pub load: Arc<Load>,
+}
+
+/// What came of looking for a dyno.
+pub(super) enum Pick {
+    Dyno(Ticket),
+    /// Each has as many requests in flight as it may.
+    Busy,
+    /// All have been tried.
+    NoneLeft,
+    /// The dyno left the table while it was being picked, so the table in hand is an old one.
+    Outdated,
+}
+
+impl Table {
+    pub(super) fn new() -> Table {
+        Table {
+            current: ArcSwap::default(),
+            dynos: Mutex::default(),
+            version: watch::Sender::new(0),
+        }
+    }
+
+    /// The entry of a host, or of the nearest wildcard above it.
+    pub(super) fn find(&self, host: &str) -> Option<Arc<Entry>> {
+        let current = self.current.load();
+        if let Some(entry) = current.get(host) {
+            return Some(entry.clone());
+        }
+        let mut rest = host;
+        while let Some((_, parent)) = rest.split_once('.') {
+            if let Some(entry) = current.get(&format!("*.{parent}")) {
+                return Some(entry.clone());
+            }
+            rest = parent;
+        }
+        None
+    }
+
+    /// Tells when the table has been replaced.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    pub(super) fn replace(&self, routes: Vec<Route>) {
+        let mut dynos = self.dynos.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listed = HashMap::new();
+        let mut hosts = HashMap::new();
+        for route in routes {
+            let backends = match route.web {
+                Web::Blank => Backends::Blank,
+                Web::NoWebDynos => Backends::NoWebDynos,
+                Web::Crashed => Backends::Crashed,
+                Web::Starting => Backends::Starting,
+                Web::Up(up) => Backends::Up(
+                    up.into_iter()
+                        .map(|dyno| backend(dyno, &mut dynos, &mut listed))
+                        .collect(),
+                ),
+            };
+            let entry = Arc::new(Entry {
+                app: route.app,
+                maintenance: route.maintenance,
+                backends,
+            });
+            hosts.extend(route.hosts.into_iter().map(|host| (host, entry.clone())));
+        }
+        // The new table comes first: whoever meets a retired dyno looks again, and must then find another table.
+        self.current.store(Arc::new(hosts));
+        dynos.retain(|id, load| {
+            if listed.contains_key(id) {
+                return true;
+            }
+            load.retired.store(true, Ordering::SeqCst);
+            load.in_flight.load(Ordering::SeqCst) > 0
+        });
+        drop(dynos);
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// Resolves when nothing is in flight at the dyno, or at the deadline.
+    pub(super) async fn drain(&self, dyno: Id, deadline: Duration) {
+        let load = {
+            let dynos = self.dynos.lock().unwrap_or_else(PoisonError::into_inner);
+            dynos.get(&dyno).cloned()
+        };
+        let Some(load) = load else { return };
+        // Whether it ended or the time did makes no difference to what the caller does next.
+        let _ = tokio::time::timeout(deadline, load.empty()).await;
+    }
+}
+
+fn backend(
+    dyno: Dyno,
+    dynos: &mut HashMap<Id, Arc<Load>>,
+    listed: &mut HashMap<Id, ()>,
+) -> Backend {
+    let load = dynos
+        .entry(dyno.id)
+        .or_insert_with(|| Arc::new(Load::new(dyno.id)));
+    load.retired.store(false, Ordering::SeqCst);
+    listed.insert(dyno.id, ());
+    Backend {
+        name: dyno.name.into(),
+        address: dyno.address,
+        load: load.clone(),
+    }
+}
+
+impl Load {
+    fn new(id: Id) -> Load {
+        Load {
+            id,
+            in_flight: AtomicUsize::new(0),
+            retired: AtomicBool::new(false),
+            idle: Notify::new(),
+            known_since: Instant::now(),
+            aside_until: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
+    }
+
+    /// Leaves the dyno alone for a while, since it took no connection.
+    pub(super) fn set_aside(&self, wait: Duration) {
+        let until = self.known_since.elapsed() + wait;
+        self.aside_until.store(
+            u64::try_from(until.as_millis()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
+    }
+
+    fn aside(&self) -> bool {
+        let until = self.aside_until.load(Ordering::Relaxed);
+        until > 0 && self.known_since.elapsed() < Duration::from_millis(until)
+    }
+
+    async fn empty(&self) {
+        loop {
+            let mut idle = std::pin::pin!(self.idle.notified());
+            idle.as_mut().enable();
+            if self.in_flight.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    fn leave(&self) {
+        if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.idle.notify_waiters();
+        }
+    }
+}
+
+impl Backend {
+    /// Counts first and looks afterwards: either the one who drains sees the count, or this sees that the dyno is retired.
+    fn enter(&self, limit: usize) -> Pick {
+        let before = self.load.in_flight.fetch_add(1, Ordering::SeqCst);
+        let ticket = Ticket {
+            name: self.name.clone(),
+            address: self.address,
+            load: self.load.clone(),
+        };
+        if ticket.load.retired() {
+            Pick::Outdated
+        } else if before >= limit {
+            Pick::Busy
+        } else {
+            Pick::Dyno(ticket)
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.load.leave();
+    }
+}
+
+/// The least busy of the dynos not yet tried; among equals the first after `turn`, which moves on with every request. Dynos set
+/// aside are taken only when there are no others, since an app with one dyno is better served by another attempt than by none.
+pub(super) fn pick(backends: &[Backend], tried: &[Id], turn: usize, limit: usize) -> Pick {
+    let least = |aside: bool| {
+        let start = turn % backends.len().max(1);
+        let (before, from) = backends.split_at(start);
+        from.iter()
+            .chain(before)
+            .filter(|backend| !tried.contains(&backend.load.id))
+            .filter(|backend| aside || !backend.load.aside())
+            .min_by_key(|backend| backend.load.in_flight.load(Ordering::Relaxed))
+    };
+    match least(false).or_else(|| least(true)) {
+        Some(backend) => backend.enter(limit),
+        None => Pick::NoneLeft,
+    }
+}

@@ -1,0 +1,148 @@
+//! A visitor's connection: where it comes from, and a stream that does not wait for ever.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::forward::Origin;
+use super::idle::Silence;
+
+/// How long, and for how many bytes, a visitor may go on sending a body that nobody reads.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: u64 = 1024 * 1024;
+
+/// What the requests of one connection have in common.
+pub(super) struct Visitor {
+    pub origin: Origin,
+    /// The visitor stopped taking what was sent to it.
+    pub stalled: AtomicBool,
+    /// Some of a request was left unread, so closing at once would destroy the answer on its way.
+    pub linger: AtomicBool,
+    cut_off: Arc<AtomicBool>,
+}
+
+impl Visitor {
+    /// `cut_off` is set when the router ends what is still in flight.
+    pub(super) fn new(origin: Origin, cut_off: Arc<AtomicBool>) -> Visitor {
+        Visitor {
+            origin,
+            stalled: AtomicBool::new(false),
+            linger: AtomicBool::new(false),
+            cut_off,
+        }
+    }
+
+    pub(super) fn cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::Relaxed)
+    }
+}
+
+/// The socket, which fails when the visitor takes nothing for too long.
+pub(super) struct VisitorStream {
+    socket: Option<TcpStream>,
+    visitor: Arc<Visitor>,
+    silence: Silence,
+}
+
+impl VisitorStream {
+    pub(super) fn new(socket: TcpStream, visitor: Arc<Visitor>, idle: Duration) -> VisitorStream {
+        VisitorStream {
+            socket: Some(socket),
+            visitor,
+            silence: Silence::new(idle),
+        }
+    }
+
+    fn socket(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        match &mut self.socket {
+            Some(socket) => Ok(Pin::new(socket)),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn watch<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.silence.broken();
+            return poll;
+        }
+        if self.silence.poll(cx, None).is_ready() {
+            self.visitor.stalled.store(true, Ordering::Relaxed);
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for VisitorStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.socket()?.poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for VisitorStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let poll = self.socket()?.poll_write(cx, data);
+        self.watch(cx, poll)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = self.socket()?.poll_write_vectored(cx, slices);
+        self.watch(cx, poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket()?.poll_shutdown(cx)
+    }
+}
+
+impl Drop for VisitorStream {
+    fn drop(&mut self) {
+        let Some(socket) = self.socket.take() else {
+            return;
+        };
+        if self.visitor.linger.load(Ordering::Relaxed)
+            && !self.visitor.stalled.load(Ordering::Relaxed)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(linger(socket));
+        }
+    }
+}
+
+/// Closes in two steps. The system answers unread bytes with a reset, which would take away the page that says what was wrong
+/// before the visitor has read it.
+async fn linger(mut socket: TcpStream) {
+    if socket.shutdown().await.is_err() {
+        return;
+    }
+    let mut rest = socket.take(LINGER_BYTES);
+    let mut sink = tokio::io::sink();
+    // Whatever comes of it, the connection ends now.
+    let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut rest, &mut sink)).await;
+}

@@ -1,0 +1,108 @@
+//! Texts that other programs read: the platform's own lines, and server-sent events.
+
+use penstock::log::{platform, sse};
+
+use super::*;
+
+const USER: &str = "ann@example.com";
+
+#[test]
+fn the_api_speaks_in_herokus_words() {
+    let kept = Kept::new();
+    let (logs, app) = (&kept.logs, kept.app);
+    platform::released(logs, app, "Initial release", 1, USER);
+    platform::build_started(logs, app, USER);
+    platform::released(logs, app, "Deploy 385e5950", 3, USER);
+    platform::scaled(logs, app, "web@1:Basic worker@2:Basic", USER);
+    platform::build_succeeded(logs, app);
+    platform::build_failed(logs, app, "https://example.com/1");
+    platform::release_command(logs, app, 99, USER);
+    platform::stack_changed(logs, app, "heroku-22", "heroku-24", USER);
+    assert_eq!(
+        kept.messages(),
+        [
+            "Initial release by user ann@example.com",
+            "Release v1 created by user ann@example.com",
+            "Build started by user ann@example.com",
+            "Deploy 385e5950 by user ann@example.com",
+            "Release v3 created by user ann@example.com",
+            "Scaled to web@1:Basic worker@2:Basic by user ann@example.com",
+            "Build succeeded",
+            "Build failed -- check your build output: https://example.com/1",
+            "Running release v99 commands by user ann@example.com",
+            "Stack changed from heroku-22 to heroku-24 by user ann@example.com",
+        ]
+    );
+    assert!(kept.all().iter().all(|line| line.contains(" app[api]: ")));
+}
+
+#[test]
+fn a_dynos_life_is_told_in_herokus_words() {
+    let kept = Kept::new();
+    let (logs, app) = (&kept.logs, kept.app);
+    platform::starting(logs, app, "web.1", "npm start");
+    platform::state_changed(logs, app, "web.1", "starting", "up");
+    platform::restarting(logs, app, "web.1");
+    platform::stopping(logs, app, "web.1");
+    platform::exit_timeout(logs, app, "web.1", 30);
+    platform::exited(logs, app, "web.1", 137);
+    platform::boot_timeout(logs, app, "web.1", 60);
+    platform::memory_exceeded(logs, app, "web.1", 1_078_460_416, 1_044_381_696);
+    assert_eq!(
+        kept.messages(),
+        [
+            "Starting process with command `npm start`",
+            "State changed from starting to up",
+            "Restarting",
+            "Stopping all processes with SIGTERM",
+            "Error R12 (Exit timeout) -> At least one process failed to exit within 30 seconds of SIGTERM",
+            "Stopping remaining processes with SIGKILL",
+            "Process exited with status 137",
+            "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within 60 seconds of launch",
+            "Stopping process with SIGKILL",
+            "Process running mem=1028M(103.3%)",
+            "Error R14 (Memory quota exceeded)",
+        ]
+    );
+    assert!(
+        kept.all()
+            .iter()
+            .all(|line| line.contains(" heroku[web.1]: "))
+    );
+}
+
+#[test]
+fn a_description_cannot_add_a_line_of_the_platform() {
+    let kept = Kept::new();
+    let description = "Deploy x by user eve\nRelease v9 created";
+    platform::released(&kept.logs, kept.app, description, 3, USER);
+    assert_eq!(
+        kept.messages(),
+        [
+            "Deploy x by user eve\\nRelease v9 created by user ann@example.com",
+            "Release v3 created by user ann@example.com",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_batch_is_one_event_with_an_id_to_go_on_from() {
+    let kept = Kept::new();
+    kept.say("one");
+    kept.say("\n");
+    kept.say("three ");
+    let batch = kept.tail(100).next().await.unwrap();
+    let event = sse::event(&batch);
+    assert_eq!(
+        std::str::from_utf8(&event).unwrap(),
+        "id: 2022-02-27T19:53:50.466501+00:00\n\
+         data: 2022-02-27T19:53:50.466499+00:00 app[web.1]: one\n\
+         data: 2022-02-27T19:53:50.466500+00:00 app[web.1]: \n\
+         data: 2022-02-27T19:53:50.466501+00:00 app[web.1]: three \n\n"
+    );
+    assert_eq!(
+        sse::resume("2022-02-27T19:53:50.466501+00:00"),
+        Some(batch.last)
+    );
+    assert_eq!(sse::resume("7"), None);
+}
