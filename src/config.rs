@@ -9,8 +9,17 @@ use clap::{ArgAction, Args};
 #[derive(Args, Clone, Debug)]
 pub struct DataDirArg {
     /// Where everything is kept
-    #[arg(long, env = "PENSTOCK_DATA_DIR", default_value = "penstock-data", value_name = "DIR")]
+    #[arg(long, env = "PENSTOCK_DATA_DIR", default_value_os_t = default_data_dir(), value_name = "DIR")]
     pub data_dir: PathBuf,
+}
+
+/// `penstock` in the user's own folder for data, so that every command finds the same one from anywhere.
+fn default_data_dir() -> PathBuf {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .unwrap_or_default()
+        .join("penstock")
 }
 
 #[derive(Args, Clone, Debug)]

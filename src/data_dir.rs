@@ -79,22 +79,35 @@ impl DataDir {
         self.secret_file("api_key", secret::token)
     }
 
-    /// A secret of one line, in a file that only this user can read. It is on disk before it is used.
+    /// A secret of one line, made at the first start. It is on disk before it is used.
     fn secret_file(&self, name: &str, make: impl FnOnce() -> Result<String>) -> Result<String> {
-        let path = self.path(name);
-        match fs::read_to_string(&path) {
-            Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
-            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(unusable(&path, &cause)),
-            _ => {}
+        if let Some(secret) = self.read_private(name)? {
+            return Ok(secret);
         }
         let secret = make()?;
+        self.write_private(name, &secret)?;
+        Ok(secret)
+    }
+
+    /// The text of a file here; `None` when there is none, or nothing in it.
+    pub fn read_private(&self, name: &str) -> Result<Option<String>> {
+        let path = self.path(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(unusable(&path, &cause)),
+        }
+    }
+
+    /// Writes a file that only this user can read: whole and on disk, or not at all.
+    pub fn write_private(&self, name: &str, text: &str) -> Result<()> {
         let part = self.path(&format!("{name}.part"));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-        writeln!(file, "{secret}")?;
+        writeln!(file, "{text}")?;
         file.sync_all()?;
-        fs::rename(&part, &path)?;
+        fs::rename(&part, self.path(name))?;
         File::open(&self.root)?.sync_all()?;
-        Ok(secret)
+        Ok(())
     }
 }
 

@@ -1,5 +1,85 @@
-//! From source to slug: fetch, unpack, run the buildpacks, pack, and make the release.
+//! From source to slug: fetch, unpack, decide what runs, pack, and make the release.
 //!
-//! It must not know how a build was asked for (`git push` or the API), nor how a release is run.
+//! - `builder`: claims waiting builds and sees each one through to its end
+//! - `steps`: one build, from its source to its slug
+//! - `fetch`, `source`, `slug`: the steps that are more than a call
+//! - `halt`, `workspace`: when a build must stop, and where it works
+//!
+//! It must not know how a build was asked for (`git push` or the API), nor how a release is run. Its rows say all it needs, and
+//! what it did is in its rows, its output and the app's log.
 
-pub mod procfile;
+mod builder;
+mod fetch;
+mod halt;
+mod slug;
+mod source;
+mod steps;
+mod workspace;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::blob::Blobs;
+use crate::log::Logs;
+use crate::name::Id;
+use crate::outbound::Outbound;
+use crate::output::Outputs;
+use crate::store::Store;
+use crate::time::Clock;
+
+pub use builder::Builder;
+
+/// What a builder works with.
+#[derive(Clone)]
+pub struct Parts {
+    pub store: Store,
+    pub blobs: Blobs,
+    pub logs: Logs,
+    pub outputs: Outputs,
+    pub clock: Clock,
+    pub outbound: Outbound,
+    pub links: Links,
+}
+
+/// The URLs that a build tells of. Their forms are for others to know.
+#[derive(Clone)]
+pub struct Links {
+    /// Where the app of this name answers its visitors.
+    pub app: Arc<dyn Fn(&str) -> String + Send + Sync>,
+    /// Where the output of the build with this id can be read.
+    pub output: Arc<dyn Fn(Id) -> String + Send + Sync>,
+}
+
+/// How a builder works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Each build works in a folder of its own in here. Nothing else may be here: what a crash left is removed.
+    pub dir: PathBuf,
+    /// Builds that run at the same time, of different apps.
+    pub at_once: usize,
+    /// How many times a build is begun, if the server is stopped in the middle of it, before it is given up.
+    pub attempts: i64,
+    /// For one build. Heroku's is 15 minutes too.
+    pub time_limit: Duration,
+    /// For the source to arrive.
+    pub fetch_limit: Duration,
+    /// Bytes of a source, compressed.
+    pub max_source: u64,
+    /// Bytes of a slug, compressed. Heroku's is 500 MB.
+    pub max_slug: u64,
+}
+
+impl Settings {
+    pub fn new(dir: PathBuf) -> Settings {
+        Settings {
+            dir,
+            at_once: 2,
+            attempts: 3,
+            time_limit: Duration::from_secs(15 * 60),
+            fetch_limit: Duration::from_secs(10 * 60),
+            max_source: 1 << 30,
+            max_slug: 500 << 20,
+        }
+    }
+}

@@ -143,6 +143,16 @@ pub fn list(connection: &Connection, app: Id, page: &Page) -> Result<Listing<Bui
     page::select(connection, &query, page, build)
 }
 
+/// Whether [`claim`] would claim anything. A loop asks this first, and so writes nothing when it is woken for nothing.
+pub fn claimable(connection: &Connection, boot: Id) -> Result<bool> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM build WHERE status = 'pending' AND claimed_by IS NOT ?1
+             AND app_id NOT IN (SELECT app_id FROM build WHERE status = 'pending' AND claimed_by = ?1))",
+        )?
+        .query_row([boot], |row| row.get(0))?)
+}
+
 /// Claims up to `room` waiting builds for this boot, oldest first and one an app at a time. What another boot had claimed is
 /// taken up again: that boot is over, since one server holds the data directory.
 pub fn claim(connection: &Connection, boot: Id, room: usize, now: Timestamp) -> Result<Vec<Build>> {

@@ -188,6 +188,13 @@ pub fn targets(connection: &Connection, promotion: Id, page: &Page) -> Result<Li
     page::select(connection, &query, page, target)
 }
 
+/// Whether a promotion is waiting.
+pub fn any_pending(connection: &Connection) -> Result<bool> {
+    let mut statement = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM pipeline_promotion WHERE status = 'pending')")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
 /// Completes every waiting promotion. Returns the releases that were made, with who asked for them.
 pub fn run_pending(connection: &Connection, now: Timestamp) -> Result<Vec<Release>> {
     let sql =

@@ -1,0 +1,88 @@
+//! When a build must stop: at its deadline, or when nobody wants it any more.
+//!
+//! Work on a blocking thread cannot be stopped from outside, so it reads and writes through a [`Halting`] and finds out itself.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+
+/// The reasons to stop of one build. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Halt {
+    deadline: Instant,
+    limit: Duration,
+    unwanted: Arc<AtomicBool>,
+}
+
+impl Halt {
+    pub(super) fn after(limit: Duration) -> Halt {
+        Halt {
+            deadline: Instant::now() + limit,
+            limit,
+            unwanted: Arc::default(),
+        }
+    }
+
+    /// Stops the build when what this returns is dropped.
+    pub(super) fn on_drop(&self) -> impl Drop + use<> {
+        struct OnDrop(Arc<AtomicBool>);
+        impl Drop for OnDrop {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        OnDrop(self.unwanted.clone())
+    }
+
+    /// An error once the build must stop.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.unwanted.load(Ordering::Relaxed) {
+            return Err(Error::conflict("The build was stopped."));
+        }
+        if Instant::now() >= self.deadline {
+            return Err(self.too_long());
+        }
+        Ok(())
+    }
+
+    /// What `work` comes to, unless the deadline comes first.
+    pub(super) async fn within<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::time::timeout_at(self.deadline.into(), work)
+            .await
+            .unwrap_or_else(|_| Err(self.too_long()))
+    }
+
+    fn too_long(&self) -> Error {
+        Error::invalid(format!(
+            "The build took longer than {} minutes, and was stopped. Make it shorter, then build again.",
+            self.limit.as_secs() / 60
+        ))
+    }
+}
+
+/// A reader or writer that fails once its build must stop.
+pub(super) struct Halting<T> {
+    pub(super) inner: T,
+    pub(super) halt: Halt,
+}
+
+impl<R: Read> Read for Halting<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.halt.check().map_err(io::Error::other)?;
+        self.inner.read(into)
+    }
+}
+
+impl<W: Write> Write for Halting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.halt.check().map_err(io::Error::other)?;
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

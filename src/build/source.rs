@@ -1,0 +1,55 @@
+//! The tree of a source: unpacked, rid of what is no part of the app, and looked at. All of it blocks.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use crate::archive::{self, Limits, RootFile, Strip};
+use crate::blob::{Blobs, Digest};
+use crate::error::Result;
+use crate::process_types::{self, Decision};
+
+use super::halt::{Halt, Halting};
+
+/// Unpacks a source into the empty folder `tree`, and decides what it runs.
+pub(super) fn unpack(blobs: &Blobs, source: &Digest, tree: &Path, halt: Halt) -> Result<Decision> {
+    let archive = Halting {
+        inner: blobs.open_checked(source)?,
+        halt,
+    };
+    archive::unpack(archive, tree, &Limits::default(), Strip::SoleFolder)?;
+    remove_history(tree)?;
+    process_types::decide(&root_files(tree)?)
+}
+
+/// `.git` is a folder, or a file in a submodule; as on Heroku it is no part of the slug.
+fn remove_history(tree: &Path) -> Result<()> {
+    let git = tree.join(".git");
+    match fs::symlink_metadata(&git) {
+        Ok(found) if found.is_dir() => Ok(fs::remove_dir_all(&git)?),
+        Ok(_) => Ok(fs::remove_file(&git)?),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
+        Err(cause) => Err(cause.into()),
+    }
+}
+
+/// The files that the decision looks at. As in [`archive::inspect`], links to such files are not followed.
+fn root_files(tree: &Path) -> Result<BTreeMap<String, RootFile>> {
+    let mut files = BTreeMap::new();
+    for name in process_types::FILES {
+        let path = tree.join(name);
+        let size = match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_file() => found.len(),
+            Ok(_) => continue,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => continue,
+            Err(cause) => return Err(cause.into()),
+        };
+        let mut bytes = Vec::new();
+        File::open(&path)?
+            .take(process_types::FILE_BYTES)
+            .read_to_end(&mut bytes)?;
+        files.insert((*name).to_owned(), RootFile { bytes, size });
+    }
+    Ok(files)
+}

@@ -1,0 +1,279 @@
+//! One build: its steps, and how it ends.
+//!
+//! The steps only make the slug's bytes. The end is one transaction, written when nothing is left to do: until then a build that
+//! is cut off leaves nothing that another attempt would trip over.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use crate::error::{Error, ErrorId, Result};
+use crate::log::platform;
+use crate::name::Id;
+use crate::output::Writer;
+use crate::process_types::{Decision, Origin};
+use crate::store::Table;
+use crate::store::builds::{self, Build, Status};
+use crate::store::formation::{self, Formation};
+use crate::store::releases::{self, Release};
+use crate::store::slugs::NewSlug;
+
+use super::halt::Halt;
+use super::workspace::Workspace;
+use super::{Parts, Settings, fetch, slug, source};
+
+/// Between two tries to write how a build ended.
+const RETRY: Duration = Duration::from_secs(5);
+
+pub(super) struct Work {
+    pub(super) parts: Parts,
+    pub(super) settings: Settings,
+}
+
+impl Work {
+    /// Sees a claimed build through to its end.
+    pub(super) async fn run(&self, build: Build) {
+        let output = match self.parts.outputs.writer(build.id) {
+            Ok(output) => output,
+            Err(error) => return self.fail(&build, None, error).await,
+        };
+        let halt = Halt::after(self.settings.time_limit);
+        let stopped = halt.on_drop();
+        let made = tokio::select! {
+            made = AssertUnwindSafe(self.make(&build, &output, &halt)).catch_unwind() => made,
+            () = self.unwanted(build.id) => return self.abandon(&build, &output),
+        };
+        drop(stopped);
+        let ended = match made {
+            Ok(Ok(slug)) => self.succeed(&build, &output, slug).await,
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(Error::internal(
+                "a build panicked; the panic is in the log above",
+            )),
+        };
+        if let Err(error) = ended {
+            self.fail(&build, Some(&output), error).await;
+        }
+    }
+
+    async fn make(&self, build: &Build, output: &Writer, halt: &Halt) -> Result<NewSlug> {
+        let Parts {
+            logs,
+            blobs,
+            outbound,
+            ..
+        } = &self.parts;
+        if build.attempts > self.settings.attempts {
+            return Err(Error::invalid(format!(
+                "The server was stopped in the middle of this build {} times, so it is given up. Look into the server's log, then \
+                 create another build.",
+                self.settings.attempts
+            )));
+        }
+        if build.attempts > 1 {
+            output.warning(
+                "The server was stopped in the middle of this build, which now begins again.",
+            );
+        } else {
+            platform::build_started(logs, build.app_id, &build.account_email);
+        }
+        let source = halt
+            .within(fetch::source(
+                build,
+                blobs,
+                outbound,
+                &self.settings,
+                output,
+            ))
+            .await?;
+        let (dir, id) = (self.settings.dir.clone(), build.id);
+        let workspace = Arc::new(blocking(move || Workspace::create(&dir, id)).await?);
+        let made = self
+            .slug(build, &workspace, source.digest, output, halt)
+            .await;
+        // Many files may have to go, and whoever hears of the end should find them gone.
+        blocking(move || {
+            drop(workspace);
+            Ok(())
+        })
+        .await?;
+        made
+    }
+
+    /// Unpacks a source, decides what it runs, and packs the slug. A thread that is still at it when the build was stopped holds
+    /// the workspace too, so that nothing is removed under it.
+    async fn slug(
+        &self,
+        build: &Build,
+        workspace: &Arc<Workspace>,
+        source: crate::blob::Digest,
+        output: &Writer,
+        halt: &Halt,
+    ) -> Result<NewSlug> {
+        let (blobs, place, stop) = (self.parts.blobs.clone(), workspace.clone(), halt.clone());
+        let decision =
+            blocking(move || source::unpack(&blobs, &source, &place.tree(), stop)).await?;
+        tell(&decision, output);
+        output.step("Compressing...");
+        let (blobs, place, stop) = (self.parts.blobs.clone(), workspace.clone(), halt.clone());
+        let max_slug = self.settings.max_slug;
+        let packed = blocking(move || slug::pack(&blobs, &place.tree(), max_slug, stop)).await?;
+        output.detail(&format!("Done: {}", slug::shown(packed.size)));
+        halt.check()?;
+        slug::row(build, &packed, decision)
+    }
+
+    /// Slug, release and build end in one transaction; then the world is told.
+    async fn succeed(&self, build: &Build, output: &Writer, slug: NewSlug) -> Result<()> {
+        output.step("Launching...");
+        let (id, app, now) = (build.id, build.app_id, self.parts.clock.now());
+        let released = self.parts.store.write(move |connection| {
+            let first =
+                releases::current(connection, app)?.is_none_or(|current| current.slug_id.is_none());
+            let Some(release) = builds::succeed(connection, id, &slug, now)? else {
+                return Ok(None);
+            };
+            let scaled = if first {
+                formation::all(connection, app)?
+            } else {
+                Vec::new()
+            };
+            Ok(Some((release, scaled)))
+        });
+        match released.await? {
+            Some((release, scaled)) => self.announce(build, output, &release, &scaled),
+            None => self.abandon(build, output),
+        }
+        Ok(())
+    }
+
+    fn announce(&self, build: &Build, output: &Writer, release: &Release, scaled: &[Formation]) {
+        let Parts { logs, links, .. } = &self.parts;
+        let (app, user) = (build.app_id, &build.account_email);
+        let version = u64::try_from(release.version).unwrap_or_default();
+        platform::released(logs, app, &release.description, version, user);
+        if scaled.iter().any(|process| process.quantity > 0) {
+            let formation: Vec<String> = scaled
+                .iter()
+                .map(|process| format!("{}@{}:{}", process.r#type, process.quantity, process.size))
+                .collect();
+            platform::scaled(logs, app, &formation.join(" "), user);
+        }
+        platform::build_succeeded(logs, app);
+        output.detail(&format!("Released v{version}"));
+        output.detail(&format!("{} deployed", (links.app)(&release.app_name)));
+    }
+
+    /// Ends a build that came to nothing. Its row must be ended, since it would hold up the app's next builds: should the disk
+    /// refuse, it is tried until it works or the server stops.
+    async fn fail(&self, build: &Build, output: Option<&Writer>, error: Error) {
+        let Parts {
+            store,
+            logs,
+            links,
+            clock,
+            ..
+        } = &self.parts;
+        tracing::info!(build = %build.id, %error, "a build failed");
+        if let Some(output) = output {
+            output.last(&reason(build, &error));
+        }
+        let (id, now) = (build.id, clock.now());
+        loop {
+            match store
+                .write(move |connection| builds::fail(connection, id, now))
+                .await
+            {
+                Ok(true) => {
+                    return platform::build_failed(logs, build.app_id, &(links.output)(build.id));
+                }
+                Ok(false) => return output.map_or((), |output| self.abandon(build, output)),
+                Err(error) => {
+                    tracing::error!(build = %build.id, %error, "a build's end could not be written; it is tried again");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Leaves a build that somebody else ended: its app was deleted, and then its output goes too, or it was cancelled.
+    fn abandon(&self, build: &Build, output: &Writer) {
+        let id = build.id;
+        match self
+            .parts
+            .store
+            .read(|connection| builds::by_id(connection, id))
+        {
+            Ok(Some(_)) => output.last("The build was cancelled."),
+            Ok(None) => {
+                if let Err(error) = self.parts.outputs.remove(id) {
+                    tracing::warn!(build = %id, %error, "the output of a deleted build could not be removed");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(build = %id, %error, "a build was left that could not be looked at")
+            }
+        }
+    }
+
+    /// Resolves when the build waits for nobody any more.
+    async fn unwanted(&self, id: Id) {
+        let mut changes = self.parts.store.changes(&[Table::Build, Table::App]);
+        loop {
+            let found = self
+                .parts
+                .store
+                .read(|connection| builds::by_id(connection, id));
+            if matches!(&found, Ok(build) if build.as_ref().is_none_or(|build| build.status != Status::Pending))
+            {
+                return;
+            }
+            if changes.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+}
+
+/// What the build found to run.
+fn tell(decision: &Decision, output: &Writer) {
+    let names: Vec<&str> = decision.commands.keys().map(String::as_str).collect();
+    let names = names.join(", ");
+    match decision.origin {
+        Origin::Procfile => {
+            output.step("Discovering process types");
+            output.detail(&format!("Procfile declares types -> {names}"));
+        }
+        Origin::Node => {
+            output.step("Node.js app detected");
+            output.step("Discovering process types");
+            output.detail(&format!("Default types for Node.js -> {names}"));
+        }
+    }
+    for line in &decision.unread_lines {
+        output.warning(&format!(
+            "Line {line} of the Procfile declares nothing: it needs a type, a colon, a blank and a command."
+        ));
+    }
+}
+
+/// Why a build failed, for its owner. What is our own fault has its reason in the server's log.
+fn reason(build: &Build, error: &Error) -> String {
+    match error.id {
+        ErrorId::Internal => format!(
+            "Penstock failed to build this, through no fault of the source. Try again; the server's log has the reason under build {}.",
+            build.id
+        ),
+        _ => error.message.to_string(),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(Error::internal)?
+}

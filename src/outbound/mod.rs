@@ -1,0 +1,211 @@
+//! Requests that the platform itself makes, to addresses that strangers give it.
+//!
+//! One HTTP client for all of them, made when it is first needed. It reaches only the addresses that it may: the check is made
+//! at each connection, on the address that is about to be used, so that neither a redirect nor a name that changes its meaning
+//! gets around it. It takes no proxy from the environment, for a proxy would do the connecting.
+//!
+//! It must not know what is fetched or why. Its errors say what went wrong in plain words and name the host; they never hold
+//! what the other side said, nor the credentials or the query of a URL.
+
+mod address;
+mod failure;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::LOCATION;
+use reqwest::{Client, ClientBuilder, Response, Url};
+
+use crate::error::{Error, Result};
+
+pub use address::is_public;
+use failure::{Private, broken_off, refused};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the other side may say nothing.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_REDIRECTS: usize = 5;
+
+type Rule = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
+/// The client. Clones are the same client.
+#[derive(Clone)]
+pub struct Outbound {
+    may_reach: Rule,
+    client: Arc<OnceLock<Client>>,
+}
+
+impl Outbound {
+    /// Reaches the public Internet, and with `allow_private` also this machine and the networks around it.
+    pub fn new(allow_private: bool) -> Outbound {
+        Outbound::reaching(move |address| allow_private || is_public(address))
+    }
+
+    /// Reaches the addresses that `may_reach` lets through.
+    pub fn reaching(may_reach: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Outbound {
+        Outbound {
+            may_reach: Arc::new(may_reach),
+            client: Arc::default(),
+        }
+    }
+
+    /// Whether a request may be made to this URL, as far as its text tells: http or https, with a host, and no address that may
+    /// not be reached. 422 otherwise. A host's name is looked at only when it is connected to.
+    pub fn check(&self, url: &str) -> Result<Url> {
+        let url = Url::parse(url).map_err(|_| {
+            Error::invalid(
+                "The URL cannot be read. Give a whole one, such as https://example.com/source.tgz.",
+            )
+        })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(Error::invalid(format!(
+                "The URL's scheme is {}. Only http and https are fetched.",
+                url.scheme()
+            )));
+        }
+        match literal(&url) {
+            Some(address) if !(self.may_reach)(address) => Err(failure::private(host(&url))),
+            _ => Ok(url),
+        }
+    }
+
+    /// GETs a URL, through at most five redirects, and answers once the body of a success begins.
+    /// Credentials in the URL are sent as Basic authorization to its own origin and to no other.
+    pub async fn get(&self, url: &str) -> Result<Body> {
+        let mut url = self.check(url)?;
+        for _ in 0..=MAX_REDIRECTS {
+            let sent = self.client()?.get(url.clone()).send().await;
+            let response = sent.map_err(|cause| refused(cause, host(&url)))?;
+            if response.status().is_success() {
+                return Ok(Body::new(response));
+            }
+            url = self.redirect(&url, &response)?;
+        }
+        Err(Error::invalid(format!(
+            "{} redirects more than {MAX_REDIRECTS} times. Give the URL that it leads to.",
+            host(&url)
+        )))
+    }
+
+    /// Where a response leads that is no success.
+    fn redirect(&self, from: &Url, response: &Response) -> Result<Url> {
+        let status = response.status().as_u16();
+        let location = response
+            .headers()
+            .get(LOCATION)
+            .filter(|_| matches!(status, 301 | 302 | 303 | 307 | 308))
+            .ok_or_else(|| failure::status(status, host(from)))?;
+        let to = location.to_str().ok().and_then(|to| from.join(to).ok());
+        let mut to = to.ok_or_else(|| {
+            Error::invalid(format!(
+                "{} redirects to something that is no URL. Give the URL that it should lead to.",
+                host(from)
+            ))
+        })?;
+        if to.origin() == from.origin() && to.username().is_empty() && to.password().is_none() {
+            // Both fail only for URLs without a host, and this one is http.
+            let _ = to.set_username(from.username());
+            let _ = to.set_password(from.password());
+        }
+        self.check(to.as_str())
+    }
+
+    fn client(&self) -> Result<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        // ring is the one provider; an error means that it is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = self.settings().build().or_else(|cause| {
+            tracing::warn!(%cause, "no certificates of authorities were found, so https cannot be fetched: install ca-certificates");
+            self.settings().tls_certs_only([]).build()
+        });
+        let client = client.map_err(Error::internal)?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    fn settings(&self) -> ClientBuilder {
+        Client::builder()
+            .no_proxy()
+            .referer(false)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(IDLE_TIMEOUT)
+            .user_agent(concat!("Penstock/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(Resolver {
+                may_reach: self.may_reach.clone(),
+            })
+    }
+}
+
+/// What a GET brings.
+pub struct Body {
+    /// In bytes, as far as the other side said so.
+    pub length: Option<u64>,
+    pub chunks: BoxStream<'static, Result<Bytes>>,
+}
+
+impl Body {
+    fn new(response: Response) -> Body {
+        let host = host(response.url()).to_owned();
+        Body {
+            length: response.content_length(),
+            chunks: response
+                .bytes_stream()
+                .map(move |chunk| chunk.map_err(|cause| broken_off(cause, &host)))
+                .boxed(),
+        }
+    }
+}
+
+/// A URL as a person may see it: without its credentials and its query, where tokens stand.
+pub fn shown(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(url) => format!("{}://{}{}", url.scheme(), authority(&url), url.path()),
+        Err(_) => "(not a URL)".to_owned(),
+    }
+}
+
+fn authority(url: &Url) -> String {
+    match url.port() {
+        Some(port) => format!("{}:{port}", host(url)),
+        None => host(url).to_owned(),
+    }
+}
+
+fn host(url: &Url) -> &str {
+    url.host_str().unwrap_or("The URL")
+}
+
+/// The address that stands in a URL in place of a name. The client connects to such a one without asking the resolver.
+fn literal(url: &Url) -> Option<IpAddr> {
+    let host = url.host_str()?;
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    bare.unwrap_or(host).parse().ok()
+}
+
+/// The system's resolver, less the addresses that may not be reached.
+struct Resolver {
+    may_reach: Rule,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let may_reach = self.may_reach.clone();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let (public, private): (Vec<SocketAddr>, Vec<SocketAddr>) =
+                found.partition(|found| may_reach(found.ip()));
+            if public.is_empty() && !private.is_empty() {
+                return Err(Private.into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
+    }
+}

@@ -1,0 +1,272 @@
+//! The output of builds: what they print, kept for ever and replayed to whoever asks, as it comes or long after.
+//!
+//! Each output is one append-only file, named by the id of the deed that made it. A reader gets it from the start whenever it
+//! connects, then follows it, and is woken by each write. An output is over when two things are true: whoever reads says that
+//! the deed has ended, which only the deed's row knows, and nobody in this process is writing any more, since the last lines
+//! are written after the row. So a reader may come before the first line, and a deed that a restart cut off goes on in the same
+//! file under the same readers.
+//!
+//! It must not know what a build is, nor HTTP. Nothing is synced: a killed server loses nothing that was written, and a power
+//! cut may take the last seconds of it.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::future::Future;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{Stream, try_unfold};
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+
+use crate::error::Result;
+use crate::name::Id;
+
+/// What a reader gets when nothing was printed for a while. Heroku's clients drop it.
+pub const HEARTBEAT: &[u8] = b"\0";
+
+/// Bytes that a reader is given at once at most.
+const CHUNK: usize = 64 * 1024;
+
+/// All outputs. Cheap to clone; clones are the same outputs, with settings of their own.
+#[derive(Clone)]
+pub struct Outputs {
+    /// How long a reader hears nothing before it gets a [`HEARTBEAT`]. Routers between it and us cut silent connections.
+    pub heartbeat: Duration,
+    /// Bytes kept of one output. A line then says that it was cut, and only [`Writer::last`] is still kept.
+    pub max_bytes: u64,
+    dir: Arc<Path>,
+    live: Arc<Mutex<HashMap<Id, watch::Sender<Live>>>>,
+}
+
+/// What readers wait for.
+#[derive(Default)]
+struct Live {
+    writers: usize,
+}
+
+impl Outputs {
+    /// Opens the outputs in `dir`, which is made if it is not there, readable by this user alone.
+    pub fn open(dir: &Path) -> Result<Outputs> {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        Ok(Outputs {
+            heartbeat: Duration::from_secs(15),
+            max_bytes: 16 << 20,
+            dir: dir.into(),
+            live: Arc::default(),
+        })
+    }
+
+    /// Writes to an output, after whatever an earlier writer left in it. Readers follow it until it is dropped.
+    pub fn writer(&self, id: Id) -> Result<Writer> {
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(self.path(id))?;
+        let length = file.metadata()?.len();
+        let live = self.live(id, |sender| {
+            sender.send_modify(|live| live.writers += 1);
+            sender.clone()
+        });
+        Ok(Writer {
+            kept: Mutex::new(Kept {
+                file,
+                length,
+                max_bytes: self.max_bytes,
+                failed: false,
+            }),
+            live,
+        })
+    }
+
+    /// The output from its start. After what is there comes what is written later, at once, and [`HEARTBEAT`]s while there is
+    /// nothing; the end comes when `ended` has, everything was read and no [`Writer`] is left. `ended` resolves when the deed's
+    /// row says so or is gone, and may have done so long ago.
+    pub fn read(
+        &self,
+        id: Id,
+        ended: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        let reader = Reader {
+            path: self.path(id),
+            file: None,
+            live: self.live(id, watch::Sender::subscribe),
+            heartbeat: self.heartbeat,
+            ended: Box::pin(ended),
+            over: false,
+        };
+        try_unfold(reader, |mut reader| async move {
+            let chunk = reader.next().await?;
+            Ok(chunk.map(|chunk| (chunk, reader)))
+        })
+    }
+
+    /// Deletes an output, if there is one. Who is reading it may read on.
+    pub fn remove(&self, id: Id) -> Result<()> {
+        match fs::remove_file(self.path(id)) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => Err(cause.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn path(&self, id: Id) -> PathBuf {
+        self.dir.join(format!("{id}.log"))
+    }
+
+    /// The channel of one output; those that nobody writes or waits for are let go on the way.
+    fn live<T>(&self, id: Id, take: impl FnOnce(&watch::Sender<Live>) -> T) -> T {
+        let mut all = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known, sender| {
+            *known == id || sender.receiver_count() > 0 || sender.borrow().writers > 0
+        });
+        take(all.entry(id).or_default())
+    }
+}
+
+/// Appends to an output, in Heroku's manner. A failing disk stops no build: what cannot be kept is lost, and the server's log
+/// says so.
+pub struct Writer {
+    kept: Mutex<Kept>,
+    live: watch::Sender<Live>,
+}
+
+struct Kept {
+    file: File,
+    length: u64,
+    max_bytes: u64,
+    failed: bool,
+}
+
+impl Writer {
+    /// Appends raw text, as a buildpack prints it. NUL bytes are left out, since they would pass for heartbeats.
+    pub fn write(&self, text: &[u8]) {
+        let text: Vec<u8> = text.iter().copied().filter(|byte| *byte != 0).collect();
+        self.kept().append(&text);
+        self.wake();
+    }
+
+    /// `-----> text`: a step begins.
+    pub fn step(&self, text: &str) {
+        self.write(format!("-----> {text}\n").as_bytes());
+    }
+
+    /// `       text`: more about the step.
+    pub fn detail(&self, text: &str) {
+        self.write(format!("       {text}\n").as_bytes());
+    }
+
+    /// ` !     text`, for each line of it: what a person should look at.
+    pub fn warning(&self, text: &str) {
+        self.write(marked(text).as_bytes());
+    }
+
+    /// As [`Writer::warning`], and kept even when the output was cut. For the one text that says how it all ended.
+    pub fn last(&self, text: &str) {
+        self.kept().store(marked(text).as_bytes());
+        self.wake();
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        self.live.send_modify(|_| {});
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.live
+            .send_modify(|live| live.writers = live.writers.saturating_sub(1));
+    }
+}
+
+impl Kept {
+    /// Within the limit. What is cut makes the file longer than the limit, so that a later writer knows it was cut.
+    fn append(&mut self, text: &[u8]) {
+        let Some(room) = self.max_bytes.checked_sub(self.length) else {
+            return;
+        };
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        if text.len() <= room {
+            return self.store(text);
+        }
+        self.store(&text[..room]);
+        let notice = format!(
+            "\n !     The output is longer than {} bytes, and the rest of it is not kept.\n",
+            self.max_bytes
+        );
+        self.store(notice.as_bytes());
+    }
+
+    fn store(&mut self, text: &[u8]) {
+        match self.file.write_all(text) {
+            Ok(()) => self.length += text.len() as u64,
+            Err(cause) if !self.failed => {
+                self.failed = true;
+                tracing::warn!(%cause, "some output of a build could not be kept");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// ` !     ` before each line.
+fn marked(text: &str) -> String {
+    text.lines()
+        .map(|line| format!(" !     {line}\n"))
+        .collect()
+}
+
+struct Reader {
+    path: PathBuf,
+    /// `None` until there is one.
+    file: Option<tokio::fs::File>,
+    live: watch::Receiver<Live>,
+    heartbeat: Duration,
+    ended: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Whether `ended` has resolved; it may not be polled again then.
+    over: bool,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            // Looked at before the file is read, so that nothing which was written until then is missed.
+            let last = self.live.borrow_and_update().writers == 0 && self.over;
+            if let Some(chunk) = self.chunk().await? {
+                return Ok(Some(chunk));
+            }
+            if last {
+                return Ok(None);
+            }
+            tokio::select! {
+                // The sender lives as long as a receiver does, so there is always something to wait for.
+                _ = self.live.changed() => {}
+                () = &mut self.ended, if !self.over => self.over = true,
+                () = tokio::time::sleep(self.heartbeat) => return Ok(Some(Bytes::from_static(HEARTBEAT))),
+            }
+        }
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => match tokio::fs::File::open(&self.path).await {
+                Ok(file) => none.insert(file),
+                Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(cause) => return Err(cause.into()),
+            },
+        };
+        let mut chunk = BytesMut::with_capacity(CHUNK);
+        let length = file.read_buf(&mut chunk).await?;
+        Ok((length > 0).then(|| chunk.freeze()))
+    }
+}

@@ -1,0 +1,131 @@
+//! What an app runs: its process types, decided from the files at the root of its source.
+//!
+//! The decision is a pure function, so that the API's check of an upload and the build come to the same answer in the same
+//! words. It must not know where the files come from.
+
+pub mod procfile;
+
+use std::collections::BTreeMap;
+
+use crate::archive::RootFile;
+use crate::error::{Error, Result};
+
+/// The files that the decision looks at. Whoever decides has to offer these, as far as they are there as regular files.
+pub const FILES: &[&str] = &["Procfile", "package.json", "server.js"];
+
+/// Bytes of one such file that are looked at.
+pub const FILE_BYTES: u64 = 64 * 1024;
+
+/// Where the process types come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Procfile,
+    Node,
+}
+
+impl Origin {
+    /// A slug's `buildpack_provided_description`.
+    pub fn description(self) -> &'static str {
+        match self {
+            Origin::Procfile => "Procfile",
+            Origin::Node => "Node.js",
+        }
+    }
+}
+
+/// What an app runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub origin: Origin,
+    /// Commands by process type. Never empty.
+    pub commands: BTreeMap<String, String>,
+    /// Lines of the Procfile that declare nothing, as Heroku ignores them too, and that their author should hear of.
+    pub unread_lines: Vec<usize>,
+}
+
+/// Decides what an app with these files at its root runs: what its Procfile declares, else what Node.js's convention is. 422
+/// when nothing is declared, or what is declared cannot be read.
+pub fn decide(root: &BTreeMap<String, RootFile>) -> Result<Decision> {
+    let mut unread_lines = Vec::new();
+    if let Some(file) = root.get("Procfile") {
+        let text = text("Procfile", file)?;
+        let commands = procfile::parse(text)?;
+        unread_lines = procfile::unread_lines(text);
+        if !commands.is_empty() {
+            let commands = commands
+                .into_iter()
+                .map(|(name, command)| (name.to_string(), command))
+                .collect();
+            return Ok(Decision {
+                origin: Origin::Procfile,
+                commands,
+                unread_lines,
+            });
+        }
+    }
+    match node(root)? {
+        Some(command) => Ok(Decision {
+            origin: Origin::Node,
+            commands: BTreeMap::from([("web".to_owned(), command.to_owned())]),
+            unread_lines,
+        }),
+        None => Err(nothing_to_run(root)),
+    }
+}
+
+/// npm's own rule: the `start` script, else `node server.js` where there is such a file.
+fn node(root: &BTreeMap<String, RootFile>) -> Result<Option<&'static str>> {
+    let Some(file) = root.get("package.json") else {
+        return Ok(None);
+    };
+    let package: serde_json::Value =
+        serde_json::from_str(text("package.json", file)?).map_err(|cause| {
+            Error::invalid(format!(
+                "The package.json is not valid JSON (line {}, column {}). Mend it, then build again.",
+                cause.line(),
+                cause.column()
+            ))
+        })?;
+    let start = package.pointer("/scripts/start");
+    if start
+        .and_then(|start| start.as_str())
+        .is_some_and(|start| !start.trim().is_empty())
+    {
+        return Ok(Some("npm start"));
+    }
+    Ok(root.contains_key("server.js").then_some("node server.js"))
+}
+
+fn nothing_to_run(root: &BTreeMap<String, RootFile>) -> Error {
+    const REMEDY: &str = "a line such as \"web: python3 app.py\", with a blank after the colon";
+    if root.contains_key("Procfile") {
+        Error::invalid(format!(
+            "The Procfile declares no process type. Give it {REMEDY}."
+        ))
+    } else if root.contains_key("package.json") {
+        Error::invalid(
+            "There is no Procfile, and the package.json has no start script. Add a file named Procfile with a line such as \
+             \"web: node app.js\", or a start script.",
+        )
+    } else {
+        Error::invalid(
+            "There is no Procfile at the root of the source, and nothing else that says what to run. Add a file named Procfile \
+             with a line such as \"web: python3 app.py\".",
+        )
+    }
+}
+
+fn text<'a>(name: &str, file: &'a RootFile) -> Result<&'a str> {
+    if file.size > file.bytes.len() as u64 {
+        return Err(Error::invalid(format!(
+            "The {name} is {} bytes long, and at most {} are read. Shorten it.",
+            file.size,
+            file.bytes.len()
+        )));
+    }
+    std::str::from_utf8(&file.bytes).map_err(|_| {
+        Error::invalid(format!(
+            "The {name} is not UTF-8 text. Save it as plain text."
+        ))
+    })
+}

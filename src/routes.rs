@@ -1,0 +1,115 @@
+//! Keeps the router's table in line with the store: who is visited under which host, and by way of which dynos.
+//!
+//! The table is rebuilt whole from one snapshot after each change that matters to it. It must not know how requests are passed
+//! on, nor how dynos are run.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+
+use crate::Platform;
+use crate::error::{Error, Result};
+use crate::log::{Logs, Source};
+use crate::name::Id;
+use crate::router::{self, RequestLog, Route, Router, Web};
+use crate::runtime::Drain;
+use crate::store::Table;
+use crate::store::dynos::{Dyno, State};
+use crate::store::routes::{self, Visited};
+
+/// The router, and the loop that tells it where the dynos are.
+pub struct Routes {
+    platform: Arc<Platform>,
+    router: Router,
+    /// Held from the snapshot to the swap, so that an older table never replaces a newer one.
+    order: Mutex<()>,
+}
+
+impl Routes {
+    pub fn new(platform: Arc<Platform>, router: Router) -> Routes {
+        Routes { platform, router, order: Mutex::default() }
+    }
+
+    /// Gives the router a new table.
+    pub async fn refresh(&self) -> Result<()> {
+        let _order = self.order.lock().await;
+        let platform = self.platform.clone();
+        let table = tokio::task::spawn_blocking(move || -> Result<Vec<Route>> {
+            let apps = platform.store.read(routes::snapshot)?;
+            Ok(apps.iter().map(|app| route(app, platform.urls.host(&app.name))).collect())
+        })
+        .await
+        .map_err(Error::internal)??;
+        self.router.replace(table);
+        Ok(())
+    }
+
+    /// Refreshes after each change, until the store is no more.
+    pub async fn run(&self) {
+        let mut changes = self.platform.store.changes(&[Table::App, Table::Dyno, Table::Formation]);
+        loop {
+            changes.mark_unchanged();
+            if let Err(error) = self.refresh().await {
+                tracing::error!(%error, "the router's table could not be renewed; the old one stays until the next change");
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// The dyno's row was marked before this is called, so the table that is made here is without it.
+impl Drain for Routes {
+    fn drained(&self, dyno: Id) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.refresh().await {
+                tracing::error!(%error, %dyno, "a dyno may be stopped while it has visitors");
+            }
+            self.router.drain(dyno, self.platform.config.policy().drain).await;
+        })
+    }
+}
+
+/// The router's lines, as Heroku's `heroku[router]`.
+pub struct RouterLog(pub Logs);
+
+impl RequestLog for RouterLog {
+    fn request(&self, app: Id, line: &str) {
+        self.0.append_each(app, Source::Heroku, "router", &[line]);
+    }
+}
+
+fn route(app: &Visited, host: String) -> Route {
+    Route { hosts: vec![host], app: app.app_id, maintenance: app.maintenance, web: web(app) }
+}
+
+/// Which dynos take the requests. While a new release comes up, or dynos are restarted, the old ones do, until every new one can:
+/// visitors are swapped whole and never see two releases at once.
+fn web(app: &Visited) -> Web {
+    if !app.deployed {
+        return Web::Blank;
+    }
+    if app.quantity == 0 {
+        return Web::NoWebDynos;
+    }
+    let up = app.dynos.iter().filter(|dyno| dyno.state == State::Up);
+    let (fresh, stale): (Vec<&Dyno>, Vec<&Dyno>) =
+        up.partition(|dyno| dyno.release_version == app.version && !dyno.restart);
+    let ready = i64::try_from(fresh.len()).unwrap_or(i64::MAX) >= app.quantity;
+    let chosen = if ready || stale.is_empty() { fresh } else { stale };
+    let backends: Vec<router::Dyno> = chosen.into_iter().filter_map(backend).collect();
+    if !backends.is_empty() {
+        return Web::Up(backends);
+    }
+    // A crashed dyno that is about to be started again is on its way up only once it has been.
+    let crashed = !app.dynos.is_empty() && app.dynos.iter().all(|dyno| dyno.state == State::Crashed);
+    if crashed { Web::Crashed } else { Web::Starting }
+}
+
+fn backend(dyno: &Dyno) -> Option<router::Dyno> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, dyno.port?));
+    Some(router::Dyno { id: dyno.id, name: dyno.name(), address })
+}

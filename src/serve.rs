@@ -1,0 +1,186 @@
+//! A server, from its settings to its end: what is opened, in which order, and how it stops.
+
+use std::future::Future;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpRequest, HttpServer, web};
+use serde::{Deserialize, Serialize};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::Platform;
+use crate::api::Api;
+use crate::build::Builder;
+use crate::config::Config;
+use crate::data_dir::{DataDir, Lock};
+use crate::error::{Error, Result};
+use crate::promotion::Promoter;
+use crate::router::{self, Router};
+use crate::routes::{RouterLog, Routes};
+use crate::runtime::{Local, Parts, Reconciler};
+use crate::store::{AfterCommit, accounts};
+use crate::sweep;
+use crate::time::Clock;
+use crate::urls::Urls;
+
+/// The whole head of a request has to be there within this time.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Connections that the API holds at once, over all its workers.
+const MAX_CONNECTIONS: usize = 8_192;
+const API_WORKERS: usize = 2;
+/// How long requests that are under way may take to end when the server stops.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// What a server says of itself when it is ready: printed as one line of JSON, and kept in the data directory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ready {
+    pub api_url: String,
+    pub router_url: String,
+    pub api_key: String,
+    pub data_dir: String,
+    pub pid: u32,
+}
+
+impl Ready {
+    /// What the last server on this directory said of itself.
+    pub fn read(data: &DataDir) -> Result<Option<Ready>> {
+        data.read_private("server.json")?.map(|json| serde_json::from_str(&json).map_err(Error::internal)).transpose()
+    }
+
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// What only tests set.
+#[derive(Default)]
+pub struct Options {
+    pub clock: Clock,
+    /// Called after each commit, once it is on disk.
+    pub after_commit: Option<AfterCommit>,
+}
+
+/// A running server.
+pub struct Server {
+    pub ready: Ready,
+    pub platform: Arc<Platform>,
+    router: Router,
+    api: ServerHandle,
+    api_task: JoinHandle<std::io::Result<()>>,
+    loops: JoinSet<()>,
+    reconciler: Arc<Reconciler>,
+    _lock: Lock,
+}
+
+/// Runs a server until `shutdown` resolves. `ready` is told once it serves.
+pub fn serve(config: Config, options: Options, ready: impl FnOnce(&Ready), shutdown: impl Future<Output = ()>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let server = Server::start(config, options).await?;
+        ready(&server.ready);
+        shutdown.await;
+        server.stop().await;
+        Ok(())
+    })
+}
+
+impl Server {
+    /// Opens everything, ends what an earlier run left behind, and serves.
+    pub async fn start(config: Config, options: Options) -> Result<Server> {
+        let data = DataDir::open(&config.data_dir.data_dir)?;
+        let lock = data.lock()?;
+        let api_listener = bind(config.listen, "--listen")?;
+        let router_listener = bind(config.router_listen, "--router-listen")?;
+        let urls = Urls {
+            api: config.api_url.clone().unwrap_or(format!("http://{}", api_listener.local_addr()?)),
+            router_port: router_listener.local_addr()?.port(),
+            base_domain: config.base_domain.clone(),
+        };
+        let platform = Platform::open(config, urls, options.clock, &data, options.after_commit)?;
+        let ready = Ready {
+            api_url: platform.urls.api.clone(),
+            router_url: platform.urls.router(),
+            api_key: first_account(&platform, &data).await?,
+            data_dir: data.root().display().to_string(),
+            pid: std::process::id(),
+        };
+        let log = Arc::new(RouterLog(platform.logs.clone()));
+        let router = Router::start(router_listener, log, router::Options::default())?;
+        let mut loops = JoinSet::new();
+        let reconciler = spawn_loops(&platform, &router, &data, &mut loops).await?;
+        let (api, api_task) = serve_api(&platform, api_listener)?;
+        data.write_private("server.json", &ready.to_json())?;
+        Ok(Server { ready, platform, router, api, api_task, loops, reconciler, _lock: lock })
+    }
+
+    /// Ends what is under way, then the dynos, and lets go of the data directory.
+    pub async fn stop(mut self) {
+        self.api.stop(true).await;
+        if let Ok(Err(error)) = self.api_task.await {
+            tracing::error!(%error, "the API ended with an error");
+        }
+        self.loops.shutdown().await;
+        self.router.stop(STOP_GRACE).await;
+        self.reconciler.stop_all().await;
+        self.platform.logs.close();
+    }
+}
+
+fn bind(address: std::net::SocketAddr, argument: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|cause| {
+        Error::conflict(format!("{address} cannot be listened on: {cause}. Name another address with {argument}, or port 0."))
+    })
+}
+
+/// The owner's account and token: made by the first start, and the same after that.
+async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<String> {
+    let (token, email, now) = (data.api_key()?, platform.config.owner.clone(), platform.clock.now());
+    let written = token.clone();
+    if platform.store.read(|connection| accounts::by_token(connection, &crate::secret::digest(&token), now))?.is_none() {
+        platform
+            .store
+            .write(move |connection| {
+                let owner = match accounts::first(connection)? {
+                    Some(owner) => owner,
+                    None => accounts::create(connection, &email, now)?,
+                };
+                accounts::add_token(connection, &owner, &written, "the server's api_key file", now)
+            })
+            .await?;
+    }
+    Ok(token)
+}
+
+async fn spawn_loops(
+    platform: &Arc<Platform>,
+    router: &Router,
+    data: &DataDir,
+    loops: &mut JoinSet<()>,
+) -> Result<Arc<Reconciler>> {
+    todo!()
+}
+
+fn serve_api(
+    platform: &Arc<Platform>,
+    listener: TcpListener,
+) -> Result<(ServerHandle, JoinHandle<std::io::Result<()>>)> {
+    let api = Arc::new(Api::new(platform.clone())?);
+    let server = HttpServer::new(move || {
+        let api = api.clone();
+        let answer = move |request: HttpRequest, payload: web::Payload| api.clone().answer(request, payload);
+        App::new().default_service(web::to(answer))
+    })
+    .workers(API_WORKERS)
+    .max_connections(MAX_CONNECTIONS / API_WORKERS)
+    .client_request_timeout(HEAD_TIMEOUT)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(STOP_GRACE.as_secs())
+    .tcp_nodelay(true)
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    Ok((server.handle(), tokio::spawn(server)))
+}

@@ -1,0 +1,53 @@
+//! Collects what nothing points at any more: expired sources, slugs without an app, blobs without a row, logs of deleted apps.
+//!
+//! Whatever is younger than a grace is left alone, since bytes are on disk before the row that points at them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Platform;
+use crate::error::{Error, Result};
+use crate::store::{apps, slugs, sources};
+
+/// Longer than any upload may take to get its row.
+const GRACE: Duration = Duration::from_secs(60 * 60);
+const EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// One round. Returns how many blobs went.
+pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
+    let now = platform.clock.now();
+    platform
+        .store
+        .write(move |connection| {
+            sources::delete_expired(connection, now)?;
+            slugs::delete_unreachable(connection)
+        })
+        .await?;
+    let platform = platform.clone();
+    tokio::task::spawn_blocking(move || {
+        for app in platform.logs.stored()? {
+            if platform.store.read(|connection| apps::name(connection, app))?.is_none() {
+                platform.logs.remove(app)?;
+            }
+        }
+        // A blob whose row could not be asked for is kept.
+        let wanted = |digest: &crate::blob::Digest| {
+            platform.store.read(|connection| slugs::blob_wanted(connection, &digest.to_string(), now)).unwrap_or(true)
+        };
+        platform.blobs.sweep(&wanted, GRACE)
+    })
+    .await
+    .map_err(Error::internal)?
+}
+
+/// Sweeps at the start and every hour.
+pub async fn run(platform: Arc<Platform>) {
+    loop {
+        match sweep(&platform).await {
+            Ok(0) => {}
+            Ok(blobs) => tracing::info!(blobs, "unreferenced blobs were collected"),
+            Err(error) => tracing::warn!(%error, "a sweep failed; the next one does its work"),
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
