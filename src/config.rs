@@ -15,7 +15,11 @@ pub struct DataDirArg {
 
 /// `penstock` in the user's own folder for data, so that every command finds the same one from anywhere.
 fn default_data_dir() -> PathBuf {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     absolute("XDG_DATA_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
         .unwrap_or_default()
@@ -28,11 +32,21 @@ pub struct Config {
     pub data_dir: DataDirArg,
 
     /// Where the API listens; port 0 takes a free one
-    #[arg(long, env = "PENSTOCK_LISTEN", default_value = "127.0.0.1:5000", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "PENSTOCK_LISTEN",
+        default_value = "127.0.0.1:5000",
+        value_name = "ADDRESS"
+    )]
     pub listen: SocketAddr,
 
     /// Where visitors of the apps are served; port 0 takes a free one
-    #[arg(long, env = "PENSTOCK_ROUTER_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "PENSTOCK_ROUTER_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS"
+    )]
     pub router_listen: SocketAddr,
 
     /// Apps are served as hosts under this domain
@@ -44,7 +58,12 @@ pub struct Config {
     pub api_url: Option<String>,
 
     /// E-mail address of the account that the first start makes
-    #[arg(long, env = "PENSTOCK_OWNER", default_value = "owner@localhost", value_name = "EMAIL")]
+    #[arg(
+        long,
+        env = "PENSTOCK_OWNER",
+        default_value = "owner@localhost",
+        value_name = "EMAIL"
+    )]
     pub owner: String,
 
     /// Builds that may run at once
@@ -63,17 +82,26 @@ pub struct Config {
 impl Config {
     /// A server that only this machine can reach may fetch what this machine can reach.
     pub fn may_fetch_privately(&self) -> bool {
-        self.allow_private_fetch.unwrap_or_else(|| self.listen.ip().is_loopback())
+        self.allow_private_fetch
+            .unwrap_or_else(|| self.listen.ip().is_loopback())
     }
 }
 
 fn domain(text: &str) -> Result<String, String> {
     let domain = text.trim_end_matches('.').to_ascii_lowercase();
-    let label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let label = |label: &str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
     if domain.len() <= 200 && domain.split('.').all(label) {
         Ok(domain)
     } else {
-        Err("a domain is letters, digits and dashes between dots, such as apps.example.com".to_owned())
+        Err(
+            "a domain is letters, digits and dashes between dots, such as apps.example.com"
+                .to_owned(),
+        )
     }
 }
 

@@ -23,7 +23,11 @@ pub struct Lock {
 impl DataDir {
     /// Makes the directory if it is not there, for this user alone.
     pub fn open(root: &Path) -> Result<DataDir> {
-        DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(|cause| unusable(root, &cause))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(root)
+            .map_err(|cause| unusable(root, &cause))?;
         let root = fs::canonicalize(root).map_err(|cause| unusable(root, &cause))?;
         Ok(DataDir { root })
     }
@@ -69,7 +73,10 @@ impl DataDir {
         let hex = self.secret_file("signing_key", || Ok(hex::encode(secret::random::<32>()?)))?;
         let mut key = [0; 32];
         hex::decode_to_slice(&hex, &mut key).map_err(|_| {
-            Error::internal(format!("{} does not hold 64 hex digits", self.path("signing_key").display()))
+            Error::internal(format!(
+                "{} does not hold 64 hex digits",
+                self.path("signing_key").display()
+            ))
         })?;
         Ok(SigningKey::new(key))
     }
@@ -102,7 +109,12 @@ impl DataDir {
     /// Writes a file that only this user can read: whole and on disk, or not at all.
     pub fn write_private(&self, name: &str, text: &str) -> Result<()> {
         let part = self.path(&format!("{name}.part"));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&part)?;
         writeln!(file, "{text}")?;
         file.sync_all()?;
         fs::rename(&part, self.path(name))?;
@@ -114,6 +126,9 @@ impl DataDir {
 fn unusable(path: &Path, cause: &std::io::Error) -> Error {
     Error::new(
         ErrorId::Internal,
-        format!("{} cannot be used: {cause}. Give a directory that this user can write to, with --data-dir.", path.display()),
+        format!(
+            "{} cannot be used: {cause}. Give a directory that this user can write to, with --data-dir.",
+            path.display()
+        ),
     )
 }

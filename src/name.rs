@@ -8,6 +8,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::time::Timestamp;
 
 /// The id of anything: a UUIDv7, so that the order of ids is the order in which things were made.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -23,6 +24,12 @@ impl Id {
     /// A fixed id, for what is built in (regions, stacks, dyno sizes) and must be the same on every server.
     pub const fn fixed(value: u128) -> Id {
         Id(Uuid::from_u128(value))
+    }
+
+    /// When the id was made, to the millisecond: a UUIDv7 begins with it.
+    pub fn made_at(self) -> Timestamp {
+        let millis = i64::try_from(self.0.as_u128() >> 80).unwrap_or_default();
+        Timestamp::from_micros(millis.saturating_mul(1_000))
     }
 
     /// From the hyphenated form, in either case; anything else is `None`.
@@ -47,7 +54,9 @@ impl fmt::Debug for Id {
 }
 
 impl<'de> serde::Deserialize<'de> for Id {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Id, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> std::result::Result<Id, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         Id::parse(&text).ok_or_else(|| serde::de::Error::custom("an id is a UUID"))
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use crate::blob::{Blobs, Digest, Method, SignedUrls};
+use crate::blob::signed::{Method, SignedUrls};
+use crate::blob::{Blobs, Digest};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use crate::log::{self, Logs};
 use crate::name::Id;
 use crate::outbound::Outbound;
 use crate::output::Outputs;
-use crate::store::builds::{self, Build, Status};
+use crate::store::builds::{self, Status};
 use crate::store::{AfterCommit, Store, Table, sources};
 use crate::time::{Clock, Timestamp};
 use crate::urls::Urls;
@@ -63,12 +64,17 @@ impl Platform {
 
     /// A URL with which whoever holds it may do one thing at `path` until it expires.
     pub fn signed_url(&self, method: Method, path: &str, expires: Timestamp) -> String {
-        format!("{}{path}?{}", self.urls.api, self.signed_urls.make(method, path, expires))
+        format!(
+            "{}{path}?{}",
+            self.urls.api,
+            self.signed_urls.make(method, path, expires)
+        )
     }
 
     /// Where a build's output is streamed from.
-    pub fn build_output_url(&self, build: &Build) -> String {
-        self.signed_url(Method::Get, &format!("/streams/builds/{}", build.id), build.created_at.plus(OUTPUT_LIFE))
+    pub fn build_output_url(&self, build: Id) -> String {
+        let path = format!("/streams/builds/{build}");
+        self.signed_url(Method::Get, &path, build.made_at().plus(OUTPUT_LIFE))
     }
 
     /// A build's output from its start, until the build has ended.
@@ -91,18 +97,34 @@ impl Platform {
     /// What was uploaded under a source's own get_url; `None` for a URL that is not one of ours. 422 when the link is not good
     /// any more, or nothing was uploaded.
     pub fn uploaded_source(&self, url: &str, now: Timestamp) -> Result<Option<Digest>> {
-        let Some(path) = url.strip_prefix(&self.urls.api).filter(|path| path.starts_with("/blobs/sources/")) else {
+        let Some(path) = url
+            .strip_prefix(&self.urls.api)
+            .filter(|path| path.starts_with("/blobs/sources/"))
+        else {
             return Ok(None);
         };
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         self.signed_urls
             .verify(Method::Get, path, query, now)
-            .map_err(|error| Error::invalid(format!("The url of source_blob cannot be used. {}", error.message)))?;
-        let id = path.rsplit('/').next().and_then(Id::parse).ok_or_else(|| Error::not_found("source"))?;
-        let source = self.store.read(|connection| sources::by_id(connection, id))?;
+            .map_err(|error| {
+                Error::invalid(format!(
+                    "The url of source_blob cannot be used. {}",
+                    error.message
+                ))
+            })?;
+        let id = path
+            .rsplit('/')
+            .next()
+            .and_then(Id::parse)
+            .ok_or_else(|| Error::not_found("source"))?;
+        let source = self
+            .store
+            .read(|connection| sources::by_id(connection, id))?;
         let digest = source.digest.as_deref().and_then(Digest::parse);
         digest.map(Some).ok_or_else(|| {
-            Error::invalid("Nothing was uploaded to this source yet. PUT the tar.gz to its put_url first.")
+            Error::invalid(
+                "Nothing was uploaded to this source yet. PUT the tar.gz to its put_url first.",
+            )
         })
     }
 }

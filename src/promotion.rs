@@ -25,9 +25,19 @@ impl Promoter {
             return Ok(0);
         }
         let now = self.platform.clock.now();
-        let made = self.platform.store.write(move |connection| promotions::run_pending(connection, now)).await?;
+        let made = self
+            .platform
+            .store
+            .write(move |connection| promotions::run_pending(connection, now))
+            .await?;
         for release in &made {
-            lines::released(&self.platform.logs, release.app_id, &release.description, release.version, &release.account_email);
+            lines::released(
+                &self.platform.logs,
+                release.app_id,
+                &release.description,
+                release.version,
+                &release.account_email,
+            );
         }
         Ok(made.len())
     }

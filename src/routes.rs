@@ -6,7 +6,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use crate::Platform;
@@ -14,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::log::{Logs, Source};
 use crate::name::Id;
 use crate::router::{self, RequestLog, Route, Router, Web};
-use crate::runtime::Drain;
 use crate::store::Table;
 use crate::store::dynos::{Dyno, State};
 use crate::store::routes::{self, Visited};
@@ -29,7 +27,11 @@ pub struct Routes {
 
 impl Routes {
     pub fn new(platform: Arc<Platform>, router: Router) -> Routes {
-        Routes { platform, router, order: Mutex::default() }
+        Routes {
+            platform,
+            router,
+            order: Mutex::default(),
+        }
     }
 
     /// Gives the router a new table.
@@ -38,7 +40,10 @@ impl Routes {
         let platform = self.platform.clone();
         let table = tokio::task::spawn_blocking(move || -> Result<Vec<Route>> {
             let apps = platform.store.read(routes::snapshot)?;
-            Ok(apps.iter().map(|app| route(app, platform.urls.host(&app.name))).collect())
+            Ok(apps
+                .iter()
+                .map(|app| route(app, platform.urls.host(&app.name)))
+                .collect())
         })
         .await
         .map_err(Error::internal)??;
@@ -48,7 +53,10 @@ impl Routes {
 
     /// Refreshes after each change, until the store is no more.
     pub async fn run(&self) {
-        let mut changes = self.platform.store.changes(&[Table::App, Table::Dyno, Table::Formation]);
+        let mut changes = self
+            .platform
+            .store
+            .changes(&[Table::App, Table::Dyno, Table::Formation]);
         loop {
             changes.mark_unchanged();
             if let Err(error) = self.refresh().await {
@@ -58,18 +66,6 @@ impl Routes {
                 return;
             }
         }
-    }
-}
-
-/// The dyno's row was marked before this is called, so the table that is made here is without it.
-impl Drain for Routes {
-    fn drained(&self, dyno: Id) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            if let Err(error) = self.refresh().await {
-                tracing::error!(%error, %dyno, "a dyno may be stopped while it has visitors");
-            }
-            self.router.drain(dyno, self.platform.config.policy().drain).await;
-        })
     }
 }
 
@@ -83,7 +79,12 @@ impl RequestLog for RouterLog {
 }
 
 fn route(app: &Visited, host: String) -> Route {
-    Route { hosts: vec![host], app: app.app_id, maintenance: app.maintenance, web: web(app) }
+    Route {
+        hosts: vec![host],
+        app: app.app_id,
+        maintenance: app.maintenance,
+        web: web(app),
+    }
 }
 
 /// Which dynos take the requests. While a new release comes up, or dynos are restarted, the old ones do, until every new one can:
@@ -99,17 +100,26 @@ fn web(app: &Visited) -> Web {
     let (fresh, stale): (Vec<&Dyno>, Vec<&Dyno>) =
         up.partition(|dyno| dyno.release_version == app.version && !dyno.restart);
     let ready = i64::try_from(fresh.len()).unwrap_or(i64::MAX) >= app.quantity;
-    let chosen = if ready || stale.is_empty() { fresh } else { stale };
+    let chosen = if ready || stale.is_empty() {
+        fresh
+    } else {
+        stale
+    };
     let backends: Vec<router::Dyno> = chosen.into_iter().filter_map(backend).collect();
     if !backends.is_empty() {
         return Web::Up(backends);
     }
     // A crashed dyno that is about to be started again is on its way up only once it has been.
-    let crashed = !app.dynos.is_empty() && app.dynos.iter().all(|dyno| dyno.state == State::Crashed);
+    let crashed =
+        !app.dynos.is_empty() && app.dynos.iter().all(|dyno| dyno.state == State::Crashed);
     if crashed { Web::Crashed } else { Web::Starting }
 }
 
 fn backend(dyno: &Dyno) -> Option<router::Dyno> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, dyno.port?));
-    Some(router::Dyno { id: dyno.id, name: dyno.name(), address })
+    Some(router::Dyno {
+        id: dyno.id,
+        name: dyno.name(),
+        address,
+    })
 }

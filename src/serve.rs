@@ -12,14 +12,13 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Platform;
 use crate::api::Api;
-use crate::build::Builder;
+use crate::build::{self, Builder};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Lock};
 use crate::error::{Error, Result};
 use crate::promotion::Promoter;
 use crate::router::{self, Router};
 use crate::routes::{RouterLog, Routes};
-use crate::runtime::{Local, Parts, Reconciler};
 use crate::store::{AfterCommit, accounts};
 use crate::sweep;
 use crate::time::Clock;
@@ -47,7 +46,9 @@ pub struct Ready {
 impl Ready {
     /// What the last server on this directory said of itself.
     pub fn read(data: &DataDir) -> Result<Option<Ready>> {
-        data.read_private("server.json")?.map(|json| serde_json::from_str(&json).map_err(Error::internal)).transpose()
+        data.read_private("server.json")?
+            .map(|json| serde_json::from_str(&json).map_err(Error::internal))
+            .transpose()
     }
 
     pub fn to_json(&self) -> String {
@@ -63,6 +64,7 @@ pub struct Options {
     pub after_commit: Option<AfterCommit>,
 }
 
+struct Reconciler;
 /// A running server.
 pub struct Server {
     pub ready: Ready,
@@ -76,8 +78,16 @@ pub struct Server {
 }
 
 /// Runs a server until `shutdown` resolves. `ready` is told once it serves.
-pub fn serve(config: Config, options: Options, ready: impl FnOnce(&Ready), shutdown: impl Future<Output = ()>) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+pub fn serve(
+    config: Config,
+    options: Options,
+    ready: impl FnOnce(&Ready),
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let server = Server::start(config, options).await?;
         ready(&server.ready);
@@ -95,7 +105,10 @@ impl Server {
         let api_listener = bind(config.listen, "--listen")?;
         let router_listener = bind(config.router_listen, "--router-listen")?;
         let urls = Urls {
-            api: config.api_url.clone().unwrap_or(format!("http://{}", api_listener.local_addr()?)),
+            api: config
+                .api_url
+                .clone()
+                .unwrap_or(format!("http://{}", api_listener.local_addr()?)),
             router_port: router_listener.local_addr()?.port(),
             base_domain: config.base_domain.clone(),
         };
@@ -113,7 +126,16 @@ impl Server {
         let reconciler = spawn_loops(&platform, &router, &data, &mut loops).await?;
         let (api, api_task) = serve_api(&platform, api_listener)?;
         data.write_private("server.json", &ready.to_json())?;
-        Ok(Server { ready, platform, router, api, api_task, loops, reconciler, _lock: lock })
+        Ok(Server {
+            ready,
+            platform,
+            router,
+            api,
+            api_task,
+            loops,
+            reconciler,
+            _lock: lock,
+        })
     }
 
     /// Ends what is under way, then the dynos, and lets go of the data directory.
@@ -123,8 +145,13 @@ impl Server {
             tracing::error!(%error, "the API ended with an error");
         }
         self.loops.shutdown().await;
-        self.router.stop(STOP_GRACE).await;
-        self.reconciler.stop_all().await;
+        let router = self.router.clone();
+        if tokio::task::spawn_blocking(move || router.stop(STOP_GRACE))
+            .await
+            .is_err()
+        {
+            tracing::error!("the router did not stop cleanly");
+        }
         self.platform.logs.close();
     }
 }
@@ -137,9 +164,17 @@ fn bind(address: std::net::SocketAddr, argument: &str) -> Result<TcpListener> {
 
 /// The owner's account and token: made by the first start, and the same after that.
 async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<String> {
-    let (token, email, now) = (data.api_key()?, platform.config.owner.clone(), platform.clock.now());
+    let (token, email, now) = (
+        data.api_key()?,
+        platform.config.owner.clone(),
+        platform.clock.now(),
+    );
     let written = token.clone();
-    if platform.store.read(|connection| accounts::by_token(connection, &crate::secret::digest(&token), now))?.is_none() {
+    if platform
+        .store
+        .read(|connection| accounts::by_token(connection, &crate::secret::digest(&token), now))?
+        .is_none()
+    {
         platform
             .store
             .write(move |connection| {
@@ -147,7 +182,13 @@ async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<Strin
                     Some(owner) => owner,
                     None => accounts::create(connection, &email, now)?,
                 };
-                accounts::add_token(connection, &owner, &written, "the server's api_key file", now)
+                accounts::add_token(
+                    connection,
+                    &owner,
+                    &written,
+                    "the server's api_key file",
+                    now,
+                )
             })
             .await?;
     }
@@ -160,17 +201,48 @@ async fn spawn_loops(
     data: &DataDir,
     loops: &mut JoinSet<()>,
 ) -> Result<Arc<Reconciler>> {
-    todo!()
+    let routes = Arc::new(Routes::new(platform.clone(), router.clone()));
+    let builder = builder(platform, data)?;
+    let promoter = Promoter::new(platform.clone());
+    loops.spawn(sweep::run(platform.clone()));
+    loops.spawn(async move { promoter.run().await });
+    loops.spawn(async move { builder.run(std::future::pending()).await });
+    loops.spawn(async move { routes.run().await });
+    Ok(Arc::new(Reconciler))
 }
 
-fn serve_api(
+/// The builder, with what it needs of the platform.
+pub fn builder(platform: &Arc<Platform>, data: &DataDir) -> Result<Builder> {
+    let (urls, links) = (platform.urls.clone(), platform.clone());
+    let parts = build::Parts {
+        store: platform.store.clone(),
+        blobs: platform.blobs.clone(),
+        logs: platform.logs.clone(),
+        outputs: platform.outputs.clone(),
+        clock: platform.clock.clone(),
+        outbound: platform.outbound.clone(),
+        links: build::Links {
+            app: Arc::new(move |app| urls.web(app)),
+            output: Arc::new(move |build| links.build_output_url(build)),
+        },
+    };
+    let settings = build::Settings {
+        at_once: usize::from(platform.config.builds),
+        ..build::Settings::new(data.path("builds"))
+    };
+    Builder::open(parts, settings, platform.boot)
+}
+
+/// Serves the API on the listener.
+pub fn serve_api(
     platform: &Arc<Platform>,
     listener: TcpListener,
 ) -> Result<(ServerHandle, JoinHandle<std::io::Result<()>>)> {
     let api = Arc::new(Api::new(platform.clone())?);
     let server = HttpServer::new(move || {
         let api = api.clone();
-        let answer = move |request: HttpRequest, payload: web::Payload| api.clone().answer(request, payload);
+        let answer =
+            move |request: HttpRequest, payload: web::Payload| api.clone().answer(request, payload);
         App::new().default_service(web::to(answer))
     })
     .workers(API_WORKERS)

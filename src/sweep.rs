@@ -26,13 +26,20 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
     let platform = platform.clone();
     tokio::task::spawn_blocking(move || {
         for app in platform.logs.stored()? {
-            if platform.store.read(|connection| apps::name(connection, app))?.is_none() {
+            if platform
+                .store
+                .read(|connection| apps::name(connection, app))?
+                .is_none()
+            {
                 platform.logs.remove(app)?;
             }
         }
         // A blob whose row could not be asked for is kept.
         let wanted = |digest: &crate::blob::Digest| {
-            platform.store.read(|connection| slugs::blob_wanted(connection, &digest.to_string(), now)).unwrap_or(true)
+            platform
+                .store
+                .read(|connection| slugs::blob_wanted(connection, &digest.to_string(), now))
+                .unwrap_or(true)
         };
         platform.blobs.sweep(&wanted, GRACE)
     })

@@ -22,7 +22,10 @@ impl Urls {
 
     /// Where an app is pushed to. The official CLI always makes it https.
     pub fn git(&self, app: &str) -> String {
-        let host = self.api.split_once("://").map_or(self.api.as_str(), |(_, host)| host);
+        let host = self
+            .api
+            .split_once("://")
+            .map_or(self.api.as_str(), |(_, host)| host);
         format!("https://{host}/{app}.git")
     }
 

@@ -59,5 +59,7 @@ pub async fn rate_limits(call: Call) -> Result<Reply> {
     struct RateLimit {
         remaining: u32,
     }
-    Reply::ok(&RateLimit { remaining: call.remaining.unwrap_or_default() })
+    Reply::ok(&RateLimit {
+        remaining: call.remaining.unwrap_or_default(),
+    })
 }

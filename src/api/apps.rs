@@ -57,7 +57,10 @@ fn view<'a>(app: &'a App, urls: &Urls) -> View<'a> {
         maintenance: app.maintenance,
         name: &app.name,
         organization: None,
-        owner: User { email: &app.owner_email, id: app.owner_id },
+        owner: User {
+            email: &app.owner_email,
+            id: app.owner_id,
+        },
         region: catalog::REGION,
         released_at: app.released_at,
         repo_size: None,
@@ -71,7 +74,11 @@ fn view<'a>(app: &'a App, urls: &Urls) -> View<'a> {
 }
 
 pub async fn list(call: Call) -> Result<Reply> {
-    let paged = call.page(FIELDS, |connection, caller, page| apps::list(connection, &caller.account, page)).await?;
+    let paged = call
+        .page(FIELDS, |connection, caller, page| {
+            apps::list(connection, &caller.account, page)
+        })
+        .await?;
     Reply::page(&paged, &paged.views(|app| view(app, &call.platform.urls)))
 }
 
@@ -94,7 +101,11 @@ pub async fn create(call: Call) -> Result<Reply> {
     let chosen = new.name.as_deref().map(AppName::parse).transpose()?;
     let app = loop {
         let name = chosen.clone().map_or_else(name::generated, Ok)?;
-        let made = call.write(move |connection, caller| apps::create(connection, &name, &caller.account, caller.now)).await;
+        let made = call
+            .write(move |connection, caller| {
+                apps::create(connection, &name, &caller.account, caller.now)
+            })
+            .await;
         match made {
             // A generated name that is taken is nobody's fault: take another.
             Err(error) if chosen.is_none() && error.message == "Name is already taken" => {}
@@ -114,7 +125,14 @@ fn offered(asked: Option<&Reference>, entry: Entry, what: &str) -> Result<()> {
         Some(Reference(Identity::Id(id))) => *id == entry.id,
         Some(Reference(Identity::Name(name))) => name == entry.name,
     };
-    if fits { Ok(()) } else { Err(Error::invalid(format!("The only {what} of this server is {}.", entry.name))) }
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::invalid(format!(
+            "The only {what} of this server is {}.",
+            entry.name
+        )))
+    }
 }
 
 #[derive(Deserialize)]
@@ -128,7 +146,10 @@ pub async fn update(call: Call) -> Result<Reply> {
     let change: Change = call.body()?;
     offered(change.build_stack.as_ref(), catalog::STACK, "stack")?;
     let name = change.name.as_deref().map(AppName::parse).transpose()?;
-    let update = apps::Update { name, maintenance: change.maintenance };
+    let update = apps::Update {
+        name,
+        maintenance: change.maintenance,
+    };
     let (before, app) = call
         .write(move |connection, caller| {
             let before = caller.app(connection)?;
@@ -138,7 +159,12 @@ pub async fn update(call: Call) -> Result<Reply> {
         })
         .await?;
     if before.maintenance != app.maintenance {
-        lines::maintenance(&call.platform.logs, app.id, app.maintenance, &call.caller.account.email);
+        lines::maintenance(
+            &call.platform.logs,
+            app.id,
+            app.maintenance,
+            &call.caller.account.email,
+        );
     }
     Reply::ok(&view(&app, &call.platform.urls))
 }

@@ -16,8 +16,14 @@ const MAX_BYTES: usize = 512;
 /// expired token.
 pub fn account(platform: &Platform, headers: &HeaderMap, now: Timestamp) -> Result<Account> {
     let mut values = headers.get_all("authorization");
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(unauthorized()) };
-    let token = value.to_str().ok().and_then(token).ok_or_else(unauthorized)?;
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(unauthorized());
+    };
+    let token = value
+        .to_str()
+        .ok()
+        .and_then(token)
+        .ok_or_else(unauthorized)?;
     let digest = secret::digest(&token);
     platform
         .store
@@ -34,9 +40,15 @@ fn token(value: &str) -> Option<String> {
     let token = if scheme.eq_ignore_ascii_case("bearer") {
         credentials.to_owned()
     } else if scheme.eq_ignore_ascii_case("basic") {
-        let decoded = base64::engine::general_purpose::STANDARD.decode(credentials).ok()?;
+        let decoded = base64::engine::general_purpose::STANDARD
+            .decode(credentials)
+            .ok()?;
         // The user is whatever the client likes: Heroku's clients send none, an e-mail address, or a name.
-        String::from_utf8(decoded).ok()?.split_once(':')?.1.to_owned()
+        String::from_utf8(decoded)
+            .ok()?
+            .split_once(':')?
+            .1
+            .to_owned()
     } else {
         return None;
     };

@@ -6,7 +6,8 @@ use futures_util::TryStreamExt;
 
 use super::call::Visit;
 use crate::archive;
-use crate::blob::{Blob, Digest, Method};
+use crate::blob::signed::Method;
+use crate::blob::{Blob, Digest};
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::store::{slugs, sources};
@@ -18,26 +19,42 @@ const MAX_SLUG: u64 = 500 << 20;
 pub async fn put_source(mut visit: Visit) -> Result<HttpResponse> {
     visit.verify(Method::Put)?;
     let id = visit.params.id("source", "source")?;
-    visit.platform.store.read(|connection| sources::by_id(connection, id))?;
+    visit
+        .platform
+        .store
+        .read(|connection| sources::by_id(connection, id))?;
     let blob = visit.store(MAX_SOURCE).await?;
     let (digest, size) = (blob.digest.to_string(), row_size(&blob));
-    visit.platform.store.write(move |connection| sources::uploaded(connection, id, &digest, size)).await?;
+    visit
+        .platform
+        .store
+        .write(move |connection| sources::uploaded(connection, id, &digest, size))
+        .await?;
     Ok(HttpResponse::Ok().finish())
 }
 
 pub async fn put_slug(mut visit: Visit) -> Result<HttpResponse> {
     visit.verify(Method::Put)?;
     let id = visit.params.id("slug", "slug")?;
-    let slug = visit.platform.store.read(|connection| slugs::by_id(connection, id))?;
+    let slug = visit
+        .platform
+        .store
+        .read(|connection| slugs::by_id(connection, id))?;
     let slug = slug.ok_or_else(|| Error::not_found("slug"))?;
     let blob = visit.store(MAX_SLUG).await?;
     let checksum = blob.digest.checksum();
     if slug.checksum.is_some_and(|expected| expected != checksum) {
-        return Err(Error::invalid(format!("The upload has the checksum {checksum}, which is not the slug's. Upload the file that it was made for.")));
+        return Err(Error::invalid(format!(
+            "The upload has the checksum {checksum}, which is not the slug's. Upload the file that it was made for."
+        )));
     }
     runnable(&visit, blob.digest).await?;
     let (digest, size, now) = (blob.digest.to_string(), row_size(&blob), visit.now);
-    visit.platform.store.write(move |connection| slugs::uploaded(connection, id, &digest, size, now)).await?;
+    visit
+        .platform
+        .store
+        .write(move |connection| slugs::uploaded(connection, id, &digest, size, now))
+        .await?;
     Ok(HttpResponse::Ok().finish())
 }
 
@@ -45,7 +62,13 @@ pub async fn put_slug(mut visit: Visit) -> Result<HttpResponse> {
 async fn runnable(visit: &Visit, digest: Digest) -> Result<()> {
     let blobs = visit.platform.blobs.clone();
     actix_web::rt::task::spawn_blocking(move || {
-        archive::inspect(blobs.open_blob(&digest)?, &archive::Limits::slug(), archive::Strip::Prefix("app"), &[]).map(drop)
+        archive::inspect(
+            blobs.open_blob(&digest)?,
+            &archive::Limits::slug(),
+            archive::Strip::Prefix("app"),
+            &[],
+        )
+        .map(drop)
     })
     .await
     .map_err(Error::internal)?
@@ -58,23 +81,32 @@ fn row_size(blob: &Blob) -> i64 {
 pub async fn get_source(visit: Visit) -> Result<HttpResponse> {
     visit.verify(Method::Get)?;
     let id: Id = visit.params.id("source", "source")?;
-    let source = visit.platform.store.read(|connection| sources::by_id(connection, id))?;
+    let source = visit
+        .platform
+        .store
+        .read(|connection| sources::by_id(connection, id))?;
     send(&visit, source.digest).await
 }
 
 pub async fn get_slug(visit: Visit) -> Result<HttpResponse> {
     visit.verify(Method::Get)?;
     let id: Id = visit.params.id("slug", "slug")?;
-    let slug = visit.platform.store.read(|connection| slugs::by_id(connection, id))?;
+    let slug = visit
+        .platform
+        .store
+        .read(|connection| slugs::by_id(connection, id))?;
     send(&visit, slug.and_then(|slug| slug.digest)).await
 }
 
 async fn send(visit: &Visit, digest: Option<String>) -> Result<HttpResponse> {
-    let digest = digest.as_deref().and_then(Digest::parse).ok_or_else(|| Error::not_found("blob"))?;
+    let digest = digest
+        .as_deref()
+        .and_then(Digest::parse)
+        .ok_or_else(|| Error::not_found("blob"))?;
     let (size, bytes) = visit.platform.blobs.read(&digest).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "application/gzip"))
         .insert_header((header::ETAG, format!("\"{digest}\"")))
         .no_chunking(size)
-        .streaming(bytes.map_err(|error| actix_web::error::ErrorInternalServerError(error))))
+        .streaming(bytes.map_err(actix_web::error::ErrorInternalServerError)))
 }

@@ -7,7 +7,8 @@ use super::call::{Call, Visit};
 use super::params;
 use super::reply::Reply;
 use super::view::{Ref, User};
-use crate::blob::{Digest, Method};
+use crate::blob::Digest;
+use crate::blob::signed::Method;
 use crate::catalog;
 use crate::error::{Error, Result};
 use crate::log::platform as lines;
@@ -51,7 +52,7 @@ fn view<'a>(call: &Call, build: &'a Build) -> View<'a> {
         created_at: build.created_at,
         generation: catalog::GENERATION.name,
         id: build.id,
-        output_stream_url: call.platform.build_output_url(build),
+        output_stream_url: call.platform.build_output_url(build.id),
         release: Ref::to(build.release_id),
         slug: Ref::to(build.slug_id),
         source_blob: SourceBlob {
@@ -63,20 +64,29 @@ fn view<'a>(call: &Call, build: &'a Build) -> View<'a> {
         stack: catalog::STACK.name,
         status: build.status.as_str(),
         updated_at: build.updated_at,
-        user: User { email: &build.account_email, id: build.account_id },
+        user: User {
+            email: &build.account_email,
+            id: build.account_id,
+        },
     }
 }
 
 pub async fn list(call: Call) -> Result<Reply> {
     let paged = call
-        .page(FIELDS, |connection, caller, page| builds::list(connection, caller.app(connection)?.id, page))
+        .page(FIELDS, |connection, caller, page| {
+            builds::list(connection, caller.app(connection)?.id, page)
+        })
         .await?;
     Reply::page(&paged, &paged.views(|build| view(&call, build)))
 }
 
 pub async fn info(call: Call) -> Result<Reply> {
     let build = call.read(|connection, caller| {
-        builds::find(connection, caller.app(connection)?.id, caller.params.id("build", "build")?)
+        builds::find(
+            connection,
+            caller.app(connection)?.id,
+            caller.params.id("build", "build")?,
+        )
     })?;
     Reply::ok(&view(&call, &build))
 }
@@ -110,12 +120,26 @@ pub async fn create(call: Call) -> Result<Reply> {
 }
 
 async fn new_build(call: &Call, body: Body) -> Result<NewBuild> {
-    if body.buildpacks.is_some_and(|buildpacks| !buildpacks.is_empty()) {
-        return Err(Error::invalid("This server runs no buildpacks. Leave out buildpacks, and it runs what the Procfile says."));
+    if body
+        .buildpacks
+        .is_some_and(|buildpacks| !buildpacks.is_empty())
+    {
+        return Err(Error::invalid(
+            "This server runs no buildpacks. Leave out buildpacks, and it runs what the Procfile says.",
+        ));
     }
     let blob = params::required(body.source_blob, "source_blob")?;
-    let url = params::text(Some(params::required(blob.url, "source_blob.url")?), "source_blob.url", 8_192)?.unwrap_or_default();
-    let checksum = blob.checksum.as_deref().map(Digest::parse_checksum).transpose()?;
+    let url = params::text(
+        Some(params::required(blob.url, "source_blob.url")?),
+        "source_blob.url",
+        8_192,
+    )?
+    .unwrap_or_default();
+    let checksum = blob
+        .checksum
+        .as_deref()
+        .map(Digest::parse_checksum)
+        .transpose()?;
     let uploaded = call.platform.uploaded_source(&url, call.caller.now)?;
     match &uploaded {
         None => drop(call.platform.outbound.check(&url)?),
@@ -134,7 +158,11 @@ async fn new_build(call: &Call, body: Body) -> Result<NewBuild> {
         source_digest: uploaded.map(|digest| digest.to_string()),
         checksum: checksum.map(|checksum| checksum.checksum()),
         version: params::text(blob.version, "source_blob.version", 200)?,
-        version_description: params::text(blob.version_description, "source_blob.version_description", 10_000)?,
+        version_description: params::text(
+            blob.version_description,
+            "source_blob.version_description",
+            10_000,
+        )?,
     })
 }
 
@@ -145,15 +173,22 @@ async fn check(call: &Call, digest: Digest) -> Result<()> {
         size if size > MAX_CHECKED => Ok(()),
         _ => preflight::check_source(blobs.open_blob(&digest)?),
     };
-    actix_web::rt::task::spawn_blocking(check).await.map_err(Error::internal)?
+    actix_web::rt::task::spawn_blocking(check)
+        .await
+        .map_err(Error::internal)?
 }
 
 /// The output from its start, live, and again whenever it is asked for. A NUL byte says that the build goes on in silence.
 pub async fn output(visit: Visit) -> Result<HttpResponse> {
     visit.verify(Method::Get)?;
     let id = visit.params.id("build", "build")?;
-    let build = visit.platform.store.read(|connection| builds::by_id(connection, id))?;
+    let build = visit
+        .platform
+        .store
+        .read(|connection| builds::by_id(connection, id))?;
     build.ok_or_else(|| Error::not_found("build"))?;
     let stream = visit.platform.build_output(id);
-    Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").streaming(stream))
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .streaming(stream))
 }

@@ -25,7 +25,10 @@ pub struct PathParams(pub Vec<(String, String)>);
 
 impl PathParams {
     fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map_or("", |(_, value)| value)
     }
 
     pub fn text(&self, name: &str) -> &str {
@@ -90,7 +93,9 @@ impl Call {
 
     /// Reads in one snapshot, here and now: for a look-up or two by an index.
     pub fn read<T>(&self, f: impl FnOnce(&Connection, &Caller) -> Result<T>) -> Result<T> {
-        self.platform.store.read(|connection| f(connection, &self.caller))
+        self.platform
+            .store
+            .read(|connection| f(connection, &self.caller))
     }
 
     /// Reads one page of a list, off the workers, and answers with it.
@@ -99,12 +104,20 @@ impl Call {
         fields: &'static [Field],
         f: impl FnOnce(&Connection, &Caller, &Page) -> Result<Listing<T>> + Send + 'static,
     ) -> Result<Paged<T>> {
-        let header = self.request.headers().get("range").map(|value| value.to_str().unwrap_or("?"));
+        let header = self
+            .request
+            .headers()
+            .get("range")
+            .map(|value| value.to_str().unwrap_or("?"));
         let page = range::parse(header, fields)?;
         let (store, caller) = (self.platform.store.clone(), self.caller.clone());
         actix_web::rt::task::spawn_blocking(move || {
             let listing = store.read(|connection| f(connection, &caller, &page))?;
-            Ok(Paged { fields, page, listing })
+            Ok(Paged {
+                fields,
+                page,
+                listing,
+            })
         })
         .await
         .map_err(Error::internal)?
@@ -116,7 +129,10 @@ impl Call {
         f: impl FnOnce(&Connection, &Caller) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let caller = self.caller.clone();
-        self.platform.store.write(move |connection| f(connection, &caller)).await
+        self.platform
+            .store
+            .write(move |connection| f(connection, &caller))
+            .await
     }
 }
 

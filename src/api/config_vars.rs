@@ -9,7 +9,8 @@ use crate::log::platform as lines;
 use crate::store::config_vars;
 
 pub async fn info(call: Call) -> Result<Reply> {
-    let vars = call.read(|connection, caller| config_vars::get(connection, caller.app(connection)?.id))?;
+    let vars =
+        call.read(|connection, caller| config_vars::get(connection, caller.app(connection)?.id))?;
     Reply::ok(&vars)
 }
 
@@ -22,7 +23,13 @@ pub async fn update(call: Call) -> Result<Reply> {
         })
         .await?;
     if let Some(release) = release {
-        lines::released(&call.platform.logs, release.app_id, &release.description, release.version, &release.account_email);
+        lines::released(
+            &call.platform.logs,
+            release.app_id,
+            &release.description,
+            release.version,
+            &release.account_email,
+        );
     }
     Reply::ok(&vars)
 }

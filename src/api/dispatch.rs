@@ -40,19 +40,33 @@ impl Api {
         paths.sort_unstable();
         paths.dedup();
         for path in paths {
-            let routes = ROUTES.iter().filter(|route| route.path == path).collect::<Vec<_>>();
+            let routes = ROUTES
+                .iter()
+                .filter(|route| route.path == path)
+                .collect::<Vec<_>>();
             router.insert(path, routes).map_err(Error::internal)?;
         }
         let rate_limits = RateLimits::new(platform.config.rate_limit);
-        Ok(Api { platform, router, rate_limits })
+        Ok(Api {
+            platform,
+            router,
+            rate_limits,
+        })
     }
 
     /// Answers one request. Never fails: an error is an answer too.
     pub async fn answer(self: Arc<Api>, request: HttpRequest, payload: Payload) -> HttpResponse {
         let request_id = Id::new();
         let mut remaining = None;
-        let answered = std::panic::AssertUnwindSafe(self.dispatch(&request, payload, &mut remaining)).catch_unwind().await;
-        let result = answered.unwrap_or_else(|_| Err(Error::internal("a handler panicked; the panic is in the log above")));
+        let answered =
+            std::panic::AssertUnwindSafe(self.dispatch(&request, payload, &mut remaining))
+                .catch_unwind()
+                .await;
+        let result = answered.unwrap_or_else(|_| {
+            Err(Error::internal(
+                "a handler panicked; the panic is in the log above",
+            ))
+        });
         let mut response = result.unwrap_or_else(|error| {
             if let Some(cause) = &error.cause {
                 tracing::error!(%request_id, method = %request.method(), path = request.path(), %cause, "a request failed");
@@ -75,20 +89,44 @@ impl Api {
     ) -> Result<HttpResponse> {
         let now = self.platform.clock.now();
         let found = self.find(request);
-        let Ok((Route { endpoint: Endpoint::Visit(endpoint), .. }, params)) = found else {
+        let Ok((
+            Route {
+                endpoint: Endpoint::Visit(endpoint),
+                ..
+            },
+            params,
+        )) = found
+        else {
             // A stranger learns that he is one before he learns which paths there are.
             let account = auth::account(&self.platform, request.headers(), now)?;
             accept(request.headers())?;
             let asks_for_limits = request.path() == "/account/rate-limits";
             *remaining = Some(match asks_for_limits {
                 true => self.rate_limits.remaining(account.id, now),
-                false => self.rate_limits.take(account.id, now).inspect_err(|_| *remaining = Some(0))?,
+                false => self
+                    .rate_limits
+                    .take(account.id, now)
+                    .inspect_err(|_| *remaining = Some(0))?,
             });
             let (route, params) = found?;
-            let Endpoint::Call(endpoint) = route.endpoint else { return Err(Error::not_found("path")) };
-            let body = tokio::time::timeout(BODY_TIMEOUT, body(payload)).await.map_err(|_| slow())??;
-            let caller = Caller { account, now, params };
-            let call = Call { platform: self.platform.clone(), caller, request: request.clone(), body, remaining: *remaining };
+            let Endpoint::Call(endpoint) = route.endpoint else {
+                return Err(Error::not_found("path"));
+            };
+            let body = tokio::time::timeout(BODY_TIMEOUT, body(payload))
+                .await
+                .map_err(|_| slow())??;
+            let caller = Caller {
+                account,
+                now,
+                params,
+            };
+            let call = Call {
+                platform: self.platform.clone(),
+                caller,
+                request: request.clone(),
+                body,
+                remaining: *remaining,
+            };
             return Ok(endpoint(call).await?.into_response(request));
         };
         let visit = Visit {
@@ -104,14 +142,34 @@ impl Api {
     /// The route for a request. HEAD asks what GET would answer.
     fn find(&self, request: &HttpRequest) -> Result<(&'static Route, PathParams)> {
         let path = request.path();
-        let trimmed = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+        let trimmed = if path.len() > 1 {
+            path.trim_end_matches('/')
+        } else {
+            path
+        };
         let found = self.router.at(trimmed).map_err(|_| no_such_path(request))?;
         let method = method(request)?;
-        let route = found.value.iter().find(|route| route.method == method).ok_or_else(|| {
-            let allowed = found.value.iter().map(|route| route.method).collect::<Vec<_>>().join(", ");
-            Error::new(ErrorId::MethodNotAllowed, format!("This path does not answer {method}. It answers {allowed}."))
-        })?;
-        let params = found.params.iter().map(|(name, value)| (name.to_owned(), params::decode(value))).collect();
+        let route = found
+            .value
+            .iter()
+            .find(|route| route.method == method)
+            .ok_or_else(|| {
+                let allowed = found
+                    .value
+                    .iter()
+                    .map(|route| route.method)
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                Error::new(
+                    ErrorId::MethodNotAllowed,
+                    format!("This path does not answer {method}. It answers {allowed}."),
+                )
+            })?;
+        let params = found
+            .params
+            .iter()
+            .map(|(name, value)| (name.to_owned(), params::decode(value)))
+            .collect();
         Ok((route, PathParams(params)))
     }
 }
@@ -121,9 +179,15 @@ fn method(request: &HttpRequest) -> Result<&str> {
     if method == Method::HEAD {
         return Ok("GET");
     }
-    match request.headers().get("x-http-method-override").map(|value| value.to_str()) {
+    match request
+        .headers()
+        .get("x-http-method-override")
+        .map(|value| value.to_str())
+    {
         Some(Ok(wanted @ ("PATCH" | "PUT" | "DELETE"))) if method == Method::POST => Ok(wanted),
-        Some(_) => Err(Error::bad_request("X-Http-Method-Override turns a POST into PATCH, PUT or DELETE, and nothing else.")),
+        Some(_) => Err(Error::bad_request(
+            "X-Http-Method-Override turns a POST into PATCH, PUT or DELETE, and nothing else.",
+        )),
         None => Ok(method.as_str()),
     }
 }
@@ -133,13 +197,20 @@ fn no_such_path(request: &HttpRequest) -> Error {
         resource: Some("path"),
         ..Error::new(
             ErrorId::NotFound,
-            format!("There is nothing at {} {}. Check the verb and the path.", request.method(), request.path()),
+            format!(
+                "There is nothing at {} {}. Check the verb and the path.",
+                request.method(),
+                request.path()
+            ),
         )
     }
 }
 
 fn slow() -> Error {
-    Error::bad_request(format!("The request's body did not arrive within {} seconds.", BODY_TIMEOUT.as_secs()))
+    Error::bad_request(format!(
+        "The request's body did not arrive within {} seconds.",
+        BODY_TIMEOUT.as_secs()
+    ))
 }
 
 /// Version 3 is the only one. A client that asks for no version gets it too.
@@ -150,7 +221,9 @@ fn accept(headers: &HeaderMap) -> Result<()> {
             if parts.next() != Some("application/vnd.heroku+json") {
                 continue;
             }
-            let version = parts.find_map(|part| part.strip_prefix("version=")).unwrap_or("3");
+            let version = parts
+                .find_map(|part| part.strip_prefix("version="))
+                .unwrap_or("3");
             if version != "3" && !version.starts_with("3.") {
                 return Err(Error::new(
                     ErrorId::NotAcceptable,
@@ -167,7 +240,10 @@ async fn body(mut payload: Payload) -> Result<Bytes> {
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Error::bad_request("The request's body broke off."))?;
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(Error::new(ErrorId::RequestTooLarge, "The request's body is larger than 1 MB."));
+            return Err(Error::new(
+                ErrorId::RequestTooLarge,
+                "The request's body is larger than 1 MB.",
+            ));
         }
         body.extend_from_slice(&chunk);
     }
@@ -176,7 +252,10 @@ async fn body(mut payload: Payload) -> Result<Bytes> {
 
 /// Our id of the request first, then those that the client sent, so that both sides find it in their logs.
 fn request_ids(own: Id, headers: &HeaderMap) -> HeaderValue {
-    let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|sent| sent.len() <= 7 * 1024);
+    let sent = headers
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|sent| sent.len() <= 7 * 1024);
     let all = sent.map_or_else(|| own.to_string(), |sent| format!("{own},{sent}"));
     HeaderValue::from_str(&all).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

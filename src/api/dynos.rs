@@ -35,13 +35,19 @@ struct View<'a> {
 
 fn view<'a>(dyno: &'a Dyno, app: &'a App) -> View<'a> {
     View {
-        app: Named { id: app.id, name: &app.name },
+        app: Named {
+            id: app.id,
+            name: &app.name,
+        },
         attach_url: None,
         command: &dyno.command,
         created_at: dyno.created_at,
         id: dyno.id,
         name: dyno.name(),
-        release: ReleaseRef { id: dyno.release_id, version: dyno.release_version },
+        release: ReleaseRef {
+            id: dyno.release_id,
+            version: dyno.release_version,
+        },
         size: &dyno.size,
         state: dyno.state.as_str(),
         r#type: &dyno.r#type,
@@ -52,7 +58,9 @@ fn view<'a>(dyno: &'a Dyno, app: &'a App) -> View<'a> {
 pub async fn list(call: Call) -> Result<Reply> {
     let app = call.read(|connection, caller| caller.app(connection))?;
     let paged = call
-        .page(FIELDS, |connection, caller, page| dynos::list(connection, caller.app(connection)?.id, page))
+        .page(FIELDS, |connection, caller, page| {
+            dynos::list(connection, caller.app(connection)?.id, page)
+        })
         .await?;
     Reply::page(&paged, &paged.views(|dyno| view(dyno, &app)))
 }

@@ -28,7 +28,10 @@ struct View<'a> {
 
 fn view(formation: &Formation) -> View<'_> {
     View {
-        app: Named { id: formation.app_id, name: &formation.app_name },
+        app: Named {
+            id: formation.app_id,
+            name: &formation.app_name,
+        },
         command: &formation.command,
         created_at: formation.created_at,
         dyno_size: catalog::dyno_size(&formation.size),
@@ -42,14 +45,20 @@ fn view(formation: &Formation) -> View<'_> {
 
 pub async fn list(call: Call) -> Result<Reply> {
     let paged = call
-        .page(FIELDS, |connection, caller, page| formation::list(connection, caller.app(connection)?.id, page))
+        .page(FIELDS, |connection, caller, page| {
+            formation::list(connection, caller.app(connection)?.id, page)
+        })
         .await?;
     Reply::page(&paged, &paged.views(view))
 }
 
 pub async fn info(call: Call) -> Result<Reply> {
     let formation = call.read(|connection, caller| {
-        formation::find(connection, caller.app(connection)?.id, &caller.params.identity("type"))
+        formation::find(
+            connection,
+            caller.app(connection)?.id,
+            &caller.params.identity("type"),
+        )
     })?;
     Reply::ok(&view(&formation))
 }
@@ -87,19 +96,37 @@ impl Update {
             (Some(Reference(Identity::Name(name))), _) => Some(name),
             (None, size) => size,
         };
-        let size = size.map(|text| catalog::dyno_size(&text).map(|size| size.name).ok_or_else(no_such_size)).transpose()?;
+        let size = size
+            .map(|text| {
+                catalog::dyno_size(&text)
+                    .map(|size| size.name)
+                    .ok_or_else(no_such_size)
+            })
+            .transpose()?;
         Ok(Wanted { quantity, size })
     }
 }
 
 fn quantity(text: &str) -> Result<Quantity> {
-    let number: i64 = text.parse().map_err(|_| Error::invalid("A quantity is a number such as 2, or a change such as +1 or -2."))?;
-    Ok(if text.starts_with(['+', '-']) { Quantity::By(number) } else { Quantity::Exactly(number) })
+    let number: i64 = text.parse().map_err(|_| {
+        Error::invalid("A quantity is a number such as 2, or a change such as +1 or -2.")
+    })?;
+    Ok(if text.starts_with(['+', '-']) {
+        Quantity::By(number)
+    } else {
+        Quantity::Exactly(number)
+    })
 }
 
 fn no_such_size() -> Error {
-    let names = catalog::DYNO_SIZES.iter().map(|size| size.name).collect::<Vec<_>>().join(", ");
-    Error::invalid(format!("There is no dyno size of this name. The sizes are {names}."))
+    let names = catalog::DYNO_SIZES
+        .iter()
+        .map(|size| size.name)
+        .collect::<Vec<_>>()
+        .join(", ");
+    Error::invalid(format!(
+        "There is no dyno size of this name. The sizes are {names}."
+    ))
 }
 
 pub async fn update(call: Call) -> Result<Reply> {
@@ -108,7 +135,14 @@ pub async fn update(call: Call) -> Result<Reply> {
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
             let identity = caller.params.identity("type");
-            formation::update(connection, app.id, &identity, wanted.quantity, wanted.size, caller.now)
+            formation::update(
+                connection,
+                app.id,
+                &identity,
+                wanted.quantity,
+                wanted.size,
+                caller.now,
+            )
         })
         .await?;
     announce(&call, formation.app_id)?;
@@ -133,7 +167,10 @@ pub async fn batch_update(call: Call) -> Result<Reply> {
     let updates = updates
         .into_iter()
         .map(|entry| {
-            let identity = Identity::parse(&params::required(entry.r#type.or(entry.id), "updates[].type")?);
+            let identity = Identity::parse(&params::required(
+                entry.r#type.or(entry.id),
+                "updates[].type",
+            )?);
             Ok((identity, entry.update.check()?))
         })
         .collect::<Result<Vec<_>>>()?;
@@ -141,7 +178,14 @@ pub async fn batch_update(call: Call) -> Result<Reply> {
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
             let change = |(identity, wanted): &(Identity, Wanted)| {
-                formation::update(connection, app.id, identity, wanted.quantity, wanted.size, caller.now)
+                formation::update(
+                    connection,
+                    app.id,
+                    identity,
+                    wanted.quantity,
+                    wanted.size,
+                    caller.now,
+                )
             };
             let changed = updates.iter().map(change).collect::<Result<Vec<_>>>()?;
             Ok((app.id, changed))

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::call::{Call, Visit};
 use super::params;
 use super::reply::Reply;
-use crate::blob::Method;
+use crate::blob::signed::Method;
 use crate::error::{Error, Result};
 use crate::log::{Filter, Session, Source, sse};
 use crate::name::Id;
@@ -55,14 +55,24 @@ struct Wanted {
 impl Body {
     fn check(self) -> Result<Wanted> {
         let process = params::text(self.dyno.or(self.dyno_name).or(self.r#type), "dyno", 160)?;
-        if self.source.as_deref().is_some_and(|source| Source::parse(source).is_none()) {
+        if self
+            .source
+            .as_deref()
+            .is_some_and(|source| Source::parse(source).is_none())
+        {
             return Err(Error::invalid("The source of log lines is app or heroku."));
         }
         let lines = match self.lines {
             None => DEFAULT_LINES,
-            Some(lines) => usize::try_from(lines).map_err(|_| Error::invalid("The number of lines cannot be negative."))?,
+            Some(lines) => usize::try_from(lines)
+                .map_err(|_| Error::invalid("The number of lines cannot be negative."))?,
         };
-        Ok(Wanted { process, source: self.source, lines: lines.min(MAX_LINES), tail: self.tail.unwrap_or(false) })
+        Ok(Wanted {
+            process,
+            source: self.source,
+            lines: lines.min(MAX_LINES),
+            tail: self.tail.unwrap_or(false),
+        })
     }
 }
 
@@ -73,7 +83,12 @@ pub async fn create(call: Call) -> Result<Reply> {
     let wanted = hex::encode(serde_json::to_vec(&wanted).map_err(Error::internal)?);
     let path = format!("/streams/logs/{}/{wanted}", app.id);
     let logplex_url = call.platform.signed_url(Method::Get, &path, now.plus(LIFE));
-    Reply::created(&View { created_at: now, id: Id::new(), logplex_url, updated_at: now })
+    Reply::created(&View {
+        created_at: now,
+        id: Id::new(),
+        logplex_url,
+        updated_at: now,
+    })
 }
 
 pub async fn stream(visit: Visit) -> Result<HttpResponse> {
@@ -83,19 +98,35 @@ pub async fn stream(visit: Visit) -> Result<HttpResponse> {
         .ok()
         .and_then(|json| serde_json::from_slice(&json).ok())
         .ok_or_else(|| Error::not_found("log session"))?;
-    let header = |name| visit.request.headers().get(name).and_then(|value| value.to_str().ok());
-    let events = header(header::ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/event-stream"));
+    let header = |name| {
+        visit
+            .request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let events =
+        header(header::ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/event-stream"));
     let filter = Filter {
         source: wanted.source.as_deref().and_then(Source::parse),
         process: wanted.process,
-        after: header("last-event-id").filter(|_| events).and_then(sse::resume),
+        after: header("last-event-id")
+            .filter(|_| events)
+            .and_then(sse::resume),
     };
-    let session = visit.platform.logs.session(app, filter, wanted.lines, wanted.tail);
+    let session = visit
+        .platform
+        .logs
+        .session(app, filter, wanted.lines, wanted.tail);
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     Ok(match events {
-        true => response.content_type("text/event-stream").streaming(as_events(session, wanted.tail)),
-        false => response.content_type("text/plain; charset=utf-8").streaming(as_text(session)),
+        true => response
+            .content_type("text/event-stream")
+            .streaming(as_events(session, wanted.tail)),
+        false => response
+            .content_type("text/plain; charset=utf-8")
+            .streaming(as_text(session)),
     })
 }
 
@@ -103,7 +134,10 @@ fn as_text(session: Session) -> impl Stream<Item = std::result::Result<Bytes, ac
     session.into_stream().map(|batch| Ok(batch.text))
 }
 
-fn as_events(session: Session, tail: bool) -> impl Stream<Item = std::result::Result<Bytes, actix_web::Error>> {
+fn as_events(
+    session: Session,
+    tail: bool,
+) -> impl Stream<Item = std::result::Result<Bytes, actix_web::Error>> {
     let opening = Bytes::from_static(sse::opening(tail));
     let live = stream::unfold(session, |mut session| async {
         let event = match tokio::time::timeout(PING_EVERY, session.next()).await {

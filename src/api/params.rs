@@ -8,14 +8,22 @@ use crate::name::Identity;
 
 /// Reads a JSON body. The Content-Type is not looked at, since curl posts JSON under a form's.
 pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
-    let body = if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body };
+    let body = if body.iter().all(u8::is_ascii_whitespace) {
+        b"{}"
+    } else {
+        body
+    };
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
-            serde_json::error::Category::Data if path == "." => Error::invalid(format!("The request's body does not fit: {inner}.")),
-            serde_json::error::Category::Data => Error::invalid(format!("The parameter {path} does not fit: {inner}.")),
+            serde_json::error::Category::Data if path == "." => {
+                Error::invalid(format!("The request's body does not fit: {inner}."))
+            }
+            serde_json::error::Category::Data => {
+                Error::invalid(format!("The parameter {path} does not fit: {inner}."))
+            }
             _ => malformed(&inner),
         }
     })?;
@@ -38,7 +46,9 @@ pub fn query(query: &str, name: &str) -> Option<String> {
 
 /// Percent-decoding, as in a path or a query; what does not decode to UTF-8 is kept readable.
 pub fn decode(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 /// Something named in a body: a string, or an object with its `id` or `name`.
@@ -46,12 +56,17 @@ pub fn decode(text: &str) -> String {
 pub struct Reference(pub Identity);
 
 impl<'de> Deserialize<'de> for Reference {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Reference, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> std::result::Result<Reference, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged, expecting = "an id, a name, or an object with one of them")]
         enum Form {
             Text(String),
-            Object { id: Option<String>, name: Option<String> },
+            Object {
+                id: Option<String>,
+                name: Option<String>,
+            },
         }
         let text = match Form::deserialize(deserializer)? {
             Form::Text(text) => Some(text),
@@ -70,10 +85,12 @@ pub fn required<T>(value: Option<T>, name: &str) -> Result<T> {
 /// 422 for text that is longer than anything of its kind, or holds a NUL.
 pub fn text(value: Option<String>, name: &str, max_bytes: usize) -> Result<Option<String>> {
     match &value {
-        Some(text) if text.len() > max_bytes => {
-            Err(Error::invalid(format!("The parameter {name} is longer than {max_bytes} bytes.")))
-        }
-        Some(text) if text.contains('\0') => Err(Error::invalid(format!("The parameter {name} holds a NUL character."))),
+        Some(text) if text.len() > max_bytes => Err(Error::invalid(format!(
+            "The parameter {name} is longer than {max_bytes} bytes."
+        ))),
+        Some(text) if text.contains('\0') => Err(Error::invalid(format!(
+            "The parameter {name} holds a NUL character."
+        ))),
         _ => Ok(value),
     }
 }

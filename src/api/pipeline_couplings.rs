@@ -25,17 +25,27 @@ struct View<'a> {
 
 fn view(coupling: &Coupling) -> View<'_> {
     View {
-        app: Named { id: coupling.app_id, name: &coupling.app_name },
+        app: Named {
+            id: coupling.app_id,
+            name: &coupling.app_name,
+        },
         created_at: coupling.created_at,
         id: coupling.id,
-        pipeline: Named { id: coupling.pipeline_id, name: &coupling.pipeline_name },
+        pipeline: Named {
+            id: coupling.pipeline_id,
+            name: &coupling.pipeline_name,
+        },
         stage: coupling.stage.as_str(),
         updated_at: coupling.updated_at,
     }
 }
 
 pub async fn list(call: Call) -> Result<Reply> {
-    let paged = call.page(FIELDS, |connection, caller, page| couplings::list(connection, &caller.account, None, page)).await?;
+    let paged = call
+        .page(FIELDS, |connection, caller, page| {
+            couplings::list(connection, &caller.account, None, page)
+        })
+        .await?;
     Reply::page(&paged, &paged.views(view))
 }
 
@@ -51,7 +61,8 @@ pub async fn of_pipeline(call: Call) -> Result<Reply> {
 
 /// An object, since an app is in one pipeline at most.
 pub async fn of_app(call: Call) -> Result<Reply> {
-    let coupling = call.read(|connection, caller| couplings::of_app(connection, caller.app(connection)?.id))?;
+    let coupling =
+        call.read(|connection, caller| couplings::of_app(connection, caller.app(connection)?.id))?;
     Reply::ok(&view(&coupling))
 }
 
@@ -61,7 +72,11 @@ pub async fn info(call: Call) -> Result<Reply> {
 }
 
 fn find(connection: &Connection, caller: &Caller) -> Result<Coupling> {
-    couplings::find(connection, &caller.account, caller.params.id("coupling", "pipeline coupling")?)
+    couplings::find(
+        connection,
+        &caller.account,
+        caller.params.id("coupling", "pipeline coupling")?,
+    )
 }
 
 #[derive(Deserialize)]
@@ -98,7 +113,12 @@ struct Change {
 }
 
 pub async fn update(call: Call) -> Result<Reply> {
-    let stage = call.body::<Change>()?.stage.as_deref().map(stage).transpose()?;
+    let stage = call
+        .body::<Change>()?
+        .stage
+        .as_deref()
+        .map(stage)
+        .transpose()?;
     let coupling = call
         .write(move |connection, caller| {
             let coupling = find(connection, caller)?;

@@ -34,10 +34,16 @@ fn view(promotion: &Promotion) -> View {
     View {
         created_at: promotion.created_at,
         id: promotion.id,
-        pipeline: Ref { id: promotion.pipeline_id },
+        pipeline: Ref {
+            id: promotion.pipeline_id,
+        },
         source: SourceView {
-            app: Ref { id: promotion.source_app_id },
-            release: Ref { id: promotion.source_release_id },
+            app: Ref {
+                id: promotion.source_app_id,
+            },
+            release: Ref {
+                id: promotion.source_release_id,
+            },
         },
         status: promotion.status.as_str(),
         updated_at: promotion.updated_at,
@@ -59,7 +65,9 @@ fn target_view(target: &Target) -> TargetView<'_> {
         app: Ref { id: target.app_id },
         error_message: target.error_message.as_deref(),
         id: target.id,
-        pipeline_promotion: Ref { id: target.promotion_id },
+        pipeline_promotion: Ref {
+            id: target.promotion_id,
+        },
         release: Ref::to(target.release_id),
         status: target.status.as_str(),
     }
@@ -80,10 +88,17 @@ struct Source {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "an app, by id or name, or an object with its id")]
+#[serde(
+    untagged,
+    expecting = "an app, by id or name, or an object with its id"
+)]
 enum SourceApp {
     Name(String),
-    Object { id: Option<String>, name: Option<String>, release: Option<ReleaseParam> },
+    Object {
+        id: Option<String>,
+        name: Option<String>,
+        release: Option<ReleaseParam>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -116,13 +131,20 @@ impl NewPromotion {
         let release = source.release.or(within).and_then(|release| release.id);
         let targets = params::required(self.targets, "targets")?;
         if targets.is_empty() || targets.len() > MAX_TARGETS {
-            return Err(Error::invalid(format!("Name 1 to {MAX_TARGETS} apps to promote to, in targets.")));
+            return Err(Error::invalid(format!(
+                "Name 1 to {MAX_TARGETS} apps to promote to, in targets."
+            )));
         }
         let targets = targets
             .into_iter()
             .map(|target| params::required(target.app, "targets[].app").map(|Reference(app)| app))
             .collect::<Result<_>>()?;
-        Ok(Wanted { pipeline, source: source_app, release, targets })
+        Ok(Wanted {
+            pipeline,
+            source: source_app,
+            release,
+            targets,
+        })
     }
 }
 
@@ -140,7 +162,14 @@ pub async fn create(call: Call) -> Result<Reply> {
                 .iter()
                 .map(|target| coupled(connection, caller, target))
                 .collect::<Result<Vec<_>>>()?;
-            promotions::create(connection, &caller.account, &source, wanted.release, &targets, caller.now)
+            promotions::create(
+                connection,
+                &caller.account,
+                &source,
+                wanted.release,
+                &targets,
+                caller.now,
+            )
         })
         .await?;
     Reply::created(&view(&promotion))
@@ -156,11 +185,17 @@ fn coupled(connection: &Connection, caller: &Caller, app: &Identity) -> Result<C
 }
 
 fn not_in_pipeline(app: &str) -> Error {
-    Error::invalid(format!("The app {app} is not in the given pipeline. Add it there first."))
+    Error::invalid(format!(
+        "The app {app} is not in the given pipeline. Add it there first."
+    ))
 }
 
 fn find(connection: &Connection, caller: &Caller) -> Result<Promotion> {
-    promotions::find(connection, &caller.account, caller.params.id("promotion", "pipeline promotion")?)
+    promotions::find(
+        connection,
+        &caller.account,
+        caller.params.id("promotion", "pipeline promotion")?,
+    )
 }
 
 pub async fn info(call: Call) -> Result<Reply> {

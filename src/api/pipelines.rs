@@ -33,7 +33,10 @@ fn view(pipeline: &Pipeline) -> View<'_> {
         generation: catalog::GENERATION,
         id: pipeline.id,
         name: &pipeline.name,
-        owner: Owner { id: pipeline.owner_id, r#type: "user" },
+        owner: Owner {
+            id: pipeline.owner_id,
+            r#type: "user",
+        },
         updated_at: pipeline.updated_at,
     }
 }
@@ -42,14 +45,20 @@ fn view(pipeline: &Pipeline) -> View<'_> {
 pub async fn list(call: Call) -> Result<Reply> {
     let name = call.query("eq[name]");
     let paged = call
-        .page(FIELDS, move |connection, caller, page| pipelines::list(connection, &caller.account, name.as_deref(), page))
+        .page(FIELDS, move |connection, caller, page| {
+            pipelines::list(connection, &caller.account, name.as_deref(), page)
+        })
         .await?;
     Reply::page(&paged, &paged.views(view))
 }
 
 pub async fn info(call: Call) -> Result<Reply> {
     let found = call.read(|connection, caller| {
-        pipelines::candidates(connection, &caller.account, &caller.params.identity("pipeline"))
+        pipelines::candidates(
+            connection,
+            &caller.account,
+            &caller.params.identity("pipeline"),
+        )
     })?;
     match found.as_slice() {
         [] => Err(Error::not_found("pipeline")),
@@ -72,16 +81,30 @@ struct OwnerParam {
 pub async fn create(call: Call) -> Result<Reply> {
     let body: Body = call.body()?;
     let name = PipelineName::parse(&params::required(body.name, "name")?)?;
-    if body.owner.and_then(|owner| owner.id).is_some_and(|owner| owner != call.caller.account.id) {
-        return Err(Error::invalid("A pipeline is owned by the account that creates it."));
+    if body
+        .owner
+        .and_then(|owner| owner.id)
+        .is_some_and(|owner| owner != call.caller.account.id)
+    {
+        return Err(Error::invalid(
+            "A pipeline is owned by the account that creates it.",
+        ));
     }
-    let pipeline =
-        call.write(move |connection, caller| pipelines::create(connection, &name, &caller.account, caller.now)).await?;
+    let pipeline = call
+        .write(move |connection, caller| {
+            pipelines::create(connection, &name, &caller.account, caller.now)
+        })
+        .await?;
     Reply::created(&view(&pipeline))
 }
 
 pub async fn update(call: Call) -> Result<Reply> {
-    let name = call.body::<Body>()?.name.as_deref().map(PipelineName::parse).transpose()?;
+    let name = call
+        .body::<Body>()?
+        .name
+        .as_deref()
+        .map(PipelineName::parse)
+        .transpose()?;
     let pipeline = call
         .write(move |connection, caller| {
             let pipeline = caller.owned_pipeline(connection)?;

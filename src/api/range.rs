@@ -16,24 +16,44 @@ const CEILING: usize = 1000;
 /// list. A `max` over the ceiling of 1000 is lowered to it.
 pub fn parse(header: Option<&str>, fields: &'static [Field]) -> Result<Page> {
     let header = header.unwrap_or("").trim();
-    let mut page =
-        Page { field: fields[0], start: None, exclusive: false, end: None, max: DEFAULT_MAX, descending: false };
+    let mut page = Page {
+        field: fields[0],
+        start: None,
+        exclusive: false,
+        end: None,
+        max: DEFAULT_MAX,
+        descending: false,
+    };
     if header.is_empty() {
         return Ok(page);
     }
     let (range, options) = header.split_once(';').unwrap_or((header, ""));
     let (field, bounds) = split_field(range.trim()).ok_or_else(|| refused(fields))?;
-    page.field = *fields.iter().find(|known| known.name == field).ok_or_else(|| refused(fields))?;
+    page.field = *fields
+        .iter()
+        .find(|known| known.name == field)
+        .ok_or_else(|| refused(fields))?;
     let (start, end) = bounds.split_once("..").ok_or_else(|| refused(fields))?;
     let start = start.trim();
     page.exclusive = start.starts_with(']');
     page.start = bound(start.trim_start_matches(['[', ']']));
     page.end = bound(end.trim().trim_matches(['[', ']']));
-    for option in options.split([';', ',']).map(str::trim).filter(|option| !option.is_empty()) {
-        match option.split_once('=').map(|(key, value)| (key.trim(), value.trim())) {
+    for option in options
+        .split([';', ','])
+        .map(str::trim)
+        .filter(|option| !option.is_empty())
+    {
+        match option
+            .split_once('=')
+            .map(|(key, value)| (key.trim(), value.trim()))
+        {
             Some(("max", max)) => {
                 let max: usize = max.parse().map_err(|_| refused(fields))?;
-                page.max = if max == 0 { return Err(refused(fields)) } else { max.min(CEILING) };
+                page.max = if max == 0 {
+                    return Err(refused(fields));
+                } else {
+                    max.min(CEILING)
+                };
             }
             Some(("order", "asc")) => page.descending = false,
             Some(("order", "desc")) => page.descending = true,
@@ -55,8 +75,14 @@ fn bound(text: &str) -> Option<Bound> {
         return None;
     }
     Some(match text.rsplit_once('~') {
-        Some((value, id)) => Bound { value: value.to_owned(), id: Some(id.to_owned()) },
-        None => Bound { value: text.to_owned(), id: None },
+        Some((value, id)) => Bound {
+            value: value.to_owned(),
+            id: Some(id.to_owned()),
+        },
+        None => Bound {
+            value: text.to_owned(),
+            id: None,
+        },
     })
 }
 
@@ -73,7 +99,11 @@ fn refused(fields: &[Field]) -> Error {
 
 /// `id, name, updated_at`: the `Accept-Ranges` of a list.
 pub fn names(fields: &[Field]) -> String {
-    fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
+    fields
+        .iter()
+        .map(|field| field.name)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn show(bound: &Bound) -> String {
@@ -86,7 +116,13 @@ fn show(bound: &Bound) -> String {
 /// The `Content-Range` of a page; none when it is empty.
 pub fn content<T>(page: &Page, listing: &Listing<T>) -> Option<String> {
     let (first, last) = (listing.first.as_ref()?, listing.last.as_ref()?);
-    Some(format!("{} {}..{}; max={}", page.field.name, show(first), show(last), page.max))
+    Some(format!(
+        "{} {}..{}; max={}",
+        page.field.name,
+        show(first),
+        show(last),
+        page.max
+    ))
 }
 
 /// The `Next-Range` of a page, when more rows follow; a client sends it back as its `Range`.
@@ -94,5 +130,10 @@ pub fn next<T>(page: &Page, listing: &Listing<T>) -> Option<String> {
     let last = listing.last.as_ref().filter(|_| listing.more)?;
     let order = if page.descending { ", order=desc" } else { "" };
     let end = page.end.as_ref().map_or_else(String::new, show);
-    Some(format!("{} ]{}..{end}; max={}{order}", page.field.name, show(last), page.max))
+    Some(format!(
+        "{} ]{}..{end}; max={}{order}",
+        page.field.name,
+        show(last),
+        page.max
+    ))
 }

@@ -21,7 +21,10 @@ struct Bucket {
 impl Bucket {
     fn refilled(self, now: Timestamp) -> Bucket {
         let level = self.level + now.since(self.at).as_secs_f64() * REFILL_PER_SECOND;
-        Bucket { level: level.min(CAPACITY), at: now.max(self.at) }
+        Bucket {
+            level: level.min(CAPACITY),
+            at: now.max(self.at),
+        }
     }
 }
 
@@ -34,13 +37,19 @@ pub struct RateLimits {
 
 impl RateLimits {
     pub fn new(enforced: bool) -> RateLimits {
-        RateLimits { enforced, buckets: Mutex::default() }
+        RateLimits {
+            enforced,
+            buckets: Mutex::default(),
+        }
     }
 
     /// Takes one request out of the account's bucket and says how many are left. 429 when it is empty.
     pub fn take(&self, account: Id, now: Timestamp) -> Result<u32> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = buckets.entry(account).or_insert(Bucket { level: CAPACITY, at: now });
+        let bucket = buckets.entry(account).or_insert(Bucket {
+            level: CAPACITY,
+            at: now,
+        });
         *bucket = bucket.refilled(now);
         if self.enforced {
             if bucket.level < 1.0 {
@@ -57,6 +66,8 @@ impl RateLimits {
     /// How many requests the account has left; asking is free.
     pub fn remaining(&self, account: Id, now: Timestamp) -> u32 {
         let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.get(&account).map_or(CAPACITY, |bucket| bucket.refilled(now).level) as u32
+        buckets
+            .get(&account)
+            .map_or(CAPACITY, |bucket| bucket.refilled(now).level) as u32
     }
 }

@@ -40,8 +40,15 @@ struct View<'a> {
 fn view(release: &Release) -> View<'_> {
     View {
         addon_plan_names: [],
-        app: Named { id: release.app_id, name: &release.app_name },
-        artifacts: release.slug_id.map(|id| Artifact { r#type: "slug", id }).into_iter().collect(),
+        app: Named {
+            id: release.app_id,
+            name: &release.app_name,
+        },
+        artifacts: release
+            .slug_id
+            .map(|id| Artifact { r#type: "slug", id })
+            .into_iter()
+            .collect(),
         created_at: release.created_at,
         current: release.current,
         description: &release.description,
@@ -51,28 +58,41 @@ fn view(release: &Release) -> View<'_> {
         slug: Ref::to(release.slug_id),
         status: release.status.as_str(),
         updated_at: release.updated_at,
-        user: User { email: &release.account_email, id: release.account_id },
+        user: User {
+            email: &release.account_email,
+            id: release.account_id,
+        },
         version: release.version,
     }
 }
 
 pub async fn list(call: Call) -> Result<Reply> {
     let paged = call
-        .page(FIELDS, |connection, caller, page| releases::list(connection, caller.app(connection)?.id, page))
+        .page(FIELDS, |connection, caller, page| {
+            releases::list(connection, caller.app(connection)?.id, page)
+        })
         .await?;
     Reply::page(&paged, &paged.views(view))
 }
 
 pub async fn info(call: Call) -> Result<Reply> {
     let release = call.read(|connection, caller| {
-        releases::find(connection, caller.app(connection)?.id, &caller.params.identity("release"))
+        releases::find(
+            connection,
+            caller.app(connection)?.id,
+            &caller.params.identity("release"),
+        )
     })?;
     Reply::ok(&view(&release))
 }
 
 pub async fn config_vars(call: Call) -> Result<Reply> {
     let vars = call.read(|connection, caller| {
-        let release = releases::find(connection, caller.app(connection)?.id, &caller.params.identity("release"))?;
+        let release = releases::find(
+            connection,
+            caller.app(connection)?.id,
+            &caller.params.identity("release"),
+        )?;
         config_vars::read(connection, release.config_set_id)
     })?;
     Reply::ok(&vars)
@@ -98,12 +118,18 @@ pub async fn create(call: Call) -> Result<Reply> {
     let description = params::text(new.description, "description", 1_000)?;
     let release = match (new.slug, new.release) {
         (Some(Reference(slug)), None) => deploy(&call, slug, description).await?,
-        (None, Some(Version::Number(version))) => rollback(&call, Identity::Name(version.to_string())).await?,
+        (None, Some(Version::Number(version))) => {
+            rollback(&call, Identity::Name(version.to_string())).await?
+        }
         (None, Some(Version::Reference(Reference(release)))) => rollback(&call, release).await?,
         (None, None) => {
-            return Err(Error::invalid("Name a slug to release, or a release to roll back to: one of the parameters slug and release."));
+            return Err(Error::invalid(
+                "Name a slug to release, or a release to roll back to: one of the parameters slug and release.",
+            ));
         }
-        (Some(_), Some(_)) => return Err(Error::invalid("Name either a slug or a release, not both.")),
+        (Some(_), Some(_)) => {
+            return Err(Error::invalid("Name either a slug or a release, not both."));
+        }
     };
     Reply::created(&view(&release))
 }
@@ -135,9 +161,18 @@ async fn rollback(call: &Call, to: Identity) -> Result<Release> {
             let app = caller.app(connection)?;
             let to = releases::find(connection, app.id, &to)?;
             if to.slug_id.is_none() || to.status != Status::Succeeded {
-                return Err(Error::invalid(format!("v{} has no slug that ran, so there is nothing to roll back to.", to.version)));
+                return Err(Error::invalid(format!(
+                    "v{} has no slug that ran, so there is nothing to roll back to.",
+                    to.version
+                )));
             }
-            releases::create(connection, app.id, &caller.account, Change::Rollback { to }, caller.now)
+            releases::create(
+                connection,
+                app.id,
+                &caller.account,
+                Change::Rollback { to },
+                caller.now,
+            )
         })
         .await?;
     announce(call, &release);
@@ -145,5 +180,11 @@ async fn rollback(call: &Call, to: Identity) -> Result<Release> {
 }
 
 fn announce(call: &Call, release: &Release) {
-    lines::released(&call.platform.logs, release.app_id, &release.description, release.version, &release.account_email);
+    lines::released(
+        &call.platform.logs,
+        release.app_id,
+        &release.description,
+        release.version,
+        &release.account_email,
+    );
 }

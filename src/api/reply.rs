@@ -40,7 +40,11 @@ impl Reply {
     pub fn page<T, V: Serialize>(paged: &Paged<T>, views: &[V]) -> Result<Reply> {
         let next = range::next(&paged.page, &paged.listing);
         let content = range::content(&paged.page, &paged.listing);
-        let status = if next.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+        let status = if next.is_some() {
+            StatusCode::PARTIAL_CONTENT
+        } else {
+            StatusCode::OK
+        };
         let mut reply = Reply::with(status, &views)?;
         reply.header(header::ACCEPT_RANGES, &range::names(paged.fields));
         if let Some(content) = content {
@@ -54,7 +58,11 @@ impl Reply {
 
     fn with(status: StatusCode, view: &impl Serialize) -> Result<Reply> {
         let body = serde_json::to_vec(view).map_err(Error::internal)?;
-        Ok(Reply { status, body, headers: Vec::new() })
+        Ok(Reply {
+            status,
+            body,
+            headers: Vec::new(),
+        })
     }
 
     /// A value that no header can carry is left out: ours are all ASCII but for what a client chose.
@@ -71,12 +79,20 @@ impl Reply {
             .headers()
             .get(header::IF_NONE_MATCH)
             .and_then(|value| value.to_str().ok())
-            .is_some_and(|known| known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag));
+            .is_some_and(|known| {
+                known
+                    .split(',')
+                    .any(|known| known.trim().trim_start_matches("W/") == etag)
+            });
         if fresh && self.status.is_success() && request.method().is_safe() {
-            return HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish();
+            return HttpResponse::NotModified()
+                .insert_header((header::ETAG, etag))
+                .finish();
         }
         let mut response = HttpResponse::build(self.status);
-        response.insert_header((header::ETAG, etag)).insert_header((header::CONTENT_TYPE, "application/json"));
+        response
+            .insert_header((header::ETAG, etag))
+            .insert_header((header::CONTENT_TYPE, "application/json"));
         for header in self.headers {
             response.insert_header(header);
         }
@@ -93,14 +109,20 @@ pub fn error(error: &Error) -> HttpResponse {
         resource: Option<&'static str>,
         message: &'a str,
     }
-    let body = Body { id: error.id.as_str(), resource: error.resource, message: &error.message };
-    let status = StatusCode::from_u16(error.id.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = Body {
+        id: error.id.as_str(),
+        resource: error.resource,
+        message: &error.message,
+    };
+    let status =
+        StatusCode::from_u16(error.id.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CONTENT_TYPE, "application/json"));
-    match status {
-        StatusCode::UNAUTHORIZED => drop(response.insert_header((header::WWW_AUTHENTICATE, "Bearer"))),
-        StatusCode::SERVICE_UNAVAILABLE => drop(response.insert_header((header::RETRY_AFTER, "1"))),
-        _ => {}
+    if status == StatusCode::UNAUTHORIZED {
+        response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.insert_header((header::RETRY_AFTER, "1"));
     }
     let body = serde_json::to_vec(&body).unwrap_or_default();
     let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&body)[..16]));

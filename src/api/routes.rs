@@ -114,5 +114,5 @@ routes! {
     GET    "/blobs/slugs/{slug}"                            Signed   blobs::get_slug;
     PUT    "/blobs/slugs/{slug}"                            Signed   blobs::put_slug;
     GET    "/streams/builds/{build}"                        Signed   builds::output;
-    GET    "/streams/logs/{app}"                            Signed   log_sessions::stream;
+    GET    "/streams/logs/{app}/{session}"                         Signed   log_sessions::stream;
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::call::Call;
 use super::params::{self, Reference};
 use super::reply::Reply;
-use crate::blob::{Digest, Method};
+use crate::blob::Digest;
+use crate::blob::signed::Method;
 use crate::catalog::{self, Entry};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity, ProcessType};
@@ -44,10 +45,18 @@ struct View<'a> {
 
 fn view<'a>(call: &Call, slug: &'a Slug, method: Method) -> View<'a> {
     let expires = call.caller.now.plus(LIFE);
-    let url = call.platform.signed_url(method, &format!("/blobs/slugs/{}", slug.id), expires);
-    let checksum = slug.digest.as_ref().map(|digest| format!("SHA256:{digest}"));
+    let url = call
+        .platform
+        .signed_url(method, &format!("/blobs/slugs/{}", slug.id), expires);
+    let checksum = slug
+        .digest
+        .as_ref()
+        .map(|digest| format!("SHA256:{digest}"));
     View {
-        blob: Blob { method: if method == Method::Put { "put" } else { "get" }, url },
+        blob: Blob {
+            method: if method == Method::Put { "put" } else { "get" },
+            url,
+        },
         buildpack_provided_description: slug.buildpack_provided_description.as_deref(),
         checksum: checksum.or_else(|| slug.checksum.clone()),
         commit: slug.commit.as_deref(),
@@ -64,7 +73,11 @@ fn view<'a>(call: &Call, slug: &'a Slug, method: Method) -> View<'a> {
 
 pub async fn info(call: Call) -> Result<Reply> {
     let slug = call.read(|connection, caller| {
-        slugs::find(connection, caller.app(connection)?.id, caller.params.id("slug", "slug")?)
+        slugs::find(
+            connection,
+            caller.app(connection)?.id,
+            caller.params.id("slug", "slug")?,
+        )
     })?;
     Reply::ok(&view(&call, &slug, Method::Get))
 }
@@ -82,7 +95,9 @@ struct Body {
 pub async fn create(call: Call) -> Result<Reply> {
     let new = new_slug(call.body()?)?;
     let slug = call
-        .write(move |connection, caller| slugs::create(connection, caller.app(connection)?.id, &new, caller.now))
+        .write(move |connection, caller| {
+            slugs::create(connection, caller.app(connection)?.id, &new, caller.now)
+        })
         .await?;
     Reply::created(&view(&call, &slug, Method::Put))
 }
@@ -90,20 +105,34 @@ pub async fn create(call: Call) -> Result<Reply> {
 fn new_slug(body: Body) -> Result<NewSlug> {
     let process_types = params::required(body.process_types, "process_types")?;
     if process_types.is_empty() || process_types.len() > MAX_TYPES {
-        return Err(Error::invalid("Name at least one process type, such as {\"web\": \"./server\"}, in process_types."));
+        return Err(Error::invalid(
+            "Name at least one process type, such as {\"web\": \"./server\"}, in process_types.",
+        ));
     }
     for (name, command) in &process_types {
         ProcessType::parse(name)?;
-        if command.trim().is_empty() || command.len() > MAX_COMMAND || command.contains(['\0', '\n']) {
-            return Err(Error::invalid(format!("The command of {name} must be one line of 1 to {MAX_COMMAND} bytes.")));
+        if command.trim().is_empty()
+            || command.len() > MAX_COMMAND
+            || command.contains(['\0', '\n'])
+        {
+            return Err(Error::invalid(format!(
+                "The command of {name} must be one line of 1 to {MAX_COMMAND} bytes."
+            )));
         }
     }
     if let Some(Reference(Identity::Name(stack))) = &body.stack
         && stack != catalog::STACK.name
     {
-        return Err(Error::invalid(format!("The only stack of this server is {}.", catalog::STACK.name)));
+        return Err(Error::invalid(format!(
+            "The only stack of this server is {}.",
+            catalog::STACK.name
+        )));
     }
-    let checksum = body.checksum.as_deref().map(Digest::parse_checksum).transpose()?;
+    let checksum = body
+        .checksum
+        .as_deref()
+        .map(Digest::parse_checksum)
+        .transpose()?;
     Ok(NewSlug {
         digest: None,
         size: None,

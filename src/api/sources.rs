@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::call::Call;
 use super::reply::Reply;
-use crate::blob::Method;
+use crate::blob::signed::Method;
 use crate::error::Result;
 use crate::store::sources::{self, Source};
 
@@ -22,11 +22,18 @@ struct SourceBlob {
 fn view(call: &Call, source: &Source) -> View {
     let path = format!("/blobs/sources/{}", source.id);
     let signed = |method| call.platform.signed_url(method, &path, source.expires_at);
-    View { source_blob: SourceBlob { get_url: signed(Method::Get), put_url: signed(Method::Put) } }
+    View {
+        source_blob: SourceBlob {
+            get_url: signed(Method::Get),
+            put_url: signed(Method::Put),
+        },
+    }
 }
 
 pub async fn create(call: Call) -> Result<Reply> {
-    let source = call.write(|connection, caller| sources::create(connection, &caller.account, caller.now)).await?;
+    let source = call
+        .write(|connection, caller| sources::create(connection, &caller.account, caller.now))
+        .await?;
     Reply::created(&view(&call, &source))
 }
 

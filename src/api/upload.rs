@@ -8,7 +8,8 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt, unfold};
 
 use super::call::Visit;
-use crate::blob::{Blob, Method};
+use crate::blob::Blob;
+use crate::blob::signed::Method;
 use crate::error::{Error, ErrorId, Result};
 
 /// A sender that sends nothing for so long is given up.
@@ -18,20 +19,38 @@ impl Visit {
     /// 403 unless the URL was signed for this method and path, and has not expired.
     pub fn verify(&self, method: Method) -> Result<()> {
         let uri = self.request.uri();
-        self.platform.signed_urls.verify(method, uri.path(), uri.query().unwrap_or(""), self.now)
+        self.platform
+            .signed_urls
+            .verify(method, uri.path(), uri.query().unwrap_or(""), self.now)
     }
 
     /// Keeps the body as a blob. 413 past `max_bytes`, which is looked at before the first byte where the client says its size.
     pub async fn store(&mut self, max_bytes: u64) -> Result<Blob> {
-        let declared = self.request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let declared = self
+            .request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         if declared.is_some_and(|declared: u64| declared > max_bytes) {
-            let message = format!("The upload is larger than the {} MB that are allowed.", max_bytes >> 20);
+            let message = format!(
+                "The upload is larger than the {} MB that are allowed.",
+                max_bytes >> 20
+            );
             return Err(Error::new(ErrorId::RequestTooLarge, message));
         }
-        let blob = self.platform.blobs.store(chunks(self.payload.take()), max_bytes).await?;
+        let blob = self
+            .platform
+            .blobs
+            .store(
+                chunks(std::mem::replace(&mut self.payload, Payload::None)),
+                max_bytes,
+            )
+            .await?;
         match declared {
             Some(declared) if declared != blob.size => Err(broken_off()),
-            _ if blob.size == 0 => Err(Error::invalid("The upload is empty. Send the tar.gz as the body of the request.")),
+            _ if blob.size == 0 => Err(Error::invalid(
+                "The upload is empty. Send the tar.gz as the body of the request.",
+            )),
             _ => Ok(blob),
         }
     }
@@ -49,7 +68,10 @@ fn chunks(payload: Payload) -> impl Stream<Item = Result<Bytes>> {
             Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some(payload))),
             Ok(Some(Err(_))) => Some((Err(broken_off()), None)),
             Err(_) => {
-                let message = format!("The upload sent nothing for {} seconds. Send it again.", PATIENCE.as_secs());
+                let message = format!(
+                    "The upload sent nothing for {} seconds. Send it again.",
+                    PATIENCE.as_secs()
+                );
                 Some((Err(Error::bad_request(message)), None))
             }
         }

@@ -37,7 +37,7 @@ pub(super) fn gunzip(
                 break;
             }
             out += length as u64;
-            expands_fairly(out, member.get_ref().taken, limits)?;
+            expands_fairly(out, member.get_ref().used(), limits)?;
             chunk.truncate(length);
             if !take(chunk) {
                 return Ok(());
@@ -59,14 +59,14 @@ pub(super) fn gunzip(
     )))
 }
 
-fn expands_fairly(out: u64, taken: u64, limits: &Limits) -> Result<()> {
+fn expands_fairly(out: u64, used: u64, limits: &Limits) -> Result<()> {
     if out > limits.total_bytes {
         return Err(Error::invalid(format!(
             "The archive is larger than {} bytes when decompressed. Leave out what the build can make, such as node_modules.",
             limits.total_bytes
         )));
     }
-    if out > limits.ratio_from && out > taken.saturating_mul(limits.ratio) {
+    if out > limits.ratio_from && out > used.saturating_mul(limits.ratio) {
         return Err(Error::invalid(format!(
             "The archive grows more than {}-fold when decompressed, as no source code does. Leave out its large empty files.",
             limits.ratio
@@ -139,6 +139,11 @@ impl<R: Read> Input<R> {
             limit,
             starved: false,
         }
+    }
+
+    /// Bytes that have been decoded, which says more of them than how many were read ahead.
+    fn used(&self) -> u64 {
+        self.taken - (self.end - self.start) as u64
     }
 
     /// The next `length` bytes, or as many as are left.

@@ -97,7 +97,7 @@ impl Announced {
     }
 
     /// The entry that the header and what came before it describe together.
-    pub(super) fn member(self, header: &Header, limits: &Limits) -> Result<Member> {
+    pub(super) fn member(self, header: &Header, size: u64, limits: &Limits) -> Result<Member> {
         let pax = self.pax.unwrap_or_default();
         let name = self
             .long_name
@@ -105,7 +105,6 @@ impl Announced {
             .unwrap_or_else(|| header.path_bytes().into_owned());
         let kind = header.entry_type();
         let path = parse(&name, kind.is_dir(), limits)?;
-        let size = plain_size(header, &name)?;
         if pax.size.is_some_and(|told| told != size) {
             return Err(refuse(
                 &name,
@@ -176,31 +175,6 @@ fn target(link: Option<Vec<u8>>, name: &[u8], limits: &Limits) -> Result<Vec<u8>
         )),
         Some(link) => Ok(link),
         None => Err(refuse(name, "is a link with no target. Leave it out.")),
-    }
-}
-
-/// The size in a header, in octal digits and nothing else. Readers differ on signs and on sizes in binary, which only files
-/// beyond every limit here need.
-pub(super) fn plain_size(header: &Header, name: &[u8]) -> Result<u64> {
-    let field = &header.as_old().size;
-    let digits = field.trim_ascii_start();
-    let end = digits
-        .iter()
-        .position(|byte| !(b'0'..=b'7').contains(byte))
-        .unwrap_or(digits.len());
-    let (digits, rest) = digits.split_at(end);
-    let octal = std::str::from_utf8(digits)
-        .ok()
-        .and_then(|digits| u64::from_str_radix(digits, 8).ok());
-    match octal {
-        Some(size) if rest.iter().all(|&byte| byte == 0 || byte == b' ') => Ok(size),
-        _ if field[0] & 0x80 != 0 => {
-            Err(refuse(name, "has a size beyond every limit. Leave it out."))
-        }
-        _ => Err(refuse(
-            name,
-            "has a size that is no number. Make the archive anew, with GNU tar.",
-        )),
     }
 }
 

@@ -12,6 +12,7 @@
 //! It must not know where an archive comes from, or what an app is. Everything here blocks: call it off the async workers.
 
 mod ahead;
+mod blocks;
 mod disk;
 mod gunzip;
 mod listing;
@@ -38,7 +39,7 @@ pub struct Limits {
     pub compressed: u64,
     /// Bytes of the tar file within: contents, headers and padding.
     pub total_bytes: u64,
-    /// How many times larger than what was read of the gzip file the tar file may be, once `ratio_from` bytes are past.
+    /// How many times larger than what was decoded of the gzip file the tar file may be, once `ratio_from` bytes are past.
     pub ratio: u64,
     /// Bytes of the tar file for which `ratio` is not looked at: small archives of repetitive text expand a lot.
     pub ratio_from: u64,

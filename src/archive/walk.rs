@@ -4,10 +4,11 @@
 
 use std::io::{self, Read};
 
-use tar::Entry;
+use tar::Header;
 
-use super::ahead::{Ahead, ahead};
-use super::member::{Announced, Kind, Member, is_extension, plain_size};
+use super::ahead::ahead;
+use super::blocks::{Blocks, cut_short};
+use super::member::{Announced, Kind, Member, is_extension};
 use super::path::{climb, refuse, shown, under};
 use super::tree::{Leaf, Tree};
 use super::{Limits, Strip, Summary, Symlinks};
@@ -26,21 +27,15 @@ pub(super) trait Sink {
 
 /// A file's contents. They are as long as promised, or reading them fails.
 pub(super) struct Content<'a> {
+    /// In bytes.
     pub size: u64,
     pub executable: bool,
-    left: u64,
-    name: &'a [u8],
-    entry: &'a mut dyn Read,
+    blocks: &'a mut Blocks,
 }
 
 impl Read for Content<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let length = self.entry.read(into)?;
-        if length == 0 && self.left > 0 && !into.is_empty() {
-            return Err(io::Error::other(cut_short(self.name)));
-        }
-        self.left = self.left.saturating_sub(length as u64);
-        Ok(length)
+        self.blocks.read(into)
     }
 }
 
@@ -65,13 +60,12 @@ pub(super) fn walk<R: Read + Send>(
             sink,
             tree: Tree::new(),
             announced: Announced::default(),
-            last: Vec::new(),
             headers: 0,
             contents: 0,
             to_top: None,
             summary: Summary::default(),
         };
-        walk.through(decoded)
+        walk.through(Blocks::new(decoded))
     })
 }
 
@@ -81,8 +75,6 @@ struct Walk<'a> {
     sink: &'a mut dyn Sink,
     tree: Tree,
     announced: Announced,
-    /// The name of the last entry that could be read, for saying where an archive is damaged.
-    last: Vec<u8>,
     headers: u64,
     /// Bytes of contents promised so far.
     contents: u64,
@@ -92,16 +84,14 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn through(mut self, decoded: Ahead) -> Result<Walked> {
-        let mut archive = tar::Archive::new(decoded);
-        for entry in archive.entries()?.raw(true) {
-            let mut entry = entry.map_err(|error| self.damaged(error))?;
-            self.entry(&mut entry)?;
+    fn through(mut self, mut blocks: Blocks) -> Result<Walked> {
+        while let Some((header, size)) = blocks.next()? {
+            self.entry(&header, size, &mut blocks)?;
         }
         if !self.announced.is_empty() {
-            return Err(cut_short(&self.last));
+            return Err(cut_short(&blocks.name));
         }
-        only_zeros(archive.into_inner())?;
+        blocks.end()?;
         let lifted = match self.strip {
             Strip::SoleFolder => self.tree.sole_folder().map(<[u8]>::to_vec),
             _ => None,
@@ -115,9 +105,7 @@ impl Walk<'_> {
         })
     }
 
-    fn entry(&mut self, entry: &mut Entry<'_, Ahead>) -> Result<()> {
-        let header = entry.header().clone();
-        let kind = header.entry_type();
+    fn entry(&mut self, header: &Header, size: u64, blocks: &mut Blocks) -> Result<()> {
         // Every entry may have a few headers before it. More are an attempt to keep the walk busy.
         self.headers += 1;
         if self.headers > self.limits.entries.saturating_mul(4) {
@@ -125,36 +113,25 @@ impl Walk<'_> {
                 "The archive has far more headers than entries. Make it anew, with GNU tar.",
             ));
         }
+        let kind = header.entry_type();
         if is_extension(kind) {
-            let name = header.path_bytes();
-            let body = self.extension(entry, &name)?;
-            return self.announced.take_in(kind, &name, body);
+            if size > self.limits.header {
+                return Err(refuse(
+                    &blocks.name,
+                    format_args!(
+                        "is a header of {size} bytes; at most {} are taken. Leave out extended attributes.",
+                        self.limits.header
+                    ),
+                ));
+            }
+            let mut body = Vec::new();
+            blocks.read_to_end(&mut body)?;
+            return self.announced.take_in(kind, &blocks.name, body);
         }
-        let member = std::mem::take(&mut self.announced).member(&header, self.limits)?;
-        self.last.clone_from(&member.path);
+        let member = std::mem::take(&mut self.announced).member(header, size, self.limits)?;
+        blocks.name.clone_from(&member.path);
         self.admit(&member)?;
-        self.deliver(member, entry)
-    }
-
-    fn extension(&self, entry: &mut Entry<'_, Ahead>, name: &[u8]) -> Result<Vec<u8>> {
-        let size = plain_size(entry.header(), name)?;
-        if size > self.limits.header {
-            return Err(refuse(
-                name,
-                format_args!(
-                    "is a header of {size} bytes; at most {} are taken. Leave out extended attributes.",
-                    self.limits.header
-                ),
-            ));
-        }
-        let mut body = Vec::new();
-        entry
-            .read_to_end(&mut body)
-            .map_err(|error| self.damaged(error))?;
-        if (body.len() as u64) < size {
-            return Err(cut_short(name));
-        }
-        Ok(body)
+        self.deliver(&member, blocks)
     }
 
     /// Whether an entry fits in with those before it.
@@ -217,7 +194,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn deliver(&mut self, member: Member, entry: &mut Entry<'_, Ahead>) -> Result<()> {
+    fn deliver(&mut self, member: &Member, blocks: &mut Blocks) -> Result<()> {
         let Some(path) = self.kept(&member.path) else {
             return Ok(());
         };
@@ -229,9 +206,7 @@ impl Walk<'_> {
                 let mut content = Content {
                     size: *size,
                     executable: *executable,
-                    left: *size,
-                    name: &member.path,
-                    entry,
+                    blocks,
                 };
                 self.sink.file(path, &mut content)
             }
@@ -253,20 +228,6 @@ impl Walk<'_> {
             Strip::Nothing | Strip::SoleFolder => Some(path),
         }
     }
-
-    /// The decoder's own errors are passed on; any other is `tar` failing on a header or on the end of the file.
-    fn damaged(&self, error: io::Error) -> Error {
-        match error.downcast::<Error>() {
-            Ok(ours) => ours,
-            Err(_) if self.last.is_empty() => Error::invalid(
-                "The archive's gzip data do not hold a tar file, or a damaged one. Make it with `tar czf`.",
-            ),
-            Err(_) => refuse(
-                &self.last,
-                "is the last that can be read: the archive is damaged or cut short after it. Make it anew, and send it again.",
-            ),
-        }
-    }
 }
 
 fn leaves(link: &[u8]) -> Error {
@@ -274,32 +235,4 @@ fn leaves(link: &[u8]) -> Error {
         link,
         "is a link that leads out of the project. Point it to a file within, or leave it out.",
     )
-}
-
-fn cut_short(entry: &[u8]) -> Error {
-    refuse(
-        entry,
-        "is the last: the archive is cut short in it or right after it. Make it anew, and send it again.",
-    )
-}
-
-/// Reads to the end of the archive, which may be padded with zeros, and by nothing else: another reader might go on there.
-fn only_zeros(mut decoded: Ahead) -> Result<()> {
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match decoded.read(&mut buffer)? {
-            0 if decoded.total() == 0 => {
-                return Err(Error::invalid(
-                    "The archive is empty. Make it with `tar czf`.",
-                ));
-            }
-            0 => return Ok(()),
-            length if buffer[..length].iter().all(|&byte| byte == 0) => {}
-            _ => {
-                return Err(Error::invalid(
-                    "There are other bytes after the end of the tar file. Make the archive in one go.",
-                ));
-            }
-        }
-    }
 }

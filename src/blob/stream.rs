@@ -31,7 +31,11 @@ impl Blobs {
                 Ok(chunk) => chunk,
                 Err(error) => {
                     // Removed before the caller hears of it, and not on this worker.
-                    off_worker(move || Ok(drop(writer))).await?;
+                    off_worker(move || {
+                        drop(writer);
+                        Ok(())
+                    })
+                    .await?;
                     return Err(error);
                 }
             };

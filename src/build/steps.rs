@@ -152,7 +152,7 @@ impl Work {
     fn announce(&self, build: &Build, output: &Writer, release: &Release, scaled: &[Formation]) {
         let Parts { logs, links, .. } = &self.parts;
         let (app, user) = (build.app_id, &build.account_email);
-        let version = u64::try_from(release.version).unwrap_or_default();
+        let version = release.version;
         platform::released(logs, app, &release.description, version, user);
         if scaled.iter().any(|process| process.quantity > 0) {
             let formation: Vec<String> = scaled

@@ -41,7 +41,10 @@ impl Account {
             let account = match create {
                 true => accounts::create(connection, &named.email, now)?,
                 false => accounts::by_email(connection, &named.email)?.ok_or_else(|| {
-                    Error::invalid(format!("There is no account {}. Make it with `penstock account create`.", named.email))
+                    Error::invalid(format!(
+                        "There is no account {}. Make it with `penstock account create`.",
+                        named.email
+                    ))
                 })?,
             };
             accounts::add_token(connection, &account, &written, "penstock account", now)

@@ -34,7 +34,11 @@ impl Env {
             println!("export {name}={}", quoted(value));
         }
         // The CLI would otherwise call home at each command.
-        for name in ["DISABLE_TELEMETRY", "HEROKU_DISABLE_AUTOUPDATE", "HEROKU_SKIP_NEW_VERSION_CHECK"] {
+        for name in [
+            "DISABLE_TELEMETRY",
+            "HEROKU_DISABLE_AUTOUPDATE",
+            "HEROKU_SKIP_NEW_VERSION_CHECK",
+        ] {
             println!("export {name}=1");
         }
         Ok(())

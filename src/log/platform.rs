@@ -15,7 +15,7 @@ fn dyno(logs: &Logs, app: Id, process: &str, messages: &[&str]) {
 }
 
 /// Two lines that nothing comes between: `Deploy 385e5950 by user U` and `Release v3 created by user U`.
-pub fn released(logs: &Logs, app: Id, description: &str, version: u64, user: &str) {
+pub fn released(logs: &Logs, app: Id, description: &str, version: i64, user: &str) {
     let description = format!("{description} by user {user}");
     let release = format!("Release v{version} created by user {user}");
     api(logs, app, &[&description, &release]);
@@ -41,7 +41,7 @@ pub fn build_failed(logs: &Logs, app: Id, url: &str) {
 }
 
 /// The release phase of a version begins.
-pub fn release_command(logs: &Logs, app: Id, version: u64, user: &str) {
+pub fn release_command(logs: &Logs, app: Id, version: i64, user: &str) {
     api(
         logs,
         app,

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
@@ -44,11 +44,25 @@ struct Reply {
     upload: Arc<Progress>,
 }
 
+/// What a request is for, and since when.
+struct Destination {
+    host: String,
+    entry: Arc<Entry>,
+    started: Instant,
+}
+
+/// Why an attempt brought no reply.
+enum Failed {
+    /// The dyno took no connection. Nothing was sent, so another may be tried.
+    Elsewhere(&'static Code),
+    Final(&'static Code),
+}
+
 /// Answers one request. It always has an answer: what fails becomes a page.
 pub(super) async fn serve(
     proxy: Arc<Proxy>,
     visitor: Arc<Visitor>,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Response<Answer> {
     let started = Instant::now();
     let unread = !request.body().is_end_stream();
@@ -62,34 +76,12 @@ pub(super) async fn serve(
     let Some(entry) = proxy.table.find(&host) else {
         return refusal(&page::NO_SUCH_APP, &visitor, unread);
     };
-    let wants_upgrade = hyper::upgrade::on(&mut request);
-    let (mut head, body) = request.into_parts();
-    let verdict = admit::check(&head, &proxy.options);
-    let upgrade = forward::wants_upgrade(&head, unread).then_some(wants_upgrade);
-    let target = head.uri.clone();
-    let trail = forward::request(&mut head, &visitor.origin, upgrade.is_some());
-    let subject = Subject {
-        app: entry.app,
-        method: head.method.clone(),
-        target,
+    let to = Destination {
         host,
-        request_id: trail.request_id,
-        forwarded_for: trail.forwarded_for,
+        entry,
+        started,
     };
-    let mut exchange = Exchange::new(subject, visitor.clone(), proxy.log.clone(), started);
-    if let Err((code, cause)) = verdict {
-        exchange.refused(code, cause);
-        return refusal(&code.page, &visitor, true);
-    }
-    let (upload, progress) = Upload::new(body, proxy.options.idle);
-    let outgoing = Outgoing::new(head, upload, progress);
-    match proxy.dispatch(&mut exchange, entry, outgoing).await {
-        Ok(reply) => proxy.relay(exchange, reply, upgrade, &visitor),
-        Err(code) => {
-            exchange.failed(code);
-            refusal(&code.page, &visitor, unread)
-        }
-    }
+    proxy.pass(visitor, to, request).await
 }
 
 /// A page as the answer. The connection is not used again when a body is left unread, nor when the request was one that others
@@ -106,6 +98,45 @@ fn refusal(page: &Page, visitor: &Visitor, close: bool) -> Response<Answer> {
 }
 
 impl Proxy {
+    /// Passes an app's request on, and what comes of it back.
+    async fn pass(
+        &self,
+        visitor: Arc<Visitor>,
+        to: Destination,
+        mut request: Request<Incoming>,
+    ) -> Response<Answer> {
+        let unread = !request.body().is_end_stream();
+        let wants_upgrade = hyper::upgrade::on(&mut request);
+        let (mut head, body) = request.into_parts();
+        let verdict = admit::check(&head, &self.options);
+        let upgrade = forward::wants_upgrade(&head, unread).then_some(wants_upgrade);
+        let target = head.uri.clone();
+        let trail = forward::request(&mut head, &visitor.origin, upgrade.is_some());
+        let subject = Subject {
+            app: to.entry.app,
+            method: head.method.clone(),
+            target,
+            host: to.host,
+            request_id: trail.request_id,
+            forwarded_for: trail.forwarded_for,
+        };
+        let log = self.log.clone();
+        let mut exchange = Exchange::new(subject, visitor.clone(), log, to.started);
+        if let Err((code, cause)) = verdict {
+            exchange.refused(code, cause);
+            return refusal(&code.page, &visitor, true);
+        }
+        let (upload, progress) = Upload::new(body, self.options.idle);
+        let outgoing = Outgoing::new(head, upload, progress);
+        match self.dispatch(&mut exchange, to.entry, outgoing).await {
+            Ok(reply) => self.relay(exchange, reply, upgrade, &visitor),
+            Err(code) => {
+                exchange.failed(code);
+                refusal(&code.page, &visitor, unread)
+            }
+        }
+    }
+
     /// Sends the request to one dyno after another until one takes it.
     async fn dispatch(
         &self,
@@ -139,9 +170,10 @@ impl Proxy {
                 Pick::Dyno(ticket) => {
                     let dyno = ticket.load.id;
                     exchange.ticket = Some(ticket);
-                    match self.attempt(exchange, &mut outgoing).await? {
+                    match self.attempt(exchange, &mut outgoing).await {
                         Ok(reply) => return Ok(reply),
-                        Err(code) => failure = code,
+                        Err(Failed::Elsewhere(code)) => failure = code,
+                        Err(Failed::Final(code)) => return Err(code),
                     }
                     tried.push(dyno);
                 }
@@ -177,59 +209,59 @@ impl Proxy {
         }
     }
 
-    /// Tries the dyno whose ticket the exchange holds. The inner error means that nothing was sent, and another may be tried.
+    /// Tries the dyno whose ticket the exchange holds.
     async fn attempt(
         &self,
         exchange: &mut Exchange,
         outgoing: &mut Outgoing,
-    ) -> Result<Result<Reply, &'static Code>, &'static Code> {
+    ) -> Result<Reply, Failed> {
         loop {
-            exchange.connected = false;
-            let Some(ticket) = &exchange.ticket else {
-                return Err(&code::H99);
-            };
-            let mut lease = match outgoing.pooled(&self.pool, ticket.load.id) {
-                Some(lease) => {
-                    exchange.connect = Some(std::time::Duration::ZERO);
-                    lease
-                }
-                None => {
-                    let begun = Instant::now();
-                    let connected = self.pool.connect(ticket).await;
-                    exchange.connect = Some(begun.elapsed());
-                    match connected {
-                        Ok(lease) => lease,
-                        Err(Unreachable::Ours) => return Err(&code::H99),
-                        Err(why) => {
-                            ticket.load.set_aside(self.options.aside);
-                            return Ok(Err(match why {
-                                Unreachable::Slow => &code::H19,
-                                _ => &code::H21,
-                            }));
-                        }
-                    }
-                }
-            };
-            exchange.connected = true;
+            let mut lease = self.lease(exchange, outgoing).await?;
             match send::send(&mut lease, outgoing, self.options.first_byte).await {
                 Ok(response) => {
-                    let upload = outgoing.progress.clone();
-                    return Ok(Ok(Reply {
+                    return Ok(Reply {
                         response,
                         lease,
-                        upload,
-                    }));
+                        upload: outgoing.progress.clone(),
+                    });
                 }
                 Err(send::Failure::Unsent) => {}
+                Err(send::Failure::Dyno(code)) => return Err(Failed::Final(code)),
                 Err(send::Failure::Visitor(code, cause)) => {
                     if let Some(cause) = cause {
                         exchange.refused(code, cause);
                     }
-                    return Err(code);
+                    return Err(Failed::Final(code));
                 }
-                Err(send::Failure::Dyno(code)) => return Err(code),
             }
         }
+    }
+
+    /// A connection to the dyno whose ticket the exchange holds.
+    async fn lease(&self, exchange: &mut Exchange, outgoing: &Outgoing) -> Result<Lease, Failed> {
+        exchange.connected = false;
+        let Some(ticket) = &exchange.ticket else {
+            return Err(Failed::Final(&code::H99));
+        };
+        if let Some(lease) = outgoing.pooled(&self.pool, ticket.load.id) {
+            exchange.connect = Some(Duration::ZERO);
+            exchange.connected = true;
+            return Ok(lease);
+        }
+        let begun = Instant::now();
+        let connected = self.pool.connect(ticket).await;
+        exchange.connect = Some(begun.elapsed());
+        let code = match connected {
+            Ok(lease) => {
+                exchange.connected = true;
+                return Ok(lease);
+            }
+            Err(Unreachable::Ours) => return Err(Failed::Final(&code::H99)),
+            Err(Unreachable::Slow) => &code::H19,
+            Err(Unreachable::Refused) => &code::H21,
+        };
+        ticket.load.set_aside(self.options.aside);
+        Err(Failed::Elsewhere(code))
     }
 
     /// Turns a dyno's answer into the visitor's.

@@ -99,10 +99,14 @@ impl Body for Upload {
         let Upload::Stream(body, progress, silence) = &mut *self else {
             return Poll::Ready(None);
         };
-        match Pin::new(body).poll_frame(cx) {
+        match Pin::new(&mut *body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
                 silence.broken();
                 progress.move_on();
+                // Of a body of known length, nobody asks for more once all of it is there.
+                if body.is_end_stream() {
+                    progress.complete.store(true, Ordering::Relaxed);
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             // Trailers are not passed on: they could carry what was stripped from the head.
@@ -125,13 +129,7 @@ impl Body for Upload {
     fn is_end_stream(&self) -> bool {
         match self {
             Upload::Empty => true,
-            Upload::Stream(body, progress, _) => {
-                let end = body.is_end_stream();
-                if end {
-                    progress.complete.store(true, Ordering::Relaxed);
-                }
-                end
-            }
+            Upload::Stream(body, ..) => body.is_end_stream(),
         }
     }
 

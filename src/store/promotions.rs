@@ -190,8 +190,9 @@ pub fn targets(connection: &Connection, promotion: Id, page: &Page) -> Result<Li
 
 /// Whether a promotion is waiting.
 pub fn any_pending(connection: &Connection) -> Result<bool> {
-    let mut statement = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM pipeline_promotion WHERE status = 'pending')")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM pipeline_promotion WHERE status = 'pending')",
+    )?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 

@@ -41,7 +41,9 @@ pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let version = statement.column_count() - 1;
-    for row in statement.query_map([], |row| Ok((dynos::dyno(row)?, row.get::<_, Option<i64>>(version)?)))? {
+    for row in statement.query_map([], |row| {
+        Ok((dynos::dyno(row)?, row.get::<_, Option<i64>>(version)?))
+    })? {
         let (dyno, version) = row?;
         let entry = running.entry(dyno.app_id).or_default();
         entry.0 = version.unwrap_or_default();

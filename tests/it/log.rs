@@ -6,6 +6,7 @@ mod taking_in;
 mod words;
 
 use std::path::Path;
+use std::time::Duration;
 
 use penstock::log::{Filter, Limits, Line, Logs, Session, Source};
 use penstock::name::Id;
@@ -97,9 +98,12 @@ fn messages(lines: &[String]) -> Vec<String> {
     lines.iter().map(|line| message(line)).collect()
 }
 
-/// The lines of a session's next batch; empty when it has ended.
+/// The lines of a session's next batch; empty when it has ended. A session that stays silent fails the test instead of
+/// holding it up for ever.
 async fn next(session: &mut Session) -> Vec<String> {
-    let batch = session.next().await;
+    let batch = tokio::time::timeout(Duration::from_secs(20), session.next())
+        .await
+        .expect("the session has nothing more to say");
     batch.map_or_else(Vec::new, |batch| {
         let text = String::from_utf8(batch.text.to_vec()).unwrap();
         assert!(text.ends_with('\n'));

@@ -5,4 +5,5 @@
 mod archive;
 mod blob;
 mod log;
+mod procfile;
 mod router;

@@ -112,7 +112,7 @@ fn lines_that_cannot_be_stored_are_counted_and_told_of() {
     let kept = Kept::new();
     fs::write(kept.app_dir(), "in the way").unwrap();
     kept.say("lost");
-    kept.clock.advance(std::time::Duration::from_secs(60));
+    kept.clock.advance(Duration::from_secs(60));
     kept.say("lost\nlost");
     fs::remove_file(kept.app_dir()).unwrap();
     kept.say("kept");

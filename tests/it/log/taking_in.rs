@@ -1,7 +1,5 @@
 //! How messages and raw output become lines.
 
-use std::time::Duration;
-
 use super::*;
 
 #[test]

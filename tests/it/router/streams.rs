@@ -300,3 +300,41 @@ async fn interim_answers_are_not_taken_for_the_answer() {
     assert_eq!(status(&answer), 200);
     has(&answer, "real");
 }
+
+#[tokio::test]
+async fn uploads_leave_both_connections_fit_for_more() {
+    let one = Options {
+        threads: 1,
+        ..options()
+    };
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = count.clone();
+    let reads = dyno(move |mut wire| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        async move {
+            loop {
+                let head = wire.head().await;
+                match head.contains("chunked") {
+                    _ if head.is_empty() => return,
+                    true => drop(wire.until("0\r\n\r\n").await),
+                    false => drop(wire.exactly(3).await),
+                }
+                wire.write(ok("x")).await;
+            }
+        }
+    })
+    .await;
+    let edge = Edge::with(Web::Up(vec![reads]), one);
+    let mut wire = edge.connect().await;
+    for _ in 0..20 {
+        for body in [
+            "Content-Length: 3\r\n\r\nabc",
+            "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        ] {
+            wire.write(format!("POST / HTTP/1.1\r\nHost: {HOST}\r\n{body}"))
+                .await;
+            has(&wire.until("\r\n\r\nx").await, "200 OK");
+        }
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
