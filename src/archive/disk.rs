@@ -68,21 +68,21 @@ impl Disk {
         }
     }
 
+    /// Makes a folder, and those it lies in.
     fn make(&self, folder: &[u8]) -> Result<OwnedFd> {
-        let mut at = self.root.try_clone()?;
-        for part in folder.split(|&byte| byte == b'/') {
-            let made = match mkdirat(&at, part, Mode::from_raw_mode(0o755)) {
-                Ok(()) => true,
-                Err(Errno::EXIST) => false,
-                Err(error) => return Err(io(error)),
-            };
-            at = openat(&at, part, FOLDER, Mode::empty()).map_err(io)?;
-            if made {
-                // The process's umask may have taken bits away, and a dyno runs as another user.
-                fchmod(&at, Mode::from_raw_mode(0o755)).map_err(io)?;
-            }
+        let (parent, name) = split(folder);
+        let parent = self.enter(parent)?;
+        let made = match mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(error) => return Err(io(error)),
+        };
+        let opened = openat(&parent, name, FOLDER, Mode::empty()).map_err(io)?;
+        if made {
+            // The process's umask may have taken bits away, and a dyno runs as another user.
+            fchmod(&opened, Mode::from_raw_mode(0o755)).map_err(io)?;
         }
-        Ok(at)
+        Ok(opened)
     }
 
     fn go_to(&mut self, folder: &[u8]) -> Result<&OwnedFd> {

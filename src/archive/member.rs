@@ -76,9 +76,12 @@ impl Announced {
             let pax = Pax::parse(&body).map_err(|why| refuse(name, why))?;
             self.pax.replace(pax).is_some()
         } else {
-            // GNU tar ends the name with a NUL that counts in its size.
-            if body.last() == Some(&0) {
-                body.pop();
+            // The NUL at the end counts in the size. Where it does not stand there, readers differ on the name.
+            if body.pop() != Some(0) {
+                return Err(refuse(
+                    name,
+                    "is a long name without an end. Make the archive anew, with GNU tar.",
+                ));
             }
             let place = if kind.is_gnu_longname() {
                 &mut self.long_name
@@ -115,13 +118,13 @@ impl Announced {
             .long_link
             .or(pax.link)
             .or_else(|| header.link_name_bytes().map(|link| link.into_owned()));
-        if !kind.is_file() && size != 0 {
-            return Err(refuse(
-                &name,
-                "is no file and yet has contents. Make the archive anew, with GNU tar.",
-            ));
-        }
         let kind = match kind {
+            EntryType::Directory | EntryType::Symlink | EntryType::Link if size != 0 => {
+                return Err(refuse(
+                    &name,
+                    "is no file and yet has contents. Make the archive anew, with GNU tar.",
+                ));
+            }
             EntryType::Directory => Kind::Folder,
             EntryType::Regular => file(&name, size, header, limits)?,
             EntryType::Symlink => Kind::Symlink {

@@ -134,18 +134,9 @@ impl Walk<'_> {
         self.deliver(&member, blocks)
     }
 
-    /// Whether an entry fits in with those before it.
+    /// Whether an entry fits in with those before it. The root fits in with anything.
     fn admit(&mut self, member: &Member) -> Result<()> {
         let path = &member.path;
-        if path.is_empty() {
-            return match member.kind {
-                Kind::Folder => Ok(()),
-                _ => Err(refuse(
-                    b".",
-                    "is the archive's root, and no folder. Make the archive anew.",
-                )),
-            };
-        }
         match &member.kind {
             Kind::Folder => self.tree.add(path, Leaf::Folder, self.limits),
             Kind::File { size, .. } => {
@@ -198,6 +189,12 @@ impl Walk<'_> {
         let Some(path) = self.kept(&member.path) else {
             return Ok(());
         };
+        if path.is_empty() && !matches!(member.kind, Kind::Folder) {
+            return Err(refuse(
+                &member.path,
+                "is in the place of the tree's root, and no folder. Make the archive anew.",
+            ));
+        }
         match &member.kind {
             Kind::Folder => self.sink.folder(path),
             Kind::File { size, executable } => {

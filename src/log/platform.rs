@@ -234,3 +234,9 @@ pub fn checksum_failed(logs: &Logs, app: Id, process: &str, expected: &str, actu
     );
     dyno(logs, app, process, &[&error]);
 }
+
+/// R99: the platform could not start the dyno. `reason` is for the app's owner to read.
+pub fn platform_error(logs: &Logs, app: Id, process: &str, reason: &str) {
+    let error = format!("Error R99 (Platform error) -> {reason}");
+    dyno(logs, app, process, &[&error]);
+}

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::page::{self, Field, Kind, Listing, Page};
-use super::row::{found, text_enum};
+use super::row::{found, optional, text_enum};
 use crate::error::Result;
 use crate::name::{Id, Identity};
 use crate::time::Timestamp;
@@ -135,4 +135,171 @@ pub enum Which<'a> {
     All,
     Type(&'a str),
     One(Id),
+}
+
+/// What is wanted of one process type: so many dynos of the app's current release. Only types with a quantity, of apps whose
+/// current release has a slug that is uploaded.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub app_id: Id,
+    pub app_name: String,
+    pub r#type: String,
+    /// At least 1.
+    pub quantity: i64,
+    pub size: String,
+    pub command: String,
+    pub release_id: Id,
+    pub release_version: i64,
+    pub config_set_id: Id,
+    /// Of the slug: SHA-256 of its tar.gz, as hex.
+    pub digest: String,
+}
+
+/// What should run and what there is, as of one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub wanted: Vec<Wanted>,
+    pub dynos: Vec<Dyno>,
+}
+
+/// All that the reconciler looks at. An app without dynos, wanted or there, costs nothing.
+pub fn snapshot(connection: &Connection) -> Result<Snapshot> {
+    let wanted = connection
+        .prepare_cached(
+            "SELECT formation.app_id, app.name, formation.type, formation.quantity, formation.size, formation.command,
+                 release.id, release.version, release.config_set_id, slug.digest
+             FROM formation
+             JOIN app ON app.id = formation.app_id
+             JOIN release ON release.app_id = formation.app_id AND release.version =
+                 (SELECT max(version) FROM release WHERE app_id = formation.app_id AND status = 'succeeded')
+             JOIN slug ON slug.id = release.slug_id
+             WHERE formation.quantity > 0 AND slug.digest IS NOT NULL
+             ORDER BY formation.app_id, formation.type",
+        )?
+        .query_map([], wanted)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Snapshot {
+        wanted,
+        dynos: all(connection)?,
+    })
+}
+
+fn wanted(row: &Row<'_>) -> rusqlite::Result<Wanted> {
+    Ok(Wanted {
+        app_id: row.get(0)?,
+        app_name: row.get(1)?,
+        r#type: row.get(2)?,
+        quantity: row.get(3)?,
+        size: row.get(4)?,
+        command: row.get(5)?,
+        release_id: row.get(6)?,
+        release_version: row.get(7)?,
+        config_set_id: row.get(8)?,
+        digest: row.get(9)?,
+    })
+}
+
+/// Every dyno of every app, oldest first.
+pub fn all(connection: &Connection) -> Result<Vec<Dyno>> {
+    let sql = format!("SELECT {COLUMNS} FROM dyno ORDER BY dyno.id");
+    let rows = connection
+        .prepare_cached(&sql)?
+        .query_map([], dyno)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(rows)
+}
+
+/// A dyno, for the platform's own work.
+pub fn by_id(connection: &Connection, id: Id) -> Result<Option<Dyno>> {
+    let sql = format!("SELECT {COLUMNS} FROM dyno WHERE dyno.id = ?1");
+    optional(connection.prepare_cached(&sql)?.query_row([id], dyno))
+}
+
+/// Writes the row of a dyno that is about to be started.
+pub fn insert(connection: &Connection, dyno: &Dyno) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO dyno (id, app_id, release_id, release_version, type, ordinal, size, command, state, port, pid, crashes,
+                 start_at, restart, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        )?
+        .execute(params![
+            dyno.id,
+            dyno.app_id,
+            dyno.release_id,
+            dyno.release_version,
+            dyno.r#type,
+            dyno.ordinal,
+            dyno.size,
+            dyno.command,
+            dyno.state,
+            dyno.port,
+            dyno.pid,
+            dyno.crashes,
+            dyno.start_at,
+            dyno.restart,
+            dyno.created_at,
+            dyno.updated_at
+        ])?;
+    Ok(())
+}
+
+/// Notes the process of a dyno, and the port where it will listen, unless it has ended already.
+pub fn set_process(
+    connection: &Connection,
+    id: Id,
+    pid: Option<i64>,
+    port: Option<u16>,
+) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE dyno SET pid = ?2, port = ?3 WHERE id = ?1 AND state <> 'crashed'")?
+        .execute(params![id, pid, port])?;
+    Ok(())
+}
+
+/// Takes a dyno from one state to another, and says whether it was in the first one.
+pub fn change(
+    connection: &Connection,
+    id: Id,
+    from: State,
+    to: State,
+    now: Timestamp,
+) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("UPDATE dyno SET state = ?3, updated_at = ?4 WHERE id = ?1 AND state = ?2")?
+        .execute(params![id, from, to, now])?
+        == 1)
+}
+
+/// Notes that the process of a dyno that was starting or up has ended by itself, and when it may be started again.
+/// False when the dyno was in another state.
+pub fn crash(
+    connection: &Connection,
+    id: Id,
+    crashes: i64,
+    start_at: Timestamp,
+    now: Timestamp,
+) -> Result<bool> {
+    Ok(connection
+        .prepare_cached(
+            "UPDATE dyno SET state = 'crashed', pid = NULL, port = NULL, crashes = ?2, start_at = ?3, updated_at = ?4
+             WHERE id = ?1 AND state IN ('starting', 'up')",
+        )?
+        .execute(params![id, crashes, start_at, now])?
+        == 1)
+}
+
+/// Deletes a dyno that is in this state, and says whether there was one. Nothing of its process may be left.
+pub fn delete(connection: &Connection, id: Id, state: State) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("DELETE FROM dyno WHERE id = ?1 AND state = ?2")?
+        .execute(params![id, state])?
+        == 1)
+}
+
+/// Forgets the dynos of an earlier run of the server, once their processes have ended. Crashed ones stay, with their count.
+pub fn forget_processes(connection: &Connection) -> Result<usize> {
+    Ok(connection
+        .prepare_cached("DELETE FROM dyno WHERE state <> 'crashed'")?
+        .execute([])?)
 }

@@ -78,7 +78,9 @@ fn a_symlink_that_leads_out_is_refused() {
     });
     refused("`link`", |_| Tar::new().symlink("link", ""));
     refused("`link`", |_| {
-        Tar::new().described(b'K', b"a\0b").symlink("link", "fine")
+        Tar::new()
+            .described(b'K', b"a\0b\0")
+            .symlink("link", "fine")
     });
 }
 
@@ -129,6 +131,19 @@ fn nothing_is_written_through_a_symlink() {
             .symlink("a/b", "../z")
             .folder("a/b/c/d/")
     });
+}
+
+#[test]
+fn a_slugs_root_must_be_a_folder() {
+    for app in [
+        Tar::new().file("app", "x"),
+        Tar::new().symlink("./app", "elsewhere"),
+        Tar::new().file("a", "x").hard_link("app", "a"),
+    ] {
+        refused_within(&Limits::slug(), Strip::Prefix("app"), "`app`", |_| {
+            app.clone().gz()
+        });
+    }
 }
 
 #[test]
@@ -186,6 +201,7 @@ fn anything_but_files_folders_and_links_is_refused_by_its_kind() {
     ] {
         refused(words, |_| Tar::new().entry(kind, "odd", "", 0, b""));
         refused("`odd`", |_| Tar::new().entry(kind, "odd", "", 0, b""));
+        refused(words, |_| Tar::new().entry(kind, "odd", "", 3, b"abc"));
     }
 }
 
@@ -290,6 +306,15 @@ fn headers_that_contradict_each_other_are_refused() {
         });
     }
     refused(next, |_| Tar::new().file("c", "x").pax(&[("path", b"a")]));
+}
+
+#[test]
+fn a_long_name_without_its_end_is_refused() {
+    let next = "header-of-next";
+    refused(next, |_| Tar::new().long_name("no-end").file("fine", "x"));
+    refused(next, |_| {
+        Tar::new().described(b'K', b"a").symlink("fine", "a")
+    });
 }
 
 #[test]

@@ -36,7 +36,9 @@ fn every_limit_refuses_what_is_beyond_it() {
     refused_by(
         of(),
         "`l`",
-        Tar::new().described(b'K', long.as_bytes()).symlink("l", ""),
+        Tar::new()
+            .described(b'K', format!("{long}\0").as_bytes())
+            .symlink("l", ""),
     );
     refused_by(
         of(),

@@ -4,7 +4,7 @@ mod damaged;
 mod hostile;
 mod limits;
 mod packing;
-mod raw;
+pub(crate) mod raw;
 mod refusal;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! The Procfile, by Heroku's rule.
 
-use penstock::build::procfile::{parse, unread_lines};
+use penstock::process_types::procfile::{parse, unread_lines};
 use penstock::error::ErrorId;
 
 fn read(text: &str) -> Vec<(String, String)> {

@@ -1,0 +1,319 @@
+//! The deeds that take time, each in a task of its own: starting a dyno, and seeing one to its end.
+//!
+//! A slow one holds up nobody else. What they write is conditional on the row's state, so that one that comes late changes
+//! nothing. It must not decide what is to be done.
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::plan::{Policy, Start, WEB, Why};
+use super::{Drain, Launch, Runtime, Started};
+use crate::blob::Digest;
+use crate::error::{Error, Result};
+use crate::log::{Logs, platform};
+use crate::name::Id;
+use crate::store::dynos::{self, Dyno, State};
+use crate::store::{Store, config_vars};
+use crate::time::Clock;
+
+/// Between two attempts to write what has happened and must not be forgotten.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What the deeds work with, and which are under way.
+pub struct Acts {
+    pub store: Store,
+    pub runtime: Arc<dyn Runtime>,
+    pub logs: Logs,
+    pub clock: Clock,
+    pub policy: Policy,
+    drain: Arc<dyn Drain>,
+    /// Dynos that are being started. The sender goes when that is over.
+    starting: Mutex<HashMap<Id, watch::Receiver<()>>>,
+    /// Dynos that are being seen to their end.
+    ending: Mutex<HashSet<Id>>,
+    under_way: watch::Sender<usize>,
+}
+
+impl Acts {
+    pub fn new(
+        store: Store,
+        runtime: Arc<dyn Runtime>,
+        logs: Logs,
+        drain: Arc<dyn Drain>,
+        clock: Clock,
+        policy: Policy,
+    ) -> Acts {
+        Acts {
+            store,
+            runtime,
+            logs,
+            clock,
+            policy,
+            drain,
+            starting: Mutex::default(),
+            ending: Mutex::default(),
+            under_way: watch::Sender::new(0),
+        }
+    }
+
+    /// Reads off the async workers, since all dynos are many rows.
+    pub async fn read<T: Send + 'static>(&self, f: fn(&Connection) -> Result<T>) -> Result<T> {
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || store.read(f))
+            .await
+            .map_err(Error::internal)?
+    }
+
+    /// Writes what has happened already, so it is tried until it works: a full disk is emptied some day.
+    pub async fn record<T: Send + 'static>(
+        &self,
+        f: impl Fn(&Connection) -> Result<T> + Clone + Send + 'static,
+    ) -> T {
+        loop {
+            match self.store.write(f.clone()).await {
+                Ok(answer) => return answer,
+                Err(error) => tracing::error!(%error, "a dyno's row was not written; trying again"),
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// Whether any deed is under way.
+    pub fn is_busy(&self) -> bool {
+        *self.under_way.borrow() > 0
+    }
+
+    /// Resolves when no deed is under way.
+    pub async fn idle(&self) {
+        // It fails only without a sender, and that is in our own hands.
+        let _ = self
+            .under_way
+            .subscribe()
+            .wait_for(|count| *count == 0)
+            .await;
+    }
+
+    /// Starts the process of a dyno whose row is written.
+    pub fn start(self: &Arc<Acts>, start: Start, dyno: Dyno) {
+        let name = dyno.name();
+        match start.before {
+            Some(State::Crashed) => {
+                platform::state_changed(&self.logs, dyno.app_id, &name, "crashed", "starting");
+            }
+            Some(state) => self.tell_restart(&dyno, state),
+            None => {}
+        }
+        platform::starting(&self.logs, dyno.app_id, &name, &shown(&dyno));
+        let (over, receiver) = watch::channel(());
+        lock(&self.starting).insert(dyno.id, receiver);
+        let acts = self.clone();
+        self.spawn(async move {
+            let id = dyno.id;
+            let launching = acts.clone().launch(start, dyno.clone());
+            // A panic in it must not leave a row behind that nobody cares for.
+            let outcome = tokio::spawn(launching).await;
+            match outcome.map_err(Error::internal).flatten() {
+                Ok(started) => acts.note_started(&dyno, started).await,
+                Err(error) => acts.note_failed(&dyno, &error).await,
+            }
+            lock(&acts.starting).remove(&id);
+            drop(over);
+        });
+    }
+
+    async fn launch(self: Arc<Acts>, start: Start, dyno: Dyno) -> Result<Started> {
+        let wanted = start.wanted;
+        let config_set = wanted.config_set_id;
+        let config_vars = self
+            .store
+            .read(|connection| config_vars::read(connection, config_set))?;
+        let slug = Digest::parse(&wanted.digest)
+            .ok_or_else(|| Error::internal("a slug's digest is none"))?;
+        let launch = Launch {
+            dyno: dyno.id,
+            app: dyno.app_id,
+            app_name: wanted.app_name,
+            name: dyno.name(),
+            r#type: dyno.r#type,
+            command: dyno.command,
+            config_vars,
+            slug,
+            release: dyno.release_id,
+            release_version: dyno.release_version,
+            port: dyno.port,
+            size: dyno.size,
+            boot: self.policy.boot,
+        };
+        self.runtime.start(launch).await
+    }
+
+    /// A dyno with a port is up when it listens, any other one when it runs.
+    async fn note_started(&self, dyno: &Dyno, started: Started) {
+        let (id, now) = (dyno.id, self.clock.now());
+        let up = self
+            .record(move |connection| {
+                dynos::set_process(connection, id, started.pid, started.port)?;
+                match started.port {
+                    Some(_) => Ok(false),
+                    None => dynos::change(connection, id, State::Starting, State::Up, now),
+                }
+            })
+            .await;
+        if up {
+            self.tell_change(dyno, State::Starting, State::Up);
+        }
+    }
+
+    async fn note_failed(&self, dyno: &Dyno, error: &Error) {
+        tracing::error!(dyno = %dyno.id, %error, "a dyno could not be started");
+        if let Some(before) = self.note_crash(dyno.id).await {
+            platform::platform_error(&self.logs, dyno.app_id, &dyno.name(), &error.message);
+            self.tell_change(&before, before.state, State::Crashed);
+        }
+    }
+
+    /// Notes that a dyno has ended by itself. The row as it was, if it was starting or up.
+    async fn note_crash(&self, id: Id) -> Option<Dyno> {
+        let (policy, now) = (self.policy.clone(), self.clock.now());
+        self.record(move |connection| crash(connection, &policy, id, now))
+            .await
+    }
+
+    /// Kills a dyno that took too long to listen.
+    pub fn kill(self: &Arc<Acts>, dyno: Dyno) {
+        let acts = self.clone();
+        self.spawn(async move {
+            let ended = acts.runtime.stop(dyno.id, Duration::ZERO).await;
+            if let Some(before) = acts.note_crash(dyno.id).await {
+                acts.tell_exited(&dyno, ended.status);
+                acts.tell_change(&before, before.state, State::Crashed);
+            }
+        });
+    }
+
+    /// Sees a dyno that is down to its end, unless that is under way already.
+    pub fn end(self: &Arc<Acts>, dyno: &Dyno, drain: bool) -> bool {
+        if !lock(&self.ending).insert(dyno.id) {
+            return false;
+        }
+        let (acts, dyno) = (self.clone(), dyno.clone());
+        self.spawn(async move {
+            acts.see_out(&dyno, drain).await;
+            lock(&acts.ending).remove(&dyno.id);
+        });
+        true
+    }
+
+    async fn see_out(&self, dyno: &Dyno, drain: bool) {
+        let starting = lock(&self.starting).get(&dyno.id).cloned();
+        if let Some(mut starting) = starting {
+            // Its end is the only news that there is.
+            let _ = starting.changed().await;
+        }
+        if drain && dyno.r#type == WEB {
+            // Whoever is still being answered after this will see the process end.
+            let _ = timeout(self.policy.drain, self.drain.drained(dyno.id)).await;
+        }
+        let grace = self.policy.grace;
+        platform::stopping(&self.logs, dyno.app_id, &dyno.name());
+        let ended = self.runtime.stop(dyno.id, grace).await;
+        if ended.killed {
+            platform::exit_timeout(&self.logs, dyno.app_id, &dyno.name(), grace.as_secs());
+        }
+        self.tell_exited(dyno, ended.status);
+        let id = dyno.id;
+        self.record(move |connection| dynos::delete(connection, id, State::Down))
+            .await;
+    }
+
+    /// Says why a dyno goes, to whoever reads the app's log.
+    pub fn tell_retired(&self, dyno: &Dyno, why: Why) {
+        match why {
+            Why::Restart => self.tell_restart(dyno, dyno.state),
+            Why::Surplus => self.tell_change(dyno, dyno.state, State::Down),
+            // Its successor has said so when it was started.
+            Why::Superseded => {}
+        }
+    }
+
+    fn tell_restart(&self, dyno: &Dyno, state: State) {
+        platform::restarting(&self.logs, dyno.app_id, &dyno.name());
+        if state != State::Starting {
+            self.tell_change(dyno, state, State::Starting);
+        }
+    }
+
+    pub fn tell_change(&self, dyno: &Dyno, from: State, to: State) {
+        let (from, to) = (from.as_str(), to.as_str());
+        platform::state_changed(&self.logs, dyno.app_id, &dyno.name(), from, to);
+    }
+
+    pub fn tell_exited(&self, dyno: &Dyno, status: Option<i32>) {
+        if let Some(status) = status {
+            platform::exited(&self.logs, dyno.app_id, &dyno.name(), status);
+        }
+    }
+
+    fn spawn(self: &Arc<Acts>, deed: impl Future<Output = ()> + Send + 'static) {
+        let counted = Counted::new(self.clone());
+        tokio::spawn(async move {
+            deed.await;
+            drop(counted);
+        });
+    }
+}
+
+/// Notes that a dyno has ended by itself, and when it may be started again. The row as it was, if it was starting or up.
+pub fn crash(
+    connection: &Connection,
+    policy: &Policy,
+    id: Id,
+    now: crate::time::Timestamp,
+) -> Result<Option<Dyno>> {
+    let Some(before) = dynos::by_id(connection, id)? else {
+        return Ok(None);
+    };
+    let crashes = policy.crashes(&before, now);
+    let start_at = now.plus(policy.delay(crashes));
+    let crashed = dynos::crash(connection, id, crashes, start_at, now)?;
+    Ok(crashed.then_some(before))
+}
+
+/// Counts a deed as under way for as long as it lives, also if the deed panics.
+struct Counted(Arc<Acts>);
+
+impl Counted {
+    fn new(acts: Arc<Acts>) -> Counted {
+        acts.under_way.send_modify(|count| *count += 1);
+        Counted(acts)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.under_way.send_modify(|count| *count -= 1);
+    }
+}
+
+/// The command with its port put in, as Heroku shows it.
+fn shown(dyno: &Dyno) -> String {
+    match dyno.port {
+        Some(port) => {
+            let port = port.to_string();
+            dyno.command
+                .replace("${PORT}", &port)
+                .replace("$PORT", &port)
+        }
+        None => dyno.command.clone(),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

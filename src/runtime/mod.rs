@@ -1,0 +1,107 @@
+//! Dynos: what should run is made to run, and nothing else of ours does.
+//!
+//! [`plan`] decides from a snapshot, [`Reconciler`] carries it out through a [`Runtime`], which knows how to start and stop one
+//! dyno and nothing of formations or releases. Nobody asks for a dyno to be started: the API writes rows, and this reads them.
+//! It must not know HTTP, and knows the router only as a [`Drain`].
+
+mod act;
+mod environment;
+mod family;
+mod news;
+mod output;
+pub mod plan;
+mod port;
+mod process;
+mod reconcile;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::blob::Digest;
+use crate::error::Result;
+use crate::name::Id;
+use crate::store::config_vars::ConfigVars;
+use crate::store::dynos::Dyno;
+
+pub use process::Local;
+pub use reconcile::{Parts, Reconciler};
+
+/// One dyno to be started, whole: a runtime looks nothing up.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Chosen before the deed, so that what is found running after a crash can be recognised.
+    pub dyno: Id,
+    pub app: Id,
+    pub app_name: String,
+    /// `web.1`.
+    pub name: String,
+    /// `web`.
+    pub r#type: String,
+    /// A line of a Procfile, for a shell.
+    pub command: String,
+    pub config_vars: ConfigVars,
+    /// Of the slug's tar.gz.
+    pub slug: Digest,
+    pub release: Id,
+    pub release_version: i64,
+    /// Where it shall listen, if it is of the web.
+    pub port: Option<u16>,
+    pub size: String,
+    /// How long a dyno with a port may take until it listens. Measured on a clock that nobody can set.
+    pub boot: Duration,
+}
+
+/// A process that was started. A dyno without a port is up with this; one with a port once it listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    /// The leader of its process group; none where there are no processes of this machine.
+    pub pid: Option<i64>,
+    /// Where it will listen: the port that was wanted, unless the runtime knows better.
+    pub port: Option<u16>,
+}
+
+/// How a dyno that was stopped has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit status as a shell counts it, 128 and more for a signal; `None` if it had ended before.
+    pub status: Option<i32>,
+    /// Something of it was still there at the end of the grace and got SIGKILL.
+    pub killed: bool,
+}
+
+/// What a runtime says of its own accord.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The dyno's port takes connections.
+    Listening { dyno: Id },
+    /// The dyno's port took no connection within its boot limit. It still runs.
+    BootTimeout { dyno: Id },
+    /// The dyno ended though nobody had stopped it, all of its output has been taken in, and nothing of it is left.
+    Exited { dyno: Id, status: i32 },
+}
+
+/// Starts and stops dynos: on this machine ([`Local`]), on others, or in a test's imagination.
+///
+/// Whoever makes one keeps the receiving end of its [`Event`]s for the reconciler.
+pub trait Runtime: Send + Sync {
+    /// A port for a new web dyno which is none of `taken`.
+    fn free_port(&self, taken: &HashSet<u16>) -> Result<u16>;
+
+    /// Starts a dyno. Slow, since the slug is unpacked first.
+    fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Started>>;
+
+    /// SIGTERM to all of a dyno's processes, SIGKILL to what is left after `grace` (at once, if that is zero). Resolves when
+    /// nothing of it is left. Harmless for a dyno that has ended or never was; to be called after its `start` has answered.
+    fn stop(&self, dyno: Id, grace: Duration) -> BoxFuture<'_, Ended>;
+
+    /// Ends what an earlier run of the server left behind of these dynos. For the time before anything is started.
+    fn sweep<'a>(&'a self, known: &'a [Dyno]) -> BoxFuture<'a, Result<()>>;
+}
+
+/// The router, as far as stopping a web dyno needs it.
+pub trait Drain: Send + Sync {
+    /// Resolves when the dyno gets no new requests and those it had are answered.
+    fn drained(&self, dyno: Id) -> BoxFuture<'_, ()>;
+}

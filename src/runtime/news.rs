@@ -1,0 +1,84 @@
+//! What the runtime says of dynos, written down and told.
+//!
+//! An event is news only while the row is in a state that it can follow on; whatever comes late or twice changes nothing.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::Event;
+use super::act::{Acts, crash};
+use super::plan::Policy;
+use crate::error::Result;
+use crate::log::platform;
+use crate::store::dynos::{self, Dyno, State};
+use crate::time::Timestamp;
+
+/// What became of an event.
+enum News {
+    Up(Dyno),
+    Crashed(Dyno, i32),
+    /// It ended while it was waiting to be stopped.
+    Left(Dyno, i32),
+    Overdue(Dyno),
+}
+
+impl Acts {
+    /// Writes all events in one transaction, then tells of them.
+    pub async fn take_in(self: &Arc<Acts>, events: &[Event]) -> Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let (events, policy, now) = (events.to_vec(), self.policy.clone(), self.clock.now());
+        let write = move |connection: &Connection| {
+            let mut news = Vec::new();
+            for event in events {
+                news.extend(note(connection, event, &policy, now)?);
+            }
+            Ok(news)
+        };
+        for news in self.store.write(write).await? {
+            self.tell(news);
+        }
+        Ok(())
+    }
+
+    fn tell(self: &Arc<Acts>, news: News) {
+        match news {
+            News::Up(dyno) => self.tell_change(&dyno, State::Starting, State::Up),
+            News::Crashed(dyno, status) => {
+                self.tell_exited(&dyno, Some(status));
+                self.tell_change(&dyno, dyno.state, State::Crashed);
+            }
+            News::Left(dyno, status) => self.tell_exited(&dyno, Some(status)),
+            News::Overdue(dyno) => {
+                let seconds = self.policy.boot.as_secs();
+                platform::boot_timeout(&self.logs, dyno.app_id, &dyno.name(), seconds);
+                self.kill(dyno);
+            }
+        }
+    }
+}
+
+fn note(
+    connection: &Connection,
+    event: Event,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Option<News>> {
+    let (Event::Listening { dyno: id }
+    | Event::BootTimeout { dyno: id }
+    | Event::Exited { dyno: id, .. }) = event;
+    let Some(dyno) = dynos::by_id(connection, id)? else {
+        return Ok(None);
+    };
+    Ok(match event {
+        Event::Listening { .. } => dynos::change(connection, id, State::Starting, State::Up, now)?
+            .then_some(News::Up(dyno)),
+        Event::BootTimeout { .. } => (dyno.state == State::Starting).then_some(News::Overdue(dyno)),
+        Event::Exited { status, .. } => match crash(connection, policy, id, now)? {
+            Some(before) => Some(News::Crashed(before, status)),
+            None => (dyno.state == State::Down).then_some(News::Left(dyno, status)),
+        },
+    })
+}

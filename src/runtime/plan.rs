@@ -1,0 +1,271 @@
+//! What is to be done so that the dynos there are become the dynos that are wanted.
+//!
+//! A pure function of a snapshot and the time: no I/O, no async, nothing remembered. Whoever carries the actions out may be
+//! interrupted after any of them, since the next plan starts from what is there then.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::name::Id;
+use crate::store::dynos::{Dyno, Snapshot, State, Wanted};
+use crate::time::Timestamp;
+
+/// The process type that gets a port and visitors, and whose dynos are swapped rather than stopped first.
+pub const WEB: &str = "web";
+
+/// How patient the platform is with dynos.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// How long to wait after the first crash in a row, the second, and so on. The last one is for all that follow.
+    pub backoff: Vec<Duration>,
+    /// A dyno that was up for this long was no failure: its next crash counts as the first.
+    pub steady: Duration,
+    /// From the start of a web dyno's process until it must listen on its port.
+    pub boot: Duration,
+    /// How long a web dyno that is being replaced may go on answering the requests it has.
+    pub drain: Duration,
+    /// From SIGTERM to SIGKILL.
+    pub grace: Duration,
+}
+
+impl Default for Policy {
+    /// Heroku's boot and exit limits. Its waits between crashes go up to hours; ours stay short, since whoever runs the server
+    /// is also the one who waits.
+    fn default() -> Policy {
+        Policy {
+            backoff: [0, 1, 2, 4, 8, 16, 30, 60]
+                .map(Duration::from_secs)
+                .to_vec(),
+            steady: Duration::from_secs(60),
+            boot: Duration::from_secs(60),
+            drain: Duration::from_secs(30),
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Policy {
+    /// How long to wait before the start that follows so many crashes in a row.
+    pub fn delay(&self, crashes: i64) -> Duration {
+        let step = usize::try_from(crashes.saturating_sub(1)).unwrap_or(0);
+        let last = self.backoff.last().copied().unwrap_or_default();
+        self.backoff.get(step).copied().unwrap_or(last)
+    }
+
+    /// How many crashes in a row it makes when this dyno has ended by itself just now.
+    pub fn crashes(&self, dyno: &Dyno, now: Timestamp) -> i64 {
+        let steady = dyno.state == State::Up && now.since(dyno.updated_at) >= self.steady;
+        if steady { 1 } else { dyno.crashes + 1 }
+    }
+
+    /// When a crashed dyno may be started again; `None` for now. A moment further away than any wait of ours was written
+    /// before the clock went back, and would hold the dyno up for as long as that.
+    fn held_until(&self, dyno: &Dyno, now: Timestamp) -> Option<Timestamp> {
+        let longest = self.backoff.iter().max().copied().unwrap_or_default();
+        dyno.start_at
+            .filter(|at| *at > now && at.since(now) <= longest)
+    }
+}
+
+/// One small step, safe to do twice.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Write a row and start a process.
+    Start(Start),
+    /// Take a dyno that is starting or up out of service. It ends after that.
+    Retire { dyno: Id, why: Why },
+    /// Delete the row of a crashed dyno, of which nothing runs.
+    Remove { dyno: Id },
+    /// See a dyno that is down to its end: stop what is left of its process, and delete its row.
+    End { dyno: Id },
+}
+
+/// A dyno to be started.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub wanted: Wanted,
+    /// 1 for `web.1`.
+    pub ordinal: i64,
+    /// The crashed dyno in whose place it comes, and whose row goes.
+    pub replaces: Option<Id>,
+    /// Crashes in a row before this start.
+    pub crashes: i64,
+    /// What a person saw in this place until now, for the log.
+    pub before: Option<State>,
+}
+
+/// Why a dyno is retired, which decides what the log says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Its place is already taken by a newer one.
+    Superseded,
+    /// Its place is to be taken by a newer one, once it has ended.
+    Restart,
+    /// Its place is no more.
+    Surplus,
+}
+
+/// What to do now. Empty when there is nothing left to do but wait.
+pub fn plan(snapshot: &Snapshot, now: Timestamp, policy: &Policy) -> Vec<Action> {
+    let mut present: BTreeMap<(Id, &str), Vec<&Dyno>> = BTreeMap::new();
+    let mut actions = Vec::new();
+    for dyno in &snapshot.dynos {
+        if dyno.state == State::Down {
+            actions.push(Action::End { dyno: dyno.id });
+        }
+        let place = (dyno.app_id, dyno.r#type.as_str());
+        present.entry(place).or_default().push(dyno);
+    }
+    for wanted in &snapshot.wanted {
+        let dynos = present
+            .remove(&(wanted.app_id, wanted.r#type.as_str()))
+            .unwrap_or_default();
+        plan_type(wanted, &dynos, now, policy, &mut actions);
+    }
+    let unwanted = present.into_values().flatten();
+    actions.extend(unwanted.filter_map(|dyno| dismiss(dyno, Why::Surplus)));
+    actions
+}
+
+/// When the plan will be another one, though nothing has changed but the time.
+pub fn next_moment(snapshot: &Snapshot, now: Timestamp, policy: &Policy) -> Option<Timestamp> {
+    let crashed = snapshot
+        .dynos
+        .iter()
+        .filter(|dyno| dyno.state == State::Crashed);
+    crashed
+        .filter_map(|dyno| policy.held_until(dyno, now))
+        .min()
+}
+
+fn plan_type(
+    wanted: &Wanted,
+    dynos: &[&Dyno],
+    now: Timestamp,
+    policy: &Policy,
+    actions: &mut Vec<Action>,
+) {
+    let slots: Vec<Slot> = (1..=wanted.quantity)
+        .map(|ordinal| Slot::new(wanted, ordinal, dynos))
+        .collect();
+    // Visitors go from the old release to the new one as a whole, and only once all of the new one is there for them.
+    let swap = wanted.r#type != WEB || slots.iter().all(Slot::is_served);
+    for slot in &slots {
+        actions.extend(slot.dismissals(swap));
+        actions.extend(slot.start(now, policy));
+    }
+    let surplus = dynos
+        .iter()
+        .filter(|dyno| !(1..=wanted.quantity).contains(&dyno.ordinal));
+    actions.extend(surplus.filter_map(|dyno| dismiss(dyno, Why::Surplus)));
+}
+
+/// How a dyno is got rid of, if it isn't on its way out already.
+fn dismiss(dyno: &Dyno, why: Why) -> Option<Action> {
+    match dyno.state {
+        State::Starting | State::Up => Some(Action::Retire { dyno: dyno.id, why }),
+        State::Crashed => Some(Action::Remove { dyno: dyno.id }),
+        State::Down => None,
+    }
+}
+
+/// One place in a formation, such as `web.1`, and who is in it.
+struct Slot<'a> {
+    wanted: &'a Wanted,
+    ordinal: i64,
+    /// Of the current release, the best first; more than one would be a mistake of ours, to be put right.
+    fresh: Vec<&'a Dyno>,
+    /// Of another release or size, or asked to restart; the best first.
+    stale: Vec<&'a Dyno>,
+    /// Somebody is still on the way out.
+    vacating: bool,
+}
+
+impl<'a> Slot<'a> {
+    fn new(wanted: &'a Wanted, ordinal: i64, dynos: &[&'a Dyno]) -> Slot<'a> {
+        let here = || {
+            dynos
+                .iter()
+                .copied()
+                .filter(move |dyno| dyno.ordinal == ordinal)
+        };
+        let mut present: Vec<&Dyno> = here().filter(|dyno| dyno.state != State::Down).collect();
+        present.sort_by_key(|dyno| Reverse((rank(dyno.state), dyno.id)));
+        let (fresh, stale) = present.into_iter().partition(|dyno| {
+            dyno.release_id == wanted.release_id && dyno.size == wanted.size && !dyno.restart
+        });
+        Slot {
+            wanted,
+            ordinal,
+            fresh,
+            stale,
+            vacating: here().any(|dyno| dyno.state == State::Down),
+        }
+    }
+
+    fn is_served(&self) -> bool {
+        self.fresh
+            .first()
+            .is_some_and(|dyno| dyno.state == State::Up)
+    }
+
+    fn is_web(&self) -> bool {
+        self.wanted.r#type == WEB
+    }
+
+    fn dismissals(&self, swap: bool) -> impl Iterator<Item = Action> {
+        let why = if self.is_web() {
+            Why::Superseded
+        } else {
+            Why::Restart
+        };
+        // A stale dyno that isn't up yet serves nobody, so there is nothing to wait for.
+        let stale = self
+            .stale
+            .iter()
+            .filter(move |dyno| swap || dyno.state != State::Up)
+            .filter_map(move |dyno| dismiss(dyno, why));
+        let doubles = self
+            .fresh
+            .iter()
+            .skip(1)
+            .filter_map(|dyno| dismiss(dyno, Why::Surplus));
+        stale.chain(doubles)
+    }
+
+    fn start(&self, now: Timestamp, policy: &Policy) -> Option<Action> {
+        let crashed = match self.fresh.first() {
+            Some(dyno) if dyno.state == State::Crashed => Some(*dyno),
+            Some(_) => return None,
+            None => None,
+        };
+        if crashed.is_some_and(|dyno| policy.held_until(dyno, now).is_some()) || self.must_wait() {
+            return None;
+        }
+        Some(Action::Start(Start {
+            wanted: self.wanted.clone(),
+            ordinal: self.ordinal,
+            replaces: crashed.map(|dyno| dyno.id),
+            crashes: crashed.map_or(0, |dyno| dyno.crashes),
+            before: crashed
+                .or(self.stale.first().copied())
+                .map(|dyno| dyno.state),
+        }))
+    }
+
+    /// A worker must not run twice at once: its predecessor ends first.
+    fn must_wait(&self) -> bool {
+        !self.is_web()
+            && (self.vacating || self.stale.iter().any(|dyno| dyno.state != State::Crashed))
+    }
+}
+
+fn rank(state: State) -> u8 {
+    match state {
+        State::Up => 3,
+        State::Starting => 2,
+        State::Crashed => 1,
+        State::Down => 0,
+    }
+}

@@ -1,0 +1,300 @@
+//! The loop that makes it so: snapshot, plan, act.
+//!
+//! A tick takes no input and may be interrupted anywhere; the next one starts from the rows as they are. It must not know how a
+//! process is started, nor HTTP. What takes time (starting, draining, stopping) runs in tasks of its own, in [`act`](super::act).
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::act::Acts;
+use super::plan::{Action, Policy, Start, WEB, Why, next_moment, plan};
+use super::{Drain, Event, Runtime};
+use crate::error::Result;
+use crate::log::Logs;
+use crate::name::Id;
+use crate::store::dynos::{self, Dyno, Snapshot, State};
+use crate::store::{Store, Table};
+use crate::time::{Clock, Timestamp};
+
+/// The longest between two ticks, for the sake of whatever no one told us of.
+const EVERY: Duration = Duration::from_secs(10);
+/// After a tick that failed: a full disk is not emptied by asking again at once.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// What a reconciler works with.
+pub struct Parts {
+    pub store: Store,
+    pub runtime: Arc<dyn Runtime>,
+    /// The events of that runtime.
+    pub events: mpsc::UnboundedReceiver<Event>,
+    pub logs: Logs,
+    pub drain: Arc<dyn Drain>,
+    pub clock: Clock,
+    pub policy: Policy,
+}
+
+/// Brings the dynos in line with the rows, again and again.
+pub struct Reconciler {
+    acts: Arc<Acts>,
+    inbox: tokio::sync::Mutex<Inbox>,
+    next: Mutex<Option<Timestamp>>,
+}
+
+/// What only one tick at a time may touch.
+struct Inbox {
+    events: mpsc::UnboundedReceiver<Event>,
+    /// Events that could not be written down yet.
+    pending: Vec<Event>,
+    /// What an earlier run of the server left has been ended.
+    swept: bool,
+}
+
+impl Reconciler {
+    pub fn new(parts: Parts) -> Reconciler {
+        let acts = Acts::new(
+            parts.store,
+            parts.runtime,
+            parts.logs,
+            parts.drain,
+            parts.clock,
+            parts.policy,
+        );
+        Reconciler {
+            acts: Arc::new(acts),
+            inbox: tokio::sync::Mutex::new(Inbox {
+                events: parts.events,
+                pending: Vec::new(),
+                swept: false,
+            }),
+            next: Mutex::new(None),
+        }
+    }
+
+    /// Takes in what the runtime has said, and does what is to be done now. How much that was: zero means that nothing is left
+    /// to do, save what is under way. The first tick ends what an earlier run of the server left running.
+    pub async fn tick(&self) -> Result<usize> {
+        let mut inbox = self.inbox.lock().await;
+        if !inbox.swept {
+            self.sweep().await?;
+            inbox.swept = true;
+        }
+        while let Ok(event) = inbox.events.try_recv() {
+            inbox.pending.push(event);
+        }
+        let news = inbox.pending.len();
+        self.acts.take_in(&inbox.pending).await?;
+        inbox.pending.clear();
+        Ok(news + self.act().await?)
+    }
+
+    /// Ticks until nothing is left to do and nothing is under way. With a runtime of real processes, what they do later is
+    /// later's affair.
+    pub async fn settle(&self) -> Result<()> {
+        loop {
+            let busy = self.acts.is_busy();
+            let done = self.tick().await?;
+            self.acts.idle().await;
+            if done == 0 && !busy {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Ticks whenever something has changed, until `shutdown`; then stops all dynos, and returns when they have ended.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let tables = [Table::App, Table::Dyno, Table::Formation, Table::Release];
+        let mut changes = self.acts.store.changes(&tables);
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            changes.borrow_and_update();
+            let failed = self.tick().await.inspect_err(|error| {
+                tracing::error!(%error, "dynos could not be brought in line; trying again");
+            });
+            let wait = match failed {
+                Ok(_) => self.rest(),
+                Err(_) => AFTER_FAILURE,
+            };
+            tokio::select! {
+                () = &mut shutdown => break,
+                changed = changes.changed(), if wait != AFTER_FAILURE => if changed.is_err() { break },
+                () = self.heard(), if wait != AFTER_FAILURE => {}
+                () = sleep(wait) => {}
+            }
+        }
+        if let Err(error) = self.stop_all().await {
+            tracing::error!(%error, "dynos were left running; the next start ends them");
+        }
+    }
+
+    /// Resolves when the runtime has said something.
+    async fn heard(&self) {
+        let mut inbox = self.inbox.lock().await;
+        match inbox.events.recv().await {
+            Some(event) => inbox.pending.push(event),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Until the plan changes by itself.
+    fn rest(&self) -> Duration {
+        let next = *self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        next.map_or(EVERY, |next| next.since(self.acts.clock.now()).min(EVERY))
+    }
+
+    /// Rows of an earlier run stand for processes that nobody watches over any more. They are ended, and the plan starts anew.
+    async fn sweep(&self) -> Result<()> {
+        let known = self.acts.read(dynos::all).await?;
+        self.acts.runtime.sweep(&known).await?;
+        if known.iter().any(|dyno| dyno.state != State::Crashed) {
+            self.acts.store.write(dynos::forget_processes).await?;
+        }
+        Ok(())
+    }
+
+    async fn act(&self) -> Result<usize> {
+        let snapshot = self.acts.read(dynos::snapshot).await?;
+        let now = self.acts.clock.now();
+        let policy = &self.acts.policy;
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) =
+            next_moment(&snapshot, now, policy);
+        let actions = plan(&snapshot, now, policy);
+        if actions.is_empty() {
+            return Ok(0);
+        }
+        let steps = self.steps(actions, &snapshot, now);
+        let done = self.write_down(steps, now).await?;
+        Ok(done.into_iter().map(|step| self.carry_out(step)).sum())
+    }
+
+    /// Puts the rows to the ids, and makes rows for the dynos to be started.
+    fn steps(&self, actions: Vec<Action>, snapshot: &Snapshot, now: Timestamp) -> Vec<Step> {
+        let rows: HashMap<Id, &Dyno> = snapshot.dynos.iter().map(|dyno| (dyno.id, dyno)).collect();
+        let row = |id: Id| rows.get(&id).map(|dyno| (*dyno).clone());
+        let mut ports: HashSet<u16> = snapshot.dynos.iter().filter_map(|dyno| dyno.port).collect();
+        let step = |action| match action {
+            Action::Start(start) => match self.new_row(&start, &mut ports, now) {
+                Ok(dyno) => Some(Step::Start(start, dyno)),
+                Err(error) => {
+                    tracing::error!(%error, app = start.wanted.app_name, "a dyno could not be started");
+                    None
+                }
+            },
+            Action::Retire { dyno, why } => row(dyno).map(|dyno| Step::Retire(dyno, why)),
+            Action::Remove { dyno } => row(dyno).map(Step::Remove),
+            Action::End { dyno } => row(dyno).map(Step::End),
+        };
+        actions.into_iter().filter_map(step).collect()
+    }
+
+    fn new_row(&self, start: &Start, ports: &mut HashSet<u16>, now: Timestamp) -> Result<Dyno> {
+        let wanted = &start.wanted;
+        let port = match wanted.r#type == WEB {
+            true => Some(self.acts.runtime.free_port(ports)?),
+            false => None,
+        };
+        ports.extend(port);
+        Ok(Dyno {
+            id: Id::new(),
+            app_id: wanted.app_id,
+            release_id: wanted.release_id,
+            release_version: wanted.release_version,
+            r#type: wanted.r#type.clone(),
+            ordinal: start.ordinal,
+            size: wanted.size.clone(),
+            command: wanted.command.clone(),
+            state: State::Starting,
+            port,
+            pid: None,
+            crashes: start.crashes,
+            start_at: None,
+            restart: false,
+            created_at: now,
+            updated_at: now,
+        })
+    }
+
+    /// Writes all steps in one transaction, and returns those that were still right.
+    async fn write_down(&self, steps: Vec<Step>, now: Timestamp) -> Result<Vec<Step>> {
+        // For what is on its way out there is nothing to write, and it may be there for many ticks.
+        if steps.iter().all(|step| matches!(step, Step::End(_))) {
+            return Ok(steps);
+        }
+        let write = move |connection: &rusqlite::Connection| {
+            let mut done = Vec::with_capacity(steps.len());
+            for step in steps {
+                if step.write(connection, now)? {
+                    done.push(step);
+                }
+            }
+            Ok(done)
+        };
+        self.acts.store.write(write).await
+    }
+
+    /// Begins the deed, and counts it unless it was under way already.
+    fn carry_out(&self, step: Step) -> usize {
+        match step {
+            Step::Start(start, dyno) => self.acts.start(start, dyno),
+            Step::Retire(dyno, why) => {
+                self.acts.tell_retired(&dyno, why);
+                self.acts.end(&dyno, true);
+            }
+            Step::Remove(_) => {}
+            Step::End(dyno) => return usize::from(self.acts.end(&dyno, true)),
+        }
+        1
+    }
+
+    /// For the end of the server. Visitors have been sent away by then.
+    async fn stop_all(&self) -> Result<()> {
+        let now = self.acts.clock.now();
+        let live = |dyno: &Dyno| matches!(dyno.state, State::Starting | State::Up);
+        let rows = self.acts.read(dynos::all).await?;
+        let steps = rows.into_iter().filter(live);
+        let steps = steps.map(|dyno| Step::Retire(dyno, Why::Surplus)).collect();
+        for step in self.write_down(steps, now).await? {
+            if let Step::Retire(dyno, why) = step {
+                self.acts.tell_retired(&dyno, why);
+                self.acts.end(&dyno, false);
+            }
+        }
+        self.acts.idle().await;
+        Ok(())
+    }
+}
+
+/// An action with its row.
+enum Step {
+    Start(Start, Dyno),
+    Retire(Dyno, Why),
+    Remove(Dyno),
+    End(Dyno),
+}
+
+impl Step {
+    /// Whether the row was still as the plan saw it.
+    fn write(&self, connection: &rusqlite::Connection, now: Timestamp) -> Result<bool> {
+        match self {
+            Step::Start(start, dyno) => {
+                let vacated = match start.replaces {
+                    Some(crashed) => dynos::delete(connection, crashed, State::Crashed)?,
+                    None => true,
+                };
+                if vacated {
+                    dynos::insert(connection, dyno)?;
+                }
+                Ok(vacated)
+            }
+            Step::Retire(dyno, _) => {
+                dynos::change(connection, dyno.id, dyno.state, State::Down, now)
+            }
+            Step::Remove(dyno) => dynos::delete(connection, dyno.id, State::Crashed),
+            Step::End(_) => Ok(true),
+        }
+    }
+}
