@@ -6,7 +6,7 @@
 //! - `halt`, `workspace`: when a build must stop, and where it works
 //!
 //! It must not know how a build was asked for (`git push` or the API), nor how a release is run. Its rows say all it needs, and
-//! what it did is in its rows, its output and the app's log.
+//! what it did is in its rows, its output and the app's log. That a build began is logged by whoever asks for one.
 
 mod builder;
 mod fetch;

@@ -60,10 +60,7 @@ impl Work {
 
     async fn make(&self, build: &Build, output: &Writer, halt: &Halt) -> Result<NewSlug> {
         let Parts {
-            logs,
-            blobs,
-            outbound,
-            ..
+            blobs, outbound, ..
         } = &self.parts;
         if build.attempts > self.settings.attempts {
             return Err(Error::invalid(format!(
@@ -76,8 +73,6 @@ impl Work {
             output.warning(
                 "The server was stopped in the middle of this build, which now begins again.",
             );
-        } else {
-            platform::build_started(logs, build.app_id, &build.account_email);
         }
         let source = halt
             .within(fetch::source(

@@ -4,6 +4,8 @@
 
 mod archive;
 mod blob;
+mod build;
 mod log;
-mod procfile;
+mod output;
+mod process_types;
 mod router;

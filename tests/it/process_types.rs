@@ -1,0 +1,122 @@
+//! What an app runs, and whether a source says so.
+
+mod procfile;
+
+use std::collections::BTreeMap;
+
+use penstock::archive::RootFile;
+use penstock::error::ErrorId;
+use penstock::preflight::check_source;
+use penstock::process_types::{Origin, decide};
+
+use crate::archive::raw::{Tar, gzip};
+
+fn root(files: &[(&str, &str)]) -> BTreeMap<String, RootFile> {
+    let file = |text: &str| RootFile {
+        bytes: text.into(),
+        size: text.len() as u64,
+    };
+    files
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), file(text)))
+        .collect()
+}
+
+fn command(files: &[(&str, &str)]) -> String {
+    decide(&root(files)).unwrap().commands["web"].clone()
+}
+
+fn refusal(files: &[(&str, &str)]) -> String {
+    let error = decide(&root(files)).unwrap_err();
+    assert_eq!(error.id, ErrorId::InvalidParams);
+    error.message.into_owned()
+}
+
+#[test]
+fn a_procfile_comes_before_everything_else() {
+    let decision = decide(&root(&[
+        (
+            "Procfile",
+            "web: ./run\nworker: ./work\nweb:./forgotten-blank\n",
+        ),
+        ("package.json", r#"{"scripts":{"start":"node ."}}"#),
+    ]))
+    .unwrap();
+    assert_eq!(decision.origin, Origin::Procfile);
+    assert_eq!(decision.commands["web"], "./run");
+    assert_eq!(decision.commands["worker"], "./work");
+    assert_eq!(decision.unread_lines, [3]);
+}
+
+#[test]
+fn a_node_app_without_a_procfile_is_started_as_npm_would() {
+    let start = r#"{"scripts":{"start":"node ."}}"#;
+    assert_eq!(command(&[("package.json", start)]), "npm start");
+    assert_eq!(
+        command(&[("package.json", start), ("server.js", "")]),
+        "npm start"
+    );
+    assert_eq!(
+        command(&[("package.json", "{}"), ("server.js", "")]),
+        "node server.js"
+    );
+    assert_eq!(
+        command(&[("Procfile", "# nothing yet\n"), ("package.json", start)]),
+        "npm start"
+    );
+}
+
+#[test]
+fn what_runs_nowhere_is_refused_with_a_remedy() {
+    assert!(
+        refusal(&[])
+            .contains("Add a file named Procfile with a line such as \"web: python3 app.py\"")
+    );
+    assert!(refusal(&[("server.js", "")]).starts_with("There is no Procfile"));
+    assert!(refusal(&[("package.json", "{}")]).contains("no start script"));
+    assert!(refusal(&[("package.json", r#"{"scripts":{"start":7}}"#)]).contains("no start script"));
+    assert!(refusal(&[("Procfile", "web:./run\n")]).contains("declares no process type"));
+}
+
+#[test]
+fn files_that_cannot_be_read_are_refused_by_name() {
+    assert!(
+        refusal(&[("package.json", "{\n oops")]).contains("package.json is not valid JSON (line 2")
+    );
+    let long = RootFile {
+        bytes: b"web: a".to_vec(),
+        size: 100_000,
+    };
+    let error = decide(&BTreeMap::from([("Procfile".to_owned(), long)])).unwrap_err();
+    assert!(error.message.contains("100000 bytes long"));
+    let binary = RootFile {
+        bytes: vec![0xff],
+        size: 1,
+    };
+    let error = decide(&BTreeMap::from([("Procfile".to_owned(), binary)])).unwrap_err();
+    assert!(error.message.contains("not UTF-8"));
+}
+
+#[test]
+fn a_source_is_checked_before_a_build_is_accepted() {
+    let check = |bytes: &[u8]| check_source(bytes).map_err(|error| (error.id, error.message));
+    let refused = |bytes: &[u8]| {
+        let (id, message) = check(bytes).unwrap_err();
+        assert_eq!(id, ErrorId::InvalidParams);
+        message.into_owned()
+    };
+    let good = Tar::new().file("app/Procfile", "web: ./run\n").gz();
+    assert_eq!(check(&good), Ok(()));
+    assert!(refused(b"<html>not found</html>").contains("gzip"));
+    assert!(!refused(&good[..good.len() - 9]).is_empty());
+    assert!(!refused(&gzip(b"no tar file")).is_empty());
+    let hostile = Tar::new().file("../Procfile", "web: ./run\n").gz();
+    assert!(refused(&hostile).contains("../Procfile"));
+    let nothing = Tar::new().file("README", "hello").gz();
+    assert!(refused(&nothing).contains("There is no Procfile"));
+    let linked = Tar::new()
+        .file("real", "web: ./run\n")
+        .symlink("Procfile", "real")
+        .gz();
+    assert!(refused(&linked).contains("There is no Procfile"));
+}

@@ -1,7 +1,7 @@
 //! The Procfile, by Heroku's rule.
 
-use penstock::process_types::procfile::{parse, unread_lines};
 use penstock::error::ErrorId;
+use penstock::process_types::procfile::{parse, unread_lines};
 
 fn read(text: &str) -> Vec<(String, String)> {
     parse(text)
