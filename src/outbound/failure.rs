@@ -40,10 +40,17 @@ pub(super) fn refused(cause: reqwest::Error, host: &str) -> Error {
         return silent(cause, host);
     } else if cause.is_dns() {
         format!("There is no host named {host}. Check the URL.")
-    } else if find::<rustls::Error>(&cause).is_some() {
-        format!(
-            "{host} could not prove who it is: its certificate is not one that this server trusts."
-        )
+    } else if let Some(tls) = find::<rustls::Error>(&cause) {
+        match tls {
+            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+                format!(
+                    "{host} could not prove who it is: its certificate is not one that this server trusts."
+                )
+            }
+            _ => format!(
+                "{host} does not speak TLS as this server does. Check whether the URL should begin with http:// or name another port."
+            ),
+        }
     } else if refused {
         format!("{host} refused the connection. Check the URL, and whether the server there runs.")
     } else if cause.is_connect() {
