@@ -17,7 +17,11 @@ impl Workspace {
     pub(super) fn sweep(dir: &Path) -> Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         for left in fs::read_dir(dir)? {
-            fs::remove_dir_all(left?.path())?;
+            let left = left?;
+            match left.file_type()?.is_dir() {
+                true => fs::remove_dir_all(left.path())?,
+                false => fs::remove_file(left.path())?,
+            }
         }
         Ok(())
     }

@@ -93,8 +93,16 @@ fn silent(cause: reqwest::Error, host: &str) -> Error {
 
 fn because(message: String, cause: reqwest::Error) -> Error {
     Error {
-        cause: Some(cause.without_url().into()),
+        cause: Some(chain(&cause.without_url()).into()),
         ..Error::new(ErrorId::InvalidParams, message)
+    }
+}
+
+/// An error with all its causes, for the server's log: the outermost says no more than that a request failed.
+fn chain(error: &dyn StdError) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", chain(cause)),
+        None => error.to_string(),
     }
 }
 
