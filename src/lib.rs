@@ -46,7 +46,7 @@ pub mod process_types;
 pub mod promotion;
 pub mod router;
 pub mod routes;
-//pub mod runtime;
+pub mod runtime;
 pub mod secret;
 pub mod serve;
 pub mod store;

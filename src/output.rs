@@ -115,6 +115,18 @@ impl Outputs {
         }
     }
 
+    /// The outputs that have files here. Some may be of what was deleted long after it had ended.
+    pub fn stored(&self) -> Result<Vec<Id>> {
+        let mut stored = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let name = entry?.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(".log"));
+            stored.extend(id.and_then(Id::parse));
+        }
+        stored.sort_unstable();
+        Ok(stored)
+    }
+
     fn path(&self, id: Id) -> PathBuf {
         self.dir.join(format!("{id}.log"))
     }

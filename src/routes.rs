@@ -5,7 +5,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use crate::Platform;
@@ -13,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::log::{Logs, Source};
 use crate::name::Id;
 use crate::router::{self, RequestLog, Route, Router, Web};
+use crate::runtime::Drain;
 use crate::store::Table;
 use crate::store::dynos::{Dyno, State};
 use crate::store::routes::{self, Visited};
@@ -21,15 +24,18 @@ use crate::store::routes::{self, Visited};
 pub struct Routes {
     platform: Arc<Platform>,
     router: Router,
+    /// How long a dyno that is to be stopped may go on answering the requests it has.
+    patience: Duration,
     /// Held from the snapshot to the swap, so that an older table never replaces a newer one.
     order: Mutex<()>,
 }
 
 impl Routes {
-    pub fn new(platform: Arc<Platform>, router: Router) -> Routes {
+    pub fn new(platform: Arc<Platform>, router: Router, patience: Duration) -> Routes {
         Routes {
             platform,
             router,
+            patience,
             order: Mutex::default(),
         }
     }
@@ -66,6 +72,18 @@ impl Routes {
                 return;
             }
         }
+    }
+}
+
+/// The dyno's row was marked before this is called, so the table that is made here is without it.
+impl Drain for Routes {
+    fn drained(&self, dyno: Id) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.refresh().await {
+                tracing::error!(%error, %dyno, "a dyno may be stopped while it has visitors");
+            }
+            self.router.drain(dyno, self.patience).await;
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpRequest, HttpServer, web};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Platform;
@@ -19,6 +20,8 @@ use crate::error::{Error, Result};
 use crate::promotion::Promoter;
 use crate::router::{self, Router};
 use crate::routes::{RouterLog, Routes};
+use crate::runtime::plan::Policy;
+use crate::runtime::{self, Drain, Event, Local, Reconciler, Runtime};
 use crate::store::{AfterCommit, accounts};
 use crate::sweep;
 use crate::time::Clock;
@@ -60,11 +63,11 @@ impl Ready {
 #[derive(Default)]
 pub struct Options {
     pub clock: Clock,
+    pub policy: Policy,
     /// Called after each commit, once it is on disk.
     pub after_commit: Option<AfterCommit>,
 }
 
-struct Reconciler;
 /// A running server.
 pub struct Server {
     pub ready: Ready,
@@ -73,7 +76,9 @@ pub struct Server {
     api: ServerHandle,
     api_task: JoinHandle<std::io::Result<()>>,
     loops: JoinSet<()>,
-    reconciler: Arc<Reconciler>,
+    /// The reconciler's loop, and what makes it stop every dyno and end.
+    dynos: JoinHandle<()>,
+    stop_dynos: oneshot::Sender<()>,
     _lock: Lock,
 }
 
@@ -122,8 +127,15 @@ impl Server {
         };
         let log = Arc::new(RouterLog(platform.logs.clone()));
         let router = Router::start(router_listener, log, router::Options::default())?;
+        let policy = options.policy;
+        let routes = Arc::new(Routes::new(platform.clone(), router.clone(), policy.drain));
+        let (local, events) =
+            Local::open(data.root(), platform.blobs.clone(), platform.logs.clone())?;
+        let reconciler = reconciler(&platform, Arc::new(local), events, routes.clone(), policy);
+        let (stop_dynos, stopping) = oneshot::channel();
+        let dynos = tokio::spawn(reconciler.run(async { drop(stopping.await) }));
         let mut loops = JoinSet::new();
-        let reconciler = spawn_loops(&platform, &router, &data, &mut loops).await?;
+        spawn_loops(&platform, routes, &data, &mut loops)?;
         let (api, api_task) = serve_api(&platform, api_listener)?;
         data.write_private("server.json", &ready.to_json())?;
         Ok(Server {
@@ -133,7 +145,8 @@ impl Server {
             api,
             api_task,
             loops,
-            reconciler,
+            dynos,
+            stop_dynos,
             _lock: lock,
         })
     }
@@ -151,6 +164,12 @@ impl Server {
             .is_err()
         {
             tracing::error!("the router did not stop cleanly");
+        }
+        let _ = self.stop_dynos.send(());
+        if self.dynos.await.is_err() {
+            tracing::error!(
+                "the dynos may not have been stopped; the next start ends what is left"
+            );
         }
         self.platform.logs.close();
     }
@@ -195,20 +214,39 @@ async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<Strin
     Ok(token)
 }
 
-async fn spawn_loops(
+/// Starts every loop but the reconciler's, which goes on until it is told to stop the dynos.
+fn spawn_loops(
     platform: &Arc<Platform>,
-    router: &Router,
+    routes: Arc<Routes>,
     data: &DataDir,
     loops: &mut JoinSet<()>,
-) -> Result<Arc<Reconciler>> {
-    let routes = Arc::new(Routes::new(platform.clone(), router.clone()));
+) -> Result<()> {
     let builder = builder(platform, data)?;
     let promoter = Promoter::new(platform.clone());
     loops.spawn(sweep::run(platform.clone()));
     loops.spawn(async move { promoter.run().await });
     loops.spawn(async move { builder.run(std::future::pending()).await });
     loops.spawn(async move { routes.run().await });
-    Ok(Arc::new(Reconciler))
+    Ok(())
+}
+
+/// The reconciler over the runtime that is given.
+pub fn reconciler(
+    platform: &Arc<Platform>,
+    runtime: Arc<dyn Runtime>,
+    events: mpsc::UnboundedReceiver<Event>,
+    drain: Arc<dyn Drain>,
+    policy: Policy,
+) -> Reconciler {
+    Reconciler::new(runtime::Parts {
+        store: platform.store.clone(),
+        runtime,
+        events,
+        logs: platform.logs.clone(),
+        drain,
+        clock: platform.clock.clone(),
+        policy,
+    })
 }
 
 /// The builder, with what it needs of the platform.

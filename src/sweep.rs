@@ -1,4 +1,5 @@
-//! Collects what nothing points at any more: expired sources, slugs without an app, blobs without a row, logs of deleted apps.
+//! Collects what nothing points at any more: expired sources, slugs without an app, blobs without a row, logs and build
+//! outputs of deleted apps.
 //!
 //! Whatever is younger than a grace is left alone, since bytes are on disk before the row that points at them.
 
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use crate::Platform;
 use crate::error::{Error, Result};
-use crate::store::{apps, slugs, sources};
+use crate::store::{apps, builds, slugs, sources};
 
 /// Longer than any upload may take to get its row.
 const GRACE: Duration = Duration::from_secs(60 * 60);
@@ -32,6 +33,15 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
                 .is_none()
             {
                 platform.logs.remove(app)?;
+            }
+        }
+        for build in platform.outputs.stored()? {
+            if platform
+                .store
+                .read(|connection| builds::by_id(connection, build))?
+                .is_none()
+            {
+                platform.outputs.remove(build)?;
             }
         }
         // A blob whose row could not be asked for is kept.

@@ -1,7 +1,14 @@
 //! `penstock serve`: runs the server until it is told to stop.
 
+use std::io::IsTerminal;
+
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::Level;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
 use crate::error::Result;
@@ -16,10 +23,7 @@ pub struct Serve {
 impl Serve {
     /// The one line on standard output says where the server is and how to get in; everything else goes to standard error.
     pub fn run(self) -> Result<()> {
-        tracing_subscriber::fmt()
-            .with_writer(std::io::stderr)
-            .with_target(false)
-            .init();
+        log_to_stderr();
         serve(
             self.config,
             Options::default(),
@@ -27,6 +31,20 @@ impl Serve {
             terminated(),
         )
     }
+}
+
+/// The server's own log. The HTTP server below us tells of every worker that it starts, which is nobody's news.
+fn log_to_stderr() {
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    let levels = Targets::new()
+        .with_default(Level::INFO)
+        .with_target("actix_server", Level::WARN);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(levels))
+        .init();
 }
 
 /// Resolves at SIGTERM or SIGINT.

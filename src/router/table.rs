@@ -260,3 +260,83 @@ pub(super) fn pick(backends: &[Backend], tried: &[Id], turn: usize, limit: usize
         None => Pick::NoneLeft,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: &str = "app.test";
+
+    fn up(ids: &[u128]) -> Vec<Route> {
+        let dynos = ids.iter().map(|id| Dyno {
+            id: Id::fixed(*id),
+            name: format!("web.{id}"),
+            address: SocketAddr::from(([127, 0, 0, 1], 9)),
+        });
+        vec![Route {
+            hosts: vec![HOST.to_owned()],
+            app: Id::fixed(0),
+            maintenance: false,
+            web: Web::Up(dynos.collect()),
+        }]
+    }
+
+    /// What the entry's dynos offer a request.
+    fn offer(entry: Option<&Entry>, limit: usize) -> Pick {
+        match entry.map(|entry| &entry.backends) {
+            Some(Backends::Up(backends)) => pick(backends, &[], 0, limit),
+            _ => Pick::NoneLeft,
+        }
+    }
+
+    fn picked(pick: &Pick) -> Option<Id> {
+        match pick {
+            Pick::Dyno(ticket) => Some(ticket.load.id),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_request_with_an_old_table_in_hand_has_to_look_again() {
+        let table = Table::new();
+        table.replace(up(&[1]));
+        let old = table.find(HOST);
+        table.replace(up(&[2]));
+        assert!(matches!(offer(old.as_deref(), 9), Pick::Outdated));
+        let new = table.find(HOST);
+        assert_eq!(picked(&offer(new.as_deref(), 9)), Some(Id::fixed(2)));
+    }
+
+    #[test]
+    fn a_dyno_that_comes_back_keeps_its_count() {
+        let table = Table::new();
+        table.replace(up(&[1]));
+        let held = offer(table.find(HOST).as_deref(), 1);
+        assert_eq!(picked(&held), Some(Id::fixed(1)));
+        table.replace(up(&[]));
+        table.replace(up(&[1]));
+        assert!(matches!(offer(table.find(HOST).as_deref(), 1), Pick::Busy));
+        drop(held);
+        assert!(picked(&offer(table.find(HOST).as_deref(), 1)).is_some());
+    }
+
+    #[test]
+    fn a_dyno_set_aside_is_taken_only_when_there_is_no_other() {
+        let table = Table::new();
+        table.replace(up(&[1, 2]));
+        let entry = table.find(HOST);
+        let first = offer(entry.as_deref(), 9);
+        if let Pick::Dyno(ticket) = &first {
+            ticket.load.set_aside(Duration::from_secs(3600));
+        }
+        drop(first);
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(offer(entry.as_deref(), 9));
+        }
+        assert!(held.iter().all(|pick| picked(pick) == Some(Id::fixed(2))));
+        table.replace(up(&[1]));
+        let alone = table.find(HOST);
+        assert_eq!(picked(&offer(alone.as_deref(), 9)), Some(Id::fixed(1)));
+    }
+}

@@ -72,7 +72,7 @@ impl Policy {
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Write a row and start a process.
-    Start(Start),
+    Start(Box<Start>),
     /// Take a dyno that is starting or up out of service. It ends after that.
     Retire { dyno: Id, why: Why },
     /// Delete the row of a crashed dyno, of which nothing runs.
@@ -243,7 +243,7 @@ impl<'a> Slot<'a> {
         if crashed.is_some_and(|dyno| policy.held_until(dyno, now).is_some()) || self.must_wait() {
             return None;
         }
-        Some(Action::Start(Start {
+        Some(Action::Start(Box::new(Start {
             wanted: self.wanted.clone(),
             ordinal: self.ordinal,
             replaces: crashed.map(|dyno| dyno.id),
@@ -251,7 +251,7 @@ impl<'a> Slot<'a> {
             before: crashed
                 .or(self.stale.first().copied())
                 .map(|dyno| dyno.state),
-        }))
+        })))
     }
 
     /// A worker must not run twice at once: its predecessor ends first.

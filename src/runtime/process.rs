@@ -133,10 +133,10 @@ impl Place {
 
     /// Makes the dyno's folder with its own copy of the slug. What an attempt before left is replaced.
     fn unpack(&self, dyno: Id, slug: &Digest) -> Result<()> {
+        let archive = self.blobs.open_checked(slug)?;
         remove(&self.folder(dyno))?;
         let home = self.home(dyno);
         make_folder(&home)?;
-        let archive = self.blobs.open_checked(slug)?;
         let unpacked = archive::unpack(archive, &home, &Limits::slug(), Strip::Prefix("app"));
         if unpacked.is_err() {
             remove(&self.folder(dyno))?;

@@ -105,7 +105,8 @@ impl Reconciler {
         }
     }
 
-    /// Ticks whenever something has changed, until `shutdown`; then stops all dynos, and returns when they have ended.
+    /// Ticks whenever something has changed, until `shutdown`; then stops all dynos, and returns when they have ended. Visitors
+    /// have to be sent away before that: a web dyno that ends with the server is not drained.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let tables = [Table::App, Table::Dyno, Table::Formation, Table::Release];
         let mut changes = self.acts.store.changes(&tables);
@@ -126,9 +127,15 @@ impl Reconciler {
                 () = sleep(wait) => {}
             }
         }
-        if let Err(error) = self.stop_all().await {
+        self.stop_all().await;
+    }
+
+    /// Stops all dynos, and returns when they have ended.
+    async fn stop_all(&self) {
+        if let Err(error) = self.retire_all().await {
             tracing::error!(%error, "dynos were left running; the next start ends them");
         }
+        self.acts.idle().await;
     }
 
     /// Resolves when the runtime has said something.
@@ -239,7 +246,7 @@ impl Reconciler {
     /// Begins the deed, and counts it unless it was under way already.
     fn carry_out(&self, step: Step) -> usize {
         match step {
-            Step::Start(start, dyno) => self.acts.start(start, dyno),
+            Step::Start(start, dyno) => self.acts.start(*start, dyno),
             Step::Retire(dyno, why) => {
                 self.acts.tell_retired(&dyno, why);
                 self.acts.end(&dyno, true);
@@ -250,27 +257,34 @@ impl Reconciler {
         1
     }
 
-    /// For the end of the server. Visitors have been sent away by then.
-    async fn stop_all(&self) -> Result<()> {
+    async fn retire_all(&self) -> Result<()> {
         let now = self.acts.clock.now();
-        let live = |dyno: &Dyno| matches!(dyno.state, State::Starting | State::Up);
+        let step = |dyno: Dyno| match dyno.state {
+            State::Starting | State::Up => Some(Step::Retire(dyno, Why::Surplus)),
+            State::Down => Some(Step::End(dyno)),
+            State::Crashed => None,
+        };
         let rows = self.acts.read(dynos::all).await?;
-        let steps = rows.into_iter().filter(live);
-        let steps = steps.map(|dyno| Step::Retire(dyno, Why::Surplus)).collect();
+        let steps = rows.into_iter().filter_map(step).collect();
         for step in self.write_down(steps, now).await? {
-            if let Step::Retire(dyno, why) = step {
-                self.acts.tell_retired(&dyno, why);
-                self.acts.end(&dyno, false);
+            match step {
+                Step::Retire(dyno, why) => {
+                    self.acts.tell_retired(&dyno, why);
+                    self.acts.end(&dyno, false);
+                }
+                Step::End(dyno) => {
+                    self.acts.end(&dyno, false);
+                }
+                Step::Start(..) | Step::Remove(_) => {}
             }
         }
-        self.acts.idle().await;
         Ok(())
     }
 }
 
 /// An action with its row.
 enum Step {
-    Start(Start, Dyno),
+    Start(Box<Start>, Dyno),
     Retire(Dyno, Why),
     Remove(Dyno),
     End(Dyno),

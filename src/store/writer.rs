@@ -205,10 +205,11 @@ impl Group {
                 // A full channel means that a checkpoint is due already.
                 let _ = written.try_send(());
             }
-            self.wake();
+            // Whoever wrote hears of it before the loops do, so that what it says of its write comes before what they do about it.
             for reply in replies {
                 reply(committed.clone());
             }
+            self.wake();
         }
     }
 

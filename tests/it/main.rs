@@ -7,5 +7,8 @@ mod blob;
 mod build;
 mod log;
 mod output;
+mod plan;
 mod process_types;
 mod router;
+mod runtime;
+mod signed;

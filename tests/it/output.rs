@@ -169,6 +169,17 @@ async fn an_output_that_was_removed_is_empty_and_may_be_removed_again() {
     kept.outputs.remove(kept.id).unwrap();
     kept.outputs.remove(kept.id).unwrap();
     assert_eq!(kept.whole().await, "");
+    assert_eq!(kept.outputs.stored().unwrap(), []);
+}
+
+#[test]
+fn outputs_are_listed_by_the_ids_of_their_deeds() {
+    let kept = Kept::new();
+    let ids = [Id::new(), Id::new()];
+    for id in ids {
+        kept.outputs.writer(id).unwrap();
+    }
+    assert_eq!(kept.outputs.stored().unwrap(), ids);
 }
 
 #[tokio::test]

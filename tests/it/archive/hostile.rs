@@ -93,6 +93,12 @@ fn a_chain_of_symlinks_that_leads_out_is_refused() {
             .symlink("a/b/deep", "../..")
             .symlink("out", "a/b/deep/..")
     });
+    // The same where there are folders enough to go up.
+    refused("`p/q/out`", |_| {
+        Tar::new()
+            .symlink("p/q/root", "../..")
+            .symlink("p/q/out", "root/..")
+    });
 }
 
 #[test]

@@ -1,0 +1,28 @@
+# Everything a person types. `make run` and `make test` work straight after a clone, with Rust and what Debian's packages give.
+
+ARGS ?=
+
+.PHONY: run test lint fmt bench tools
+
+run: tools ## Start the server; ARGS="--listen 0.0.0.0:5000" passes arguments on
+	cargo run --release --quiet -- serve $(ARGS)
+
+test: tools ## Run the whole test suite
+	@command -v python3 >/dev/null || { echo "The tests run small apps with python3: apt-get install python3" >&2; exit 1; }
+	cargo test
+
+lint: tools ## What CI asks before the tests
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+fmt:
+	cargo fmt
+
+bench: tools ## Print ratios against ceilings measured in the same run; BENCH=reads runs one
+	cargo bench --bench penstock -- $(BENCH)
+
+# Names what is missing, with the remedy. SQLite and the TLS library are compiled from C.
+tools:
+	@command -v cargo >/dev/null || { echo "Rust is missing: see https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "A C compiler is missing: apt-get install gcc libc6-dev" >&2; exit 1; }
+	@command -v bash >/dev/null || { echo "Dynos run their commands under bash: apt-get install bash" >&2; exit 1; }

@@ -1,0 +1,168 @@
+//! Dynos that crash, hang or cannot be started, and a server that was killed.
+
+use std::time::Duration;
+
+use penstock::runtime::{Ended, Event};
+use penstock::store::dynos::{self, State};
+
+use super::stage::Stage;
+
+#[tokio::test]
+async fn a_crashed_dyno_is_started_again_after_waits_that_grow_until_it_was_up_for_a_minute() {
+    let stage = Stage::new().await;
+    let (runtime, reconciler) = stage.scripted();
+    stage.deploy(&[("worker", "work")]).await;
+    stage.scale("worker", 1).await;
+    reconciler.settle().await.unwrap();
+    // The first time at once, also after an exit with 0.
+    runtime.exit("worker.1 v3", 0);
+    reconciler.settle().await.unwrap();
+    assert_eq!(stage.rows(), ["worker.1 v3 up"]);
+    for wait in [1, 2, 4] {
+        runtime.exit("worker.1 v3", 1);
+        reconciler.settle().await.unwrap();
+        stage
+            .clock
+            .advance(Duration::from_secs(wait) - Duration::from_micros(1));
+        reconciler.settle().await.unwrap();
+        assert_eq!(
+            (stage.rows(), runtime.running().len()),
+            (vec!["worker.1 v3 crashed".into()], 0)
+        );
+        stage.clock.advance(Duration::from_micros(1));
+        reconciler.settle().await.unwrap();
+        assert_eq!(runtime.running(), ["worker.1 v3"]);
+    }
+    stage.clock.advance(Duration::from_secs(60));
+    runtime.exit("worker.1 v3", 1);
+    reconciler.settle().await.unwrap();
+    assert_eq!(runtime.running(), ["worker.1 v3"]);
+    let mut seen = 2;
+    let told = stage.told(&mut seen);
+    assert_eq!(
+        told[..3],
+        [
+            "Process exited with status 0",
+            "State changed from up to crashed",
+            "State changed from crashed to starting"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_web_dyno_that_does_not_listen_is_killed_and_the_old_release_serves_on() {
+    let stage = Stage::new().await;
+    let (runtime, reconciler) = stage.scripted();
+    stage.deploy(&[("web", "serve")]).await;
+    reconciler.settle().await.unwrap();
+    runtime.listen("web.1 v3");
+    stage.deploy(&[("web", "hang")]).await;
+    reconciler.settle().await.unwrap();
+    runtime.end_with(Ended {
+        status: Some(137),
+        killed: false,
+    });
+    let mut seen = 0;
+    stage.told(&mut seen);
+    runtime.time_out("web.1 v4");
+    reconciler.settle().await.unwrap();
+    assert_eq!(
+        stage.told(&mut seen)[..4],
+        [
+            "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within 60 seconds of launch",
+            "Stopping process with SIGKILL",
+            "Process exited with status 137",
+            "State changed from starting to crashed",
+        ]
+    );
+    assert_eq!(stage.rows(), ["web.1 v3 up", "web.1 v4 starting"]);
+    // Whatever is wrong with the new release, a further one takes its place.
+    stage.deploy(&[("web", "serve")]).await;
+    reconciler.settle().await.unwrap();
+    runtime.listen("web.1 v5");
+    reconciler.settle().await.unwrap();
+    assert_eq!(
+        (stage.rows(), runtime.running()),
+        (vec!["web.1 v5 up".into()], vec!["web.1 v5".into()])
+    );
+}
+
+#[tokio::test]
+async fn a_dyno_that_cannot_be_started_is_tried_again() {
+    let stage = Stage::new().await;
+    let (runtime, reconciler) = stage.scripted();
+    runtime.fail(true);
+    stage.deploy(&[("web", "serve")]).await;
+    reconciler.settle().await.unwrap();
+    assert_eq!(stage.rows(), ["web.1 v3 crashed"]);
+    let mut seen = 1;
+    let told = stage.told(&mut seen);
+    assert_eq!(
+        told[..2],
+        [
+            "Error R99 (Platform error) -> Couldn't find that blob.",
+            "State changed from starting to crashed"
+        ]
+    );
+    runtime.fail(false);
+    stage.clock.advance(Duration::from_secs(60));
+    reconciler.settle().await.unwrap();
+    assert_eq!(runtime.running(), ["web.1 v3"]);
+}
+
+#[tokio::test]
+async fn after_the_server_was_killed_what_should_run_runs_once() {
+    let stage = Stage::new().await;
+    let (runtime, first) = stage.scripted();
+    stage.deploy(&[("web", "serve"), ("worker", "work")]).await;
+    stage.scale("worker", 1).await;
+    first.settle().await.unwrap();
+    runtime.listen("web.1 v3");
+    first.settle().await.unwrap();
+    stage.scale("web", 0).await;
+    // Killed in the middle of a stop: the row says down, and nobody is at it.
+    let web = runtime.launched("web.1 v3").dyno;
+    let now = stage.clock.now();
+    let marked = stage
+        .store
+        .write(move |c| dynos::change(c, web, State::Up, State::Down, now));
+    assert!(marked.await.unwrap());
+    drop(first);
+
+    let (next, reconciler) = stage.scripted();
+    reconciler.settle().await.unwrap();
+    assert_eq!(next.asked(), ["sweep 2", "start worker.1 v3"]);
+    assert_eq!(stage.rows(), ["worker.1 v3 up"]);
+}
+
+#[tokio::test]
+async fn what_is_said_late_or_twice_changes_nothing() {
+    let stage = Stage::new().await;
+    let (runtime, reconciler) = stage.scripted();
+    stage.deploy(&[("web", "serve")]).await;
+    reconciler.settle().await.unwrap();
+    let dyno = runtime.launched("web.1 v3").dyno;
+    runtime.exit("web.1 v3", 1);
+    reconciler.settle().await.unwrap();
+    runtime.exit("web.1 v3", 1);
+    reconciler.settle().await.unwrap();
+    assert_eq!(stage.rows(), ["web.1 v3 crashed"]);
+    let mut seen = 0;
+    stage.told(&mut seen);
+    runtime.say(Event::Exited { dyno, status: 1 });
+    runtime.say(Event::Listening { dyno });
+    runtime.say(Event::BootTimeout { dyno });
+    let crashed = stage.store.read(dynos::all).unwrap()[0].id;
+    runtime.say(Event::Listening { dyno: crashed });
+    runtime.say(Event::BootTimeout { dyno: crashed });
+    runtime.say(Event::Exited {
+        dyno: crashed,
+        status: 1,
+    });
+    runtime.asked();
+    reconciler.settle().await.unwrap();
+    assert_eq!(stage.rows(), ["web.1 v3 crashed"]);
+    assert_eq!(stage.store.read(dynos::all).unwrap()[0].crashes, 2);
+    assert!(stage.told(&mut seen).is_empty());
+    assert!(runtime.asked().is_empty());
+}

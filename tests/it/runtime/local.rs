@@ -1,0 +1,256 @@
+//! The local runtime, with real shells and what they start.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use penstock::blob::Digest;
+use penstock::name::Id;
+use penstock::runtime::{Ended, Event, Launch, Local, Runtime};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{Ground, soon};
+
+pub const GRACE: Duration = Duration::from_secs(50);
+
+pub struct Place {
+    pub ground: Ground,
+    pub local: Local,
+    pub events: UnboundedReceiver<Event>,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        let ground = Ground::new();
+        let (local, events) = open(&ground);
+        Place {
+            ground,
+            local,
+            events,
+        }
+    }
+
+    pub fn worker(&self, command: &str) -> Launch {
+        launch(self.ground.slug(&[("hello.txt", "hello\n")]), command)
+    }
+
+    fn web(&self, command: &str) -> Launch {
+        Launch {
+            name: "web.1".into(),
+            r#type: "web".into(),
+            port: Some(self.local.free_port(&[].into()).unwrap()),
+            ..self.worker(command)
+        }
+    }
+
+    pub async fn event(&mut self) -> Event {
+        soon(self.events.recv()).await.unwrap()
+    }
+
+    pub fn folders(&self) -> usize {
+        let folder = self.ground.path().join("dynos");
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    /// Runs a command to its end, and returns its status and what it printed.
+    async fn outcome(&mut self, launch: Launch) -> (i32, Vec<String>) {
+        let (id, app) = (launch.dyno, launch.app);
+        soon(self.local.start(launch)).await.unwrap();
+        match self.event().await {
+            Event::Exited { dyno, status } if dyno == id => (status, self.ground.printed(app)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub fn open(ground: &Ground) -> (Local, UnboundedReceiver<Event>) {
+    Local::open(ground.path(), ground.blobs.clone(), ground.logs.clone()).unwrap()
+}
+
+fn launch(slug: Digest, command: &str) -> Launch {
+    Launch {
+        dyno: Id::new(),
+        app: Id::new(),
+        app_name: "shop".into(),
+        name: "worker.1".into(),
+        r#type: "worker".into(),
+        command: command.into(),
+        config_vars: BTreeMap::new(),
+        slug,
+        release: Id::new(),
+        release_version: 3,
+        port: None,
+        size: "Basic".into(),
+        boot: Duration::from_secs(60),
+    }
+}
+
+pub fn is_alive(pid: i64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+#[tokio::test]
+async fn all_that_a_dyno_printed_is_in_its_log_in_order_when_its_exit_is_reported() {
+    let mut place = Place::new();
+    let launch = place.worker(
+        "for i in $(seq 300); do echo out $i; echo err $i >&2; done; printf unfinished; exit 3",
+    );
+    let (status, printed) = place.outcome(launch).await;
+    assert_eq!(status, 3);
+    let mut expected: Vec<String> = (1..=300)
+        .flat_map(|i| [format!("out {i}"), format!("err {i}")])
+        .collect();
+    expected.push("unfinished".into());
+    assert_eq!(printed, expected);
+}
+
+#[tokio::test]
+async fn a_dyno_has_its_own_copy_of_the_slug_and_no_other_place() {
+    let mut place = Place::new();
+    let launch = place.worker(
+        "cat hello.txt; echo more >> hello.txt; [ \"$HOME\" = \"$(pwd -P)\" ] && echo at home",
+    );
+    let home = place
+        .ground
+        .path()
+        .join("dynos")
+        .join(launch.dyno.to_string())
+        .join("app");
+    let (status, printed) = place.outcome(launch.clone()).await;
+    assert_eq!(
+        (status, printed),
+        (0, vec!["hello".into(), "at home".into()])
+    );
+    soon(place.local.stop(launch.dyno, GRACE)).await;
+    assert!(!home.exists());
+}
+
+#[tokio::test]
+async fn a_command_is_data_and_a_signal_is_its_status() {
+    let mut place = Place::new();
+    let launch = place.worker("echo \"it's $((1 + 1))\" '; $0 `x`'; kill -9 $$");
+    assert_eq!(
+        place.outcome(launch).await,
+        (137, vec!["it's 2 ; $0 `x`".into()])
+    );
+    let launch = place.worker("no-such-program-anywhere");
+    assert_eq!(place.outcome(launch).await.0, 127);
+}
+
+#[tokio::test]
+async fn the_environment_holds_the_config_vars_and_nothing_of_the_servers() {
+    let mut place = Place::new();
+    let mut launch = place.web("env | sort");
+    launch.config_vars = [
+        ("GREETING", "hi"),
+        ("HOME", "/nowhere"),
+        ("DYNO", "x"),
+        ("PATH", "/bin:/usr/bin"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into();
+    let id = launch.dyno;
+    let home = place
+        .ground
+        .path()
+        .canonicalize()
+        .unwrap()
+        .join(format!("dynos/{id}/app"));
+    let port = launch.port.unwrap();
+    let (status, mut printed) = place.outcome(launch).await;
+    // The shell's own: how deep it is nested, and what it started last.
+    printed.retain(|line| !line.starts_with("SHLVL=") && !line.starts_with("_="));
+    let home = home.display();
+    let expected = [
+        "DYNO=web.1".to_owned(),
+        "GREETING=hi".into(),
+        format!("HOME={home}"),
+        "LANG=C.UTF-8".into(),
+        "PATH=/bin:/usr/bin".into(),
+        format!("PENSTOCK_DYNO={id}"),
+        format!("PORT={port}"),
+        format!("PWD={home}"),
+    ];
+    assert_eq!((status, printed), (0, expected.to_vec()));
+}
+
+#[tokio::test]
+async fn only_the_web_has_a_port_whatever_the_config_vars_say() {
+    let mut place = Place::new();
+    let mut launch = place.worker("echo port ${PORT:-none}");
+    launch.config_vars.insert("PORT".into(), "80".into());
+    assert_eq!(place.outcome(launch).await.1, ["port none"]);
+}
+
+#[tokio::test]
+async fn no_descriptor_of_the_server_is_inherited() {
+    let mut place = Place::new();
+    let secret = std::fs::File::create(place.ground.path().join("secret")).unwrap();
+    // As if whoever started the server had left it open.
+    rustix::io::fcntl_setfd(&secret, rustix::io::FdFlags::empty()).unwrap();
+    let launch = place.worker("readlink /proc/$$/fd/* | grep -c secret");
+    assert_eq!(place.outcome(launch).await.1, ["0"]);
+}
+
+#[tokio::test]
+async fn profiles_are_sourced_before_the_command() {
+    let mut place = Place::new();
+    let slug = place.ground.slug(&[
+        (".profile.d/10-a.sh", "export ORDER=a\nset -- gone\n"),
+        (".profile.d/20-b.sh", "export ORDER=$ORDER-b\n"),
+        (".profile.d/notes.txt", "exit 9\n"),
+        (".profile", "export ORDER=$ORDER-profile\n"),
+    ]);
+    let (status, printed) = place.outcome(launch(slug, "echo $ORDER")).await;
+    assert_eq!((status, printed), (0, vec!["a-b-profile".into()]));
+}
+
+#[tokio::test]
+async fn a_web_dyno_is_reported_when_it_listens_and_serves_its_files() {
+    let mut place = Place::new();
+    let launch = place.web("/usr/bin/env python3 -m http.server $PORT");
+    let started = soon(place.local.start(launch.clone())).await.unwrap();
+    assert_eq!(started.port, launch.port);
+    assert_eq!(place.event().await, Event::Listening { dyno: launch.dyno });
+    assert!(is_alive(started.pid.unwrap()));
+    let ended = soon(place.local.stop(launch.dyno, GRACE)).await;
+    assert_eq!(
+        ended,
+        Ended {
+            status: Some(143),
+            killed: false
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_web_dyno_that_never_listens_is_reported_and_left_alone() {
+    let mut place = Place::new();
+    let mut launch = place.web("exec sleep 1000");
+    launch.boot = Duration::from_millis(20);
+    let started = soon(place.local.start(launch.clone())).await.unwrap();
+    assert_eq!(
+        place.event().await,
+        Event::BootTimeout { dyno: launch.dyno }
+    );
+    assert!(is_alive(started.pid.unwrap()));
+    let ended = soon(place.local.stop(launch.dyno, Duration::ZERO)).await;
+    assert_eq!(
+        ended,
+        Ended {
+            status: Some(137),
+            killed: false
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_dyno_without_a_slug_does_not_start_and_leaves_nothing() {
+    let place = Place::new();
+    let launch = launch(Digest::of(b"never uploaded"), "echo hello");
+    assert!(soon(place.local.start(launch.clone())).await.is_err());
+    assert_eq!(place.folders(), 0);
+    let ended = soon(place.local.stop(launch.dyno, GRACE)).await;
+    assert_eq!(ended, Ended::default());
+}

@@ -1,0 +1,247 @@
+//! The reconciler: over a scripted runtime and a held clock, and once over real processes.
+
+use std::sync::Arc;
+
+use penstock::name::Id;
+use penstock::runtime::{Drain, Ended, Local};
+use penstock::store::dynos::{self, State};
+use penstock::store::{Store, Table, apps};
+use tokio::sync::oneshot;
+
+use super::soon;
+use super::stage::Stage;
+
+#[tokio::test]
+async fn a_release_is_started_and_is_up_when_it_listens() {
+    let stage = Stage::new().await;
+    let (runtime, reconciler) = stage.scripted();
+    stage
+        .deploy(&[("web", "serve $PORT"), ("worker", "work")])
+        .await;
+    stage.scale("worker", 1).await;
+    reconciler.settle().await.unwrap();
+    assert_eq!(stage.rows(), ["web.1 v3 starting", "worker.1 v3 up"]);
+    let web = runtime.launched("web.1 v3");
+    assert_eq!(
+        (web.port, web.command.as_str(), web.app_name.as_str()),
+        (Some(1), "serve $PORT", "shop")
+    );
+    assert_eq!(runtime.launched("worker.1 v3").port, None);
+
+    runtime.listen("web.1 v3");
+    reconciler.settle().await.unwrap();
+    assert_eq!(stage.rows(), ["web.1 v3 up", "worker.1 v3 up"]);
+    let web: Vec<String> = stage
+        .ground
+        .lines(stage.app.id)
+        .into_iter()
+        .filter(|line| line.contains("[web.1]"))
+        .collect();
+    assert_eq!(
+        web,
+        [
+            "heroku[web.1]: Starting process with command `serve 1`",
+            "heroku[web.1]: State changed from starting to up"
+        ]
+    );
+    assert_eq!(reconciler.tick().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_new_release_takes_over_only_when_all_of_it_is_up() {
+    let stage = Stage::new().await;
+    let (runtime, reconciler) = stage.scripted();
+    stage.deploy(&[("web", "serve")]).await;
+    stage.scale("web", 2).await;
+    reconciler.settle().await.unwrap();
+    runtime.listen("web.1 v3");
+    runtime.listen("web.2 v3");
+    reconciler.settle().await.unwrap();
+    runtime.asked();
+    let mut seen = 0;
+    stage.told(&mut seen);
+
+    stage.deploy(&[("web", "serve")]).await;
+    reconciler.settle().await.unwrap();
+    runtime.listen("web.1 v4");
+    reconciler.settle().await.unwrap();
+    assert_eq!(runtime.asked(), ["start web.1 v4", "start web.2 v4"]);
+    assert_eq!(
+        stage.rows(),
+        [
+            "web.1 v3 up",
+            "web.1 v4 up",
+            "web.2 v3 up",
+            "web.2 v4 starting"
+        ]
+    );
+
+    runtime.listen("web.2 v4");
+    reconciler.settle().await.unwrap();
+    assert_eq!(stage.rows(), ["web.1 v4 up", "web.2 v4 up"]);
+    let asked = runtime.asked();
+    for name in ["web.1 v3", "web.2 v3"] {
+        let at = |what: &str| {
+            asked
+                .iter()
+                .position(|asked| *asked == format!("{what} {name}"))
+                .unwrap()
+        };
+        assert!(at("drain") < at("stop"), "{asked:?}");
+    }
+    let of_first = |line: &String| line.contains("[web.1]");
+    let lines: Vec<String> = stage
+        .ground
+        .lines(stage.app.id)
+        .into_iter()
+        .filter(of_first)
+        .collect();
+    assert_eq!(
+        lines[2..],
+        [
+            "heroku[web.1]: Restarting",
+            "heroku[web.1]: State changed from up to starting",
+            "heroku[web.1]: Starting process with command `serve`",
+            "heroku[web.1]: State changed from starting to up",
+            "heroku[web.1]: Stopping all processes with SIGTERM",
+            "heroku[web.1]: Process exited with status 143",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_worker_is_stopped_before_its_successor_is_started() {
+    let stage = Stage::new().await;
+    let (runtime, reconciler) = stage.scripted();
+    stage.deploy(&[("worker", "work")]).await;
+    stage.scale("worker", 1).await;
+    reconciler.settle().await.unwrap();
+    stage.restart().await;
+    reconciler.settle().await.unwrap();
+    assert_eq!(
+        runtime.asked(),
+        [
+            "sweep 0",
+            "start worker.1 v3",
+            "stop worker.1 v3",
+            "start worker.1 v3"
+        ]
+    );
+    let mut seen = 2;
+    assert_eq!(
+        stage.told(&mut seen),
+        [
+            "Restarting",
+            "State changed from up to starting",
+            "Stopping all processes with SIGTERM",
+            "Process exited with status 143",
+            "Starting process with command `work`",
+            "State changed from starting to up",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_dyno_that_had_to_be_killed_is_told_of() {
+    let stage = Stage::new().await;
+    let (runtime, reconciler) = stage.scripted();
+    stage.deploy(&[("worker", "work")]).await;
+    stage.scale("worker", 1).await;
+    reconciler.settle().await.unwrap();
+    runtime.end_with(Ended {
+        status: Some(137),
+        killed: true,
+    });
+    stage.scale("worker", 0).await;
+    reconciler.settle().await.unwrap();
+    let mut seen = 2;
+    assert_eq!(
+        stage.told(&mut seen),
+        [
+            "State changed from up to down",
+            "Stopping all processes with SIGTERM",
+            "Error R12 (Exit timeout) -> At least one process failed to exit within 30 seconds of SIGTERM",
+            "Stopping remaining processes with SIGKILL",
+            "Process exited with status 137",
+        ]
+    );
+    assert!(stage.rows().is_empty());
+}
+
+#[tokio::test]
+async fn the_dynos_of_a_deleted_app_end_and_their_rows_go() {
+    let stage = Stage::new().await;
+    let (runtime, reconciler) = stage.scripted();
+    stage.deploy(&[("web", "serve")]).await;
+    reconciler.settle().await.unwrap();
+    runtime.listen("web.1 v3");
+    reconciler.settle().await.unwrap();
+    let app = stage.app.clone();
+    stage
+        .store
+        .write(move |connection| apps::delete(connection, &app))
+        .await
+        .unwrap();
+    reconciler.settle().await.unwrap();
+    assert!(stage.rows().is_empty());
+    assert!(runtime.running().is_empty());
+}
+
+/// The router, when nobody visits.
+struct NoVisitors;
+
+impl Drain for NoVisitors {
+    fn drained(&self, _: Id) -> futures_util::future::BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Waits until the one row is up, with another process than `than`; its process.
+async fn up(store: &Store, than: Option<i64>) -> i64 {
+    let mut changes = store.changes(&[Table::Dyno]);
+    loop {
+        changes.mark_unchanged();
+        let rows = store.read(dynos::all).unwrap();
+        if let [dyno] = &rows[..]
+            && dyno.state == State::Up
+            && dyno.pid.is_some()
+            && dyno.pid != than
+        {
+            return dyno.pid.unwrap();
+        }
+        soon(changes.changed()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_real_web_server_comes_up_is_restarted_when_killed_and_ends_with_the_server() {
+    let stage = Stage::new().await;
+    let ground = &stage.ground;
+    let (local, events) =
+        Local::open(ground.path(), ground.blobs.clone(), ground.logs.clone()).unwrap();
+    let reconciler = stage.reconciler(Arc::new(local), events, Arc::new(NoVisitors));
+    let (shutdown, told) = oneshot::channel::<()>();
+    let running = tokio::spawn(async move { reconciler.run(async { drop(told.await) }).await });
+    stage
+        .deploy(&[("web", "exec /usr/bin/env python3 -m http.server $PORT")])
+        .await;
+    let first = up(&stage.store, None).await;
+    let pid = rustix::process::Pid::from_raw(i32::try_from(first).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let second = up(&stage.store, Some(first)).await;
+    shutdown.send(()).unwrap();
+    soon(running).await.unwrap();
+    assert!(stage.rows().is_empty());
+    assert!(!std::path::Path::new(&format!("/proc/{second}")).exists());
+    let said = stage.ground.lines(stage.app.id);
+    assert!(
+        said.contains(&"heroku[web.1]: Process exited with status 137".to_owned()),
+        "{said:#?}"
+    );
+    assert_eq!(
+        std::fs::read_dir(stage.ground.path().join("dynos"))
+            .unwrap()
+            .count(),
+        0
+    );
+}

@@ -1,0 +1,164 @@
+//! The end of dynos in the local runtime: asked for, by force, and after a server that was killed.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+use penstock::runtime::{Ended, Event, Launch, Runtime};
+use penstock::store::dynos::{Dyno, State};
+use penstock::time::Timestamp;
+
+use super::local::{GRACE, Place, is_alive, open};
+use super::{processes_of, soon};
+
+/// The row of a dyno, as an earlier server would have left it.
+fn row(launch: &Launch, pid: Option<i64>) -> Dyno {
+    let now = Timestamp::from_micros(0);
+    Dyno {
+        id: launch.dyno,
+        app_id: launch.app,
+        release_id: launch.release,
+        release_version: launch.release_version,
+        r#type: launch.r#type.clone(),
+        ordinal: 1,
+        size: launch.size.clone(),
+        command: launch.command.clone(),
+        state: State::Up,
+        port: launch.port,
+        pid,
+        crashes: 0,
+        start_at: None,
+        restart: false,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+#[tokio::test]
+async fn a_dyno_that_is_stopped_may_finish_what_it_does_and_no_exit_is_reported() {
+    let mut place = Place::new();
+    let launch = place.worker("trap 'echo bye; exit 7' TERM; sleep 1000 & echo ready; wait");
+    soon(place.local.start(launch.clone())).await.unwrap();
+    place.ground.said(launch.app, "ready").await;
+    let ended = soon(place.local.stop(launch.dyno, GRACE)).await;
+    assert_eq!(
+        ended,
+        Ended {
+            status: Some(7),
+            killed: false
+        }
+    );
+    assert_eq!(place.ground.printed(launch.app), ["ready", "bye"]);
+    assert!(processes_of(launch.dyno).is_empty());
+    assert!(place.events.try_recv().is_err());
+    assert_eq!(place.folders(), 0);
+}
+
+#[tokio::test]
+async fn a_child_that_outlives_its_parent_has_the_rest_of_the_grace() {
+    let mut place = Place::new();
+    let child = "trap 'sleep 0.2; echo drained' TERM; sleep 1000 & echo ready; wait; wait";
+    let launch = place.worker(&format!("bash -c \"{child}\" & wait"));
+    soon(place.local.start(launch.clone())).await.unwrap();
+    place.ground.said(launch.app, "ready").await;
+    let ended = soon(place.local.stop(launch.dyno, GRACE)).await;
+    assert_eq!(
+        ended,
+        Ended {
+            status: Some(143),
+            killed: false
+        }
+    );
+    assert_eq!(place.ground.printed(launch.app), ["ready", "drained"]);
+    assert!(place.events.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_dyno_that_ignores_sigterm_is_killed_after_its_grace() {
+    let place = Place::new();
+    let launch = place.worker("trap '' TERM; echo ready; while :; do sleep 1000; done");
+    soon(place.local.start(launch.clone())).await.unwrap();
+    place.ground.said(launch.app, "ready").await;
+    let ended = soon(place.local.stop(launch.dyno, Duration::from_millis(50))).await;
+    assert_eq!(
+        ended,
+        Ended {
+            status: Some(137),
+            killed: true
+        }
+    );
+    assert!(processes_of(launch.dyno).is_empty());
+}
+
+#[tokio::test]
+async fn who_left_the_process_group_is_ended_too() {
+    let mut place = Place::new();
+    let escape = "setsid sh -c 'trap \"\" TERM; echo escaped; while :; do sleep 1000; done' &";
+    // Once when it is stopped, once when its first process ends by itself.
+    let stopped = place.worker(&format!("{escape} exec sleep 1000"));
+    soon(place.local.start(stopped.clone())).await.unwrap();
+    place.ground.said(stopped.app, "escaped").await;
+    soon(place.local.stop(stopped.dyno, Duration::from_millis(50))).await;
+    assert!(processes_of(stopped.dyno).is_empty());
+
+    let mut crashed = place.worker(&format!("{escape} read line < $FIFO; exit 4"));
+    let fifo = place.ground.path().join("fifo");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success()
+    );
+    crashed
+        .config_vars
+        .insert("FIFO".into(), fifo.display().to_string());
+    soon(place.local.start(crashed.clone())).await.unwrap();
+    place.ground.said(crashed.app, "escaped").await;
+    std::fs::write(&fifo, "go\n").unwrap();
+    assert_eq!(
+        place.event().await,
+        Event::Exited {
+            dyno: crashed.dyno,
+            status: 4
+        }
+    );
+    assert!(processes_of(crashed.dyno).is_empty());
+}
+
+#[tokio::test]
+async fn what_an_earlier_server_left_running_is_ended() {
+    let place = Place::new();
+    let marked = place.worker("echo ready; setsid sleep 1000 & exec sleep 1000");
+    // It has emptied its environment, so only the number that was noted tells of it.
+    let bare = place.worker("echo ready; exec env -i sleep 1000");
+    let mut pids = Vec::new();
+    for launch in [&marked, &bare] {
+        let started = soon(place.local.start(launch.clone())).await.unwrap();
+        pids.push(started.pid);
+        place.ground.said(launch.app, "ready").await;
+    }
+    // The first server was killed before it noted the first one's number.
+    let known = [row(&marked, None), row(&bare, pids[1])];
+    let (next, _events) = open(&place.ground);
+    soon(next.sweep(&known)).await.unwrap();
+    assert!(processes_of(marked.dyno).is_empty());
+    assert!(pids.into_iter().flatten().all(|pid| !is_alive(pid)));
+    assert_eq!(place.folders(), 0);
+}
+
+#[tokio::test]
+async fn a_stranger_who_has_the_number_of_an_ended_dyno_is_left_alone() {
+    let place = Place::new();
+    let launch = place.worker("echo hello");
+    let mut stranger = Command::new("sleep")
+        .arg("1000")
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let known = [row(&launch, Some(i64::from(stranger.id())))];
+    soon(place.local.sweep(&known)).await.unwrap();
+    assert!(stranger.try_wait().unwrap().is_none());
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
