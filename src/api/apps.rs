@@ -177,5 +177,7 @@ pub async fn delete(call: Call) -> Result<Reply> {
             Ok(app)
         })
         .await?;
+    // Whoever follows the log is told that it is over. Should this fail, the next sweep does it.
+    call.platform.logs.remove(app.id)?;
     Reply::ok(&view(&app, &call.platform.urls))
 }

@@ -3,6 +3,7 @@
 //! Everything is built from nothing, so that what the server has in its own environment cannot get in. It starts no process
 //! itself.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,6 +12,7 @@ use super::Launch;
 /// Marks each process of a dyno with the dyno's id, for whoever looks for them later (see [`family`](super::family)).
 pub const MARK: &str = "PENSTOCK_DYNO";
 
+/// For a server that was started without one.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 const LANG: &str = "C.UTF-8";
 
@@ -47,6 +49,9 @@ const SH: &str = script!("[3-9]");
 pub struct Shell {
     program: PathBuf,
     script: &'static str,
+    /// Where programs are looked for: where the server itself was told to, so that a dyno finds the same python3 or node as the
+    /// person who started the server. Nothing else of the server's environment reaches a dyno.
+    path: OsString,
 }
 
 impl Shell {
@@ -55,14 +60,17 @@ impl Shell {
         let bash = ["/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash"]
             .into_iter()
             .find(|program| Path::new(program).exists());
+        let path = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
         match bash {
             Some(program) => Shell {
                 program: program.into(),
                 script: BASH,
+                path,
             },
             None => Shell {
                 program: "/bin/sh".into(),
                 script: SH,
+                path,
             },
         }
     }
@@ -76,6 +84,7 @@ impl Shell {
             .arg(&launch.command)
             .current_dir(home)
             .stdin(Stdio::null());
+        command.env_clear().env("PATH", &self.path);
         set_environment(&mut command, launch, home);
         command
     }
@@ -84,8 +93,6 @@ impl Shell {
 /// Config vars may replace the defaults, but not what is the dyno's own.
 fn set_environment(command: &mut Command, launch: &Launch, home: &Path) {
     command
-        .env_clear()
-        .env("PATH", PATH)
         .env("LANG", LANG)
         .envs(&launch.config_vars)
         .env_remove("PORT")
