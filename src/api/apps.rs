@@ -178,6 +178,8 @@ pub async fn delete(call: Call) -> Result<Reply> {
         })
         .await?;
     // Whoever follows the log is told that it is over. Should this fail, the next sweep does it.
-    call.platform.logs.remove(app.id)?;
+    if let Err(error) = call.platform.logs.remove(app.id) {
+        tracing::warn!(%error, app = %app.id, "a deleted app's log was left for the sweep");
+    }
     Reply::ok(&view(&app, &call.platform.urls))
 }

@@ -132,7 +132,7 @@ pub(super) fn pieces(message: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Makes raw bytes printable on one line: invalid UTF-8 becomes U+FFFD, and characters that a terminal or a reader could
-/// take for a new line or a command (C0 but tab, DEL, C1, the Unicode line and paragraph separators) are escaped.
+/// take for a new line or a command (C0 but tab, DEL, C1, the Unicode line and paragraph separators) are escaped. Colours stay.
 pub(super) fn printable(message: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(message);
     // Folded without an early exit, so that the compiler can look at many bytes at once; 0xc2 and 0xe2 begin C1 and U+2028.
@@ -143,14 +143,30 @@ pub(super) fn printable(message: &[u8]) -> Cow<'_, str> {
         return text;
     }
     let mut escaped = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
+    let mut rest = text.as_ref();
+    while let Some(c) = rest.chars().next() {
         let harmless = c == '\t' || !(c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
-        match harmless {
-            true => escaped.push(c),
-            false => escaped.extend(c.escape_default()),
+        let kept = if harmless { c.len_utf8() } else { colour(rest) };
+        match kept {
+            0 => escaped.extend(c.escape_default()),
+            kept => escaped.push_str(&rest[..kept]),
         }
+        rest = &rest[kept.max(c.len_utf8())..];
     }
     Cow::Owned(escaped)
+}
+
+/// The length of the terminal's command for a colour or weight that the text begins with, `ESC [ 1 ; 31 m`; 0 if it begins with
+/// none. These move nothing and overwrite nothing, and apps colour their logs with them.
+fn colour(text: &str) -> usize {
+    const LONGEST: usize = 24;
+    let Some(parameters) = text.strip_prefix("\u{1b}[") else {
+        return 0;
+    };
+    match parameters.find(|c: char| !c.is_ascii_digit() && c != ';') {
+        Some(end) if end <= LONGEST && parameters[end..].starts_with('m') => 2 + end + 1,
+        _ => 0,
+    }
 }
 
 /// The timestamps of one app's lines: strictly increasing, whatever the clock does.

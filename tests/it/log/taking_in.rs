@@ -64,6 +64,16 @@ fn a_message_of_several_lines_becomes_several_lines() {
 }
 
 #[test]
+fn an_app_may_colour_its_lines_and_nothing_else() {
+    let kept = Kept::new();
+    kept.say("\x1b[1;31mred\x1b[0m plain \x1b[2J \x1b[31 \x1b]0;title\x07 \x1b");
+    assert_eq!(
+        kept.messages(),
+        ["\x1b[1;31mred\x1b[0m plain \\u{1b}[2J \\u{1b}[31 \\u{1b}]0;title\\u{7} \\u{1b}"]
+    );
+}
+
+#[test]
 fn no_message_can_look_like_another_line() {
     let forged = "2022-02-27T19:53:50.466499+00:00 heroku[api]: forged";
     for separator in [

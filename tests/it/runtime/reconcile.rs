@@ -187,6 +187,29 @@ async fn the_dynos_of_a_deleted_app_end_and_their_rows_go() {
     assert!(runtime.running().is_empty());
 }
 
+#[tokio::test]
+async fn a_dyno_on_its_way_out_is_seen_out_once_and_stopped_when_its_visitors_have_left() {
+    let stage = Stage::new().await;
+    let (runtime, reconciler) = stage.scripted();
+    stage.deploy(&[("web", "serve")]).await;
+    reconciler.settle().await.unwrap();
+    runtime.listen("web.1 v3");
+    reconciler.settle().await.unwrap();
+    runtime.asked();
+    runtime.visit(true);
+    stage.scale("web", 0).await;
+    assert_eq!(reconciler.tick().await.unwrap(), 1);
+    for _ in 0..5 {
+        assert_eq!(reconciler.tick().await.unwrap(), 0);
+    }
+    assert_eq!(stage.rows(), ["web.1 v3 down"]);
+    assert_eq!(runtime.running(), ["web.1 v3"]);
+    runtime.visit(false);
+    reconciler.settle().await.unwrap();
+    assert_eq!(runtime.asked(), ["drain web.1 v3", "stop web.1 v3"]);
+    assert!(stage.rows().is_empty());
+}
+
 /// The router, when nobody visits.
 struct NoVisitors;
 

@@ -10,12 +10,14 @@ use penstock::name::Id;
 use penstock::runtime::{Drain, Ended, Event, Launch, Runtime, Started};
 use penstock::store::dynos::Dyno;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
 /// Cheap to clone; clones are the same runtime.
 #[derive(Clone)]
 pub struct Scripted {
     events: UnboundedSender<Event>,
     state: Arc<Mutex<Script>>,
+    visited: Arc<watch::Sender<bool>>,
 }
 
 #[derive(Default)]
@@ -39,7 +41,14 @@ impl Scripted {
             ..Script::default()
         };
         let state = Arc::new(Mutex::new(script));
-        (Scripted { events, state }, receiver)
+        (
+            Scripted {
+                events,
+                state,
+                visited: Arc::new(watch::Sender::new(false)),
+            },
+            receiver,
+        )
     }
 
     /// What was asked since this was last called.
@@ -100,6 +109,11 @@ impl Scripted {
     /// How dynos that are stopped end from now on.
     pub fn end_with(&self, ending: Ended) {
         self.state.lock().unwrap().ending = ending;
+    }
+
+    /// From now on no dyno is drained, or those that wait for it are.
+    pub fn visit(&self, visited: bool) {
+        self.visited.send_replace(visited);
     }
 
     fn note(&self, what: &str, dyno: Id) {
@@ -170,6 +184,9 @@ impl Runtime for Scripted {
 impl Drain for Scripted {
     fn drained(&self, dyno: Id) -> BoxFuture<'_, ()> {
         self.note("drain", dyno);
-        ready(()).boxed()
+        let mut visited = self.visited.subscribe();
+        Box::pin(async move {
+            visited.wait_for(|visited| !visited).await.unwrap();
+        })
     }
 }
