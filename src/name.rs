@@ -77,6 +77,14 @@ impl Identity {
             None => Identity::Name(text.to_lowercase()),
         }
     }
+
+    /// The same for names whose case matters: process types, and the dynos that are named after them.
+    pub fn parse_exact(text: &str) -> Identity {
+        match Id::parse(text) {
+            Some(id) => Identity::Id(id),
+            None => Identity::Name(text.to_owned()),
+        }
+    }
 }
 
 macro_rules! name_type {

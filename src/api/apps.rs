@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
-use super::params::Reference;
+use super::params::{self, Reference};
 use super::reply::Reply;
 use super::view::{Named, User};
 use crate::catalog::{self, Entry};
@@ -96,8 +96,8 @@ struct NewApp {
 
 pub async fn create(call: Call) -> Result<Reply> {
     let new: NewApp = call.body()?;
-    offered(new.region.as_ref(), catalog::REGION, "region")?;
-    offered(new.stack.as_ref(), catalog::STACK, "stack")?;
+    params::offered(new.region.as_ref(), catalog::REGION, "region")?;
+    params::offered(new.stack.as_ref(), catalog::STACK, "stack")?;
     let chosen = new.name.as_deref().map(AppName::parse).transpose()?;
     let app = loop {
         let name = chosen.clone().map_or_else(name::generated, Ok)?;
@@ -118,23 +118,6 @@ pub async fn create(call: Call) -> Result<Reply> {
     Reply::created(&view(&app, &call.platform.urls))
 }
 
-/// 422 for a region or stack that is not the one there is.
-fn offered(asked: Option<&Reference>, entry: Entry, what: &str) -> Result<()> {
-    let fits = match asked {
-        None => true,
-        Some(Reference(Identity::Id(id))) => *id == entry.id,
-        Some(Reference(Identity::Name(name))) => name == entry.name,
-    };
-    if fits {
-        Ok(())
-    } else {
-        Err(Error::invalid(format!(
-            "The only {what} of this server is {}.",
-            entry.name
-        )))
-    }
-}
-
 #[derive(Deserialize)]
 struct Change {
     name: Option<String>,
@@ -144,7 +127,7 @@ struct Change {
 
 pub async fn update(call: Call) -> Result<Reply> {
     let change: Change = call.body()?;
-    offered(change.build_stack.as_ref(), catalog::STACK, "stack")?;
+    params::offered(change.build_stack.as_ref(), catalog::STACK, "stack")?;
     let name = change.name.as_deref().map(AppName::parse).transpose()?;
     let update = apps::Update {
         name,

@@ -11,7 +11,6 @@ use crate::blob::Digest;
 use crate::blob::signed::Method;
 use crate::catalog;
 use crate::error::{Error, Result};
-use crate::log::platform as lines;
 use crate::name::Id;
 use crate::preflight;
 use crate::store::builds::{self, Build, FIELDS, NewBuild};
@@ -107,7 +106,7 @@ struct SourceBlobParam {
 
 /// What can be known of the source now is told now: nothing is queued that is sure to fail.
 pub async fn create(call: Call) -> Result<Reply> {
-    let app = call.read(|connection, caller| caller.app(connection))?;
+    call.read(|connection, caller| caller.app(connection))?;
     let new = new_build(&call, call.body()?).await?;
     let build = call
         .write(move |connection, caller| {
@@ -115,7 +114,6 @@ pub async fn create(call: Call) -> Result<Reply> {
             builds::create(connection, app.id, &caller.account, &new, caller.now)
         })
         .await?;
-    lines::build_started(&call.platform.logs, app.id, &call.caller.account.email);
     Reply::created(&view(&call, &build))
 }
 

@@ -39,6 +39,11 @@ impl PathParams {
         Identity::parse(self.get(name))
     }
 
+    /// For a process type or a dyno, whose names are kept as they were written.
+    pub fn exact_identity(&self, name: &str) -> Identity {
+        Identity::parse_exact(self.get(name))
+    }
+
     /// For what is only ever called by its id; `resource` is not found otherwise.
     pub fn id(&self, name: &str, resource: &'static str) -> Result<Id> {
         Id::parse(self.get(name)).ok_or_else(|| Error::not_found(resource))

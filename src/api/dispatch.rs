@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, header};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::{Bytes, BytesMut};
@@ -78,6 +78,12 @@ impl Api {
         if let Some(remaining) = remaining {
             headers.insert(RATE_LIMIT, HeaderValue::from(remaining));
         }
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED
+            && let Ok(found) = self.router.at(trimmed(request.path()))
+            && let Ok(allowed) = HeaderValue::from_str(&allowed(found.value))
+        {
+            response.headers_mut().insert(header::ALLOW, allowed);
+        }
         response
     }
 
@@ -141,25 +147,15 @@ impl Api {
 
     /// The route for a request. HEAD asks what GET would answer.
     fn find(&self, request: &HttpRequest) -> Result<(&'static Route, PathParams)> {
-        let path = request.path();
-        let trimmed = if path.len() > 1 {
-            path.trim_end_matches('/')
-        } else {
-            path
-        };
-        let found = self.router.at(trimmed).map_err(|_| no_such_path(request))?;
+        let path = trimmed(request.path());
+        let found = self.router.at(path).map_err(|_| no_such_path(request))?;
         let method = method(request)?;
         let route = found
             .value
             .iter()
             .find(|route| route.method == method)
             .ok_or_else(|| {
-                let allowed = found
-                    .value
-                    .iter()
-                    .map(|route| route.method)
-                    .collect::<Vec<_>>()
-                    .join(", ");
+                let allowed = allowed(found.value);
                 Error::new(
                     ErrorId::MethodNotAllowed,
                     format!("This path does not answer {method}. It answers {allowed}."),
@@ -172,6 +168,20 @@ impl Api {
             .collect();
         Ok((route, PathParams(params)))
     }
+}
+
+/// A slash at the end means nothing, but for the root.
+fn trimmed(path: &str) -> &str {
+    match path.len() {
+        0..=1 => path,
+        _ => path.trim_end_matches('/'),
+    }
+}
+
+/// `GET, POST`: the methods of a path.
+fn allowed(routes: &[&Route]) -> String {
+    let methods: Vec<&str> = routes.iter().map(|route| route.method).collect();
+    methods.join(", ")
 }
 
 fn method(request: &HttpRequest) -> Result<&str> {

@@ -68,7 +68,7 @@ pub async fn list(call: Call) -> Result<Reply> {
 pub async fn info(call: Call) -> Result<Reply> {
     let (app, dyno) = call.read(|connection, caller| {
         let app = caller.app(connection)?;
-        let dyno = dynos::find(connection, app.id, &caller.params.identity("dyno"))?;
+        let dyno = dynos::find(connection, app.id, &caller.params.exact_identity("dyno"))?;
         Ok((app, dyno))
     })?;
     Reply::ok(&view(&dyno, &app))
@@ -78,7 +78,7 @@ pub async fn info(call: Call) -> Result<Reply> {
 pub async fn restart(call: Call) -> Result<Reply> {
     call.write(|connection, caller| {
         let app = caller.app(connection)?;
-        let dyno = dynos::find(connection, app.id, &caller.params.identity("dyno"))?;
+        let dyno = dynos::find(connection, app.id, &caller.params.exact_identity("dyno"))?;
         dynos::restart(connection, app.id, Which::One(dyno.id), caller.now)
     })
     .await?;
@@ -88,7 +88,7 @@ pub async fn restart(call: Call) -> Result<Reply> {
 pub async fn restart_type(call: Call) -> Result<Reply> {
     call.write(|connection, caller| {
         let app = caller.app(connection)?;
-        let entry = formation::find(connection, app.id, &caller.params.identity("type"))?;
+        let entry = formation::find(connection, app.id, &caller.params.exact_identity("type"))?;
         dynos::restart(connection, app.id, Which::Type(&entry.r#type), caller.now)
     })
     .await?;

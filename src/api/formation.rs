@@ -57,7 +57,7 @@ pub async fn info(call: Call) -> Result<Reply> {
         formation::find(
             connection,
             caller.app(connection)?.id,
-            &caller.params.identity("type"),
+            &caller.params.exact_identity("type"),
         )
     })?;
     Reply::ok(&view(&formation))
@@ -72,7 +72,10 @@ struct Update {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a number of dynos, or a change such as \"+1\"")]
+#[serde(
+    untagged,
+    expecting = "it must be a number of dynos, or a change such as \"+1\""
+)]
 enum Number {
     Integer(i64),
     Text(String),
@@ -134,7 +137,7 @@ pub async fn update(call: Call) -> Result<Reply> {
     let formation = call
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
-            let identity = caller.params.identity("type");
+            let identity = caller.params.exact_identity("type");
             formation::update(
                 connection,
                 app.id,
@@ -158,21 +161,30 @@ struct BatchUpdate {
 struct TypeUpdate {
     r#type: Option<String>,
     id: Option<String>,
-    #[serde(flatten)]
-    update: Update,
+    quantity: Option<Number>,
+    size: Option<String>,
+    dyno_size: Option<Reference>,
+}
+
+impl TypeUpdate {
+    /// Which type is to be changed, and to what.
+    fn check(self) -> Result<(Identity, Wanted)> {
+        let named = params::required(self.r#type.or(self.id), "updates[].type")?;
+        // Not flattened into one struct, since serde could not tell then which parameter does not fit.
+        let update = Update {
+            quantity: self.quantity,
+            size: self.size,
+            dyno_size: self.dyno_size,
+        };
+        Ok((Identity::parse_exact(&named), update.check()?))
+    }
 }
 
 pub async fn batch_update(call: Call) -> Result<Reply> {
     let updates = params::required(call.body::<BatchUpdate>()?.updates, "updates")?;
     let updates = updates
         .into_iter()
-        .map(|entry| {
-            let identity = Identity::parse(&params::required(
-                entry.r#type.or(entry.id),
-                "updates[].type",
-            )?);
-            Ok((identity, entry.update.check()?))
-        })
+        .map(TypeUpdate::check)
         .collect::<Result<Vec<_>>>()?;
     let (app, changed) = call
         .write(move |connection, caller| {

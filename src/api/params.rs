@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
+use crate::catalog::Entry;
 use crate::error::{Error, Result};
 use crate::name::Identity;
 
@@ -60,7 +61,10 @@ impl<'de> Deserialize<'de> for Reference {
         deserializer: D,
     ) -> std::result::Result<Reference, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "an id, a name, or an object with one of them")]
+        #[serde(
+            untagged,
+            expecting = "it must be an id, a name, or an object with one of them"
+        )]
         enum Form {
             Text(String),
             Object {
@@ -74,6 +78,23 @@ impl<'de> Deserialize<'de> for Reference {
         };
         text.map(|text| Reference(Identity::parse(&text)))
             .ok_or_else(|| serde::de::Error::custom("an id or a name is missing"))
+    }
+}
+
+/// 422 for a region or stack that is not the one there is.
+pub fn offered(asked: Option<&Reference>, entry: Entry, what: &str) -> Result<()> {
+    let fits = match asked {
+        None => true,
+        Some(Reference(Identity::Id(id))) => *id == entry.id,
+        Some(Reference(Identity::Name(name))) => name == entry.name,
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::invalid(format!(
+            "The only {what} of this server is {}.",
+            entry.name
+        )))
     }
 }
 

@@ -90,7 +90,7 @@ struct Source {
 #[derive(Deserialize)]
 #[serde(
     untagged,
-    expecting = "an app, by id or name, or an object with its id"
+    expecting = "it must be an app, by id or name, or an object with its id"
 )]
 enum SourceApp {
     Name(String),

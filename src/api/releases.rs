@@ -107,7 +107,7 @@ struct NewRelease {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "the id or the version of a release")]
+#[serde(untagged, expecting = "it must be the id or the version of a release")]
 enum Version {
     Number(u32),
     Reference(Reference),

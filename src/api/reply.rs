@@ -82,7 +82,8 @@ impl Reply {
             .is_some_and(|known| {
                 known
                     .split(',')
-                    .any(|known| known.trim().trim_start_matches("W/") == etag)
+                    .map(|known| known.trim().trim_start_matches("W/"))
+                    .any(|known| known == etag || known == "*")
             });
         if fresh && self.status.is_success() && request.method().is_safe() {
             return HttpResponse::NotModified()

@@ -11,7 +11,7 @@ use crate::blob::Digest;
 use crate::blob::signed::Method;
 use crate::catalog::{self, Entry};
 use crate::error::{Error, Result};
-use crate::name::{Id, Identity, ProcessType};
+use crate::name::{Id, ProcessType};
 use crate::store::slugs::{self, NewSlug, ProcessTypes, Slug};
 use crate::time::Timestamp;
 
@@ -120,14 +120,7 @@ fn new_slug(body: Body) -> Result<NewSlug> {
             )));
         }
     }
-    if let Some(Reference(Identity::Name(stack))) = &body.stack
-        && stack != catalog::STACK.name
-    {
-        return Err(Error::invalid(format!(
-            "The only stack of this server is {}.",
-            catalog::STACK.name
-        )));
-    }
+    params::offered(body.stack.as_ref(), catalog::STACK, "stack")?;
     let checksum = body
         .checksum
         .as_deref()

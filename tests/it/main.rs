@@ -2,13 +2,29 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod account;
+mod apps;
 mod archive;
 mod blob;
 mod build;
+mod builds;
+mod config_vars;
+mod conventions;
+mod couplings;
+mod dynos;
+mod formation;
+mod harness;
 mod log;
+mod log_sessions;
 mod output;
 mod plan;
+mod paging;
+mod pipelines;
 mod process_types;
+mod promotions;
+mod releases;
 mod router;
 mod runtime;
 mod signed;
+mod slugs;
+mod sources;

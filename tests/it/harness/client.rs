@@ -1,0 +1,198 @@
+//! A client of the API that sends as one account.
+
+use std::time::Duration;
+
+use penstock::name::Id;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::{Answer, Server, shape};
+
+/// Long enough that only a hang takes so long.
+const HANG: Duration = Duration::from_secs(30);
+
+/// Sends requests as one account, or as nobody. Whatever comes back is held to what all answers have in common.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    pub id: Option<Id>,
+    pub email: String,
+    pub token: String,
+}
+
+pub fn http() -> reqwest::Client {
+    // An error means that it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder().no_proxy().timeout(HANG);
+    builder
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
+}
+
+impl Client {
+    pub fn new(server: &Server, account: Option<(Id, String, String)>) -> Client {
+        let (id, email, token) = match account {
+            Some((id, email, token)) => (Some(id), email, token),
+            None => (None, String::new(), String::new()),
+        };
+        Client {
+            http: server.http.clone(),
+            base: server.platform.urls.api.clone(),
+            id,
+            email,
+            token,
+        }
+    }
+
+    /// The same client with another token.
+    pub fn with_token(&self, token: &str) -> Client {
+        Client {
+            token: token.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// A request to a path of the API, or to a whole URL, which is sent without a token.
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        let whole = path.starts_with("http://");
+        let url = match whole {
+            true => path.to_owned(),
+            false => format!("{}{path}", self.base),
+        };
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let mut builder = self.http.request(method.clone(), &url);
+        let authorized = !whole && !self.token.is_empty();
+        if authorized {
+            builder = builder.bearer_auth(&self.token);
+        }
+        Request {
+            builder,
+            asked: format!("{method} {}", url.trim_start_matches(&self.base)),
+        }
+    }
+
+    pub async fn get(&self, path: impl AsRef<str>) -> Answer {
+        self.request("GET", path.as_ref()).send().await
+    }
+
+    pub async fn head(&self, path: impl AsRef<str>) -> Answer {
+        self.request("HEAD", path.as_ref()).send().await
+    }
+
+    pub async fn delete(&self, path: impl AsRef<str>) -> Answer {
+        self.request("DELETE", path.as_ref()).send().await
+    }
+
+    pub async fn post(&self, path: impl AsRef<str>, body: Value) -> Answer {
+        self.request("POST", path.as_ref()).json(&body).send().await
+    }
+
+    pub async fn patch(&self, path: impl AsRef<str>, body: Value) -> Answer {
+        self.request("PATCH", path.as_ref())
+            .json(&body)
+            .send()
+            .await
+    }
+
+    /// Sends bytes to a signed URL.
+    pub async fn put(&self, url: impl AsRef<str>, bytes: &[u8]) -> Answer {
+        self.request("PUT", url.as_ref()).body(bytes).send().await
+    }
+
+    /// A page of a list, by its `Range`.
+    pub async fn range(&self, path: &str, range: &str) -> Answer {
+        self.request("GET", path)
+            .header("range", range)
+            .send()
+            .await
+    }
+}
+
+/// A request that is being made.
+pub struct Request {
+    builder: reqwest::RequestBuilder,
+    asked: String,
+}
+
+impl Request {
+    pub fn header(mut self, name: &str, value: &str) -> Request {
+        self.builder = self.builder.header(name, value);
+        self
+    }
+
+    pub fn body(mut self, bytes: impl AsRef<[u8]>) -> Request {
+        self.builder = self.builder.body(bytes.as_ref().to_vec());
+        self
+    }
+
+    pub fn json(self, body: &Value) -> Request {
+        self.header("content-type", "application/json")
+            .body(body.to_string())
+    }
+
+    /// The answer, read to its end.
+    pub async fn send(self) -> Answer {
+        let response = self.open().await;
+        let (asked, response) = (response.0, response.1);
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.bytes().await.unwrap_or_else(|error| {
+            panic!("the answer to {asked} broke off: {error}");
+        });
+        let answer = Answer {
+            asked,
+            status,
+            headers,
+            body,
+        };
+        shape::check(&answer);
+        answer
+    }
+
+    /// The head of the answer, for a body that goes on.
+    pub async fn stream(self) -> Stream {
+        let (asked, response) = self.open().await;
+        Stream {
+            asked,
+            response,
+            text: String::new(),
+        }
+    }
+
+    async fn open(self) -> (String, reqwest::Response) {
+        let response = self.builder.send().await.unwrap_or_else(|error| {
+            panic!("{} was not answered: {error}", self.asked);
+        });
+        (self.asked, response)
+    }
+}
+
+/// A body that is read while it comes.
+pub struct Stream {
+    asked: String,
+    pub response: reqwest::Response,
+    /// What has come so far.
+    pub text: String,
+}
+
+impl Stream {
+    /// Reads on until these words have come.
+    pub async fn until(&mut self, words: &str) {
+        while !self.text.contains(words) {
+            let chunk = self.response.chunk().await.unwrap();
+            let chunk = chunk.unwrap_or_else(|| {
+                panic!("{} ended without {words:?}: {}", self.asked, self.text);
+            });
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
+    /// Reads to the end.
+    pub async fn rest(&mut self) -> &str {
+        while let Some(chunk) = self.response.chunk().await.unwrap() {
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+        &self.text
+    }
+}

@@ -1,0 +1,184 @@
+//! A whole server for each test: real files, a real API on a loopback port, a clock that the test moves, and dynos that are only
+//! imagined. Nothing runs by itself: [`Server::settle`] runs every loop until nothing is left to do, so no test waits for one.
+
+mod answer;
+mod client;
+mod database;
+mod deploy;
+mod dynos;
+mod shape;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use futures_util::future::BoxFuture;
+use penstock::Platform;
+use penstock::build::Builder;
+use penstock::config::{Config, DataDirArg};
+use penstock::data_dir::DataDir;
+use penstock::name::Id;
+use penstock::promotion::Promoter;
+use penstock::runtime::plan::Policy;
+use penstock::runtime::{Drain, Reconciler};
+use penstock::serve;
+use penstock::store::accounts;
+use penstock::time::{Clock, Timestamp};
+use penstock::urls::Urls;
+
+pub use answer::{Answer, id};
+pub use client::Client;
+pub use deploy::{gz, tar, web_app};
+pub use dynos::Dynos;
+
+/// When every test begins.
+pub const T0: &str = "2026-01-31T12:00:00Z";
+/// Where the router would be.
+const ROUTER_PORT: u16 = 8080;
+
+/// A server of one test.
+pub struct Server {
+    pub platform: Arc<Platform>,
+    pub clock: Clock,
+    /// What the dynos do is for the test to say.
+    pub dynos: Arc<Dynos>,
+    builder: Builder,
+    promoter: Promoter,
+    reconciler: Reconciler,
+    http: reqwest::Client,
+    api: ServerHandle,
+    dir: tempfile::TempDir,
+}
+
+impl Server {
+    pub async fn start() -> Server {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let clock = Clock::held(Timestamp::parse(T0).unwrap());
+        let config = config(&data);
+        let urls = Urls {
+            api: format!("http://{}", listener.local_addr().unwrap()),
+            router_port: ROUTER_PORT,
+            base_domain: config.base_domain.clone(),
+        };
+        let platform = Platform::open(config, urls, clock.clone(), &data, None).unwrap();
+        let (dynos, events) = Dynos::new();
+        let policy = Policy::default();
+        let reconciler = serve::reconciler(
+            &platform,
+            dynos.clone(),
+            events,
+            Arc::new(NoVisitors),
+            policy,
+        );
+        let (api, task) = serve::serve_api(&platform, listener).unwrap();
+        drop(task);
+        Server {
+            clock,
+            dynos,
+            builder: serve::builder(&platform, &data).unwrap(),
+            promoter: Promoter::new(platform.clone()),
+            reconciler,
+            http: client::http(),
+            api,
+            platform,
+            dir,
+        }
+    }
+
+    /// A client that sends as `name`, whose account is made when it is first asked for.
+    pub async fn account(&self, name: &str) -> Client {
+        let (email, now) = (format!("{name}@example.com"), self.clock.now());
+        let token = penstock::secret::token().unwrap();
+        let (written, address) = (token.clone(), email.clone());
+        let account = self
+            .platform
+            .store
+            .write(move |connection| {
+                let account = match accounts::by_email(connection, &address)? {
+                    Some(account) => account,
+                    None => accounts::create(connection, &address, now)?,
+                };
+                accounts::add_token(connection, &account, &written, "a test", now)?;
+                Ok(account)
+            })
+            .await
+            .unwrap();
+        Client::new(self, Some((account.id, email, token)))
+    }
+
+    /// A client without a token.
+    pub fn nobody(&self) -> Client {
+        Client::new(self, None)
+    }
+
+    /// Runs every loop until nothing is left to do.
+    pub async fn settle(&self) {
+        loop {
+            let begun = self.builder.tick().await.unwrap();
+            self.builder.idle().await;
+            let promoted = self.promoter.tick().await.unwrap();
+            self.reconciler.settle().await.unwrap();
+            if begun + promoted == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Makes waiting promotions come true, and nothing else.
+    pub async fn promote(&self) {
+        self.promoter.tick().await.unwrap();
+    }
+
+    /// Moves the clock.
+    pub fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
+    /// Removes what nothing points at any more, as the server does every hour.
+    pub async fn sweep(&self) {
+        penstock::sweep::sweep(&self.platform).await.unwrap();
+    }
+
+    /// Every row of every table, as text.
+    pub fn dump(&self) -> String {
+        database::dump(self.dir.path())
+    }
+}
+
+impl Drop for Server {
+    /// What must hold at the end of every test.
+    fn drop(&mut self) {
+        drop(self.api.stop(false));
+        if !std::thread::panicking() {
+            database::check(self.dir.path(), &self.dynos.running());
+        }
+    }
+}
+
+fn config(data: &DataDir) -> Config {
+    let any_port = "127.0.0.1:0".parse().unwrap();
+    Config {
+        data_dir: DataDirArg {
+            data_dir: data.root().to_owned(),
+        },
+        listen: any_port,
+        router_listen: any_port,
+        base_domain: "localhost".to_owned(),
+        api_url: None,
+        owner: "owner@localhost".to_owned(),
+        builds: 2,
+        allow_private_fetch: None,
+        rate_limit: true,
+    }
+}
+
+/// A router that nobody visits.
+struct NoVisitors;
+
+impl Drain for NoVisitors {
+    fn drained(&self, _: Id) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}

@@ -1,0 +1,179 @@
+//! What all answers have in common, and the attributes that Heroku's published schema promises of each resource.
+//!
+//! The ledger in `tests/golden/attributes.json` has the type of each attribute: `?` after it says that it may be null, `[]` in
+//! its path stands for each element. Its facts are those of the schema, less the patterns of Heroku's own host names.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use penstock::name::Id;
+use penstock::time::Timestamp;
+use serde_json::Value;
+
+use super::Answer;
+
+type Attributes = BTreeMap<String, String>;
+
+static LEDGER: LazyLock<BTreeMap<String, Attributes>> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../../golden/attributes.json")).unwrap());
+
+/// The resource that a path shows, by the path's last words.
+const SHOWN: &[(&str, &str)] = &[
+    ("/account", "account"),
+    ("/account/rate-limits", "rate-limit"),
+    ("/users/~", "account"),
+    ("/users/~/apps", "app"),
+    ("/users/~/pipeline-couplings", "pipeline-coupling"),
+    ("/apps", "app"),
+    ("/apps/*", "app"),
+    ("/apps/*/builds", "build"),
+    ("/apps/*/builds/*", "build"),
+    ("/apps/*/config-vars", ""),
+    ("/apps/*/dynos", "dyno"),
+    ("/apps/*/dynos/*", "dyno"),
+    ("/apps/*/formation", "formation"),
+    ("/apps/*/formation/*", "formation"),
+    ("/apps/*/log-sessions", "log-session"),
+    ("/apps/*/pipeline-couplings", "pipeline-coupling"),
+    ("/apps/*/releases", "release"),
+    ("/apps/*/releases/*", "release"),
+    ("/apps/*/releases/*/config-vars", ""),
+    ("/apps/*/slugs", "slug"),
+    ("/apps/*/slugs/*", "slug"),
+    ("/apps/*/sources", "source"),
+    ("/sources", "source"),
+    ("/pipelines", "pipeline"),
+    ("/pipelines/*", "pipeline"),
+    ("/pipelines/*/pipeline-couplings", "pipeline-coupling"),
+    ("/pipeline-couplings", "pipeline-coupling"),
+    ("/pipeline-couplings/*", "pipeline-coupling"),
+    ("/pipeline-promotions", "pipeline-promotion"),
+    ("/pipeline-promotions/*", "pipeline-promotion"),
+    (
+        "/pipeline-promotions/*/promotion-targets",
+        "pipeline-promotion-target",
+    ),
+];
+
+/// Holds an answer to what all answers are.
+pub fn check(answer: &Answer) {
+    let asked = &answer.asked;
+    assert!(
+        !answer.header("request-id").is_empty(),
+        "{asked} has no Request-Id"
+    );
+    if answer.header("content-type") != "application/json" {
+        let refused = answer.status >= 400;
+        assert!(!refused, "{asked} was refused, and not in JSON: {answer:?}");
+        return;
+    }
+    let etag = answer.header("etag");
+    let quoted = etag.len() == 34 && etag.starts_with('"') && etag.ends_with('"');
+    assert!(quoted, "{asked} has the ETag {etag:?}");
+    if asked.starts_with("HEAD") {
+        return;
+    }
+    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    match answer.status {
+        200..300 if answer.status != 202 => check_resource(asked, &body),
+        400.. => check_error(asked, answer.status, &body),
+        _ => {}
+    }
+}
+
+fn check_error(asked: &str, status: u16, body: &Value) {
+    let text = |name: &str| body[name].as_str().is_some_and(|text| !text.is_empty());
+    assert!(text("id") && text("message"), "{asked}: {body}");
+    assert_eq!(text("resource"), status == 404, "{asked}: {body}");
+}
+
+fn check_resource(asked: &str, body: &Value) {
+    let (_, path) = asked.split_once(' ').unwrap();
+    let path = path.split('?').next().unwrap().trim_end_matches('/');
+    let resource = SHOWN
+        .iter()
+        .find(|(pattern, _)| fits(pattern, path))
+        .unwrap_or_else(|| panic!("{path} is not among the paths of the shapes"))
+        .1;
+    if resource.is_empty() {
+        let texts = body
+            .as_object()
+            .is_some_and(|vars| vars.values().all(Value::is_string));
+        assert!(texts, "{asked}: {body}");
+        return;
+    }
+    let rows = match body {
+        Value::Array(rows) => rows.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    for row in rows {
+        for (path, kind) in &LEDGER[resource] {
+            let faults = faults(row, path, kind);
+            assert!(
+                faults.is_empty(),
+                "{asked}: {resource}.{path} {faults:?} in {row}"
+            );
+        }
+    }
+}
+
+fn fits(pattern: &str, path: &str) -> bool {
+    let (pattern, path) = (pattern.split('/'), path.split('/'));
+    let segments: Vec<_> = path.collect();
+    let wanted: Vec<_> = pattern.collect();
+    wanted.len() == segments.len()
+        && wanted
+            .iter()
+            .zip(segments)
+            .all(|(wanted, segment)| *wanted == "*" || *wanted == segment)
+}
+
+/// What is wrong with the attribute at `path`. Nothing is, where an object on the way to it is null.
+fn faults(value: &Value, path: &str, kind: &str) -> Vec<String> {
+    let (first, rest) = match path.split_once('.') {
+        Some((first, rest)) => (first, Some(rest)),
+        None => (path, None),
+    };
+    let name = first.trim_end_matches("[]");
+    let Some(found) = value.get(name) else {
+        return vec!["is missing".to_owned()];
+    };
+    let values = match first.ends_with("[]") {
+        true => found.as_array().map_or(&[][..], Vec::as_slice),
+        false => std::slice::from_ref(found),
+    };
+    let each = |value: &Value| match rest {
+        None if is(value, kind) => Vec::new(),
+        None => vec![format!("is {value}, and no {kind}")],
+        Some(_) if value.is_null() => Vec::new(),
+        Some(rest) => faults(value, rest, kind),
+    };
+    values.iter().flat_map(each).collect()
+}
+
+fn is(value: &Value, kind: &str) -> bool {
+    let (kind, nullable) = match kind.strip_suffix('?') {
+        Some(kind) => (kind, true),
+        None => (kind, false),
+    };
+    let text = value.as_str().unwrap_or_default();
+    let fits = match kind {
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64(),
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "uuid" => Id::parse(text).is_some_and(|id| id.to_string() == text),
+        "date-time" => Timestamp::parse(text).is_some_and(|time| time.to_seconds() == text),
+        "email" => text.contains('@'),
+        "uri" => text.starts_with("http://") || text.starts_with("https://"),
+        _ => {
+            let words = kind
+                .strip_prefix("enum(")
+                .and_then(|rest| rest.strip_suffix(')'));
+            let words = words.unwrap_or_else(|| panic!("the ledger has the type {kind}"));
+            words.split('|').any(|word| word == text)
+        }
+    };
+    fits || (nullable && value.is_null())
+}
