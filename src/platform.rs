@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use tokio::sync::watch;
 
 use crate::blob::signed::{Method, SignedUrls};
 use crate::blob::{Blobs, Digest};
@@ -36,6 +37,8 @@ pub struct Platform {
     pub signed_urls: SignedUrls,
     /// Tells what this run of the server has claimed from what an earlier one had.
     pub boot: Id,
+    /// True once the server is stopping: answers that go on and on end then, since it waits for those under way.
+    pub stopping: watch::Sender<bool>,
 }
 
 impl Platform {
@@ -56,6 +59,7 @@ impl Platform {
             outbound: Outbound::new(config.may_fetch_privately()),
             signed_urls: SignedUrls::new(data.signing_key()?),
             boot: Id::new(),
+            stopping: watch::Sender::new(false),
             config,
             urls,
             clock,
@@ -77,17 +81,27 @@ impl Platform {
         self.signed_url(Method::Get, &path, build.made_at().plus(OUTPUT_LIFE))
     }
 
-    /// A build's output from its start, until the build has ended.
+    /// Lets every stream of a log or of a build's output end. Lines that come later are stored all the same.
+    pub fn end_streams(&self) {
+        self.stopping.send_replace(true);
+        self.logs.close();
+    }
+
+    /// A build's output from its start, until the build has ended or the server stops.
     pub fn build_output(&self, id: Id) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-        let store = self.store.clone();
+        let (store, mut stopping) = (self.store.clone(), self.stopping.subscribe());
         let ended = async move {
             let mut changes = store.changes(&[Table::Build]);
             loop {
                 changes.mark_unchanged();
                 let build = store.read(|connection| builds::by_id(connection, id));
                 let waiting = matches!(build, Ok(Some(build)) if build.status == Status::Pending);
-                if !waiting || changes.changed().await.is_err() {
+                if !waiting {
                     return;
+                }
+                tokio::select! {
+                    changed = changes.changed() => if changed.is_err() { return },
+                    _ = stopping.wait_for(|stopping| *stopping) => return,
                 }
             }
         };

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::TcpListener;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,7 +95,13 @@ pub fn serve(
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let server = Server::start(config, options).await?;
+        let mut shutdown = pin!(shutdown);
+        // Polled first, so that signals are listened for before anything is started, and one that comes early ends it cleanly.
+        let server = tokio::select! {
+            biased;
+            () = &mut shutdown => return Ok(()),
+            server = Server::start(config, options) => server?,
+        };
         ready(&server.ready);
         shutdown.await;
         server.stop().await;
@@ -153,11 +160,13 @@ impl Server {
 
     /// Ends what is under way, then the dynos, and lets go of the data directory.
     pub async fn stop(mut self) {
+        // The API waits for the answers under way, and a build's output ends only when nobody writes to it any more.
+        self.platform.end_streams();
+        self.loops.shutdown().await;
         self.api.stop(true).await;
         if let Ok(Err(error)) = self.api_task.await {
             tracing::error!(%error, "the API ended with an error");
         }
-        self.loops.shutdown().await;
         let router = self.router.clone();
         if tokio::task::spawn_blocking(move || router.stop(STOP_GRACE))
             .await
@@ -171,7 +180,7 @@ impl Server {
                 "the dynos may not have been stopped; the next start ends what is left"
             );
         }
-        self.platform.logs.close();
+        self.platform.logs.flush();
     }
 }
 
@@ -197,7 +206,7 @@ async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<Strin
         platform
             .store
             .write(move |connection| {
-                let owner = match accounts::first(connection)? {
+                let owner = match accounts::by_email(connection, &email)? {
                     Some(owner) => owner,
                     None => accounts::create(connection, &email, now)?,
                 };

@@ -67,12 +67,6 @@ pub fn by_email(connection: &Connection, email: &str) -> Result<Option<Account>>
     optional(statement.query_row([email.trim().to_lowercase()], account))
 }
 
-/// The account made first: the owner of the server.
-pub fn first(connection: &Connection) -> Result<Option<Account>> {
-    let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY id LIMIT 1"))?;
-    optional(statement.query_row([], account))
-}
-
 /// Lets `token` open the account. Only its digest is stored.
 pub fn add_token(
     connection: &Connection,

@@ -23,6 +23,8 @@ pub mod slugs;
 pub mod sources;
 mod writer;
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -56,6 +58,7 @@ impl Store {
     /// As [`Store::open`]; `after_commit` is told the number of each commit of this process, once it is on disk and before
     /// anyone is answered. A test that ends the process there proves that every commit is a safe place to be killed.
     pub fn open_observed(path: &Path, after_commit: Option<AfterCommit>) -> Result<Store> {
+        make_private(path)?;
         let mut connection = Connection::open(path)?;
         configure(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -123,6 +126,16 @@ impl Store {
     pub fn changes(&self, tables: &[Table]) -> watch::Receiver<u64> {
         self.writer.changes(tables)
     }
+}
+
+/// Makes the file for this user alone, since config vars are secrets. SQLite gives the files beside it the same mode.
+fn make_private(path: &Path) -> Result<()> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    Ok(())
 }
 
 /// Settings that every connection needs.

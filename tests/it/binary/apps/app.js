@@ -1,0 +1,10 @@
+const http = require("http");
+
+http
+  .createServer((request, response) => {
+    console.log("serving " + request.url);
+    if (request.url === "/crash") process.exit(3);
+    response.setHeader("Content-Type", "text/plain");
+    response.end(`{{text}} says ${process.env.GREETING} on ${process.env.DYNO}\n`);
+  })
+  .listen(process.env.PORT, "127.0.0.1", () => console.log("listening as {{text}}"));

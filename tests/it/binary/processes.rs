@@ -1,0 +1,61 @@
+//! The processes of a server's dynos, as the system knows them.
+//!
+//! They are told by the mark that every dyno carries in its environment, and by its home, which is in the data directory.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+#[derive(Debug)]
+pub struct Process {
+    pub pid: i32,
+    /// The id of its dyno.
+    pub dyno: String,
+    pub command: String,
+}
+
+impl Process {
+    /// It may have ended by itself.
+    pub fn kill(&self) {
+        kill_process(Pid::from_raw(self.pid).unwrap(), Signal::KILL).ok();
+    }
+}
+
+/// All that run for the dynos of this data directory.
+pub fn of(data: &Path) -> Vec<Process> {
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| of_dyno(pid, data))
+        .collect()
+}
+
+/// How many processes each dyno has, by its id.
+pub fn by_dyno(data: &Path) -> BTreeMap<String, usize> {
+    let mut count = BTreeMap::new();
+    for process in of(data) {
+        *count.entry(process.dyno).or_default() += 1;
+    }
+    count
+}
+
+fn of_dyno(pid: i32, data: &Path) -> Option<Process> {
+    // Empty for one that has ended and waits to be reaped.
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    let value = |name: &str| {
+        environment
+            .split('\0')
+            .find_map(|variable| variable.strip_prefix(name)?.strip_prefix('='))
+    };
+    let home = PathBuf::from(value("HOME")?);
+    let data = data.canonicalize().ok()?;
+    let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    home.starts_with(data.join("dynos")).then_some(())?;
+    Some(Process {
+        pid,
+        dyno: value("PENSTOCK_DYNO")?.to_owned(),
+        command: String::from_utf8_lossy(&command).replace('\0', " "),
+    })
+}

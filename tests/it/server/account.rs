@@ -1,0 +1,94 @@
+//! `penstock account`, beside a running server.
+
+use serde_json::{Value, json};
+
+use crate::binary::{Place, penstock};
+
+/// The status and what was printed, on standard output and on standard error.
+fn account(place: &Place, action: &str, email: &str) -> (Option<i32>, String, String) {
+    let mut command = penstock(&["account", action, email, "--data-dir"]);
+    let output = command.arg(place.data()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[tokio::test]
+async fn an_account_made_beside_a_running_server_works_at_once_and_sees_nothing_of_others() {
+    let place = Place::new();
+    let server = place.start();
+    let owner = server.client();
+    owner.create_app("owners").await;
+    let (status, token, said) = account(&place, "create", "bob@example.com");
+    assert_eq!(status, Some(0), "{said}");
+    assert_eq!(token.lines().count(), 1);
+    let bob = owner.with_token(token.trim());
+    let seen = bob.get("/account").await.expect(200);
+    assert_eq!(seen["email"], "bob@example.com");
+    assert_eq!(bob.get("/apps").await.expect(200), json!([]));
+    for path in [
+        "/apps/owners",
+        "/apps/owners/config-vars",
+        "/apps/owners/releases",
+    ] {
+        let hidden = bob.get(path).await;
+        assert_eq!(hidden.status, 404);
+        assert_eq!(hidden.json()["id"], "not_found");
+    }
+    let taken = bob.post("/apps", json!({"name": "owners"})).await;
+    assert_eq!(taken.status, 422);
+    assert_eq!(bob.delete("/apps/owners").await.status, 404);
+    bob.create_app("bobs").await;
+    assert_eq!(owner.get("/apps/bobs").await.status, 404);
+    assert_eq!(
+        owner.get("/apps/owners").await.expect(200)["name"],
+        "owners"
+    );
+}
+
+#[tokio::test]
+async fn a_second_token_opens_the_same_account_and_the_first_stays_good() {
+    let place = Place::new();
+    let server = place.start();
+    let (_, first, _) = account(&place, "create", "bob@example.com");
+    let (status, second, said) = account(&place, "token", "bob@example.com");
+    assert_eq!(status, Some(0), "{said}");
+    assert_ne!(first, second);
+    let mut ids = Vec::new();
+    for token in [first, second] {
+        let bob = server.client().with_token(token.trim());
+        ids.push(bob.get("/account").await.expect(200)["id"].clone());
+    }
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[0], Value::Null);
+}
+
+#[test]
+fn an_account_that_is_there_already_or_is_not_there_is_named() {
+    let place = Place::new();
+    let _server = place.start();
+    account(&place, "create", "bob@example.com");
+    for (action, email) in [("create", "bob@example.com"), ("token", "eve@example.com")] {
+        let (status, printed, said) = account(&place, action, email);
+        assert_eq!(status, Some(1));
+        assert_eq!(printed, "");
+        assert!(said.contains(email), "{said}");
+    }
+}
+
+/// Whoever is made first, the server's own token is its owner's.
+#[tokio::test]
+async fn an_account_made_before_the_first_start_does_not_become_the_owner() {
+    let place = Place::new();
+    let (status, token, said) = account(&place, "create", "bob@example.com");
+    assert_eq!(status, Some(0), "{said}");
+    let server = place.start();
+    let owner = server.client();
+    let seen = owner.get("/account").await.expect(200);
+    assert_eq!(seen["email"], "owner@localhost");
+    let bob = owner.with_token(token.trim()).get("/account").await;
+    assert_eq!(bob.expect(200)["email"], "bob@example.com");
+}
