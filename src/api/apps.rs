@@ -7,7 +7,7 @@ use super::params::{self, Reference};
 use super::reply::Reply;
 use super::view::{Named, User};
 use crate::catalog::{self, Entry};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::log::platform as lines;
 use crate::name::{self, AppName, Id, Identity};
 use crate::store::apps::{self, App, FIELDS};

@@ -69,7 +69,9 @@ impl Work {
                 self.settings.attempts
             )));
         }
-        if build.attempts > 1 {
+        if build.attempts == 1 {
+            platform::build_started(&self.parts.logs, build.app_id, &build.account_email);
+        } else {
             output.warning(
                 "The server was stopped in the middle of this build, which now begins again.",
             );
