@@ -92,8 +92,6 @@ CREATE TABLE release (
     UNIQUE (app_id, version)
 ) STRICT;
 CREATE INDEX release_app ON release (app_id, id);
-CREATE INDEX release_app_created ON release (app_id, created_at, id);
-CREATE INDEX release_succeeded ON release (app_id, version) WHERE status = 'succeeded';
 CREATE INDEX release_slug ON release (slug_id);
 CREATE INDEX release_config_set ON release (config_set_id);
 CREATE INDEX release_account ON release (account_id);

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
 /// A moment, in UTC, to the microsecond.
@@ -44,30 +43,45 @@ impl Timestamp {
 
     /// `2026-01-31T12:00:00Z`: as the API shows it, to the second.
     pub fn to_seconds(self) -> String {
-        self.format(format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second]Z"
-        ))
+        self.text(0, "Z")
     }
 
     /// `2026-01-31T12:00:00.123456Z`: as it is stored. Of one width, so that the order of the text is the order of time.
     pub fn to_micros(self) -> String {
-        self.format(format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"
-        ))
+        self.text(6, "Z")
     }
 
     /// `2026-01-31T12:00:00.123456+00:00`: as a log line shows it.
     pub fn to_log(self) -> String {
-        self.format(format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]+00:00"
-        ))
+        self.text(6, "+00:00")
     }
 
-    fn format(self, description: &[time::format_description::BorrowedFormatItem<'_>]) -> String {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.micros) * 1_000)
-            .ok()
-            .and_then(|moment| moment.format(description).ok())
-            .unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())
+    /// Written digit by digit: several of these stand in every answer and every row, and a general formatter takes ten times
+    /// as long. What the calendar says is left to the library.
+    fn text(self, fraction: usize, zone: &str) -> String {
+        let Ok(moment) = OffsetDateTime::from_unix_timestamp(self.seconds()) else {
+            return "1970-01-01T00:00:00Z".to_owned();
+        };
+        let (year, month, day) = moment.to_calendar_date();
+        let (hour, minute, second) = moment.to_hms();
+        let mut text = String::with_capacity(32);
+        digits(&mut text, i64::from(year), 4);
+        for (before, part) in [
+            ('-', u8::from(month)),
+            ('-', day),
+            ('T', hour),
+            (':', minute),
+            (':', second),
+        ] {
+            text.push(before);
+            digits(&mut text, i64::from(part), 2);
+        }
+        if fraction > 0 {
+            text.push('.');
+            digits(&mut text, self.micros.rem_euclid(1_000_000), fraction);
+        }
+        text.push_str(zone);
+        text
     }
 
     /// The moment `later` after this one.
@@ -94,6 +108,17 @@ impl Timestamp {
             u64::try_from(self.micros.saturating_sub(earlier.micros)).unwrap_or(0),
         )
     }
+}
+
+/// Appends the last `width` digits of a number.
+fn digits(text: &mut String, number: i64, width: usize) {
+    let mut digits = *b"000000";
+    let mut rest = number;
+    for digit in digits[..width].iter_mut().rev() {
+        *digit += (rest % 10) as u8;
+        rest /= 10;
+    }
+    text.extend(digits[..width].iter().copied().map(char::from));
 }
 
 impl fmt::Display for Timestamp {
@@ -148,5 +173,23 @@ impl Clock {
                 Ordering::SeqCst,
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Timestamp};
+
+    /// The other way around is another's work, so that the two check each other.
+    #[test]
+    fn every_day_is_written_as_it_is_read() {
+        let mut moment = Timestamp::from_micros(-62_135_596_800_000_000 + 86_399_999_999);
+        let end = Timestamp::from_micros(253_402_300_799_999_999);
+        while moment <= end {
+            assert_eq!(Timestamp::parse(&moment.to_micros()), Some(moment));
+            moment = moment.plus(Duration::from_secs(86_400));
+        }
+        assert_eq!(end.to_seconds(), "9999-12-31T23:59:59Z");
+        assert_eq!(end.to_log(), "9999-12-31T23:59:59.999999+00:00");
     }
 }

@@ -73,7 +73,7 @@ fn view<'a>(call: &Call, build: &'a Build) -> View<'a> {
 pub async fn list(call: Call) -> Result<Reply> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
-            builds::list(connection, caller.app(connection)?.id, page)
+            builds::list(connection, caller.app_id(connection)?, page)
         })
         .await?;
     Reply::page(&paged, &paged.views(|build| view(&call, build)))
@@ -83,7 +83,7 @@ pub async fn info(call: Call) -> Result<Reply> {
     let build = call.read(|connection, caller| {
         builds::find(
             connection,
-            caller.app(connection)?.id,
+            caller.app_id(connection)?,
             caller.params.id("build", "build")?,
         )
     })?;

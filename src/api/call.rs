@@ -64,6 +64,11 @@ impl Caller {
         apps::find(connection, &self.account, &self.params.identity("app"))
     }
 
+    /// Its id, likewise.
+    pub fn app_id(&self, connection: &Connection) -> Result<Id> {
+        apps::find_id(connection, &self.account, &self.params.identity("app"))
+    }
+
     /// The pipeline in the path, likewise.
     pub fn pipeline(&self, connection: &Connection) -> Result<Pipeline> {
         pipelines::find(connection, &self.account, &self.params.identity("pipeline"))

@@ -10,7 +10,7 @@ use crate::store::config_vars;
 
 pub async fn info(call: Call) -> Result<Reply> {
     let vars =
-        call.read(|connection, caller| config_vars::get(connection, caller.app(connection)?.id))?;
+        call.read(|connection, caller| config_vars::get(connection, caller.app_id(connection)?))?;
     Reply::ok(&vars)
 }
 
@@ -18,8 +18,8 @@ pub async fn update(call: Call) -> Result<Reply> {
     let changes: BTreeMap<String, Option<String>> = call.body()?;
     let (vars, release) = call
         .write(|connection, caller| {
-            let app = caller.app(connection)?;
-            config_vars::update(connection, app.id, changes, &caller.account, caller.now)
+            let app = caller.app_id(connection)?;
+            config_vars::update(connection, app, changes, &caller.account, caller.now)
         })
         .await?;
     if let Some(release) = release {

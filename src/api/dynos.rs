@@ -59,7 +59,7 @@ pub async fn list(call: Call) -> Result<Reply> {
     let app = call.read(|connection, caller| caller.app(connection))?;
     let paged = call
         .page(FIELDS, |connection, caller, page| {
-            dynos::list(connection, caller.app(connection)?.id, page)
+            dynos::list(connection, caller.app_id(connection)?, page)
         })
         .await?;
     Reply::page(&paged, &paged.views(|dyno| view(dyno, &app)))

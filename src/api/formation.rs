@@ -46,7 +46,7 @@ fn view(formation: &Formation) -> View<'_> {
 pub async fn list(call: Call) -> Result<Reply> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
-            formation::list(connection, caller.app(connection)?.id, page)
+            formation::list(connection, caller.app_id(connection)?, page)
         })
         .await?;
     Reply::page(&paged, &paged.views(view))
@@ -56,7 +56,7 @@ pub async fn info(call: Call) -> Result<Reply> {
     let formation = call.read(|connection, caller| {
         formation::find(
             connection,
-            caller.app(connection)?.id,
+            caller.app_id(connection)?,
             &caller.params.exact_identity("type"),
         )
     })?;

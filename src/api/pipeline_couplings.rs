@@ -62,7 +62,7 @@ pub async fn of_pipeline(call: Call) -> Result<Reply> {
 /// An object, since an app is in one pipeline at most.
 pub async fn of_app(call: Call) -> Result<Reply> {
     let coupling =
-        call.read(|connection, caller| couplings::of_app(connection, caller.app(connection)?.id))?;
+        call.read(|connection, caller| couplings::of_app(connection, caller.app_id(connection)?))?;
     Reply::ok(&view(&coupling))
 }
 

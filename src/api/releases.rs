@@ -69,7 +69,7 @@ fn view(release: &Release) -> View<'_> {
 pub async fn list(call: Call) -> Result<Reply> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
-            releases::list(connection, caller.app(connection)?.id, page)
+            releases::list(connection, caller.app_id(connection)?, page)
         })
         .await?;
     Reply::page(&paged, &paged.views(view))
@@ -79,7 +79,7 @@ pub async fn info(call: Call) -> Result<Reply> {
     let release = call.read(|connection, caller| {
         releases::find(
             connection,
-            caller.app(connection)?.id,
+            caller.app_id(connection)?,
             &caller.params.identity("release"),
         )
     })?;
@@ -90,7 +90,7 @@ pub async fn config_vars(call: Call) -> Result<Reply> {
     let vars = call.read(|connection, caller| {
         let release = releases::find(
             connection,
-            caller.app(connection)?.id,
+            caller.app_id(connection)?,
             &caller.params.identity("release"),
         )?;
         config_vars::read(connection, release.config_set_id)

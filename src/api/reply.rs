@@ -10,6 +10,9 @@ use super::call::Paged;
 use super::range;
 use crate::error::{Error, Result};
 
+/// Room for the JSON of one resource, in bytes, so that it is not copied while it is written.
+const USUAL_BODY: usize = 2 * 1024;
+
 /// An answer to a [`super::call::Call`].
 pub struct Reply {
     status: StatusCode,
@@ -57,7 +60,8 @@ impl Reply {
     }
 
     fn with(status: StatusCode, view: &impl Serialize) -> Result<Reply> {
-        let body = serde_json::to_vec(view).map_err(Error::internal)?;
+        let mut body = Vec::with_capacity(USUAL_BODY);
+        serde_json::to_writer(&mut body, view).map_err(Error::internal)?;
         Ok(Reply {
             status,
             body,

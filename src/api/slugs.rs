@@ -75,7 +75,7 @@ pub async fn info(call: Call) -> Result<Reply> {
     let slug = call.read(|connection, caller| {
         slugs::find(
             connection,
-            caller.app(connection)?.id,
+            caller.app_id(connection)?,
             caller.params.id("slug", "slug")?,
         )
     })?;
@@ -96,7 +96,7 @@ pub async fn create(call: Call) -> Result<Reply> {
     let new = new_slug(call.body()?)?;
     let slug = call
         .write(move |connection, caller| {
-            slugs::create(connection, caller.app(connection)?.id, &new, caller.now)
+            slugs::create(connection, caller.app_id(connection)?, &new, caller.now)
         })
         .await?;
     Reply::created(&view(&call, &slug, Method::Put))

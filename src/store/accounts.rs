@@ -1,5 +1,7 @@
 //! Accounts, and the access tokens that open them.
 
+use std::sync::OnceLock;
+
 use rusqlite::{Connection, Row, params};
 
 use super::row::{optional, unique};
@@ -90,9 +92,13 @@ pub fn by_token(
     digest: &[u8; 32],
     now: Timestamp,
 ) -> Result<Option<Account>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "{SELECT} JOIN access_token ON access_token.account_id = account.id
-         WHERE access_token.digest = ?1 AND (access_token.expires_at IS NULL OR access_token.expires_at > ?2)"
-    ))?;
+    static SQL: OnceLock<String> = OnceLock::new();
+    let sql = SQL.get_or_init(|| {
+        format!(
+            "{SELECT} JOIN access_token ON access_token.account_id = account.id
+             WHERE access_token.digest = ?1 AND (access_token.expires_at IS NULL OR access_token.expires_at > ?2)"
+        )
+    });
+    let mut statement = connection.prepare_cached(sql)?;
     optional(statement.query_row(params![digest, now], account))
 }

@@ -1,6 +1,8 @@
 //! Apps: every look-up goes through the account that asks, so that what is not its own does not exist for it.
 
-use rusqlite::{Connection, Row, params};
+use std::sync::OnceLock;
+
+use rusqlite::{Connection, Row, ToSql, params};
 
 use super::accounts::Account;
 use super::page::{self, Field, Kind, Listing, Page};
@@ -80,20 +82,35 @@ pub fn create(
 
 /// The app that `account` points at. What it may not see is not found.
 pub fn find(connection: &Connection, account: &Account, identity: &Identity) -> Result<App> {
-    let select = |column: &str, value: &dyn rusqlite::ToSql| {
-        let sql =
-            format!("SELECT {COLUMNS} FROM {FROM} WHERE app.owner_id = ?1 AND app.{column} = ?2");
-        found(
-            connection
-                .prepare_cached(&sql)?
-                .query_row(params![account.id, value], app),
-            "app",
-        )
+    let by = |column: &str| {
+        format!("SELECT {COLUMNS} FROM {FROM} WHERE app.owner_id = ?1 AND app.{column} = ?2")
     };
-    match identity {
-        Identity::Id(id) => select("id", id),
-        Identity::Name(name) => select("name", name),
-    }
+    static BY_ID: OnceLock<String> = OnceLock::new();
+    static BY_NAME: OnceLock<String> = OnceLock::new();
+    let (sql, value): (&str, &dyn ToSql) = match identity {
+        Identity::Id(id) => (BY_ID.get_or_init(|| by("id")), id),
+        Identity::Name(name) => (BY_NAME.get_or_init(|| by("name")), name),
+    };
+    found(
+        connection
+            .prepare_cached(sql)?
+            .query_row(params![account.id, value], app),
+        "app",
+    )
+}
+
+/// The id of an app that `account` points at, for whoever needs no more of it.
+pub fn find_id(connection: &Connection, account: &Account, identity: &Identity) -> Result<Id> {
+    let (sql, value): (&str, &dyn ToSql) = match identity {
+        Identity::Id(id) => ("SELECT id FROM app WHERE owner_id = ?1 AND id = ?2", id),
+        Identity::Name(name) => ("SELECT id FROM app WHERE owner_id = ?1 AND name = ?2", name),
+    };
+    found(
+        connection
+            .prepare_cached(sql)?
+            .query_row(params![account.id, value], |row| row.get(0)),
+        "app",
+    )
 }
 
 /// The apps that `account` may see.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::accounts::Account;
 use super::releases::{self, Change, Release};
-use super::row::found;
+use super::row::{found, optional};
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::time::Timestamp;
@@ -18,17 +18,6 @@ const MAX_BYTES: usize = 64 * 1024;
 /// What the platform itself sets in every dyno.
 const RESERVED: &[&str] = &["PORT", "DYNO"];
 
-/// The set of an app's newest release, which is the app's own.
-pub(super) fn current_set(connection: &Connection, app: Id) -> Result<Option<Id>> {
-    super::optional(
-        connection
-            .prepare_cached(
-                "SELECT config_set_id FROM release WHERE app_id = ?1 ORDER BY version DESC LIMIT 1",
-            )?
-            .query_row([app], |row| row.get(0)),
-    )
-}
-
 /// Stores a new set.
 pub(super) fn insert(connection: &Connection, app: Id, vars: &ConfigVars) -> Result<Id> {
     let id = Id::new();
@@ -39,19 +28,25 @@ pub(super) fn insert(connection: &Connection, app: Id, vars: &ConfigVars) -> Res
     Ok(id)
 }
 
-/// The config vars of an app.
+/// The config vars of an app: those of its newest release.
 pub fn get(connection: &Connection, app: Id) -> Result<ConfigVars> {
-    match current_set(connection, app)? {
-        Some(set) => read(connection, set),
-        None => Ok(ConfigVars::new()),
-    }
+    let mut statement = connection.prepare_cached(
+        "SELECT config_set.vars FROM release JOIN config_set ON config_set.id = release.config_set_id
+         WHERE release.app_id = ?1 ORDER BY release.version DESC LIMIT 1",
+    )?;
+    let json: Option<String> = optional(statement.query_row([app], |row| row.get(0)))?;
+    json.map_or_else(|| Ok(ConfigVars::new()), |json| parse(&json))
 }
 
 /// The config vars of one set, as a release runs with them.
 pub fn read(connection: &Connection, set: Id) -> Result<ConfigVars> {
     let mut statement = connection.prepare_cached("SELECT vars FROM config_set WHERE id = ?1")?;
     let json: String = found(statement.query_row([set], |row| row.get(0)), "config vars")?;
-    serde_json::from_str(&json).map_err(Error::internal)
+    parse(&json)
+}
+
+fn parse(json: &str) -> Result<ConfigVars> {
+    serde_json::from_str(json).map_err(Error::internal)
 }
 
 /// Sets some vars and deletes others (`None`), and makes the one release that follows; none if nothing would change.

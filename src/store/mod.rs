@@ -16,6 +16,7 @@ mod migrate;
 pub mod page;
 pub mod pipelines;
 pub mod promotions;
+mod readers;
 pub mod releases;
 pub mod routes;
 mod row;
@@ -25,10 +26,11 @@ mod writer;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use tokio::sync::watch;
 
 use crate::error::{Error, ErrorId, Result};
@@ -40,12 +42,11 @@ pub use writer::{AfterCommit, Table};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// rusqlite keeps 16 prepared statements by default, fewer than the API has.
 const STATEMENTS: usize = 256;
-const READERS: u32 = 16;
 
 /// The state. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    readers: r2d2::Pool<Reader>,
+    readers: readers::Readers,
     writer: writer::Writer,
 }
 
@@ -66,37 +67,20 @@ impl Store {
         connection.pragma_update(None, "synchronous", "FULL")?;
         // Checkpoints run on a thread of their own; inside a commit they would hold everybody up.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        // In KiB. Pages that fall out of the cache are read again, and each write touches a dozen.
+        connection.pragma_update(None, "cache_size", -16 * 1024)?;
         migrate::migrate(&mut connection)?;
-        let readers = r2d2::Pool::builder()
-            .max_size(READERS)
-            .min_idle(Some(1))
-            .test_on_check_out(false)
-            .connection_timeout(BUSY_TIMEOUT)
-            .build(Reader {
-                path: path.to_owned(),
-            })
-            .map_err(Error::internal)?;
         let checkpoints = Connection::open(path)?;
         configure(&checkpoints)?;
         Ok(Store {
-            readers,
+            readers: readers::Readers::open(path)?,
             writer: writer::Writer::start(connection, checkpoints, after_commit)?,
         })
     }
 
     /// Runs `f` over one snapshot. Short indexed reads may run on an async worker; longer ones belong in `spawn_blocking`.
     pub fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let mut connection = self.readers.get().map_err(|cause| Error {
-            cause: Some(cause.into()),
-            ..Error::new(
-                ErrorId::Unavailable,
-                "The server is busy. Send the request again in a moment.",
-            )
-        })?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-        let answer = f(&transaction)?;
-        transaction.finish()?;
-        Ok(answer)
+        self.readers.read(f)
     }
 
     /// Runs `f` in the writer's next group and answers once it is on disk. An error from `f`, or a panic in it, undoes all that
@@ -138,40 +122,24 @@ fn make_private(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Settings that every connection needs.
+/// Settings of the connections that write.
 fn configure(connection: &Connection) -> Result<()> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    settings(connection)?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "trusted_schema", false)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // What a savepoint has to remember stays out of files: it is gone with the process anyhow.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
 }
 
-/// Opens the read-only connections of the pool.
-struct Reader {
-    path: PathBuf,
-}
-
-impl r2d2::ManageConnection for Reader {
-    type Connection = Connection;
-    type Error = rusqlite::Error;
-
-    fn connect(&self) -> std::result::Result<Connection, rusqlite::Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.pragma_update(None, "trusted_schema", false)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(connection)
-    }
-
-    fn is_valid(&self, connection: &mut Connection) -> std::result::Result<(), rusqlite::Error> {
-        connection.execute_batch("")
-    }
-
-    fn has_broken(&self, _: &mut Connection) -> bool {
-        false
-    }
+/// Settings that every connection needs.
+fn settings(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // Without it, each new value for a parameter that a partial index may depend on compiles the statement anew, which takes
+    // longer than running it. No statement of ours is planned better for knowing its values.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
 }
 
 /// A unique constraint that matters to a client is turned into an answer where it is hit (see [`row::unique`]); whatever else

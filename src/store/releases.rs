@@ -97,9 +97,12 @@ pub fn create(
     change: Change,
     now: Timestamp,
 ) -> Result<Release> {
-    let before = newest(connection, app)?;
+    let before = head(connection, app)?;
     let version = before.as_ref().map_or(1, |before| before.version + 1);
-    let running = current(connection, app)?.and_then(|current| current.slug_id);
+    let running = match &before {
+        Some(before) if before.status == Status::Succeeded => before.slug,
+        _ => current(connection, app)?.and_then(|current| current.slug_id),
+    };
     let slug = match &change {
         Change::Initial | Change::EnableLogplex | Change::ConfigVars { .. } => running,
         Change::Deploy { slug, .. } => Some(*slug),
@@ -109,7 +112,7 @@ pub fn create(
     let config_set = match (&change, &before) {
         (Change::ConfigVars { config_set, .. }, _) => *config_set,
         (Change::Rollback { to }, _) => to.config_set_id,
-        (_, Some(before)) => before.config_set_id,
+        (_, Some(before)) => before.config_set,
         (_, None) => config_vars::insert(connection, app, &config_vars::ConfigVars::new())?,
     };
     let description = describe(connection, &change)?;
@@ -131,7 +134,43 @@ pub fn create(
             now,
         )?;
     }
-    find(connection, app, &Identity::Id(id))
+    Ok(Release {
+        id,
+        app_id: app,
+        app_name: super::apps::name(connection, app)?.ok_or_else(|| Error::not_found("app"))?,
+        version,
+        description,
+        status: Status::Succeeded,
+        slug_id: slug,
+        config_set_id: config_set,
+        account_id: by.id,
+        account_email: by.email.clone(),
+        current: true,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+/// Of an app's newest release, what the next one goes on from.
+struct Head {
+    version: i64,
+    status: Status,
+    slug: Option<Id>,
+    config_set: Id,
+}
+
+fn head(connection: &Connection, app: Id) -> Result<Option<Head>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT version, status, slug_id, config_set_id FROM release WHERE app_id = ?1 ORDER BY version DESC LIMIT 1",
+    )?;
+    optional(statement.query_row([app], |row| {
+        Ok(Head {
+            version: row.get(0)?,
+            status: row.get(1)?,
+            slug: row.get(2)?,
+            config_set: row.get(3)?,
+        })
+    }))
 }
 
 /// The words of Heroku, which double as log text.

@@ -5,7 +5,7 @@
 //! what a write does; it only notes which tables were touched, to wake the loops that wait for them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ const GROUP: usize = 64;
 /// Jobs that may wait; past it a submitter is told to come back.
 const QUEUE: usize = 4096;
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(250);
+/// A log of more pages than this is to be begun again from its start: 16 MB.
+const LONG_LOG: i64 = 4096;
 
 /// Is told the number of each commit of this process, once it is on disk.
 pub type AfterCommit = Box<dyn Fn(u64) + Send>;
@@ -82,12 +84,14 @@ impl Writer {
         connection.update_hook(Some(move |_, _: &str, table: &str, _| {
             note.fetch_or(Table::bit_of(table), Ordering::Relaxed);
         }))?;
+        let finish = Arc::new(AtomicBool::new(false));
         let group = Group {
             connection,
             touched,
             listeners: listeners.clone(),
             after_commit,
             commits: 0,
+            finish: finish.clone(),
         };
         let (written, dirty) = mpsc::sync_channel(1);
         std::thread::Builder::new()
@@ -95,7 +99,7 @@ impl Writer {
             .spawn(move || group.run(&waiting, &written))?;
         std::thread::Builder::new()
             .name("store-checkpoint".into())
-            .spawn(move || checkpoint(&checkpoints, &dirty))?;
+            .spawn(move || checkpoint(&checkpoints, &dirty, &finish))?;
         Ok(Writer { jobs, listeners })
     }
 
@@ -163,17 +167,15 @@ fn uncommitted(cause: String) -> Error {
 
 /// Runs one write so that it undoes itself alone, whether it fails or panics.
 fn in_savepoint<T>(connection: &Connection, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    connection.execute_batch("SAVEPOINT job")?;
+    connection.prepare_cached("SAVEPOINT job")?.execute([])?;
     let result = catch_unwind(AssertUnwindSafe(|| f(connection))).unwrap_or_else(|_| {
         Err(Error::internal(
             "a write panicked; the panic is in the log above",
         ))
     });
     let result = result.and_then(|answer| {
-        connection
-            .execute_batch("RELEASE job")
-            .map(|()| answer)
-            .map_err(Error::from)
+        connection.prepare_cached("RELEASE job")?.execute([])?;
+        Ok(answer)
     });
     if result.is_err() {
         connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
@@ -187,6 +189,8 @@ struct Group {
     listeners: Listeners,
     after_commit: Option<AfterCommit>,
     commits: u64,
+    /// Set when the log is long and nearly all of it is in the database.
+    finish: Arc<AtomicBool>,
 }
 
 impl Group {
@@ -210,6 +214,17 @@ impl Group {
                 reply(committed.clone());
             }
             self.wake();
+            self.finish_log();
+        }
+    }
+
+    /// Under steady writes there are always some pages that no checkpoint has moved yet, and the log would grow without end. So
+    /// the writer moves the few that are left, and with its next commit the log begins again from its start.
+    fn finish_log(&self) {
+        if self.finish.swap(false, Ordering::Relaxed)
+            && let Err(cause) = move_log(&self.connection)
+        {
+            tracing::warn!(%cause, "the log could not be begun again; the next checkpoint asks once more");
         }
     }
 
@@ -252,16 +267,25 @@ impl Group {
     }
 }
 
-/// Moves the log into the database behind the writer's back, so that no commit waits for it. PASSIVE takes no lock that a reader
-/// or the writer would notice.
-fn checkpoint(connection: &Connection, dirty: &mpsc::Receiver<()>) {
+/// Moves the log into the database behind the writer's back, so that no commit waits for it.
+fn checkpoint(connection: &Connection, dirty: &mpsc::Receiver<()>, finish: &AtomicBool) {
     let mut last = Instant::now();
     while dirty.recv().is_ok() {
         let rest = CHECKPOINT_EVERY.saturating_sub(last.elapsed());
         std::thread::sleep(rest);
-        if let Err(cause) = connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)") {
-            tracing::warn!(%cause, "a checkpoint failed; the next one does its work");
+        match move_log(connection) {
+            Ok(pages) => finish.store(pages > LONG_LOG, Ordering::Relaxed),
+            Err(cause) => {
+                tracing::warn!(%cause, "a checkpoint failed; the next one does its work");
+            }
         }
         last = Instant::now();
     }
+}
+
+/// How many pages the log has. PASSIVE takes no lock that a reader or the writer would notice.
+fn move_log(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?
+        .query_row([], |row| row.get(1))
 }

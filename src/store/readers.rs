@@ -1,0 +1,93 @@
+//! The connections that reads run on, each for one snapshot at a time.
+//!
+//! An r2d2 pool of read-only connections. What is ours is how a snapshot begins and ends: by statements that stay prepared, which
+//! rusqlite's own transactions do not, and which would otherwise take longer than the read. It must not know what is read.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{BUSY_TIMEOUT, settings};
+use crate::error::{Error, ErrorId, Result};
+
+/// Connections at most. A read that finds none waits for one.
+const MOST: u32 = 16;
+
+#[derive(Clone)]
+pub struct Readers {
+    pool: r2d2::Pool<Opener>,
+}
+
+impl Readers {
+    /// Over the database at `path`, which has to be there.
+    pub fn open(path: &Path) -> Result<Readers> {
+        let pool = r2d2::Pool::builder()
+            .max_size(MOST)
+            .min_idle(Some(1))
+            .test_on_check_out(false)
+            .connection_timeout(BUSY_TIMEOUT)
+            .build(Opener {
+                path: path.to_owned(),
+            })
+            .map_err(Error::internal)?;
+        Ok(Readers { pool })
+    }
+
+    /// Runs `f` over one snapshot.
+    pub fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let connection = self.pool.get().map_err(|cause| Error {
+            cause: Some(cause.into()),
+            ..Error::new(
+                ErrorId::Unavailable,
+                "The server is busy. Send the request again in a moment.",
+            )
+        })?;
+        let snapshot = Snapshot::begin(&connection)?;
+        f(snapshot.0)
+    }
+}
+
+/// Opens the pool's connections.
+struct Opener {
+    path: PathBuf,
+}
+
+impl r2d2::ManageConnection for Opener {
+    type Connection = Connection;
+    type Error = rusqlite::Error;
+
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        settings(&connection)?;
+        Ok(connection)
+    }
+
+    fn is_valid(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+        connection.execute_batch("")
+    }
+
+    /// One whose snapshot could not be ended would show it for ever.
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        !connection.is_autocommit()
+    }
+}
+
+/// A read transaction, ended when this is dropped, also by a panic in what reads.
+struct Snapshot<'a>(&'a Connection);
+
+impl Snapshot<'_> {
+    fn begin(connection: &Connection) -> Result<Snapshot<'_>> {
+        connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
+        Ok(Snapshot(connection))
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        let end = self.0.prepare_cached("COMMIT");
+        if let Err(cause) = end.and_then(|mut end| end.execute([])) {
+            tracing::warn!(%cause, "a snapshot could not be ended, so its connection is closed");
+        }
+    }
+}
