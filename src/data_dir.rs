@@ -108,18 +108,31 @@ impl DataDir {
 
     /// Writes a file that only this user can read: whole and on disk, or not at all.
     pub fn write_private(&self, name: &str, text: &str) -> Result<()> {
-        let part = self.path(&format!("{name}.part"));
+        let (file, part) = self.part(name, text)?;
+        file.sync_all()?;
+        fs::rename(part, self.path(name))?;
+        File::open(&self.root)?.sync_all()?;
+        Ok(())
+    }
+
+    /// The same, for what each start writes anew: a power cut may take it, and waiting for the disk would only delay the start.
+    pub fn write_passing(&self, name: &str, text: &str) -> Result<()> {
+        let (_, part) = self.part(name, text)?;
+        fs::rename(part, self.path(name))?;
+        Ok(())
+    }
+
+    /// The file under a name that nobody reads.
+    fn part(&self, name: &str, text: &str) -> Result<(File, PathBuf)> {
+        let path = self.path(&format!("{name}.part"));
         let mut file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
-            .open(&part)?;
+            .open(&path)?;
         writeln!(file, "{text}")?;
-        file.sync_all()?;
-        fs::rename(&part, self.path(name))?;
-        File::open(&self.root)?.sync_all()?;
-        Ok(())
+        Ok((file, path))
     }
 }
 

@@ -11,7 +11,7 @@
 //! | --- | --- | --- |
 //! | [`error`], [`time`], [`name`], [`secret`], [`catalog`], [`urls`] | words that everybody uses | one another |
 //! | [`store`] | the state, and all SQL | the above |
-//! | [`blob`], [`archive`], [`log`], [`output`], [`outbound`], [`process_types`], [`preflight`] | files, and what leaves the machine | the above |
+//! | [`blob`], [`archive`], [`log`], [`output`], [`outbound`], [`process_types`], [`preflight`] | files, and what leaves the machine | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
 //! | [`platform`], [`routes`], [`promotion`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |

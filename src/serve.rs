@@ -144,7 +144,7 @@ impl Server {
         let mut loops = JoinSet::new();
         spawn_loops(&platform, routes, &data, &mut loops)?;
         let (api, api_task) = serve_api(&platform, api_listener)?;
-        data.write_private("server.json", &ready.to_json())?;
+        data.write_passing("server.json", &ready.to_json())?;
         Ok(Server {
             ready,
             platform,

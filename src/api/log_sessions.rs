@@ -98,36 +98,37 @@ pub async fn stream(visit: Visit) -> Result<HttpResponse> {
         .ok()
         .and_then(|json| serde_json::from_slice(&json).ok())
         .ok_or_else(|| Error::not_found("log session"))?;
-    let header = |name| {
-        visit
-            .request
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
+    let (lines, tail) = (wanted.lines, wanted.tail);
     let events =
-        header(header::ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/event-stream"));
-    let filter = Filter {
-        source: wanted.source.as_deref().and_then(Source::parse),
-        process: wanted.process,
-        after: header("last-event-id")
-            .filter(|_| events)
-            .and_then(sse::resume),
-    };
-    let session = visit
-        .platform
-        .logs
-        .session(app, filter, wanted.lines, wanted.tail);
+        header(&visit, "accept").is_some_and(|accept| accept.contains("text/event-stream"));
+    let filter = filter(&visit, wanted, events);
+    let session = visit.platform.logs.session(app, filter, lines, tail);
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     Ok(match events {
         true => response
             .content_type("text/event-stream")
-            .streaming(as_events(session, wanted.tail)),
+            .streaming(as_events(session, tail)),
         false => response
             .content_type("text/plain; charset=utf-8")
             .streaming(as_text(session)),
     })
+}
+
+/// The wanted lines; of those, a browser that comes back gets what it has not seen.
+fn filter(visit: &Visit, wanted: Wanted, events: bool) -> Filter {
+    Filter {
+        source: wanted.source.as_deref().and_then(Source::parse),
+        process: wanted.process,
+        after: header(visit, "last-event-id")
+            .filter(|_| events)
+            .and_then(sse::resume),
+    }
+}
+
+fn header<'a>(visit: &'a Visit, name: &str) -> Option<&'a str> {
+    let value = visit.request.headers().get(name)?;
+    value.to_str().ok()
 }
 
 fn as_text(session: Session) -> impl Stream<Item = std::result::Result<Bytes, actix_web::Error>> {

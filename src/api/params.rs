@@ -2,38 +2,37 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use crate::catalog::Entry;
 use crate::error::{Error, Result};
 use crate::name::Identity;
 
 /// Reads a JSON body. The Content-Type is not looked at, since curl posts JSON under a form's.
+///
+/// It is read as JSON first and as a `T` after that: serde would take the elements of an array for the fields of a struct, and a
+/// body that breaks off for one whose values do not fit.
 pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let body = if body.iter().all(u8::is_ascii_whitespace) {
         b"{}"
     } else {
         body
     };
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        match inner.classify() {
-            serde_json::error::Category::Data if path == "." => {
-                Error::invalid(format!("The request's body does not fit: {inner}."))
-            }
-            serde_json::error::Category::Data => {
-                Error::invalid(format!("The parameter {path} does not fit: {inner}."))
-            }
-            _ => malformed(&inner),
-        }
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
+        Error::bad_request(format!("The request's body is not valid JSON: {error}."))
     })?;
-    deserializer.end().map_err(|error| malformed(&error))?;
-    Ok(value)
-}
-
-fn malformed(error: &serde_json::Error) -> Error {
-    Error::bad_request(format!("The request's body is not valid JSON: {error}."))
+    if !value.is_object() {
+        return Err(Error::invalid(
+            "The request's body does not fit: it must be a JSON object, such as {\"name\": \"harbour\"}.",
+        ));
+    }
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let (path, inner) = (error.path().to_string(), error.inner());
+        match path.as_str() {
+            "." => Error::invalid(format!("The request's body does not fit: {inner}.")),
+            path => Error::invalid(format!("The parameter {path} does not fit: {inner}.")),
+        }
+    })
 }
 
 /// The value of `name` in a query string. `eq[name]` is found whether or not its brackets are percent-encoded.

@@ -52,7 +52,7 @@ impl Blobs {
         for left in fs::read_dir(&unfinished)? {
             fs::remove_file(left?.path())?;
         }
-        sync_folder(&root)?;
+        // The names in the store itself are flushed with each blob.
         sync_folder(dir)?;
         Ok(Blobs {
             root: root.into(),

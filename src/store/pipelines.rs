@@ -89,6 +89,12 @@ const VISIBLE: &str = "(pipeline.owner_id = ?1 OR EXISTS (
     SELECT 1 FROM pipeline_coupling JOIN app ON app.id = pipeline_coupling.app_id
     WHERE pipeline_coupling.pipeline_id = pipeline.id AND app.owner_id = ?1))";
 
+/// The same as a set, for a list: it is found by indexes, however many pipelines others have.
+const VISIBLE_SET: &str = "pipeline.id IN (
+    SELECT id FROM pipeline WHERE owner_id = ?1
+    UNION SELECT pipeline_coupling.pipeline_id FROM app JOIN pipeline_coupling ON pipeline_coupling.app_id = app.id
+    WHERE app.owner_id = ?1)";
+
 /// The one pipeline that the identity means. A name that means several is refused with 422: only reading offers a choice.
 pub fn find(connection: &Connection, account: &Account, identity: &Identity) -> Result<Pipeline> {
     let mut candidates = candidates(connection, account, identity)?;
@@ -121,7 +127,7 @@ pub fn list(
 ) -> Result<Listing<Pipeline>> {
     let query = page::Query {
         columns: COLUMNS,
-        from: &format!("pipeline WHERE {VISIBLE} AND (?2 IS NULL OR pipeline.name = ?2)"),
+        from: &format!("pipeline WHERE {VISIBLE_SET} AND (?2 IS NULL OR pipeline.name = ?2)"),
         id: "pipeline.id",
         parameters: &[&account.id, &name],
     };

@@ -216,6 +216,7 @@ async fn a_first_deploy_is_built_released_scaled_and_told_of() {
     assert_eq!(
         site.log(),
         [
+            "app[api]: Build started by user ann@example.com",
             "app[api]: Deploy 385e5950 by user ann@example.com",
             "app[api]: Release v3 created by user ann@example.com",
             "app[api]: Scaled to web@1:Basic worker@0:Basic by user ann@example.com",

@@ -5,6 +5,8 @@
 mod account;
 mod apps;
 mod archive;
+mod authorization;
+mod bad_input;
 mod binary;
 mod blob;
 mod build;
@@ -28,7 +30,9 @@ mod promotions;
 mod releases;
 mod router;
 mod runtime;
+mod schema;
 mod server;
 mod signed;
 mod slugs;
 mod sources;
+mod tidy;

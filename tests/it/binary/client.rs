@@ -171,7 +171,11 @@ impl Client {
     async fn session(&self, app: &str, wanted: Value) -> Result<Tail, Lost> {
         let path = format!("/apps/{app}/log-sessions");
         let session = self.try_call("POST", path, wanted).await?.expect(201);
-        let url = session["logplex_url"].as_str().unwrap();
+        self.follow(session["logplex_url"].as_str().unwrap()).await
+    }
+
+    /// Reads a URL line by line, as it comes.
+    pub async fn follow(&self, url: &str) -> Result<Tail, Lost> {
         let response = self.http.get(url).send().await.map_err(|_| Lost)?;
         assert_eq!(response.status().as_u16(), 200);
         Ok(Tail::new(response))

@@ -210,7 +210,10 @@ async fn a_build_whose_app_is_deleted_is_left_without_a_trace() {
     builder.idle().await;
     while reader.next().await.is_some() {}
     assert_eq!(site.output(&build).await, "");
-    assert_eq!(site.log(), [""; 0]);
+    assert_eq!(
+        site.log(),
+        ["app[api]: Build started by user ann@example.com"]
+    );
     site.assert_clean();
 }
 
@@ -233,5 +236,8 @@ async fn a_build_that_somebody_else_ended_stops_and_keeps_its_output() {
         output.ends_with(" !     The build was cancelled.\n"),
         "{output}"
     );
-    assert_eq!(site.log(), [""; 0]);
+    assert_eq!(
+        site.log(),
+        ["app[api]: Build started by user ann@example.com"]
+    );
 }

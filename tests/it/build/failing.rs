@@ -33,10 +33,13 @@ async fn a_source_with_nothing_to_run_fails_with_the_remedy() {
     );
     assert_eq!(
         site.log(),
-        [format!(
-            "app[api]: Build failed -- check your build output: http://api.example.com/{}",
-            build.id
-        )]
+        [
+            "app[api]: Build started by user ann@example.com".to_owned(),
+            format!(
+                "app[api]: Build failed -- check your build output: http://api.example.com/{}",
+                build.id
+            )
+        ]
     );
 }
 

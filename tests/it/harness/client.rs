@@ -17,7 +17,6 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     pub id: Option<Id>,
-    pub email: String,
     pub token: String,
 }
 
@@ -32,16 +31,15 @@ pub fn http() -> reqwest::Client {
 }
 
 impl Client {
-    pub fn new(server: &Server, account: Option<(Id, String, String)>) -> Client {
-        let (id, email, token) = match account {
-            Some((id, email, token)) => (Some(id), email, token),
-            None => (None, String::new(), String::new()),
+    pub fn new(server: &Server, account: Option<(Id, String)>) -> Client {
+        let (id, token) = match account {
+            Some((id, token)) => (Some(id), token),
+            None => (None, String::new()),
         };
         Client {
             http: server.http.clone(),
             base: server.platform.urls.api.clone(),
             id,
-            email,
             token,
         }
     }

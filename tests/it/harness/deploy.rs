@@ -5,16 +5,10 @@ use serde_json::{Value, json};
 use super::{Client, Server, id};
 use crate::archive::raw::Tar;
 
-/// A source with these files.
-pub fn tar(files: &[(&str, &str)]) -> Tar {
-    files
-        .iter()
-        .fold(Tar::new(), |tar, (name, text)| tar.file(*name, *text))
-}
-
-/// The same as a tar.gz.
+/// A source with these files, as a tar.gz.
 pub fn gz(files: &[(&str, &str)]) -> Vec<u8> {
-    tar(files).gz()
+    let add = |tar: Tar, (name, text): &(&str, &str)| tar.file(name, text);
+    files.iter().fold(Tar::new(), add).gz()
 }
 
 /// An app with one web process and one worker.

@@ -6,6 +6,7 @@ mod client;
 mod database;
 mod deploy;
 mod dynos;
+mod golden;
 mod shape;
 
 use std::sync::Arc;
@@ -28,8 +29,9 @@ use penstock::urls::Urls;
 
 pub use answer::{Answer, id};
 pub use client::Client;
-pub use deploy::{gz, tar, web_app};
+pub use deploy::{gz, web_app};
 pub use dynos::Dynos;
+pub use golden::golden;
 
 /// When every test begins.
 pub const T0: &str = "2026-01-31T12:00:00Z";
@@ -91,21 +93,21 @@ impl Server {
     pub async fn account(&self, name: &str) -> Client {
         let (email, now) = (format!("{name}@example.com"), self.clock.now());
         let token = penstock::secret::token().unwrap();
-        let (written, address) = (token.clone(), email.clone());
+        let written = token.clone();
         let account = self
             .platform
             .store
             .write(move |connection| {
-                let account = match accounts::by_email(connection, &address)? {
+                let account = match accounts::by_email(connection, &email)? {
                     Some(account) => account,
-                    None => accounts::create(connection, &address, now)?,
+                    None => accounts::create(connection, &email, now)?,
                 };
                 accounts::add_token(connection, &account, &written, "a test", now)?;
                 Ok(account)
             })
             .await
             .unwrap();
-        Client::new(self, Some((account.id, email, token)))
+        Client::new(self, Some((account.id, token)))
     }
 
     /// A client without a token.

@@ -61,19 +61,16 @@ async fn sigterm_ends_log_sessions_and_build_outputs_in_good_order() {
     let url = format!("http://{}/source.tgz", silent.local_addr().unwrap());
     let build = json!({"source_blob": {"url": url}});
     let build = client.post("/apps/app/builds", build).await.expect(201);
-    let output = build["output_stream_url"].as_str().unwrap().to_owned();
+    let output = build["output_stream_url"].as_str().unwrap();
     // The build is under way once it has connected.
     let _waiting = silent.accept().await.unwrap();
     let mut tail = client.tail("app", 100).await.unwrap();
     tail.until("Build started by user").await;
-    let reader = client.clone();
-    let output = tokio::spawn(async move { reader.read(&output).await });
-    // Its answer shows that the requests before it are being answered.
-    client.get("/apps/app").await.expect(200);
+    let mut output = client.follow(output).await.unwrap();
+    output.until("Fetching source").await;
     terminate(&server);
     assert!(tail.ends_well().await, "the log session was cut off");
-    let output = output.await.unwrap();
-    assert!(output.unwrap().text().contains("Fetching source"));
+    assert!(output.ends_well().await, "the build's output was cut off");
     assert_eq!(server.ended().code(), Some(0));
     // The build begins anew with the next server, and its owner is told.
     let again = place.start();

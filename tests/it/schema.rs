@@ -1,0 +1,253 @@
+//! The database: how it comes to its schema, and that its lists are found by their indexes.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use penstock::error::ErrorId;
+use penstock::name::{Id, Identity};
+use penstock::store::accounts::Account;
+use penstock::store::page::{Field, Page};
+use penstock::store::{
+    Store, apps, builds, couplings, dynos, formation, pipelines, promotions, releases,
+};
+use penstock::time::Timestamp;
+use rusqlite::Connection;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+
+use crate::harness::golden;
+
+/// A new database, as a server makes it.
+fn fresh(dir: &Path) -> Connection {
+    let path = dir.join("penstock.db");
+    drop(Store::open(&path).unwrap());
+    Connection::open(path).unwrap()
+}
+
+fn version(connection: &Connection) -> i64 {
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    version.unwrap()
+}
+
+/// All that a schema consists of, however its text is laid out.
+fn shape(connection: &Connection) -> BTreeSet<String> {
+    let sql = "SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema";
+    let mut statement = connection.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| row.get::<_, String>(0));
+    let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    rows.unwrap().map(|row| words(row.unwrap())).collect()
+}
+
+#[test]
+fn every_older_database_becomes_what_a_new_one_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let new = fresh(dir.path());
+    // A version that is over leaves its schema.sql here, so that the steps from it can be tried.
+    for older in 1..version(&new) {
+        let name = format!("tests/golden/schema-{older}.sql");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
+        let schema = std::fs::read_to_string(&path)
+            .unwrap_or_else(|_| panic!("keep the schema of version {older} as {name}"));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("penstock.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(&schema).unwrap();
+        assert_eq!(version(&connection), older);
+        drop(connection);
+        let migrated = fresh(dir.path());
+        assert_eq!(version(&migrated), version(&new));
+        assert_eq!(shape(&migrated), shape(&new), "from version {older}");
+    }
+}
+
+#[test]
+fn a_database_is_opened_again_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let once = shape(&fresh(dir.path()));
+    let twice = shape(&fresh(dir.path()));
+    assert_eq!(once, twice);
+    assert!(once.len() > 10);
+}
+
+#[test]
+fn a_newer_database_is_refused_and_both_versions_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let connection = fresh(dir.path());
+    let ours = version(&connection);
+    let newer = ours + 41;
+    connection
+        .pragma_update(None, "user_version", newer)
+        .unwrap();
+    connection
+        .execute_batch("CREATE TABLE unheard_of (id TEXT)")
+        .unwrap();
+    drop(connection);
+    let path = dir.path().join("penstock.db");
+    let Err(error) = Store::open(&path) else {
+        panic!("a database of version {newer} was opened");
+    };
+    assert_eq!(error.id, ErrorId::Conflict);
+    for version in [ours, newer] {
+        assert!(error.message.contains(&version.to_string()), "{error}");
+    }
+    let connection = Connection::open(path).unwrap();
+    assert_eq!(version(&connection), newer);
+    assert!(
+        shape(&connection)
+            .iter()
+            .any(|part| part.contains("unheard_of"))
+    );
+}
+
+/// What SQLite says of how it would run what `query` runs.
+fn plan(path: &Path, query: impl FnOnce(&Connection)) -> Vec<String> {
+    let mut connection = Connection::open(path).unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = seen.clone();
+    let trace = move |event: TraceEvent<'_>| {
+        if let TraceEvent::Stmt(_, sql) = event {
+            note.lock().unwrap().push(sql.to_owned());
+        }
+    };
+    connection
+        .trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(trace))
+        .unwrap();
+    query(&connection);
+    let statements = std::mem::take(&mut *seen.lock().unwrap());
+    assert!(!statements.is_empty(), "nothing was asked of the database");
+    let mut steps = Vec::new();
+    for sql in statements {
+        let mut statement = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().unwrap() {
+            steps.push(row.get("detail").unwrap());
+        }
+    }
+    steps
+}
+
+type List = Box<dyn Fn(&Connection, &Page)>;
+
+/// Every list of the API: its name, its fields, and how it is read.
+fn lists() -> Vec<(&'static str, &'static [Field], List)> {
+    let now = Timestamp::from_micros(0);
+    let app = Id::new();
+    let account = Account {
+        id: Id::new(),
+        email: String::new(),
+        name: None,
+        created_at: now,
+        updated_at: now,
+    };
+    let (ann, bea, eve) = (account.clone(), account.clone(), account.clone());
+    vec![
+        (
+            "apps",
+            apps::FIELDS,
+            Box::new(move |c, page| drop(apps::list(c, &ann, page).unwrap())),
+        ),
+        (
+            "builds",
+            builds::FIELDS,
+            Box::new(move |c, page| drop(builds::list(c, app, page).unwrap())),
+        ),
+        (
+            "couplings",
+            couplings::FIELDS,
+            Box::new(move |c, page| drop(couplings::list(c, &bea, None, page).unwrap())),
+        ),
+        (
+            "couplings of a pipeline",
+            couplings::FIELDS,
+            Box::new(move |c, page| drop(couplings::list(c, &account, Some(app), page).unwrap())),
+        ),
+        (
+            "dynos",
+            dynos::FIELDS,
+            Box::new(move |c, page| drop(dynos::list(c, app, page).unwrap())),
+        ),
+        (
+            "formation",
+            formation::FIELDS,
+            Box::new(move |c, page| drop(formation::list(c, app, page).unwrap())),
+        ),
+        (
+            "pipelines",
+            pipelines::FIELDS,
+            Box::new(move |c, page| drop(pipelines::list(c, &eve, None, page).unwrap())),
+        ),
+        (
+            "promotion targets",
+            promotions::TARGET_FIELDS,
+            Box::new(move |c, page| drop(promotions::targets(c, app, page).unwrap())),
+        ),
+        (
+            "releases",
+            releases::FIELDS,
+            Box::new(move |c, page| drop(releases::list(c, app, page).unwrap())),
+        ),
+    ]
+}
+
+#[test]
+fn no_list_reads_a_whole_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("penstock.db");
+    drop(fresh(dir.path()));
+    let mut plans = String::new();
+    for (name, fields, list) in lists() {
+        for field in fields {
+            let page = Page {
+                field: *field,
+                start: None,
+                exclusive: false,
+                end: None,
+                max: 200,
+                descending: false,
+            };
+            let steps = plan(&path, |connection| list(connection, &page));
+            plans.push_str(&format!("{name} by {}\n", field.name));
+            for step in &steps {
+                plans.push_str(&format!("  {step}\n"));
+            }
+        }
+    }
+    golden("query_plans.txt", &plans);
+    for step in plans.lines() {
+        assert!(!step.trim().starts_with("SCAN"), "{step} in\n{plans}");
+    }
+}
+
+#[test]
+fn no_look_up_reads_a_whole_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("penstock.db");
+    drop(fresh(dir.path()));
+    let account = Account {
+        id: Id::new(),
+        email: String::new(),
+        name: None,
+        created_at: Timestamp::from_micros(0),
+        updated_at: Timestamp::from_micros(0),
+    };
+    let id = Id::new();
+    for identity in [Identity::Id(id), Identity::Name("name".to_owned())] {
+        let steps = plan(&path, |connection| {
+            let _ = apps::find(connection, &account, &identity);
+            let _ = pipelines::candidates(connection, &account, &identity);
+            let _ = formation::find(connection, id, &identity);
+            let _ = dynos::find(connection, id, &identity);
+            let _ = releases::find(connection, id, &identity);
+            let _ = releases::current(connection, id);
+            let _ = builds::find(connection, id, id);
+            let _ = couplings::of_app(connection, id);
+            let _ = couplings::find(connection, &account, id);
+            let _ = promotions::find(connection, &account, id);
+        });
+        for step in steps {
+            assert!(!step.starts_with("SCAN"), "{step}");
+        }
+    }
+}
