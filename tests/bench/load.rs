@@ -14,6 +14,9 @@ use crate::Result;
 
 const BUFFER: usize = 256 * 1024;
 
+/// Appends the bytes of a request.
+pub type WriteRequest = Arc<dyn Fn(usize, usize, &mut Vec<u8>) + Send + Sync>;
+
 /// What is asked, of whom, and for how long.
 #[derive(Clone)]
 pub struct Load {
@@ -23,7 +26,7 @@ pub struct Load {
     /// The load has a core to itself, and does not let it rest: to wake it would cost the server more than the answer does.
     pub alone: bool,
     /// Writes the n-th request of a connection: `(connection, n, request)`.
-    pub request: Arc<dyn Fn(usize, usize, &mut Vec<u8>) + Send + Sync>,
+    pub request: WriteRequest,
 }
 
 /// What came of it.

@@ -27,6 +27,7 @@ mod pipelines;
 mod plan;
 mod process_types;
 mod promotions;
+mod readme;
 mod releases;
 mod router;
 mod runtime;

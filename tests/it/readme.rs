@@ -1,0 +1,60 @@
+//! README's first app, typed as it stands there by someone in an empty directory.
+
+use std::process::{Command, Stdio};
+
+use crate::binary::Place;
+
+/// The commands between the marker and the next heading, in the order in which they stand.
+fn commands() -> String {
+    let readme = include_str!("../../README.md");
+    let (_, rest) = readme.split_once("<!-- the test runs").unwrap();
+    let (section, _) = rest.split_once("\n## ").unwrap();
+    let mut commands = String::new();
+    for block in section.split("```sh\n").skip(1) {
+        commands.push_str(block.split_once("```").unwrap().0);
+    }
+    commands
+}
+
+#[test]
+fn the_first_app_of_the_readme_is_promoted_to_production() {
+    let place = Place::new();
+    let server = place.start();
+    let typed = "~/penstock/target/release/penstock env";
+    let commands = commands();
+    assert!(
+        commands.contains(typed),
+        "README points the tools at the server"
+    );
+    let here = format!(
+        "{} env --data-dir {}",
+        env!("CARGO_BIN_EXE_penstock"),
+        server.data().display()
+    );
+    let empty = tempfile::tempdir().unwrap();
+    let ran = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &commands.replace(typed, &here)])
+        .current_dir(&empty)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (said, complained) = (
+        String::from_utf8_lossy(&ran.stdout),
+        String::from_utf8_lossy(&ran.stderr),
+    );
+    assert!(ran.status.success(), "{said}\n{complained}");
+    for expected in [
+        "-----> Discovering process types",
+        "Released v3",
+        "<h1>Hello from staging</h1><p>served by web.1</p>",
+        "<h1>Hello from production</h1><p>served by web.1</p>",
+        "app[api]: Promote hello-staging v3 by user owner@localhost",
+        "heroku[web.1]: Starting process with command `python3 app.py`",
+        "heroku[router]: at=info method=GET path=\"/\" host=hello-production.localhost",
+    ] {
+        assert!(
+            said.contains(expected),
+            "{expected:?} is not in what was printed:\n{said}"
+        );
+    }
+}
