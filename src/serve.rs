@@ -23,7 +23,7 @@ use crate::router::{self, Router};
 use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
 use crate::runtime::{self, Drain, Event, Local, Reconciler, Runtime};
-use crate::store::{AfterCommit, accounts};
+use crate::store::{AfterCommit, accounts, dynos};
 use crate::sweep;
 use crate::time::Clock;
 use crate::urls::Urls;
@@ -136,6 +136,9 @@ impl Server {
         let router = Router::start(router_listener, log, router::Options::default())?;
         let policy = options.policy;
         let routes = Arc::new(Routes::new(platform.clone(), router.clone(), policy.drain));
+        // Nobody who comes now may be told that there is no such app, or be sent to a dyno that is about to be ended.
+        retire_earlier(&platform).await?;
+        routes.refresh().await?;
         let (local, events) =
             Local::open(data.root(), platform.blobs.clone(), platform.logs.clone())?;
         let reconciler = reconciler(&platform, Arc::new(local), events, routes.clone(), policy);
@@ -221,6 +224,18 @@ async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<Strin
             .await?;
     }
     Ok(token)
+}
+
+/// Takes what an earlier run left running out of service. The reconciler ends it.
+async fn retire_earlier(platform: &Arc<Platform>) -> Result<()> {
+    if platform.store.read(dynos::all)?.is_empty() {
+        return Ok(());
+    }
+    let now = platform.clock.now();
+    let retired = platform
+        .store
+        .write(move |connection| dynos::retire_earlier(connection, now));
+    retired.await.map(drop)
 }
 
 /// Starts every loop but the reconciler's, which goes on until it is told to stop the dynos.

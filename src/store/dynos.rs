@@ -297,6 +297,15 @@ pub fn delete(connection: &Connection, id: Id, state: State) -> Result<bool> {
         == 1)
 }
 
+/// Takes the dynos of an earlier run of the server out of service, before any visitor is sent to one.
+pub fn retire_earlier(connection: &Connection, now: Timestamp) -> Result<usize> {
+    Ok(connection
+        .prepare_cached(
+            "UPDATE dyno SET state = 'down', updated_at = ?1 WHERE state IN ('starting', 'up')",
+        )?
+        .execute([now])?)
+}
+
 /// Forgets the dynos of an earlier run of the server, once their processes have ended. Crashed ones stay, with their count.
 pub fn forget_processes(connection: &Connection) -> Result<usize> {
     Ok(connection

@@ -59,15 +59,15 @@ impl Side<'_> {
     }
 }
 
-/// Measures both in turn and prints the ratio of the first's rate to each of the others'.
+/// Measures them in turn and prints the ratio of the first's rate to each of the others'.
 pub fn compare(tested: &Side<'_>, ceilings: &[(Side<'_>, Option<f64>)]) -> Result<()> {
     // One turn of each that does not count: caches are cold, and connections to upstreams not there yet.
     tested.turn()?;
-    let mut of_tested = Vec::new();
-    let mut of_ceilings: Vec<Vec<Turn>> = ceilings.iter().map(|_| Vec::new()).collect();
     for (ceiling, _) in ceilings {
         ceiling.turn()?;
     }
+    let mut of_tested = Vec::new();
+    let mut of_ceilings: Vec<Vec<Turn>> = ceilings.iter().map(|_| Vec::new()).collect();
     for _ in 0..pairs() {
         of_tested.push(tested.turn()?);
         for ((ceiling, _), turns) in ceilings.iter().zip(&mut of_ceilings) {
@@ -79,24 +79,25 @@ pub fn compare(tested: &Side<'_>, ceilings: &[(Side<'_>, Option<f64>)]) -> Resul
         ceiling.describe(turns);
     }
     for ((ceiling, aim), turns) in ceilings.iter().zip(&of_ceilings) {
-        let ratios = |figure: fn(&Turn, &Turn) -> f64| -> Vec<f64> {
-            of_tested
-                .iter()
-                .zip(turns)
-                .map(|(tested, ceiling)| figure(tested, ceiling))
-                .collect()
-        };
-        let rates = ratios(|tested, ceiling| tested.outcome.rate() / ceiling.outcome.rate());
-        let cpu = ratios(|tested, ceiling| ceiling.cpu / tested.cpu);
-        println!(
-            "  ratio to {:<19} {}{}   by CPU {:.2}",
-            ceiling.name,
-            spread(&rates),
-            aim.map_or_else(String::new, |aim| verdict(median(rates), aim)),
-            median(cpu)
-        );
+        print_ratio(ceiling.name, &of_tested, turns, *aim);
     }
     Ok(())
+}
+
+fn print_ratio(name: &str, tested: &[Turn], ceiling: &[Turn], aim: Option<f64>) {
+    let pairs = || tested.iter().zip(ceiling);
+    let rates: Vec<f64> = pairs()
+        .map(|(tested, ceiling)| tested.outcome.rate() / ceiling.outcome.rate())
+        .collect();
+    let cpu = pairs()
+        .map(|(tested, ceiling)| ceiling.cpu / tested.cpu)
+        .collect();
+    println!(
+        "  ratio to {name:<19} {}{}   by CPU {:.2}",
+        spread(&rates),
+        aim.map_or_else(String::new, |aim| verdict(median(rates.clone()), aim)),
+        median(cpu)
+    );
 }
 
 /// The median with the least and the greatest.

@@ -33,7 +33,11 @@ async fn a_coupling_is_found_in_every_way_that_leads_to_it() {
         "/pipelines/water/pipeline-couplings",
         "/users/~/pipeline-couplings",
     ] {
-        assert_eq!(ann.get(list).await.list(), [made.clone()], "{list}");
+        assert_eq!(
+            ann.get(list).await.list(),
+            std::slice::from_ref(&made),
+            "{list}"
+        );
     }
     ann.get("/apps/marina/pipeline-couplings")
         .await

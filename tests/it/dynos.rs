@@ -34,7 +34,7 @@ async fn a_dyno_runs_the_release_that_it_names() {
     assert_eq!(dyno["release"]["version"], 3);
     assert_eq!(dyno["command"], "serve --port $PORT");
     assert_eq!(ann.get(format!("{DYNOS}/{}", id(&dyno))).await.ok(), dyno);
-    assert_eq!(ann.get(DYNOS).await.list(), [dyno.clone()]);
+    assert_eq!(ann.get(DYNOS).await.list(), std::slice::from_ref(&dyno));
     let launch = server.dynos.one("harbour", "web.1");
     assert_eq!(launch.dyno, own(&dyno));
     assert!(launch.port.is_some());

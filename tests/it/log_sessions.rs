@@ -165,8 +165,8 @@ async fn events_go_on_after_the_last_one_that_was_seen() {
         }
     };
     let text = events(None).send().await.text();
-    let ids = text.lines().filter_map(|line| line.strip_prefix("id: "));
-    let last = ids.last().unwrap().to_owned();
+    let mut ids = text.lines().filter_map(|line| line.strip_prefix("id: "));
+    let last = ids.next_back().unwrap().to_owned();
     harbour.say("web.1", "unseen");
     let text = events(Some(last)).send().await.text();
     assert!(text.contains("app[web.1]: unseen"), "{text}");

@@ -57,7 +57,7 @@ async fn a_pipeline_is_looked_for_by_name_as_the_official_cli_does() {
         "x=1&eq[name]=w%61ter",
     ] {
         let found = ann.get(format!("/pipelines?{query}")).await.list();
-        assert_eq!(found, [made.clone()], "{query}");
+        assert_eq!(found, std::slice::from_ref(&made), "{query}");
     }
     assert!(ann.get("/pipelines?eq[name]=air").await.list().is_empty());
     assert!(ann.get("/pipelines?eq[name]=").await.list().is_empty());

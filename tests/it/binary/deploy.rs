@@ -109,21 +109,28 @@ impl Client {
 
     /// Visits an app again and again until it answers so, since the router learns of a change just after the API has answered.
     pub async fn visit_until(&self, app: &str, status: u16, text: &str) -> String {
+        self.try_visit_until(app, status, text).await.unwrap()
+    }
+
+    pub async fn try_visit_until(
+        &self,
+        app: &str,
+        status: u16,
+        text: &str,
+    ) -> Result<String, Lost> {
         let mut last = String::new();
         let visits = async {
             loop {
-                let page = self.visit(app, "/").await;
+                let page = self.try_visit(app, "/").await?;
                 last = page.text();
                 if page.status == status && last.contains(text) {
-                    return;
+                    return Ok(());
                 }
             }
         };
-        let came = timeout(HANG, visits).await;
-        assert!(
-            came.is_ok(),
-            "{app} never answers {status} {text}, but {last}"
-        );
-        last
+        match timeout(HANG, visits).await {
+            Ok(came) => came.map(|()| last),
+            Err(_) => panic!("{app} never answers {status} {text}, but {last}"),
+        }
     }
 }

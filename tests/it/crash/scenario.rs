@@ -51,8 +51,8 @@ impl Session {
         self.promote(client).await?;
         client.try_dynos(STAGING, 2).await?;
         client.try_dynos(PRODUCTION, 1).await?;
-        let page = client.try_visit(PRODUCTION, "/").await?;
-        assert_eq!(page.text(), "crash says hello on web.1\n");
+        let page = "crash says hello on web.1\n";
+        client.try_visit_until(PRODUCTION, 200, page).await?;
         Ok(())
     }
 

@@ -43,10 +43,9 @@ async fn a_rollback_runs_the_older_slug_with_its_config_as_a_new_release() {
         .expect(200);
     client.deploy("app", PERL.tarball("second")).await;
     client.dynos("app", 1).await;
-    assert_eq!(
-        client.visit("app", "/").await.text(),
-        "second says later on web.1\n"
-    );
+    client
+        .visit_until("app", 200, "second says later on web.1\n")
+        .await;
     let back = client
         .post("/apps/app/releases", json!({"release": "v3"}))
         .await;
@@ -55,10 +54,9 @@ async fn a_rollback_runs_the_older_slug_with_its_config_as_a_new_release() {
     assert_eq!(back["description"], "Rollback to v3");
     assert_eq!(back["slug"], first["slug"]);
     client.dynos("app", 1).await;
-    assert_eq!(
-        client.visit("app", "/").await.text(),
-        "first says  on web.1\n"
-    );
+    client
+        .visit_until("app", 200, "first says  on web.1\n")
+        .await;
     assert_eq!(release(&client, "app").await["version"], 6);
 }
 
@@ -73,8 +71,9 @@ async fn a_config_change_restarts_the_dynos_with_it() {
         .expect(200);
     let after = client.dynos("app", 1).await;
     assert_ne!(ids(&before), ids(&after));
-    let page = client.visit("app", "/").await;
-    assert_eq!(page.text(), "first says a new value on web.1\n");
+    client
+        .visit_until("app", 200, "first says a new value on web.1\n")
+        .await;
 }
 
 #[tokio::test]
@@ -98,9 +97,7 @@ async fn scaling_starts_and_stops_as_many_processes() {
     }
     client.dynos("app", 0).await;
     assert!(processes::of(server.data()).is_empty());
-    let page = client.visit("app", "/").await;
-    assert_eq!(page.status, 503);
-    assert!(page.text().contains("H14"));
+    client.visit_until("app", 503, "H14").await;
     scale(&client, 1).await;
     client.visit_until("app", 200, "first says").await;
 }
@@ -130,6 +127,7 @@ async fn a_crashed_dyno_is_started_again() {
     let (_place, server, client) = one_app().await;
     let before = ids(&client.dynos("app", 1).await);
     let mut tail = client.tail("app", 0).await.unwrap();
+    client.visit_until("app", 200, "first says").await;
     let crash = client.visit("app", "/crash").await;
     assert_eq!(crash.status, 503);
     assert!(crash.text().contains("H13"), "{}", crash.text());
@@ -159,16 +157,13 @@ async fn an_app_that_cannot_stay_up_is_tried_again_and_shown_as_crashed() {
         tail.until("heroku[web.1]: State changed from starting to crashed")
             .await;
     }
-    let page = client.visit("app", "/").await;
-    assert_eq!(page.status, 503);
-    assert!(page.text().contains("H10"));
+    client.visit_until("app", 503, "H10").await;
     // A good deploy is not made to wait for what the bad one has done.
     client.deploy("app", PERL.tarball("repaired")).await;
     client.dynos("app", 1).await;
-    assert_eq!(
-        client.visit("app", "/").await.text(),
-        "repaired says  on web.1\n"
-    );
+    client
+        .visit_until("app", 200, "repaired says  on web.1\n")
+        .await;
 }
 
 #[tokio::test]

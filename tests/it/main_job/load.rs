@@ -101,7 +101,7 @@ async fn deploys_restarts_and_scaling_under_continuous_requests_lose_none() {
     let (_place, _server, client) = start();
     client.create_app("busy").await;
     client.deploy("busy", PYTHON.tarball("version 1")).await;
-    client.dynos("busy", 1).await;
+    client.visit_until("busy", 200, "version 1 says").await;
     let (seen, mut newest) = watch::channel(0);
     let (enough, ended) = watch::channel(false);
     let mut visitors = JoinSet::new();

@@ -13,6 +13,7 @@ async fn a_websocket_reaches_the_dyno_and_goes_both_ways() {
     let (_place, _server, client) = start();
     client.create_app("chat").await;
     client.deploy("chat", PYTHON.tarball("chat")).await;
+    client.visit_until("chat", 200, "chat says").await;
     let mut wire = TcpStream::connect(client.router_address()).await.unwrap();
     let host = client.host("chat");
     let request = format!(
