@@ -3,11 +3,17 @@
 //! It must not know how a release is run; that follows from the release being there.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::Platform;
 use crate::error::Result;
 use crate::log::platform as lines;
 use crate::store::{Table, promotions};
+
+/// The longest between two ticks.
+const EVERY: Duration = Duration::from_secs(10);
 
 /// The promotion loop.
 pub struct Promoter {
@@ -42,15 +48,15 @@ impl Promoter {
         Ok(made.len())
     }
 
-    /// Ticks after each change, until the store is no more.
+    /// Ticks after each change, and now and then for the sake of a tick that failed, until the store is no more.
     pub async fn run(&self) {
         let mut changes = self.platform.store.changes(&[Table::Promotion]);
         loop {
             changes.mark_unchanged();
             if let Err(error) = self.tick().await {
-                tracing::error!(%error, "promotions are waiting and could not be completed; they are tried again at the next change");
+                tracing::error!(%error, "promotions are waiting and could not be completed; they are tried again in a while");
             }
-            if changes.changed().await.is_err() {
+            if let Ok(Err(_)) = timeout(EVERY, changes.changed()).await {
                 return;
             }
         }

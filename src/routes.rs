@@ -8,17 +8,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
 
 use crate::Platform;
 use crate::error::{Error, Result};
 use crate::log::{Logs, Source};
 use crate::name::Id;
-use crate::router::{self, RequestLog, Route, Router, Web};
+use crate::router::{self, RequestLog, Route, Router, TableSource, Web};
 use crate::runtime::Drain;
 use crate::store::Table;
 use crate::store::dynos::{Dyno, State};
 use crate::store::routes::{self, Visited};
+
+/// The longest between two refreshes.
+const EVERY: Duration = Duration::from_secs(10);
+/// A table takes milliseconds to make, unless something is badly wrong.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// The router, and the loop that tells it where the dynos are.
 pub struct Routes {
@@ -28,21 +34,31 @@ pub struct Routes {
     patience: Duration,
     /// Held from the snapshot to the swap, so that an older table never replaces a newer one.
     order: Mutex<()>,
+    /// Counts the commits that matter to the table.
+    committed: watch::Receiver<u64>,
+    /// The count that the router's table holds.
+    shown: watch::Sender<u64>,
 }
 
 impl Routes {
     pub fn new(platform: Arc<Platform>, router: Router, patience: Duration) -> Routes {
+        let committed = platform
+            .store
+            .changes(&[Table::App, Table::Dyno, Table::Formation]);
         Routes {
             platform,
             router,
             patience,
             order: Mutex::default(),
+            committed,
+            shown: watch::Sender::new(0),
         }
     }
 
     /// Gives the router a new table.
     pub async fn refresh(&self) -> Result<()> {
         let _order = self.order.lock().await;
+        let committed = *self.committed.borrow();
         let platform = self.platform.clone();
         let table = tokio::task::spawn_blocking(move || -> Result<Vec<Route>> {
             let apps = platform.store.read(routes::snapshot)?;
@@ -54,24 +70,34 @@ impl Routes {
         .await
         .map_err(Error::internal)??;
         self.router.replace(table);
+        self.shown.send_replace(committed);
         Ok(())
     }
 
-    /// Refreshes after each change, until the store is no more.
+    /// Refreshes after each change, and now and then for the sake of a refresh that failed, until the store is no more.
     pub async fn run(&self) {
-        let mut changes = self
-            .platform
-            .store
-            .changes(&[Table::App, Table::Dyno, Table::Formation]);
+        let mut changes = self.committed.clone();
         loop {
             changes.mark_unchanged();
             if let Err(error) = self.refresh().await {
-                tracing::error!(%error, "the router's table could not be renewed; the old one stays until the next change");
+                tracing::error!(%error, "the router's table could not be renewed; the old one stays until the next try");
             }
-            if changes.changed().await.is_err() {
+            if let Ok(Err(_)) = timeout(EVERY, changes.changed()).await {
                 return;
             }
         }
+    }
+}
+
+impl TableSource for Routes {
+    fn caught_up(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let committed = *self.committed.borrow();
+            let mut shown = self.shown.subscribe();
+            let caught_up = shown.wait_for(|shown| *shown >= committed);
+            // Late is as good as never: the visitor is then told what the old table says.
+            let _ = timeout(CATCH_UP, caught_up).await;
+        })
     }
 }
 

@@ -136,6 +136,7 @@ impl Server {
         let router = Router::start(router_listener, log, router::Options::default())?;
         let policy = options.policy;
         let routes = Arc::new(Routes::new(platform.clone(), router.clone(), policy.drain));
+        router.follow(&routes);
         // Nobody who comes now may be told that there is no such app, or be sent to a dyno that is about to be ended.
         retire_earlier(&platform).await?;
         routes.refresh().await?;

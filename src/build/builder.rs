@@ -62,6 +62,7 @@ impl Builder {
         for (build, permit) in claimed.into_iter().zip(places) {
             let place = Place::take(permit, &self.running);
             let work = self.work.clone();
+            work.tell_begun(&build);
             self.tasks().spawn(async move {
                 let _place = place;
                 work.run(build).await;

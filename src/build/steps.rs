@@ -58,6 +58,13 @@ impl Work {
         }
     }
 
+    /// Tells the app's log, before anything is done, that its build was taken up; once, however often it begins.
+    pub fn tell_begun(&self, build: &Build) {
+        if build.attempts == 1 {
+            platform::build_started(&self.parts.logs, build.app_id, &build.account_email);
+        }
+    }
+
     async fn make(&self, build: &Build, output: &Writer, halt: &Halt) -> Result<NewSlug> {
         let Parts {
             blobs, outbound, ..
@@ -69,9 +76,7 @@ impl Work {
                 self.settings.attempts
             )));
         }
-        if build.attempts == 1 {
-            platform::build_started(&self.parts.logs, build.app_id, &build.account_email);
-        } else {
+        if build.attempts > 1 {
             output.warning(
                 "The server was stopped in the middle of this build, which now begins again.",
             );

@@ -36,6 +36,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
@@ -88,6 +89,13 @@ pub trait RequestLog: Send + Sync {
     /// Takes the line of one request, without time and source, once and when it is over. Called on the router's threads, so it
     /// must not wait.
     fn request(&self, app: Id, line: &str);
+}
+
+/// Where the table comes from.
+pub trait TableSource: Send + Sync {
+    /// Resolves once the table holds all that was true when this was called; at once, if it does already. Asked before a visitor
+    /// is turned away, so that nobody hears of an app that it is not there, or runs nothing, just after it was deployed.
+    fn caught_up(&self) -> BoxFuture<'_, ()>;
 }
 
 /// A running router. Clones are the same router; it stops when the last one is dropped.
@@ -157,6 +165,12 @@ impl Router {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.inner.address
+    }
+
+    /// From here on, asks where the table comes from before it turns a visitor away. The source is not kept alive by this.
+    pub fn follow(&self, source: &Arc<impl TableSource + 'static>) {
+        let source: Arc<dyn TableSource> = source.clone();
+        self.inner.table.follow(Arc::downgrade(&source));
     }
 
     /// Makes these the routes, all at once. What is known of a dyno (requests in flight, whether it is set aside) is kept by its

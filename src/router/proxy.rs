@@ -73,7 +73,7 @@ pub(super) async fn serve(
         Some(host) if admit::target_is_plain(&request) => host.into_owned(),
         _ => return refusal(&page::BAD_REQUEST, &visitor, true),
     };
-    let Some(entry) = proxy.table.find(&host) else {
+    let Some(entry) = proxy.find(&host).await else {
         return refusal(&page::NO_SUCH_APP, &visitor, unread);
     };
     let to = Destination {
@@ -144,6 +144,10 @@ impl Proxy {
         mut entry: Arc<Entry>,
         mut outgoing: Outgoing,
     ) -> Result<Reply, &'static Code> {
+        if entry.turns_away() {
+            self.table.caught_up().await;
+            entry = self.find_again(&exchange.subject)?;
+        }
         let mut tried: Vec<Id> = Vec::new();
         let mut failure = &code::H99;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -179,6 +183,15 @@ impl Proxy {
                 }
             }
         }
+    }
+
+    /// The entry of a host, which may be that of an app made just now.
+    async fn find(&self, host: &str) -> Option<Arc<Entry>> {
+        if let Some(entry) = self.table.find(host) {
+            return Some(entry);
+        }
+        self.table.caught_up().await;
+        self.table.find(host)
     }
 
     /// The app's entry in the newest table.

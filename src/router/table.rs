@@ -6,13 +6,13 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
-use super::{Dyno, Route, Web};
+use super::{Dyno, Route, TableSource, Web};
 use crate::name::Id;
 
 /// The current table, and the state of every dyno in it or still draining.
@@ -20,6 +20,7 @@ pub(super) struct Table {
     current: ArcSwap<HashMap<String, Arc<Entry>>>,
     dynos: Mutex<HashMap<Id, Arc<Load>>>,
     version: watch::Sender<u64>,
+    source: OnceLock<Weak<dyn TableSource>>,
 }
 
 /// What is behind a host.
@@ -27,6 +28,16 @@ pub(super) struct Entry {
     pub app: Id,
     pub maintenance: bool,
     pub backends: Backends,
+}
+
+impl Entry {
+    /// Whether visitors are sent away with nothing to wait for.
+    pub(super) fn turns_away(&self) -> bool {
+        matches!(
+            self.backends,
+            Backends::Blank | Backends::NoWebDynos | Backends::Crashed
+        )
+    }
 }
 
 pub(super) enum Backends {
@@ -81,6 +92,7 @@ impl Table {
             current: ArcSwap::default(),
             dynos: Mutex::default(),
             version: watch::Sender::new(0),
+            source: OnceLock::new(),
         }
     }
 
@@ -98,6 +110,18 @@ impl Table {
             rest = parent;
         }
         None
+    }
+
+    /// Asks this source from here on, and no other that comes later.
+    pub(super) fn follow(&self, source: Weak<dyn TableSource>) {
+        let _ = self.source.set(source);
+    }
+
+    /// Resolves once the table holds what was true when this was called, as far as its source can tell.
+    pub(super) async fn caught_up(&self) {
+        if let Some(source) = self.source.get().and_then(Weak::upgrade) {
+            source.caught_up().await;
+        }
     }
 
     /// Tells when the table has been replaced.

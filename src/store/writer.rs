@@ -209,11 +209,11 @@ impl Group {
                 // A full channel means that a checkpoint is due already.
                 let _ = written.try_send(());
             }
-            // Whoever wrote hears of it before the loops do, so that what it says of its write comes before what they do about it.
+            // Before the answers, so that whoever was answered can ask whether the loops have caught up with its write.
+            self.wake();
             for reply in replies {
                 reply(committed.clone());
             }
-            self.wake();
             self.finish_log();
         }
     }

@@ -14,8 +14,8 @@ use crate::Result;
 
 const BUFFER: usize = 256 * 1024;
 
-/// Writes the n-th request of a connection: `(connection, n, request)`.
-type Request = Arc<dyn Fn(usize, usize, &mut Vec<u8>) + Send + Sync>;
+/// Appends the bytes of a request.
+pub type WriteRequest = Arc<dyn Fn(usize, usize, &mut Vec<u8>) + Send + Sync>;
 
 /// What is asked, of whom, and for how long.
 #[derive(Clone)]
@@ -25,7 +25,8 @@ pub struct Load {
     pub time: Duration,
     /// The load has a core to itself, and does not let it rest: to wake it would cost the server more than the answer does.
     pub alone: bool,
-    pub request: Request,
+    /// Writes the n-th request of a connection: `(connection, n, request)`.
+    pub request: WriteRequest,
 }
 
 /// What came of it.

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 /// What goes wrong is told to a person, so any error will do.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// A benchmark: its name, and what runs it.
+/// A benchmark, and the name that picks it.
 type Benchmark = (&'static str, fn() -> Result<()>);
 
 const ALL: &[Benchmark] = &[

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use penstock::router::{Dyno, Web};
+use futures_util::future::BoxFuture;
+use penstock::router::{Dyno, Router, TableSource, Web};
 use tokio::sync::Notify;
 
 use super::{Edge, HANG, HOST, Wire, dyno, get_with, has, ok, route, status};
@@ -180,4 +181,43 @@ async fn what_does_not_end_in_time_is_cut_off_as_h24() {
 /// Whether the future, asked once, has not ended.
 async fn pending<F: Future<Output = ()>>(mut future: std::pin::Pin<&mut F>) -> bool {
     std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_pending())).await
+}
+
+/// Makes its table only when it is asked for, as one does that is always a moment late.
+struct Late {
+    router: Router,
+    dyno: Dyno,
+}
+
+impl TableSource for Late {
+    fn caught_up(&self) -> BoxFuture<'_, ()> {
+        let up = Web::Up(vec![self.dyno.clone()]);
+        self.router.replace(vec![route(up)]);
+        Box::pin(async {})
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_turned_away_by_a_table_that_is_behind() {
+    let dyno = dyno(|mut wire| async move {
+        wire.head().await;
+        wire.write(ok("deployed")).await;
+    })
+    .await;
+    for behind in [
+        vec![],
+        vec![route(Web::Blank)],
+        vec![route(Web::NoWebDynos)],
+        vec![route(Web::Crashed)],
+    ] {
+        let edge = Edge::new(Web::Blank);
+        let source = Arc::new(Late {
+            router: edge.router.clone(),
+            dyno: dyno.clone(),
+        });
+        edge.router.follow(&source);
+        edge.router.replace(behind);
+        let answer = edge.get().await;
+        assert!(answer.ends_with("deployed"), "{answer}");
+    }
 }
