@@ -177,7 +177,8 @@ fn in_savepoint<T>(connection: &Connection, f: impl FnOnce(&Connection) -> Resul
         connection.prepare_cached("RELEASE job")?.execute([])?;
         Ok(answer)
     });
-    if result.is_err() {
+    // With the whole transaction gone, so is the savepoint; asking for it would only hide why.
+    if result.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
     }
     result
@@ -245,7 +246,9 @@ impl Group {
             }
         };
         replies.push(first(Some(&transaction)));
-        while replies.len() < GROUP {
+        // A disk that fails or is full ends the transaction from within. What ran after that would be committed by itself, and its
+        // submitter told that nothing was changed; so it waits for the next group.
+        while replies.len() < GROUP && !transaction.is_autocommit() {
             let Ok(job) = waiting.try_recv() else { break };
             replies.push(job(Some(&transaction)));
         }

@@ -36,4 +36,5 @@ mod server;
 mod signed;
 mod slugs;
 mod sources;
+mod store;
 mod tidy;

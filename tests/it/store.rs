@@ -1,0 +1,47 @@
+//! The store's one writer: what it says of a write is what is on disk.
+
+use std::sync::mpsc;
+
+use futures_util::future::join4;
+use penstock::error::ErrorId;
+use penstock::store::{Store, accounts};
+use penstock::time::Timestamp;
+
+use crate::harness::T0;
+
+fn now() -> Timestamp {
+    Timestamp::parse(T0).unwrap()
+}
+
+fn store(dir: &tempfile::TempDir) -> Store {
+    Store::open(&dir.path().join("penstock.db")).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_write_is_true_when_another_of_its_group_fills_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let (go, held) = mpsc::channel::<()>();
+    let before = store.write(move |connection| {
+        // Until the others are waiting, so that all of them are one group.
+        held.recv().unwrap();
+        let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?;
+        accounts::create(connection, "ann@example.com", now())
+    });
+    let filling = store.write(move |connection| {
+        let sql = "INSERT INTO account (id, email, name, created_at, updated_at) VALUES ('1', '1', hex(zeroblob(1000000)), '', '')";
+        Ok(connection.execute(sql, [])?)
+    });
+    let after = store.write(|connection| accounts::create(connection, "bob@example.com", now()));
+    let (before, filled, after, ()) =
+        join4(before, filling, after, async { go.send(()).unwrap() }).await;
+    assert_eq!(filled.unwrap_err().id, ErrorId::OutOfSpace);
+    for (email, answer) in [("ann@example.com", before), ("bob@example.com", after)] {
+        let found = store
+            .read(|connection| accounts::by_email(connection, email))
+            .unwrap();
+        assert_eq!(answer.is_ok(), found.is_some(), "{email}: {answer:?}");
+    }
+}
