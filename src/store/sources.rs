@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::accounts::Account;
 use super::row::found;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::time::Timestamp;
 
@@ -51,10 +51,16 @@ pub fn by_id(connection: &Connection, id: Id) -> Result<Source> {
 }
 
 /// Points the source at its uploaded bytes. A later upload to the same URL replaces an earlier one: builds keep what they read.
+/// 403 when the slot expired and was swept away during the upload, since nothing then points at the bytes.
 pub fn uploaded(connection: &Connection, id: Id, digest: &str, size: i64) -> Result<()> {
-    connection
+    let changed = connection
         .prepare_cached("UPDATE source SET digest = ?2, size = ?3 WHERE id = ?1")?
         .execute(params![id, digest, size])?;
+    if changed == 0 {
+        return Err(Error::forbidden(
+            "This link expired during the upload, so nothing was kept. Ask for a new one, and send it again.",
+        ));
+    }
     Ok(())
 }
 

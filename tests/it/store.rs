@@ -4,7 +4,7 @@ use std::sync::mpsc;
 
 use futures_util::future::join4;
 use penstock::error::ErrorId;
-use penstock::store::{Store, accounts};
+use penstock::store::{Store, accounts, sources};
 use penstock::time::Timestamp;
 
 use crate::harness::T0;
@@ -44,4 +44,17 @@ async fn what_is_said_of_a_write_is_true_when_another_of_its_group_fills_the_dis
             .unwrap();
         assert_eq!(answer.is_ok(), found.is_some(), "{email}: {answer:?}");
     }
+}
+
+#[tokio::test]
+async fn an_upload_whose_source_expired_meanwhile_is_not_said_to_be_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let uploaded = store.write(|connection| {
+        let ann = accounts::create(connection, "ann@example.com", now())?;
+        let source = sources::create(connection, &ann, now())?;
+        sources::delete_expired(connection, source.expires_at)?;
+        sources::uploaded(connection, source.id, "digest", 1)
+    });
+    assert_eq!(uploaded.await.unwrap_err().id, ErrorId::Forbidden);
 }
