@@ -4,12 +4,16 @@
 //! processes are measured with `Instant` where they are needed, and not here.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+
+/// From the beginning of the year 0 to the end of the year 9999.
+const YEARS: RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
 
 /// A moment, in UTC, to the microsecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,12 +37,12 @@ impl Timestamp {
         self.micros.div_euclid(1_000_000)
     }
 
-    /// From RFC 3339 text, with any offset and any precision.
+    /// From RFC 3339 text, with any offset and any precision. `None` also for a moment that its offset takes out of the years
+    /// that four digits can write, since as text it would stand in another order.
     pub fn parse(text: &str) -> Option<Timestamp> {
         let parsed = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-        let micros =
-            i64::try_from(parsed.to_offset(UtcOffset::UTC).unix_timestamp_nanos() / 1_000).ok()?;
-        Some(Timestamp { micros })
+        let micros = i64::try_from(parsed.unix_timestamp_nanos().div_euclid(1_000)).ok()?;
+        YEARS.contains(&micros).then_some(Timestamp { micros })
     }
 
     /// `2026-01-31T12:00:00Z`: as the API shows it, to the second.

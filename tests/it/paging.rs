@@ -294,3 +294,13 @@ async fn a_range_that_cannot_be_is_refused() {
     version.refused(416, "requested_range_not_satisfiable", "version");
     assert_eq!(server.dump(), before);
 }
+
+#[tokio::test]
+async fn a_moment_outside_of_the_calendar_is_no_bound() {
+    let (_server, ann) = server().await;
+    for moment in ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00"] {
+        let range = format!("created_at {moment}..");
+        let answer = ann.range("/apps", &range).await;
+        assert_eq!(answer.status, 416, "{moment}: {}", answer.text());
+    }
+}
