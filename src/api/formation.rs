@@ -13,6 +13,9 @@ use crate::name::{Id, Identity};
 use crate::store::formation::{self, FIELDS, Formation, Quantity};
 use crate::time::Timestamp;
 
+/// Updates in one request at most. All of them are one write, and everybody's writes wait for it.
+const MAX_UPDATES: usize = 1_000;
+
 #[derive(Serialize)]
 struct View<'a> {
     app: Named<'a>,
@@ -166,6 +169,18 @@ struct TypeUpdate {
     dyno_size: Option<Reference>,
 }
 
+impl BatchUpdate {
+    fn check(self) -> Result<Vec<(Identity, Wanted)>> {
+        let updates = params::required(self.updates, "updates")?;
+        if updates.len() > MAX_UPDATES {
+            return Err(Error::invalid(format!(
+                "Send at most {MAX_UPDATES} updates at once: no app has more process types."
+            )));
+        }
+        updates.into_iter().map(TypeUpdate::check).collect()
+    }
+}
+
 impl TypeUpdate {
     /// Which type is to be changed, and to what.
     fn check(self) -> Result<(Identity, Wanted)> {
@@ -181,11 +196,7 @@ impl TypeUpdate {
 }
 
 pub async fn batch_update(call: Call) -> Result<Reply> {
-    let updates = params::required(call.body::<BatchUpdate>()?.updates, "updates")?;
-    let updates = updates
-        .into_iter()
-        .map(TypeUpdate::check)
-        .collect::<Result<Vec<_>>>()?;
+    let updates = call.body::<BatchUpdate>()?.check()?;
     let (app, changed) = call
         .write(move |connection, caller| {
             let app = caller.app(connection)?;

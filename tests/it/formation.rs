@@ -197,3 +197,13 @@ async fn what_is_no_quantity_or_size_changes_nothing() {
         .missing("process type");
     assert_eq!(server.dump(), before);
 }
+
+#[tokio::test]
+async fn more_updates_at_once_than_an_app_can_have_types_are_refused() {
+    let (_server, ann) = server().await;
+    let update = json!({"type": "web", "quantity": 2});
+    let updates = json!({"updates": vec![update; 1_001]});
+    let refused = ann.patch(FORMATION, updates).await;
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    assert_eq!(ann.get(FORMATION).await.each("quantity"), ["1", "0"]);
+}
