@@ -193,8 +193,12 @@ impl Place {
     }
 
     async fn stop(self: Arc<Place>, dyno: Id, grace: Duration) -> Ended {
-        let found = self.running().get(&dyno).cloned();
-        let found = found.inspect(|running| running.stopping.store(true, Ordering::Relaxed));
+        // In one statement, and so under one lock: between the two the dyno's own end could be reported as well.
+        let found = self
+            .running()
+            .get(&dyno)
+            .inspect(|running| running.stopping.store(true, Ordering::Relaxed))
+            .cloned();
         let Some(running) = found else {
             let killed = Family::new(dyno, None).end(grace).await;
             self.clear(dyno).await;
