@@ -13,6 +13,7 @@ use super::params;
 use super::reply::Reply;
 use crate::blob::signed::Method;
 use crate::error::{Error, Result};
+use crate::log::session::{DEFAULT_LINES, HISTORY_LINES};
 use crate::log::{Filter, Session, Source, sse};
 use crate::name::Id;
 use crate::time::Timestamp;
@@ -21,8 +22,6 @@ use crate::time::Timestamp;
 const LIFE: Duration = Duration::from_secs(6 * 60);
 /// A silent session of server-sent events says so often that it is alive.
 const PING_EVERY: Duration = Duration::from_secs(15);
-const DEFAULT_LINES: usize = 100;
-const MAX_LINES: usize = 1_500;
 
 #[derive(Deserialize)]
 struct Body {
@@ -70,7 +69,7 @@ impl Body {
         Ok(Wanted {
             process,
             source: self.source,
-            lines: lines.min(MAX_LINES),
+            lines: lines.min(HISTORY_LINES),
             tail: self.tail.unwrap_or(false),
         })
     }
