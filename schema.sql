@@ -9,6 +9,8 @@ CREATE TABLE account (
     id         TEXT PRIMARY KEY,
     email      TEXT NOT NULL UNIQUE,
     name       TEXT,
+    -- An admin runs the server: it may do everything with every app.
+    admin      INTEGER NOT NULL DEFAULT 0 CHECK (admin IN (0, 1)),
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
 ) STRICT;
@@ -34,9 +36,20 @@ CREATE TABLE app (
     updated_at  TEXT NOT NULL
 ) STRICT;
 CREATE INDEX app_owner ON app (owner_id, id);
-CREATE INDEX app_owner_name ON app (owner_id, name);
-CREATE INDEX app_owner_created ON app (owner_id, created_at, id);
-CREATE INDEX app_owner_updated ON app (owner_id, updated_at, id);
+
+-- Who may do what with an app. Its owner stands here too, so that this is the one place to look. permissions is a sum of bits:
+-- 1 view, 2 deploy, 4 operate, 8 manage, 16 own.
+CREATE TABLE collaborator (
+    id          TEXT PRIMARY KEY,
+    app_id      TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    account_id  TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    role        TEXT NOT NULL CHECK (role IN ('owner', 'collaborator', 'admin', 'member')),
+    permissions INTEGER NOT NULL CHECK (permissions BETWEEN 1 AND 31),
+    created_at  TEXT NOT NULL,
+    updated_at  TEXT NOT NULL,
+    UNIQUE (app_id, account_id)
+) STRICT;
+CREATE INDEX collaborator_account ON collaborator (account_id, app_id);
 
 -- The config vars of an app at one time, as a JSON object of strings. A change makes a new set; a release points at the set it
 -- runs with, and a rollback points at an old one again. A set is never altered. An app's config vars are those of its newest
@@ -95,6 +108,21 @@ CREATE INDEX release_app ON release (app_id, id);
 CREATE INDEX release_slug ON release (slug_id);
 CREATE INDEX release_config_set ON release (config_set_id);
 CREATE INDEX release_account ON release (account_id);
+
+-- What a test or a person said of a release. It never changes the release's own status.
+CREATE TABLE release_status (
+    id          TEXT PRIMARY KEY,
+    release_id  TEXT NOT NULL REFERENCES release (id) ON DELETE CASCADE,
+    context     TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    state       TEXT NOT NULL CHECK (state IN ('error', 'failure', 'pending', 'success')),
+    description TEXT NOT NULL,
+    target_url  TEXT NOT NULL,
+    image_url   TEXT NOT NULL,
+    created_at  TEXT NOT NULL,
+    updated_at  TEXT NOT NULL,
+    UNIQUE (release_id, context)
+) STRICT;
 
 -- A build is its own queue entry: pending and unclaimed until a builder of this boot claims it.
 CREATE TABLE build (
@@ -175,6 +203,8 @@ CREATE TABLE pipeline_coupling (
     app_id      TEXT NOT NULL UNIQUE REFERENCES app (id) ON DELETE CASCADE,
     pipeline_id TEXT NOT NULL REFERENCES pipeline (id) ON DELETE CASCADE,
     stage       TEXT NOT NULL CHECK (stage IN ('test', 'review', 'development', 'staging', 'production')),
+    -- Contexts of release statuses that must be successful on what is promoted here: a JSON array of strings.
+    required_status_checks TEXT NOT NULL DEFAULT '[]',
     created_at  TEXT NOT NULL,
     updated_at  TEXT NOT NULL
 ) STRICT;

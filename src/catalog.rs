@@ -3,7 +3,7 @@
 use crate::name::Id;
 
 /// Something built in, under an id and a name.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Debug, serde::Serialize, schemars::JsonSchema)]
 pub struct Entry {
     pub id: Id,
     pub name: &'static str,

@@ -74,6 +74,10 @@ pub struct Config {
     #[arg(long, env = "PENSTOCK_ALLOW_PRIVATE_FETCH", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub allow_private_fetch: Option<bool>,
 
+    /// Promote to the next stage only, as Akkeris does; Heroku promotes to any
+    #[arg(long, env = "PENSTOCK_STRICT_STAGES")]
+    pub strict_stages: bool,
+
     /// Whether an account is held to Heroku's 4,500 requests an hour
     #[arg(long, env = "PENSTOCK_RATE_LIMIT", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub rate_limit: bool,

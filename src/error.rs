@@ -30,6 +30,25 @@ pub enum ErrorId {
 }
 
 impl ErrorId {
+    /// Every id that a client can meet.
+    pub const ALL: [ErrorId; 15] = [
+        ErrorId::BadRequest,
+        ErrorId::Unauthorized,
+        ErrorId::Forbidden,
+        ErrorId::NotFound,
+        ErrorId::MethodNotAllowed,
+        ErrorId::NotAcceptable,
+        ErrorId::Conflict,
+        ErrorId::PreconditionFailed,
+        ErrorId::RequestTooLarge,
+        ErrorId::RangeNotSatisfiable,
+        ErrorId::InvalidParams,
+        ErrorId::RateLimit,
+        ErrorId::Internal,
+        ErrorId::Unavailable,
+        ErrorId::OutOfSpace,
+    ];
+
     /// The `id` of the error body, as Heroku spells it where Heroku has it.
     pub fn as_str(self) -> &'static str {
         self.entry().0

@@ -3,8 +3,10 @@
 //! Each type can only be made from text that is allowed, so that the layers above never check a name twice. The patterns are
 //! those of Heroku's published schema. Nothing here knows whether a name is taken.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -53,11 +55,25 @@ impl fmt::Debug for Id {
     }
 }
 
+impl JsonSchema for Id {
+    fn schema_name() -> Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "uuid" })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
 impl<'de> serde::Deserialize<'de> for Id {
     fn deserialize<D: serde::Deserializer<'de>>(
         deserializer: D,
     ) -> std::result::Result<Id, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let text = <Cow<'de, str>>::deserialize(deserializer)?;
         Id::parse(&text).ok_or_else(|| serde::de::Error::custom("an id is a UUID"))
     }
 }

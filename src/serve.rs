@@ -212,7 +212,7 @@ async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<Strin
             .write(move |connection| {
                 let owner = match accounts::by_email(connection, &email)? {
                     Some(owner) => owner,
-                    None => accounts::create(connection, &email, now)?,
+                    None => accounts::create(connection, &email, true, now)?,
                 };
                 accounts::add_token(
                     connection,

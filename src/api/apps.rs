@@ -1,25 +1,28 @@
 //! Apps.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use super::params::{self, Reference};
-use super::reply::Reply;
+use super::reply::{Created, Reply};
 use super::view::{Named, User};
 use crate::catalog::{self, Entry};
 use crate::error::Result;
 use crate::log::platform as lines;
-use crate::name::{self, AppName, Id, Identity};
+use crate::name::{self, AppName, Id};
+use crate::store::access::{self, Permission};
 use crate::store::apps::{self, App, FIELDS};
 use crate::time::Timestamp;
 use crate::urls::Urls;
 
-#[derive(Serialize)]
-struct View<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "App")]
+pub struct View {
     acm: bool,
     archived_at: Option<Timestamp>,
     build_stack: Entry,
-    buildpack_provided_description: Option<&'a str>,
+    buildpack_provided_description: Option<String>,
     /// The official CLI prints it unless it is `complete`.
     create_status: &'static str,
     created_at: Timestamp,
@@ -28,37 +31,38 @@ struct View<'a> {
     id: Id,
     internal_routing: Option<bool>,
     maintenance: bool,
-    name: &'a str,
-    organization: Option<Named<'a>>,
-    owner: User<'a>,
+    name: String,
+    organization: Option<Named>,
+    owner: User,
     region: Entry,
     released_at: Option<Timestamp>,
     repo_size: Option<i64>,
     slug_size: Option<i64>,
-    space: Option<Named<'a>>,
+    space: Option<Named>,
     stack: Entry,
-    team: Option<Named<'a>>,
+    team: Option<Named>,
     updated_at: Timestamp,
     web_url: String,
 }
 
-fn view<'a>(app: &'a App, urls: &Urls) -> View<'a> {
+fn view(app: App, urls: &Urls) -> View {
     View {
         acm: false,
         archived_at: None,
         build_stack: catalog::STACK,
-        buildpack_provided_description: app.buildpack_provided_description.as_deref(),
+        buildpack_provided_description: app.buildpack_provided_description,
         create_status: "complete",
         created_at: app.created_at,
         generation: catalog::GENERATION,
         git_url: urls.git(&app.name),
+        web_url: urls.web(&app.name),
         id: app.id,
         internal_routing: None,
         maintenance: app.maintenance,
-        name: &app.name,
+        name: app.name,
         organization: None,
         owner: User {
-            email: &app.owner_email,
+            email: app.owner_email,
             id: app.owner_id,
         },
         region: catalog::REGION,
@@ -69,33 +73,32 @@ fn view<'a>(app: &'a App, urls: &Urls) -> View<'a> {
         stack: catalog::STACK,
         team: None,
         updated_at: app.updated_at,
-        web_url: urls.web(&app.name),
     }
 }
 
-pub async fn list(call: Call) -> Result<Reply> {
+pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
             apps::list(connection, &caller.account, page)
         })
         .await?;
-    Reply::page(&paged, &paged.views(|app| view(app, &call.platform.urls)))
+    paged.reply(|app| view(app, &call.platform.urls))
 }
 
-pub async fn info(call: Call) -> Result<Reply> {
+pub async fn info(call: Call) -> Result<Reply<View>> {
     let app = call.read(|connection, caller| caller.app(connection))?;
-    Reply::ok(&view(&app, &call.platform.urls))
+    Reply::of(&view(app, &call.platform.urls))
 }
 
-#[derive(Deserialize)]
-struct NewApp {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "AppNewApp")]
+pub struct NewApp {
     name: Option<String>,
     region: Option<Reference>,
     stack: Option<Reference>,
 }
 
-pub async fn create(call: Call) -> Result<Reply> {
-    let new: NewApp = call.body()?;
+pub async fn create(call: Call, new: NewApp) -> Result<Created<View>> {
     params::offered(new.region.as_ref(), catalog::REGION, "region")?;
     params::offered(new.stack.as_ref(), catalog::STACK, "stack")?;
     let chosen = new.name.as_deref().map(AppName::parse).transpose()?;
@@ -115,18 +118,18 @@ pub async fn create(call: Call) -> Result<Reply> {
     let (logs, user) = (&call.platform.logs, &call.caller.account.email);
     lines::released(logs, app.id, "Initial release", 1, user);
     lines::released(logs, app.id, "Enable Logplex", 2, user);
-    Reply::created(&view(&app, &call.platform.urls))
+    Reply::of(&view(app, &call.platform.urls))
 }
 
-#[derive(Deserialize)]
-struct Change {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "AppChange")]
+pub struct Change {
     name: Option<String>,
     maintenance: Option<bool>,
     build_stack: Option<Reference>,
 }
 
-pub async fn update(call: Call) -> Result<Reply> {
-    let change: Change = call.body()?;
+pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
     params::offered(change.build_stack.as_ref(), catalog::STACK, "stack")?;
     let name = change.name.as_deref().map(AppName::parse).transpose()?;
     let update = apps::Update {
@@ -136,8 +139,11 @@ pub async fn update(call: Call) -> Result<Reply> {
     let (before, app) = call
         .write(move |connection, caller| {
             let before = caller.app(connection)?;
+            if update.name.is_some() {
+                access::require(connection, &caller.account, before.id, Permission::Manage)?;
+            }
             apps::update(connection, &before, &update, caller.now)?;
-            let after = apps::find(connection, &caller.account, &Identity::Id(before.id))?;
+            let after = apps::by_id(connection, before.id)?;
             Ok((before, after))
         })
         .await?;
@@ -149,10 +155,10 @@ pub async fn update(call: Call) -> Result<Reply> {
             &call.caller.account.email,
         );
     }
-    Reply::ok(&view(&app, &call.platform.urls))
+    Reply::of(&view(app, &call.platform.urls))
 }
 
-pub async fn delete(call: Call) -> Result<Reply> {
+pub async fn delete(call: Call) -> Result<Reply<View>> {
     let app = call
         .write(|connection, caller| {
             let app = caller.app(connection)?;
@@ -164,5 +170,5 @@ pub async fn delete(call: Call) -> Result<Reply> {
     if let Err(error) = call.platform.logs.remove(app.id) {
         tracing::warn!(%error, app = %app.id, "a deleted app's log was left for the sweep");
     }
-    Reply::ok(&view(&app, &call.platform.urls))
+    Reply::of(&view(app, &call.platform.urls))
 }

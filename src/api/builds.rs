@@ -1,11 +1,12 @@
 //! Builds: queued here, built by the builder. Their output is streamed from the start to whoever holds its URL.
 
 use actix_web::HttpResponse;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Visit};
 use super::params;
-use super::reply::Reply;
+use super::reply::{Created, Reply};
 use super::view::{Ref, User};
 use crate::blob::Digest;
 use crate::blob::signed::Method;
@@ -19,32 +20,34 @@ use crate::time::Timestamp;
 /// Archives up to this size, in bytes, are read before a build of them is accepted: half a second's work at most.
 const MAX_CHECKED: u64 = 64 << 20;
 
-#[derive(Serialize)]
-struct SourceBlob<'a> {
-    checksum: Option<&'a str>,
-    url: &'a str,
-    version: Option<&'a str>,
-    version_description: Option<&'a str>,
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BuildSourceBlob")]
+pub struct SourceBlob {
+    checksum: Option<String>,
+    url: String,
+    version: Option<String>,
+    version_description: Option<String>,
 }
 
-#[derive(Serialize)]
-struct View<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Build")]
+pub struct View {
     app: Ref,
-    buildpacks: Option<Vec<&'a str>>,
+    buildpacks: Option<Vec<String>>,
     created_at: Timestamp,
     generation: &'static str,
     id: Id,
     output_stream_url: String,
     release: Option<Ref>,
     slug: Option<Ref>,
-    source_blob: SourceBlob<'a>,
+    source_blob: SourceBlob,
     stack: &'static str,
-    status: &'static str,
+    status: builds::Status,
     updated_at: Timestamp,
-    user: User<'a>,
+    user: User,
 }
 
-fn view<'a>(call: &Call, build: &'a Build) -> View<'a> {
+fn view(call: &Call, build: Build) -> View {
     View {
         app: Ref { id: build.app_id },
         buildpacks: None,
@@ -55,31 +58,31 @@ fn view<'a>(call: &Call, build: &'a Build) -> View<'a> {
         release: Ref::to(build.release_id),
         slug: Ref::to(build.slug_id),
         source_blob: SourceBlob {
-            checksum: build.checksum.as_deref(),
-            url: &build.source_url,
-            version: build.version.as_deref(),
-            version_description: build.version_description.as_deref(),
+            checksum: build.checksum,
+            url: build.source_url,
+            version: build.version,
+            version_description: build.version_description,
         },
         stack: catalog::STACK.name,
-        status: build.status.as_str(),
+        status: build.status,
         updated_at: build.updated_at,
         user: User {
-            email: &build.account_email,
+            email: build.account_email,
             id: build.account_id,
         },
     }
 }
 
-pub async fn list(call: Call) -> Result<Reply> {
+pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
             builds::list(connection, caller.app_id(connection)?, page)
         })
         .await?;
-    Reply::page(&paged, &paged.views(|build| view(&call, build)))
+    paged.reply(|build| view(&call, build))
 }
 
-pub async fn info(call: Call) -> Result<Reply> {
+pub async fn info(call: Call) -> Result<Reply<View>> {
     let build = call.read(|connection, caller| {
         builds::find(
             connection,
@@ -87,17 +90,19 @@ pub async fn info(call: Call) -> Result<Reply> {
             caller.params.id("build", "build")?,
         )
     })?;
-    Reply::ok(&view(&call, &build))
+    Reply::of(&view(&call, build))
 }
 
-#[derive(Deserialize)]
-struct Body {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "BuildBody")]
+pub struct Body {
     source_blob: Option<SourceBlobParam>,
     buildpacks: Option<Vec<serde_json::Value>>,
 }
 
-#[derive(Deserialize)]
-struct SourceBlobParam {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "BuildSourceBlobParam")]
+pub struct SourceBlobParam {
     url: Option<String>,
     checksum: Option<String>,
     version: Option<String>,
@@ -105,16 +110,16 @@ struct SourceBlobParam {
 }
 
 /// What can be known of the source now is told now: nothing is queued that is sure to fail.
-pub async fn create(call: Call) -> Result<Reply> {
+pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
     call.read(|connection, caller| caller.app(connection))?;
-    let new = new_build(&call, call.body()?).await?;
+    let new = new_build(&call, body).await?;
     let build = call
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
             builds::create(connection, app.id, &caller.account, &new, caller.now)
         })
         .await?;
-    Reply::created(&view(&call, &build))
+    Reply::of(&view(&call, build))
 }
 
 async fn new_build(call: &Call, body: Body) -> Result<NewBuild> {

@@ -6,13 +6,15 @@ use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use bytes::Bytes;
 use rusqlite::Connection;
-use serde::de::DeserializeOwned;
+use serde::Serialize;
 
 use super::params;
 use super::range;
+use super::reply::Reply;
 use crate::Platform;
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
+use crate::store::access::Permission;
 use crate::store::accounts::Account;
 use crate::store::apps::{self, App};
 use crate::store::page::{Field, Listing, Page};
@@ -56,17 +58,29 @@ pub struct Caller {
     pub account: Account,
     pub now: Timestamp,
     pub params: PathParams,
+    /// What the route needs on the app in its path.
+    pub permission: Permission,
 }
 
 impl Caller {
-    /// The app in the path, looked up as the caller may see it.
+    /// The app in the path, if the caller has on it what the route needs.
     pub fn app(&self, connection: &Connection) -> Result<App> {
-        apps::find(connection, &self.account, &self.params.identity("app"))
+        apps::find(
+            connection,
+            &self.account,
+            &self.params.identity("app"),
+            self.permission,
+        )
     }
 
     /// Its id, likewise.
     pub fn app_id(&self, connection: &Connection) -> Result<Id> {
-        apps::find_id(connection, &self.account, &self.params.identity("app"))
+        apps::find_id(
+            connection,
+            &self.account,
+            &self.params.identity("app"),
+            self.permission,
+        )
     }
 
     /// The pipeline in the path, likewise.
@@ -91,11 +105,6 @@ pub struct Call {
 }
 
 impl Call {
-    /// The JSON body. An empty one reads as `{}`. 400 when it is no JSON, 422 when a value in it does not fit.
-    pub fn body<T: DeserializeOwned>(&self) -> Result<T> {
-        params::json(&self.body)
-    }
-
     /// A value of the query string, percent-decoded.
     pub fn query(&self, name: &str) -> Option<String> {
         params::query(self.request.query_string(), name)
@@ -154,9 +163,13 @@ pub struct Paged<T> {
 }
 
 impl<T> Paged<T> {
-    /// What the API shows of each row.
-    pub fn views<'a, V>(&'a self, view: impl FnMut(&'a T) -> V) -> Vec<V> {
-        self.listing.rows.iter().map(view).collect()
+    /// The answer: what the API shows of each row.
+    pub fn reply<V: Serialize>(mut self, view: impl FnMut(T) -> V) -> Result<Reply<Vec<V>>> {
+        let views: Vec<V> = std::mem::take(&mut self.listing.rows)
+            .into_iter()
+            .map(view)
+            .collect();
+        Reply::page(&self, &views)
     }
 }
 

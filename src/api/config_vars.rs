@@ -6,16 +6,18 @@ use super::call::Call;
 use super::reply::Reply;
 use crate::error::Result;
 use crate::log::platform as lines;
-use crate::store::config_vars;
+use crate::store::config_vars::{self, ConfigVars};
 
-pub async fn info(call: Call) -> Result<Reply> {
+pub async fn info(call: Call) -> Result<Reply<ConfigVars>> {
     let vars =
         call.read(|connection, caller| config_vars::get(connection, caller.app_id(connection)?))?;
-    Reply::ok(&vars)
+    Reply::of(&vars)
 }
 
-pub async fn update(call: Call) -> Result<Reply> {
-    let changes: BTreeMap<String, Option<String>> = call.body()?;
+pub async fn update(
+    call: Call,
+    changes: BTreeMap<String, Option<String>>,
+) -> Result<Reply<ConfigVars>> {
     let (vars, release) = call
         .write(|connection, caller| {
             let app = caller.app_id(connection)?;
@@ -31,5 +33,5 @@ pub async fn update(call: Call) -> Result<Reply> {
             &release.account_email,
         );
     }
-    Reply::ok(&vars)
+    Reply::of(&vars)
 }

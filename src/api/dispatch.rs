@@ -11,12 +11,14 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
 
 use super::call::{Call, Caller, PathParams, Visit};
+use super::operation::Endpoint;
 use super::rate::RateLimits;
-use super::routes::{Endpoint, ROUTES, Route};
+use super::routes::{ROUTES, Route};
 use super::{auth, params, reply};
 use crate::Platform;
 use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
+use crate::store::access::Permission;
 
 /// A JSON body at most, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -115,7 +117,7 @@ impl Api {
                     .inspect_err(|_| *remaining = Some(0))?,
             });
             let (route, params) = found?;
-            let Endpoint::Call(endpoint) = route.endpoint else {
+            let Endpoint::Call { run, .. } = route.endpoint else {
                 return Err(Error::not_found("path"));
             };
             let body = tokio::time::timeout(BODY_TIMEOUT, body(payload))
@@ -125,6 +127,8 @@ impl Api {
                 account,
                 now,
                 params,
+                // Without an app in the path nobody asks for it; were it asked for, only an owner would be let through.
+                permission: route.policy.permission().unwrap_or(Permission::Own),
             };
             let call = Call {
                 platform: self.platform.clone(),
@@ -133,7 +137,7 @@ impl Api {
                 body,
                 remaining: *remaining,
             };
-            return Ok(endpoint(call).await?.into_response(request));
+            return run(call).await;
         };
         let visit = Visit {
             platform: self.platform.clone(),

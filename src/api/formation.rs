@@ -1,5 +1,6 @@
 //! The formation: how many dynos of each process type, and of what size.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
@@ -16,46 +17,47 @@ use crate::time::Timestamp;
 /// Updates in one request at most. All of them are one write, and everybody's writes wait for it.
 const MAX_UPDATES: usize = 1_000;
 
-#[derive(Serialize)]
-struct View<'a> {
-    app: Named<'a>,
-    command: &'a str,
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Formation")]
+pub struct View {
+    app: Named,
+    command: String,
     created_at: Timestamp,
     dyno_size: Option<Entry>,
     id: Id,
     quantity: i64,
-    size: &'a str,
-    r#type: &'a str,
+    size: String,
+    r#type: String,
     updated_at: Timestamp,
 }
 
-fn view(formation: &Formation) -> View<'_> {
+fn view(formation: Formation) -> View {
     View {
         app: Named {
             id: formation.app_id,
-            name: &formation.app_name,
+            name: formation.app_name,
         },
-        command: &formation.command,
+        command: formation.command,
         created_at: formation.created_at,
         dyno_size: catalog::dyno_size(&formation.size),
         id: formation.id,
         quantity: formation.quantity,
-        size: &formation.size,
-        r#type: &formation.r#type,
+        size: formation.size,
+        r#type: formation.r#type,
         updated_at: formation.updated_at,
     }
 }
 
-pub async fn list(call: Call) -> Result<Reply> {
+pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
             formation::list(connection, caller.app_id(connection)?, page)
         })
         .await?;
-    Reply::page(&paged, &paged.views(view))
+    paged.reply(view)
 }
 
-pub async fn info(call: Call) -> Result<Reply> {
+pub async fn info(call: Call) -> Result<Reply<View>> {
     let formation = call.read(|connection, caller| {
         formation::find(
             connection,
@@ -63,18 +65,19 @@ pub async fn info(call: Call) -> Result<Reply> {
             &caller.params.exact_identity("type"),
         )
     })?;
-    Reply::ok(&view(&formation))
+    Reply::of(&view(formation))
 }
 
 /// What may be changed of one process type. The official CLI sends the quantity as text, with a sign to scale by it.
-#[derive(Deserialize)]
-struct Update {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "FormationUpdate")]
+pub struct Update {
     quantity: Option<Number>,
     size: Option<String>,
     dyno_size: Option<Reference>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "it must be a number of dynos, or a change such as \"+1\""
@@ -85,7 +88,7 @@ enum Number {
 }
 
 /// An [`Update`], checked.
-struct Wanted {
+pub struct Wanted {
     quantity: Option<Quantity>,
     size: Option<&'static str>,
 }
@@ -135,8 +138,8 @@ fn no_such_size() -> Error {
     ))
 }
 
-pub async fn update(call: Call) -> Result<Reply> {
-    let wanted = call.body::<Update>()?.check()?;
+pub async fn update(call: Call, body: Update) -> Result<Reply<View>> {
+    let wanted = body.check()?;
     let formation = call
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
@@ -152,16 +155,18 @@ pub async fn update(call: Call) -> Result<Reply> {
         })
         .await?;
     announce(&call, formation.app_id)?;
-    Reply::ok(&view(&formation))
+    Reply::of(&view(formation))
 }
 
-#[derive(Deserialize)]
-struct BatchUpdate {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "FormationBatchUpdate")]
+pub struct BatchUpdate {
     updates: Option<Vec<TypeUpdate>>,
 }
 
-#[derive(Deserialize)]
-struct TypeUpdate {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "FormationTypeUpdate")]
+pub struct TypeUpdate {
     r#type: Option<String>,
     id: Option<String>,
     quantity: Option<Number>,
@@ -195,8 +200,8 @@ impl TypeUpdate {
     }
 }
 
-pub async fn batch_update(call: Call) -> Result<Reply> {
-    let updates = call.body::<BatchUpdate>()?.check()?;
+pub async fn batch_update(call: Call, body: BatchUpdate) -> Result<Reply<Vec<View>>> {
+    let updates = body.check()?;
     let (app, changed) = call
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
@@ -215,7 +220,7 @@ pub async fn batch_update(call: Call) -> Result<Reply> {
         })
         .await?;
     announce(&call, app)?;
-    Reply::ok(&changed.iter().map(view).collect::<Vec<_>>())
+    Reply::of(&changed.into_iter().map(view).collect::<Vec<_>>())
 }
 
 /// Tells the app's log its whole formation, as Heroku does after each scaling.

@@ -6,11 +6,12 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Visit};
 use super::params;
-use super::reply::Reply;
+use super::reply::{Created, Reply};
 use crate::blob::signed::Method;
 use crate::error::{Error, Result};
 use crate::log::session::{DEFAULT_LINES, HISTORY_LINES};
@@ -23,8 +24,9 @@ const LIFE: Duration = Duration::from_secs(6 * 60);
 /// A silent session of server-sent events says so often that it is alive.
 const PING_EVERY: Duration = Duration::from_secs(15);
 
-#[derive(Deserialize)]
-struct Body {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "LogSessionBody")]
+pub struct Body {
     /// A dyno or a process type; the CLI uses this for both.
     dyno: Option<String>,
     dyno_name: Option<String>,
@@ -34,8 +36,9 @@ struct Body {
     tail: Option<bool>,
 }
 
-#[derive(Serialize)]
-struct View {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LogSession")]
+pub struct View {
     created_at: Timestamp,
     id: Id,
     logplex_url: String,
@@ -44,7 +47,7 @@ struct View {
 
 /// What a session shows. It travels in the session's URL, under its signature.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Wanted {
+pub struct Wanted {
     process: Option<String>,
     source: Option<String>,
     lines: usize,
@@ -75,14 +78,14 @@ impl Body {
     }
 }
 
-pub async fn create(call: Call) -> Result<Reply> {
-    let wanted = call.body::<Body>()?.check()?;
+pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
+    let wanted = body.check()?;
     let app = call.read(|connection, caller| caller.app(connection))?;
     let now = call.caller.now;
     let wanted = hex::encode(serde_json::to_vec(&wanted).map_err(Error::internal)?);
     let path = format!("/streams/logs/{}/{wanted}", app.id);
     let logplex_url = call.platform.signed_url(Method::Get, &path, now.plus(LIFE));
-    Reply::created(&View {
+    Reply::of(&View {
         created_at: now,
         id: Id::new(),
         logplex_url,

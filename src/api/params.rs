@@ -1,5 +1,6 @@
 //! What clients send, made into values: JSON bodies, query strings, and Heroku's ways to point at something.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -54,6 +55,23 @@ pub fn decode(text: &str) -> String {
 /// Something named in a body: a string, or an object with its `id` or `name`.
 #[derive(Clone, Debug)]
 pub struct Reference(pub Identity);
+
+impl JsonSchema for Reference {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Reference".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "An id, a name, or an object with one of them.",
+            "anyOf": [
+                { "type": "string" },
+                { "type": "object", "properties": { "id": { "type": "string" } }, "required": ["id"] },
+                { "type": "object", "properties": { "name": { "type": "string" } }, "required": ["name"] },
+            ],
+        })
+    }
+}
 
 impl<'de> Deserialize<'de> for Reference {
     fn deserialize<D: Deserializer<'de>>(

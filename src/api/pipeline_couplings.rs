@@ -1,74 +1,87 @@
 //! Pipeline couplings: which app stands at which stage of which pipeline.
 
 use rusqlite::Connection;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Caller};
 use super::params::{self, Reference};
-use super::reply::Reply;
+use super::reply::{Created, Reply};
 use super::view::Named;
 use crate::error::{Error, Result};
-use crate::name::Id;
+use crate::name::{Id, Identity};
+use crate::store::access::{self, Permission};
 use crate::store::couplings::{self, Coupling, FIELDS, Stage};
 use crate::store::{apps, pipelines};
 use crate::time::Timestamp;
 
-#[derive(Serialize)]
-struct View<'a> {
-    app: Named<'a>,
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PipelineCouplingChecks")]
+pub struct ChecksView {
+    contexts: Vec<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PipelineCoupling")]
+pub struct View {
+    app: Named,
     created_at: Timestamp,
     id: Id,
-    pipeline: Named<'a>,
-    stage: &'static str,
+    pipeline: Named,
+    required_status_checks: ChecksView,
+    stage: Stage,
     updated_at: Timestamp,
 }
 
-fn view(coupling: &Coupling) -> View<'_> {
+fn view(coupling: Coupling) -> View {
     View {
         app: Named {
             id: coupling.app_id,
-            name: &coupling.app_name,
+            name: coupling.app_name,
         },
         created_at: coupling.created_at,
         id: coupling.id,
         pipeline: Named {
             id: coupling.pipeline_id,
-            name: &coupling.pipeline_name,
+            name: coupling.pipeline_name,
         },
-        stage: coupling.stage.as_str(),
+        required_status_checks: ChecksView {
+            contexts: coupling.required_status_checks,
+        },
+        stage: coupling.stage,
         updated_at: coupling.updated_at,
     }
 }
 
-pub async fn list(call: Call) -> Result<Reply> {
+pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
             couplings::list(connection, &caller.account, None, page)
         })
         .await?;
-    Reply::page(&paged, &paged.views(view))
+    paged.reply(view)
 }
 
-pub async fn of_pipeline(call: Call) -> Result<Reply> {
+pub async fn of_pipeline(call: Call) -> Result<Reply<Vec<View>>> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
             let pipeline = caller.pipeline(connection)?;
             couplings::list(connection, &caller.account, Some(pipeline.id), page)
         })
         .await?;
-    Reply::page(&paged, &paged.views(view))
+    paged.reply(view)
 }
 
 /// An object, since an app is in one pipeline at most.
-pub async fn of_app(call: Call) -> Result<Reply> {
+pub async fn of_app(call: Call) -> Result<Reply<View>> {
     let coupling =
         call.read(|connection, caller| couplings::of_app(connection, caller.app_id(connection)?))?;
-    Reply::ok(&view(&coupling))
+    Reply::of(&view(coupling))
 }
 
-pub async fn info(call: Call) -> Result<Reply> {
+pub async fn info(call: Call) -> Result<Reply<View>> {
     let coupling = call.read(find)?;
-    Reply::ok(&view(&coupling))
+    Reply::of(&view(coupling))
 }
 
 fn find(connection: &Connection, caller: &Caller) -> Result<Coupling> {
@@ -79,11 +92,30 @@ fn find(connection: &Connection, caller: &Caller) -> Result<Coupling> {
     )
 }
 
-#[derive(Deserialize)]
-struct NewCoupling {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PipelineCouplingNewCoupling")]
+pub struct NewCoupling {
     app: Option<Reference>,
     pipeline: Option<Reference>,
     stage: Option<String>,
+    required_status_checks: Option<Checks>,
+}
+
+/// Akkeris' checks, of which one list says all.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PipelineCouplingChecks")]
+pub struct Checks {
+    contexts: Option<Vec<String>>,
+}
+
+impl Checks {
+    fn given(self) -> Result<Vec<String>> {
+        self.contexts.ok_or_else(|| {
+            Error::bad_request(
+                "The required_status_checks.contexts array was missing or contained invalid values.",
+            )
+        })
+    }
 }
 
 fn stage(text: &str) -> Result<Stage> {
@@ -92,52 +124,107 @@ fn stage(text: &str) -> Result<Stage> {
     })
 }
 
-pub async fn create(call: Call) -> Result<Reply> {
-    let new: NewCoupling = call.body()?;
+pub async fn create(call: Call, new: NewCoupling) -> Result<Created<View>> {
     let Reference(app) = params::required(new.app, "app")?;
     let Reference(pipeline) = params::required(new.pipeline, "pipeline")?;
     let stage = stage(&params::required(new.stage, "stage")?)?;
+    let checks = new
+        .required_status_checks
+        .and_then(|checks| checks.contexts)
+        .unwrap_or_default();
     let coupling = call
         .write(move |connection, caller| {
-            let app = apps::find(connection, &caller.account, &app)?;
+            let app = apps::find(connection, &caller.account, &app, Permission::Manage)?;
             let pipeline = pipelines::owned(connection, &caller.account, &pipeline)?;
-            couplings::create(connection, app.id, pipeline.id, stage, caller.now)
+            couplings::create(connection, app.id, pipeline.id, stage, &checks, caller.now)
         })
         .await?;
-    Reply::created(&view(&coupling))
+    Reply::of(&view(coupling))
 }
 
-#[derive(Deserialize)]
-struct Change {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PipelineCouplingChange")]
+pub struct Change {
     stage: Option<String>,
+    required_status_checks: Option<Checks>,
 }
 
-pub async fn update(call: Call) -> Result<Reply> {
-    let stage = call
-        .body::<Change>()?
-        .stage
-        .as_deref()
-        .map(stage)
+pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
+    let stage = change.stage.as_deref().map(stage).transpose()?;
+    let checks = change
+        .required_status_checks
+        .map(Checks::given)
         .transpose()?;
     let coupling = call
         .write(move |connection, caller| {
-            let coupling = find(connection, caller)?;
-            match stage {
-                Some(stage) => couplings::set_stage(connection, coupling.id, stage, caller.now),
-                None => Ok(coupling),
+            let before = changeable(connection, caller)?;
+            let removes = |contexts: &Vec<String>| {
+                before
+                    .required_status_checks
+                    .iter()
+                    .any(|context| !contexts.contains(context))
+            };
+            if checks.as_ref().is_some_and(removes) {
+                elevated(
+                    connection,
+                    caller,
+                    &before,
+                    "Only elevated access users may remove pipeline required status check.",
+                )?;
             }
+            couplings::update(connection, &before, stage, checks.as_deref(), caller.now)
         })
         .await?;
-    Reply::ok(&view(&coupling))
+    Reply::of(&view(coupling))
 }
 
-pub async fn delete(call: Call) -> Result<Reply> {
+pub async fn delete(call: Call) -> Result<Reply<View>> {
     let coupling = call
         .write(|connection, caller| {
-            let coupling = find(connection, caller)?;
+            let coupling = changeable(connection, caller)?;
+            if !coupling.required_status_checks.is_empty() {
+                elevated(
+                    connection,
+                    caller,
+                    &coupling,
+                    "Only users with elevated access may removed an app from a pipeline.",
+                )?;
+            }
             couplings::delete(connection, coupling.id)?;
             Ok(coupling)
         })
         .await?;
-    Reply::ok(&view(&coupling))
+    Reply::of(&view(coupling))
+}
+
+/// The coupling, for whoever manages its app and for the owner of its pipeline.
+fn changeable(connection: &Connection, caller: &Caller) -> Result<Coupling> {
+    let coupling = find(connection, caller)?;
+    let pipeline = pipelines::find(
+        connection,
+        &caller.account,
+        &Identity::Id(coupling.pipeline_id),
+    )?;
+    if pipeline.owner_id != caller.account.id {
+        access::require(
+            connection,
+            &caller.account,
+            coupling.app_id,
+            Permission::Manage,
+        )?;
+    }
+    Ok(coupling)
+}
+
+/// Akkeris' elevated access: here the pipeline's owner, or an admin.
+fn elevated(
+    connection: &Connection,
+    caller: &Caller,
+    coupling: &Coupling,
+    refusal: &'static str,
+) -> Result<()> {
+    let pipeline = Identity::Id(coupling.pipeline_id);
+    pipelines::owned(connection, &caller.account, &pipeline)
+        .map(drop)
+        .map_err(|_| Error::forbidden(refusal))
 }

@@ -1,27 +1,32 @@
 //! Pipeline promotions: asked for here, made by the promotion loop.
 
 use rusqlite::Connection;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Caller};
 use super::params::{self, Reference};
-use super::reply::Reply;
+use super::reply::{Created, Reply};
 use super::view::Ref;
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
+use crate::store::access::Permission;
 use crate::store::couplings::{self, Coupling};
+use crate::store::gates::Gates;
 use crate::store::promotions::{self, MAX_TARGETS, Promotion, TARGET_FIELDS, Target};
 use crate::store::{apps, pipelines};
 use crate::time::Timestamp;
 
-#[derive(Serialize)]
-struct SourceView {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PipelinePromotionSource")]
+pub struct SourceView {
     app: Ref,
     release: Ref,
 }
 
-#[derive(Serialize)]
-struct View {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PipelinePromotion")]
+pub struct View {
     created_at: Timestamp,
     id: Id,
     pipeline: Ref,
@@ -30,7 +35,7 @@ struct View {
     updated_at: Timestamp,
 }
 
-fn view(promotion: &Promotion) -> View {
+fn view(promotion: Promotion) -> View {
     View {
         created_at: promotion.created_at,
         id: promotion.id,
@@ -50,20 +55,21 @@ fn view(promotion: &Promotion) -> View {
     }
 }
 
-#[derive(Serialize)]
-struct TargetView<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PipelinePromotionTarget")]
+pub struct TargetView {
     app: Ref,
-    error_message: Option<&'a str>,
+    error_message: Option<String>,
     id: Id,
     pipeline_promotion: Ref,
     release: Option<Ref>,
     status: &'static str,
 }
 
-fn target_view(target: &Target) -> TargetView<'_> {
+fn target_view(target: Target) -> TargetView {
     TargetView {
         app: Ref { id: target.app_id },
-        error_message: target.error_message.as_deref(),
+        error_message: target.error_message,
         id: target.id,
         pipeline_promotion: Ref {
             id: target.promotion_id,
@@ -73,21 +79,25 @@ fn target_view(target: &Target) -> TargetView<'_> {
     }
 }
 
-#[derive(Deserialize)]
-struct NewPromotion {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PipelinePromotionNewPromotion")]
+pub struct NewPromotion {
     pipeline: Option<Reference>,
     source: Option<Source>,
     targets: Option<Vec<TargetParam>>,
+    /// Refuse where the config vars of source and target have not the same names.
+    safe: Option<bool>,
 }
 
 /// The release may stand beside the app, as with Heroku, or in it, as with Akkeris.
-#[derive(Deserialize)]
-struct Source {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PipelinePromotionSource")]
+pub struct Source {
     app: Option<SourceApp>,
     release: Option<ReleaseParam>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "it must be an app, by id or name, or an object with its id"
@@ -101,22 +111,25 @@ enum SourceApp {
     },
 }
 
-#[derive(Deserialize)]
-struct ReleaseParam {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PipelinePromotionReleaseParam")]
+pub struct ReleaseParam {
     id: Option<Id>,
 }
 
-#[derive(Deserialize)]
-struct TargetParam {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PipelinePromotionTargetParam")]
+pub struct TargetParam {
     app: Option<Reference>,
 }
 
 /// A [`NewPromotion`] whose parts are all there.
-struct Wanted {
+pub struct Wanted {
     pipeline: Identity,
     source: Identity,
     release: Option<Id>,
     targets: Vec<Identity>,
+    safe: bool,
 }
 
 impl NewPromotion {
@@ -144,40 +157,58 @@ impl NewPromotion {
             source: source_app,
             release,
             targets,
+            safe: self.safe.unwrap_or(false),
         })
     }
 }
 
-pub async fn create(call: Call) -> Result<Reply> {
-    let wanted = call.body::<NewPromotion>()?.check()?;
+pub async fn create(call: Call, body: NewPromotion) -> Result<Created<View>> {
+    let wanted = body.check()?;
+    let gates = Gates {
+        safe: wanted.safe,
+        strict_stages: call.platform.config.strict_stages,
+    };
     let promotion = call
-        .write(move |connection, caller| {
-            let pipeline = pipelines::find(connection, &caller.account, &wanted.pipeline)?;
-            let source = coupled(connection, caller, &wanted.source)?;
-            if source.pipeline_id != pipeline.id {
-                return Err(not_in_pipeline(&source.app_name));
-            }
-            let targets = wanted
-                .targets
-                .iter()
-                .map(|target| coupled(connection, caller, target))
-                .collect::<Result<Vec<_>>>()?;
-            promotions::create(
-                connection,
-                &caller.account,
-                &source,
-                wanted.release,
-                &targets,
-                caller.now,
-            )
-        })
+        .write(move |connection, caller| promote(connection, caller, &wanted, gates))
         .await?;
-    Reply::created(&view(&promotion))
+    Reply::of(&view(promotion))
 }
 
-/// An app that the caller may release on, and where it stands.
-fn coupled(connection: &Connection, caller: &Caller, app: &Identity) -> Result<Coupling> {
-    let app = apps::find(connection, &caller.account, app)?;
+fn promote(
+    connection: &Connection,
+    caller: &Caller,
+    wanted: &Wanted,
+    gates: Gates,
+) -> Result<Promotion> {
+    let pipeline = pipelines::find(connection, &caller.account, &wanted.pipeline)?;
+    let source = coupled(connection, caller, &wanted.source, Permission::View)?;
+    if source.pipeline_id != pipeline.id {
+        return Err(not_in_pipeline(&source.app_name));
+    }
+    let targets = wanted
+        .targets
+        .iter()
+        .map(|target| coupled(connection, caller, target, Permission::Deploy))
+        .collect::<Result<Vec<_>>>()?;
+    promotions::create(
+        connection,
+        &caller.account,
+        &source,
+        wanted.release,
+        &targets,
+        gates,
+        caller.now,
+    )
+}
+
+/// An app with which the caller may do this, and where it stands.
+fn coupled(
+    connection: &Connection,
+    caller: &Caller,
+    app: &Identity,
+    permission: Permission,
+) -> Result<Coupling> {
+    let app = apps::find(connection, &caller.account, app, permission)?;
     couplings::of_app(connection, app.id).map_err(|error| match error.resource {
         Some(_) => not_in_pipeline(&app.name),
         None => error,
@@ -198,16 +229,16 @@ fn find(connection: &Connection, caller: &Caller) -> Result<Promotion> {
     )
 }
 
-pub async fn info(call: Call) -> Result<Reply> {
+pub async fn info(call: Call) -> Result<Reply<View>> {
     let promotion = call.read(find)?;
-    Reply::ok(&view(&promotion))
+    Reply::of(&view(promotion))
 }
 
-pub async fn targets(call: Call) -> Result<Reply> {
+pub async fn targets(call: Call) -> Result<Reply<Vec<TargetView>>> {
     let paged = call
         .page(TARGET_FIELDS, |connection, caller, page| {
             promotions::targets(connection, find(connection, caller)?.id, page)
         })
         .await?;
-    Reply::page(&paged, &paged.views(target_view))
+    paged.reply(target_view)
 }

@@ -1,38 +1,45 @@
 //! Pipelines.
 
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use super::params;
-use super::reply::Reply;
+use super::reply::{Created, Reply};
 use crate::catalog::{self, Entry};
 use crate::error::{Error, Result};
 use crate::name::{Id, PipelineName};
+use crate::store::couplings::Stage;
 use crate::store::pipelines::{self, FIELDS, Pipeline};
+use crate::store::{gates, release_statuses};
 use crate::time::Timestamp;
 
-#[derive(Serialize)]
-struct Owner {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PipelineOwner")]
+pub struct Owner {
     id: Id,
     r#type: &'static str,
 }
 
-#[derive(Serialize)]
-struct View<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Pipeline")]
+pub struct View {
     created_at: Timestamp,
     generation: Entry,
     id: Id,
-    name: &'a str,
+    name: String,
     owner: Owner,
     updated_at: Timestamp,
 }
 
-fn view(pipeline: &Pipeline) -> View<'_> {
+fn view(pipeline: Pipeline) -> View {
     View {
         created_at: pipeline.created_at,
         generation: catalog::GENERATION,
         id: pipeline.id,
-        name: &pipeline.name,
+        name: pipeline.name,
         owner: Owner {
             id: pipeline.owner_id,
             r#type: "user",
@@ -42,17 +49,17 @@ fn view(pipeline: &Pipeline) -> View<'_> {
 }
 
 /// `?eq[name]=` is how the official CLI looks for a name.
-pub async fn list(call: Call) -> Result<Reply> {
+pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let name = call.query("eq[name]");
     let paged = call
         .page(FIELDS, move |connection, caller, page| {
             pipelines::list(connection, &caller.account, name.as_deref(), page)
         })
         .await?;
-    Reply::page(&paged, &paged.views(view))
+    paged.reply(view)
 }
 
-pub async fn info(call: Call) -> Result<Reply> {
+pub async fn info(call: Call) -> Result<Reply<View>> {
     let found = call.read(|connection, caller| {
         pipelines::candidates(
             connection,
@@ -60,26 +67,28 @@ pub async fn info(call: Call) -> Result<Reply> {
             &caller.params.identity("pipeline"),
         )
     })?;
+    let found: Vec<View> = found.into_iter().map(view).collect();
     match found.as_slice() {
         [] => Err(Error::not_found("pipeline")),
-        [pipeline] => Reply::ok(&view(pipeline)),
-        several => Reply::choices(&several.iter().map(view).collect::<Vec<_>>()),
+        [pipeline] => Reply::of(pipeline),
+        several => Reply::choices(several),
     }
 }
 
-#[derive(Deserialize)]
-struct Body {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PipelineBody")]
+pub struct Body {
     name: Option<String>,
     owner: Option<OwnerParam>,
 }
 
-#[derive(Deserialize)]
-struct OwnerParam {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PipelineOwnerParam")]
+pub struct OwnerParam {
     id: Option<Id>,
 }
 
-pub async fn create(call: Call) -> Result<Reply> {
-    let body: Body = call.body()?;
+pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
     let name = PipelineName::parse(&params::required(body.name, "name")?)?;
     if body
         .owner
@@ -95,16 +104,11 @@ pub async fn create(call: Call) -> Result<Reply> {
             pipelines::create(connection, &name, &caller.account, caller.now)
         })
         .await?;
-    Reply::created(&view(&pipeline))
+    Reply::of(&view(pipeline))
 }
 
-pub async fn update(call: Call) -> Result<Reply> {
-    let name = call
-        .body::<Body>()?
-        .name
-        .as_deref()
-        .map(PipelineName::parse)
-        .transpose()?;
+pub async fn update(call: Call, body: Body) -> Result<Reply<View>> {
+    let name = body.name.as_deref().map(PipelineName::parse).transpose()?;
     let pipeline = call
         .write(move |connection, caller| {
             let pipeline = caller.owned_pipeline(connection)?;
@@ -114,10 +118,10 @@ pub async fn update(call: Call) -> Result<Reply> {
             }
         })
         .await?;
-    Reply::ok(&view(&pipeline))
+    Reply::of(&view(pipeline))
 }
 
-pub async fn delete(call: Call) -> Result<Reply> {
+pub async fn delete(call: Call) -> Result<Reply<View>> {
     let pipeline = call
         .write(|connection, caller| {
             let pipeline = caller.owned_pipeline(connection)?;
@@ -125,5 +129,40 @@ pub async fn delete(call: Call) -> Result<Reply> {
             Ok(pipeline)
         })
         .await?;
-    Reply::ok(&view(&pipeline))
+    Reply::of(&view(pipeline))
+}
+
+/// Each stage and the one after it, as a graph.
+pub async fn stages(_: Call) -> Result<Reply<BTreeMap<&'static str, Option<Stage>>>> {
+    let stages = [
+        Stage::Review,
+        Stage::Development,
+        Stage::Staging,
+        Stage::Production,
+    ];
+    let graph: BTreeMap<_, _> = stages
+        .into_iter()
+        .map(|stage| (stage.as_str(), gates::next(stage)))
+        .collect();
+    Reply::of(&graph)
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PipelineStatus")]
+pub struct Status {
+    context: String,
+    name: String,
+}
+
+/// The status checks that were ever reported in the pipeline, to choose required ones from.
+pub async fn statuses(call: Call) -> Result<Reply<Vec<Status>>> {
+    let statuses = call.read(|connection, caller| {
+        let pipeline = caller.pipeline(connection)?;
+        release_statuses::of_pipeline(connection, pipeline.id)
+    })?;
+    let statuses: Vec<Status> = statuses
+        .into_iter()
+        .map(|(context, name)| Status { context, name })
+        .collect();
+    Reply::of(&statuses)
 }

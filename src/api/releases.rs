@@ -1,48 +1,52 @@
 //! Releases: seen, made from a slug, and rolled back to.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use super::params::{self, Reference};
-use super::reply::Reply;
+use super::reply::{Created, Reply};
 use super::view::{Named, Ref, User};
 use crate::error::{Error, Result};
 use crate::log::platform as lines;
 use crate::name::{Id, Identity};
+use crate::store::config_vars::{self, ConfigVars};
 use crate::store::releases::{self, Change, FIELDS, Release, Status};
-use crate::store::{config_vars, formation, slugs};
+use crate::store::{formation, slugs};
 use crate::time::Timestamp;
 
-#[derive(Serialize)]
-struct Artifact {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ReleaseArtifact")]
+pub struct Artifact {
     r#type: &'static str,
     id: Id,
 }
 
-#[derive(Serialize)]
-struct View<'a> {
-    addon_plan_names: [&'a str; 0],
-    app: Named<'a>,
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Release")]
+pub struct View {
+    addon_plan_names: Vec<String>,
+    app: Named,
     artifacts: Vec<Artifact>,
     created_at: Timestamp,
     current: bool,
-    description: &'a str,
+    description: String,
     eligible_for_rollback: bool,
     id: Id,
     output_stream_url: Option<String>,
     slug: Option<Ref>,
-    status: &'static str,
+    status: Status,
     updated_at: Timestamp,
-    user: User<'a>,
+    user: User,
     version: i64,
 }
 
-fn view(release: &Release) -> View<'_> {
+fn view(release: Release) -> View {
     View {
-        addon_plan_names: [],
+        addon_plan_names: Vec::new(),
         app: Named {
             id: release.app_id,
-            name: &release.app_name,
+            name: release.app_name,
         },
         artifacts: release
             .slug_id
@@ -51,31 +55,31 @@ fn view(release: &Release) -> View<'_> {
             .collect(),
         created_at: release.created_at,
         current: release.current,
-        description: &release.description,
+        description: release.description,
         eligible_for_rollback: release.slug_id.is_some() && release.status == Status::Succeeded,
         id: release.id,
         output_stream_url: None,
         slug: Ref::to(release.slug_id),
-        status: release.status.as_str(),
+        status: release.status,
         updated_at: release.updated_at,
         user: User {
-            email: &release.account_email,
+            email: release.account_email,
             id: release.account_id,
         },
         version: release.version,
     }
 }
 
-pub async fn list(call: Call) -> Result<Reply> {
+pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
             releases::list(connection, caller.app_id(connection)?, page)
         })
         .await?;
-    Reply::page(&paged, &paged.views(view))
+    paged.reply(view)
 }
 
-pub async fn info(call: Call) -> Result<Reply> {
+pub async fn info(call: Call) -> Result<Reply<View>> {
     let release = call.read(|connection, caller| {
         releases::find(
             connection,
@@ -83,10 +87,10 @@ pub async fn info(call: Call) -> Result<Reply> {
             &caller.params.identity("release"),
         )
     })?;
-    Reply::ok(&view(&release))
+    Reply::of(&view(release))
 }
 
-pub async fn config_vars(call: Call) -> Result<Reply> {
+pub async fn config_vars(call: Call) -> Result<Reply<ConfigVars>> {
     let vars = call.read(|connection, caller| {
         let release = releases::find(
             connection,
@@ -95,26 +99,26 @@ pub async fn config_vars(call: Call) -> Result<Reply> {
         )?;
         config_vars::read(connection, release.config_set_id)
     })?;
-    Reply::ok(&vars)
+    Reply::of(&vars)
 }
 
-#[derive(Deserialize)]
-struct NewRelease {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "ReleaseNewRelease")]
+pub struct NewRelease {
     slug: Option<Reference>,
     /// For a rollback: an id, or a version as a number or as text.
     release: Option<Version>,
     description: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "it must be the id or the version of a release")]
 enum Version {
     Number(u32),
     Reference(Reference),
 }
 
-pub async fn create(call: Call) -> Result<Reply> {
-    let new: NewRelease = call.body()?;
+pub async fn create(call: Call, new: NewRelease) -> Result<Created<View>> {
     let description = params::text(new.description, "description", 1_000)?;
     let release = match (new.slug, new.release) {
         (Some(Reference(slug)), None) => deploy(&call, slug, description).await?,
@@ -131,7 +135,7 @@ pub async fn create(call: Call) -> Result<Reply> {
             return Err(Error::invalid("Name either a slug or a release, not both."));
         }
     };
-    Reply::created(&view(&release))
+    Reply::of(&view(release))
 }
 
 async fn deploy(call: &Call, slug: Identity, description: Option<String>) -> Result<Release> {

@@ -1,8 +1,11 @@
 //! Answers: a status, a body, and the headers that every one of Heroku's answers has.
 
+use std::marker::PhantomData;
+
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -13,44 +16,59 @@ use crate::error::{Error, Result};
 /// Room for the JSON of one resource, in bytes, so that it is not copied while it is written.
 const USUAL_BODY: usize = 2 * 1024;
 
-/// An answer to a [`super::call::Call`].
-pub struct Reply {
-    status: StatusCode,
+/// An answer to a [`super::call::Call`]: `V` is what it shows, and `STATUS` how it says that all went well.
+pub struct Reply<V, const STATUS: u16 = 200> {
+    status: u16,
     body: Vec<u8>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    shows: PhantomData<V>,
 }
 
-impl Reply {
-    pub fn ok(view: &impl Serialize) -> Result<Reply> {
-        Reply::with(StatusCode::OK, view)
-    }
+/// 201: what was made.
+pub type Created<V> = Reply<V, 201>;
+/// 202: it is written down, and a loop will do it. The body is an empty object.
+pub type Accepted = Reply<Nothing, 202>;
 
-    pub fn created(view: &impl Serialize) -> Result<Reply> {
-        Reply::with(StatusCode::CREATED, view)
-    }
+/// `{}`.
+#[derive(Serialize, JsonSchema)]
+pub struct Nothing {}
 
-    /// 202: written down, and a loop will do it.
-    pub fn accepted() -> Result<Reply> {
-        Reply::with(StatusCode::ACCEPTED, &serde_json::Map::new())
+impl Accepted {
+    pub fn accepted() -> Result<Accepted> {
+        Reply::of(&Nothing {})
+    }
+}
+
+impl<V: Serialize, const STATUS: u16> Reply<V, STATUS> {
+    pub fn of(view: &V) -> Result<Reply<V, STATUS>> {
+        Reply::with(STATUS, view)
     }
 
     /// 300: the candidates among which the caller has to choose.
-    pub fn choices(view: &impl Serialize) -> Result<Reply> {
-        Reply::with(StatusCode::MULTIPLE_CHOICES, view)
+    pub fn choices(views: &[V]) -> Result<Reply<V, STATUS>> {
+        Reply::with(300, &views)
     }
 
+    fn with(status: u16, view: &impl Serialize) -> Result<Reply<V, STATUS>> {
+        let mut body = Vec::with_capacity(USUAL_BODY);
+        serde_json::to_writer(&mut body, view).map_err(Error::internal)?;
+        Ok(Reply {
+            status,
+            body,
+            headers: Vec::new(),
+            shows: PhantomData,
+        })
+    }
+}
+
+impl<V: Serialize> Reply<Vec<V>> {
     /// One page of a list: 206 with `Next-Range` when more follow.
-    pub fn page<T, V: Serialize>(paged: &Paged<T>, views: &[V]) -> Result<Reply> {
+    pub fn page<T>(paged: &Paged<T>, views: &[V]) -> Result<Reply<Vec<V>>> {
         let next = range::next(&paged.page, &paged.listing);
-        let content = range::content(&paged.page, &paged.listing);
-        let status = if next.is_some() {
-            StatusCode::PARTIAL_CONTENT
-        } else {
-            StatusCode::OK
-        };
+        let status = if next.is_some() { 206 } else { 200 };
         let mut reply = Reply::with(status, &views)?;
         reply.header(header::ACCEPT_RANGES, &range::names(paged.fields));
-        if let Some(content) = content {
+        if let Some(content) = range::content(&paged.page, &paged.listing) {
             reply.header(header::CONTENT_RANGE, &content);
         }
         if let Some(next) = next {
@@ -58,17 +76,9 @@ impl Reply {
         }
         Ok(reply)
     }
+}
 
-    fn with(status: StatusCode, view: &impl Serialize) -> Result<Reply> {
-        let mut body = Vec::with_capacity(USUAL_BODY);
-        serde_json::to_writer(&mut body, view).map_err(Error::internal)?;
-        Ok(Reply {
-            status,
-            body,
-            headers: Vec::new(),
-        })
-    }
-
+impl<V, const STATUS: u16> Reply<V, STATUS> {
     /// A value that no header can carry is left out: ours are all ASCII but for what a client chose.
     fn header(&mut self, name: HeaderName, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -78,7 +88,7 @@ impl Reply {
 
     /// The response, with an `ETag` over the body; 304 without one when the client has it already.
     pub fn into_response(self, request: &HttpRequest) -> HttpResponse {
-        let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&self.body)[..16]));
+        let etag = etag(&self.body);
         let fresh = request
             .headers()
             .get(header::IF_NONE_MATCH)
@@ -89,12 +99,13 @@ impl Reply {
                     .map(|known| known.trim().trim_start_matches("W/"))
                     .any(|known| known == etag || known == "*")
             });
-        if fresh && self.status.is_success() && request.method().is_safe() {
+        if fresh && (200..300).contains(&self.status) && request.method().is_safe() {
             return HttpResponse::NotModified()
                 .insert_header((header::ETAG, etag))
                 .finish();
         }
-        let mut response = HttpResponse::build(self.status);
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
+        let mut response = HttpResponse::build(status);
         response
             .insert_header((header::ETAG, etag))
             .insert_header((header::CONTENT_TYPE, "application/json"));
@@ -103,6 +114,19 @@ impl Reply {
         }
         response.body(self.body)
     }
+}
+
+/// JSON that is the same for everybody, as a route without an account answers.
+pub fn document(value: &serde_json::Value) -> HttpResponse {
+    let body = value.to_string();
+    HttpResponse::Ok()
+        .insert_header((header::ETAG, etag(body.as_bytes())))
+        .insert_header((header::CONTENT_TYPE, "application/json"))
+        .body(body)
+}
+
+fn etag(body: &[u8]) -> String {
+    format!("\"{}\"", hex::encode(&Sha256::digest(body)[..16]))
 }
 
 /// Heroku's error body: `id`, `message`, and on a 404 what was not found.
@@ -130,6 +154,6 @@ pub fn error(error: &Error) -> HttpResponse {
         response.insert_header((header::RETRY_AFTER, "1"));
     }
     let body = serde_json::to_vec(&body).unwrap_or_default();
-    let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&body)[..16]));
+    let etag = etag(&body);
     response.insert_header((header::ETAG, etag)).body(body)
 }

@@ -1,37 +1,40 @@
 //! The table of routes: what may be asked, by whom, and what answers.
 
-use std::future::Future;
-use std::pin::Pin;
-
-use actix_web::HttpResponse;
-
-use super::call::{Call, Visit};
-use super::reply::Reply;
+use super::operation::{self, Endpoint};
 use super::*;
-use crate::error::Result;
+use crate::store::access::Permission;
 
 /// Who may call a route. A route cannot be written down without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
+    /// Anybody.
+    Public,
     /// Whoever holds a URL that we signed; nothing else is asked.
     Signed,
     /// Any account. What it sees is its own.
     Account,
-    /// Whoever may see the app in the path.
-    App,
+    /// Whoever has this permission on the app in the path.
+    View,
+    Deploy,
+    Operate,
+    Manage,
+    Own,
     /// Whoever may see the pipeline in the path; its owner, where something is changed.
     Pipeline,
 }
 
-type Answer<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
-
-/// The function behind a route.
-#[derive(Clone, Copy)]
-pub enum Endpoint {
-    /// JSON in, JSON out, for an authenticated account.
-    Call(fn(Call) -> Answer<Reply>),
-    /// Bytes in or out, for whoever holds a signed URL.
-    Visit(fn(Visit) -> Answer<HttpResponse>),
+impl Policy {
+    /// What is needed on the app in the path.
+    pub fn permission(self) -> Option<Permission> {
+        match self {
+            Policy::View => Some(Permission::View),
+            Policy::Deploy => Some(Permission::Deploy),
+            Policy::Operate => Some(Permission::Operate),
+            Policy::Manage => Some(Permission::Manage),
+            Policy::Own => Some(Permission::Own),
+            Policy::Public | Policy::Signed | Policy::Account | Policy::Pipeline => None,
+        }
+    }
 }
 
 /// One operation of the API.
@@ -40,6 +43,8 @@ pub struct Route {
     pub method: &'static str,
     pub path: &'static str,
     pub policy: Policy,
+    /// The function that answers, by its name: `apps::info`.
+    pub operation: &'static str,
     pub(super) endpoint: Endpoint,
 }
 
@@ -50,14 +55,22 @@ macro_rules! routes {
             method: stringify!($method),
             path: $path,
             policy: Policy::$policy,
+            operation: concat!($("::", stringify!($handler)),+),
             endpoint: routes!(@endpoint $policy $($handler)::+),
         }),+];
     };
+    (@endpoint Public $($handler:ident)::+) => { Endpoint::Visit(|visit| Box::pin($($handler)::+(visit))) };
     (@endpoint Signed $($handler:ident)::+) => { Endpoint::Visit(|visit| Box::pin($($handler)::+(visit))) };
-    (@endpoint $policy:ident $($handler:ident)::+) => { Endpoint::Call(|call| Box::pin($($handler)::+(call))) };
+    (@endpoint $policy:ident $($handler:ident)::+) => {
+        Endpoint::Call {
+            run: |call| operation::run($($handler)::+, call),
+            describe: |generator| operation::describe($($handler)::+, generator),
+        }
+    };
 }
 
 routes! {
+    GET    "/openapi.json"                                  Public   openapi::document;
     GET    "/account"                                       Account  account::info;
     GET    "/account/rate-limits"                           Account  account::rate_limits;
     GET    "/users/~"                                       Account  account::info;
@@ -65,35 +78,44 @@ routes! {
     GET    "/users/~/pipeline-couplings"                    Account  pipeline_couplings::list;
     GET    "/apps"                                          Account  apps::list;
     POST   "/apps"                                          Account  apps::create;
-    GET    "/apps/{app}"                                    App      apps::info;
-    PATCH  "/apps/{app}"                                    App      apps::update;
-    DELETE "/apps/{app}"                                    App      apps::delete;
-    GET    "/apps/{app}/builds"                             App      builds::list;
-    POST   "/apps/{app}/builds"                             App      builds::create;
-    GET    "/apps/{app}/builds/{build}"                     App      builds::info;
-    GET    "/apps/{app}/config-vars"                        App      config_vars::info;
-    PATCH  "/apps/{app}/config-vars"                        App      config_vars::update;
-    GET    "/apps/{app}/dynos"                              App      dynos::list;
-    DELETE "/apps/{app}/dynos"                              App      dynos::restart_all;
-    POST   "/apps/{app}/dynos/actions/restart-all"          App      dynos::restart_all;
-    GET    "/apps/{app}/dynos/{dyno}"                       App      dynos::info;
-    DELETE "/apps/{app}/dynos/{dyno}"                       App      dynos::restart;
-    POST   "/apps/{app}/dynos/{dyno}/actions/stop"          App      dynos::restart;
-    DELETE "/apps/{app}/formations/{type}"                  App      dynos::restart_type;
-    POST   "/apps/{app}/formations/{type}/actions/stop"     App      dynos::restart_type;
-    GET    "/apps/{app}/formation"                          App      formation::list;
-    PATCH  "/apps/{app}/formation"                          App      formation::batch_update;
-    GET    "/apps/{app}/formation/{type}"                   App      formation::info;
-    PATCH  "/apps/{app}/formation/{type}"                   App      formation::update;
-    POST   "/apps/{app}/log-sessions"                       App      log_sessions::create;
-    GET    "/apps/{app}/pipeline-couplings"                 App      pipeline_couplings::of_app;
-    GET    "/apps/{app}/releases"                           App      releases::list;
-    POST   "/apps/{app}/releases"                           App      releases::create;
-    GET    "/apps/{app}/releases/{release}"                 App      releases::info;
-    GET    "/apps/{app}/releases/{release}/config-vars"     App      releases::config_vars;
-    POST   "/apps/{app}/slugs"                              App      slugs::create;
-    GET    "/apps/{app}/slugs/{slug}"                       App      slugs::info;
-    POST   "/apps/{app}/sources"                            App      sources::create_for_app;
+    GET    "/apps/{app}"                                    View     apps::info;
+    PATCH  "/apps/{app}"                                    Operate  apps::update;
+    DELETE "/apps/{app}"                                    Own      apps::delete;
+    GET    "/apps/{app}/builds"                             View     builds::list;
+    POST   "/apps/{app}/builds"                             Deploy   builds::create;
+    GET    "/apps/{app}/builds/{build}"                     View     builds::info;
+    GET    "/apps/{app}/config-vars"                        Operate  config_vars::info;
+    PATCH  "/apps/{app}/config-vars"                        Operate  config_vars::update;
+    GET    "/apps/{app}/dynos"                              View     dynos::list;
+    DELETE "/apps/{app}/dynos"                              Operate  dynos::restart_all;
+    POST   "/apps/{app}/dynos/actions/restart-all"          Operate  dynos::restart_all;
+    GET    "/apps/{app}/dynos/{dyno}"                       View     dynos::info;
+    DELETE "/apps/{app}/dynos/{dyno}"                       Operate  dynos::restart;
+    POST   "/apps/{app}/dynos/{dyno}/actions/stop"          Operate  dynos::restart;
+    DELETE "/apps/{app}/formations/{type}"                  Operate  dynos::restart_type;
+    POST   "/apps/{app}/formations/{type}/actions/stop"     Operate  dynos::restart_type;
+    GET    "/apps/{app}/formation"                          View     formation::list;
+    PATCH  "/apps/{app}/formation"                          Operate  formation::batch_update;
+    GET    "/apps/{app}/formation/{type}"                   View     formation::info;
+    PATCH  "/apps/{app}/formation/{type}"                   Operate  formation::update;
+    POST   "/apps/{app}/log-sessions"                       View     log_sessions::create;
+    GET    "/apps/{app}/pipeline-couplings"                 View     pipeline_couplings::of_app;
+    GET    "/apps/{app}/releases"                           View     releases::list;
+    POST   "/apps/{app}/releases"                           Deploy   releases::create;
+    GET    "/apps/{app}/releases/{release}"                 View     releases::info;
+    GET    "/apps/{app}/releases/{release}/config-vars"     Operate  releases::config_vars;
+    GET    "/apps/{app}/releases/{release}/statuses"        View     release_statuses::list;
+    POST   "/apps/{app}/releases/{release}/statuses"        Deploy   release_statuses::create;
+    GET    "/apps/{app}/releases/{release}/statuses/{status}" View   release_statuses::info;
+    PATCH  "/apps/{app}/releases/{release}/statuses/{status}" Deploy release_statuses::update;
+    POST   "/apps/{app}/slugs"                              Deploy   slugs::create;
+    GET    "/apps/{app}/slugs/{slug}"                       Deploy   slugs::info;
+    POST   "/apps/{app}/sources"                            Deploy   sources::create_for_app;
+    GET    "/apps/{app}/collaborators"                      View     collaborators::list;
+    POST   "/apps/{app}/collaborators"                      Manage   collaborators::create;
+    GET    "/apps/{app}/collaborators/{collaborator}"       View     collaborators::info;
+    PATCH  "/apps/{app}/collaborators/{collaborator}"       Manage   collaborators::update;
+    DELETE "/apps/{app}/collaborators/{collaborator}"       View     collaborators::delete;
     POST   "/sources"                                       Account  sources::create;
     GET    "/pipelines"                                     Account  pipelines::list;
     POST   "/pipelines"                                     Account  pipelines::create;
@@ -101,6 +123,8 @@ routes! {
     PATCH  "/pipelines/{pipeline}"                          Pipeline pipelines::update;
     DELETE "/pipelines/{pipeline}"                          Pipeline pipelines::delete;
     GET    "/pipelines/{pipeline}/pipeline-couplings"       Pipeline pipeline_couplings::of_pipeline;
+    GET    "/pipelines/{pipeline}/statuses"                 Pipeline pipelines::statuses;
+    GET    "/pipeline-stages"                               Account  pipelines::stages;
     GET    "/pipeline-couplings"                            Account  pipeline_couplings::list;
     POST   "/pipeline-couplings"                            Account  pipeline_couplings::create;
     GET    "/pipeline-couplings/{coupling}"                 Account  pipeline_couplings::info;

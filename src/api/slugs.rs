@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use super::params::{self, Reference};
-use super::reply::Reply;
+use super::reply::{Created, Reply};
 use crate::blob::Digest;
 use crate::blob::signed::Method;
 use crate::catalog::{self, Entry};
@@ -21,29 +22,31 @@ const LIFE: Duration = Duration::from_secs(60 * 60);
 const MAX_TYPES: usize = 1_000;
 const MAX_COMMAND: usize = 8 * 1024;
 
-#[derive(Serialize)]
-struct Blob {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SlugBlob")]
+pub struct Blob {
     method: &'static str,
     url: String,
 }
 
-#[derive(Serialize)]
-struct View<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Slug")]
+pub struct View {
     blob: Blob,
-    buildpack_provided_description: Option<&'a str>,
+    buildpack_provided_description: Option<String>,
     checksum: Option<String>,
-    commit: Option<&'a str>,
-    commit_description: Option<&'a str>,
+    commit: Option<String>,
+    commit_description: Option<String>,
     created_at: Timestamp,
     deleted_at: Option<Timestamp>,
     id: Id,
-    process_types: &'a ProcessTypes,
+    process_types: ProcessTypes,
     size: Option<i64>,
     stack: Entry,
     updated_at: Timestamp,
 }
 
-fn view<'a>(call: &Call, slug: &'a Slug, method: Method) -> View<'a> {
+fn view(call: &Call, slug: Slug, method: Method) -> View {
     let expires = call.caller.now.plus(LIFE);
     let url = call
         .platform
@@ -57,21 +60,21 @@ fn view<'a>(call: &Call, slug: &'a Slug, method: Method) -> View<'a> {
             method: if method == Method::Put { "put" } else { "get" },
             url,
         },
-        buildpack_provided_description: slug.buildpack_provided_description.as_deref(),
+        buildpack_provided_description: slug.buildpack_provided_description,
         checksum: checksum.or_else(|| slug.checksum.clone()),
-        commit: slug.commit.as_deref(),
-        commit_description: slug.commit_description.as_deref(),
+        commit: slug.commit,
+        commit_description: slug.commit_description,
         created_at: slug.created_at,
         deleted_at: None,
         id: slug.id,
-        process_types: &slug.process_types,
+        process_types: slug.process_types,
         size: slug.size,
         stack: catalog::STACK,
         updated_at: slug.updated_at,
     }
 }
 
-pub async fn info(call: Call) -> Result<Reply> {
+pub async fn info(call: Call) -> Result<Reply<View>> {
     let slug = call.read(|connection, caller| {
         slugs::find(
             connection,
@@ -79,11 +82,12 @@ pub async fn info(call: Call) -> Result<Reply> {
             caller.params.id("slug", "slug")?,
         )
     })?;
-    Reply::ok(&view(&call, &slug, Method::Get))
+    Reply::of(&view(&call, slug, Method::Get))
 }
 
-#[derive(Deserialize)]
-struct Body {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "SlugBody")]
+pub struct Body {
     process_types: Option<ProcessTypes>,
     commit: Option<String>,
     commit_description: Option<String>,
@@ -92,14 +96,14 @@ struct Body {
     stack: Option<Reference>,
 }
 
-pub async fn create(call: Call) -> Result<Reply> {
-    let new = new_slug(call.body()?)?;
+pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
+    let new = new_slug(body)?;
     let slug = call
         .write(move |connection, caller| {
             slugs::create(connection, caller.app_id(connection)?, &new, caller.now)
         })
         .await?;
-    Reply::created(&view(&call, &slug, Method::Put))
+    Reply::of(&view(&call, slug, Method::Put))
 }
 
 fn new_slug(body: Body) -> Result<NewSlug> {

@@ -1,10 +1,11 @@
 //! The small shapes that many answers share. A noun's own view stands beside its handlers.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::name::Id;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Ref {
     pub id: Id,
 }
@@ -15,14 +16,14 @@ impl Ref {
     }
 }
 
-#[derive(Serialize)]
-pub struct Named<'a> {
+#[derive(Serialize, JsonSchema)]
+pub struct Named {
     pub id: Id,
-    pub name: &'a str,
+    pub name: String,
 }
 
-#[derive(Serialize)]
-pub struct User<'a> {
-    pub email: &'a str,
+#[derive(Serialize, JsonSchema)]
+pub struct User {
+    pub email: String,
     pub id: Id,
 }

@@ -16,6 +16,8 @@ pub struct Account {
     pub id: Id,
     pub email: String,
     pub name: Option<String>,
+    /// Runs the server, and may do everything with every app.
+    pub admin: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -25,15 +27,21 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
         id: row.get(0)?,
         email: row.get(1)?,
         name: row.get(2)?,
-        created_at: row.get(3)?,
-        updated_at: row.get(4)?,
+        admin: row.get(3)?,
+        created_at: row.get(4)?,
+        updated_at: row.get(5)?,
     })
 }
 
-const SELECT: &str = "SELECT account.id, account.email, account.name, account.created_at, account.updated_at FROM account";
+const SELECT: &str = "SELECT account.id, account.email, account.name, account.admin, account.created_at, account.updated_at FROM account";
 
 /// Makes an account. 422 when the address is taken or is none.
-pub fn create(connection: &Connection, email: &str, now: Timestamp) -> Result<Account> {
+pub fn create(
+    connection: &Connection,
+    email: &str,
+    admin: bool,
+    now: Timestamp,
+) -> Result<Account> {
     let email = email.trim().to_lowercase();
     let (user, host) = email.split_once('@').unwrap_or_default();
     if user.is_empty()
@@ -48,9 +56,9 @@ pub fn create(connection: &Connection, email: &str, now: Timestamp) -> Result<Ac
     let id = Id::new();
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO account (id, email, created_at, updated_at) VALUES (?1, ?2, ?3, ?3)",
+            "INSERT INTO account (id, email, admin, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)",
         )?
-        .execute(params![id, email, now]);
+        .execute(params![id, email, admin, now]);
     unique(inserted, || {
         Error::invalid(format!("There is an account for {email} already."))
     })?;
@@ -58,6 +66,7 @@ pub fn create(connection: &Connection, email: &str, now: Timestamp) -> Result<Ac
         id,
         email,
         name: None,
+        admin,
         created_at: now,
         updated_at: now,
     })
@@ -67,6 +76,12 @@ pub fn create(connection: &Connection, email: &str, now: Timestamp) -> Result<Ac
 pub fn by_email(connection: &Connection, email: &str) -> Result<Option<Account>> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE email = ?1"))?;
     optional(statement.query_row([email.trim().to_lowercase()], account))
+}
+
+/// The account with this id.
+pub fn by_id(connection: &Connection, id: Id) -> Result<Option<Account>> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
+    optional(statement.query_row([id], account))
 }
 
 /// Lets `token` open the account. Only its digest is stored.

@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 
 use rusqlite::{Connection, Row, ToSql, params};
 
+use super::access::{self, Permission, Permissions};
 use super::accounts::Account;
+use super::collaborators::{self, Role};
 use super::page::{self, Field, Kind, Listing, Page};
 use super::releases::{self, Change};
 use super::row::{found, unique};
@@ -30,7 +32,7 @@ pub struct App {
 }
 
 pub const FIELDS: &[Field] = &[
-    Field::new("id", "app.id", Kind::Id),
+    Field::new("id", "collaborator.app_id", Kind::Id),
     Field::new("name", "app.name", Kind::Text),
     Field::new("created_at", "app.created_at", Kind::Time),
     Field::new("updated_at", "app.updated_at", Kind::Time),
@@ -75,50 +77,66 @@ pub fn create(
         .prepare_cached("INSERT INTO app (id, name, owner_id, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)")?
         .execute(params![id, name.as_str(), owner.id, now]);
     unique(inserted, taken)?;
+    collaborators::create(connection, id, owner.id, Role::Owner, Permissions::ALL, now)?;
     releases::create(connection, id, owner, Change::Initial, now)?;
     releases::create(connection, id, owner, Change::EnableLogplex, now)?;
-    find(connection, owner, &Identity::Id(id))
+    by_id(connection, id)
 }
 
-/// The app that `account` points at. What it may not see is not found.
-pub fn find(connection: &Connection, account: &Account, identity: &Identity) -> Result<App> {
-    let by = |column: &str| {
-        format!("SELECT {COLUMNS} FROM {FROM} WHERE app.owner_id = ?1 AND app.{column} = ?2")
+/// The app that `account` points at, if it may do this with it. To a stranger it does not exist.
+pub fn find(
+    connection: &Connection,
+    account: &Account,
+    identity: &Identity,
+    permission: Permission,
+) -> Result<App> {
+    let app = by_identity(connection, identity)?;
+    access::require(connection, account, app.id, permission)?;
+    Ok(app)
+}
+
+/// The id of such an app, for whoever needs no more of it.
+pub fn find_id(
+    connection: &Connection,
+    account: &Account,
+    identity: &Identity,
+    permission: Permission,
+) -> Result<Id> {
+    let (sql, value): (&str, &dyn ToSql) = match identity {
+        Identity::Id(id) => ("SELECT id FROM app WHERE id = ?1", id),
+        Identity::Name(name) => ("SELECT id FROM app WHERE name = ?1", name),
     };
+    let mut statement = connection.prepare_cached(sql)?;
+    let id = found(statement.query_row([value], |row| row.get(0)), "app")?;
+    access::require(connection, account, id, permission)?;
+    Ok(id)
+}
+
+/// An app by its id, for who has been let through to it already.
+pub fn by_id(connection: &Connection, id: Id) -> Result<App> {
+    by_identity(connection, &Identity::Id(id))
+}
+
+fn by_identity(connection: &Connection, identity: &Identity) -> Result<App> {
+    let by = |column: &str| format!("SELECT {COLUMNS} FROM {FROM} WHERE app.{column} = ?1");
     static BY_ID: OnceLock<String> = OnceLock::new();
     static BY_NAME: OnceLock<String> = OnceLock::new();
     let (sql, value): (&str, &dyn ToSql) = match identity {
         Identity::Id(id) => (BY_ID.get_or_init(|| by("id")), id),
         Identity::Name(name) => (BY_NAME.get_or_init(|| by("name")), name),
     };
-    found(
-        connection
-            .prepare_cached(sql)?
-            .query_row(params![account.id, value], app),
-        "app",
-    )
-}
-
-/// The id of an app that `account` points at, for whoever needs no more of it.
-pub fn find_id(connection: &Connection, account: &Account, identity: &Identity) -> Result<Id> {
-    let (sql, value): (&str, &dyn ToSql) = match identity {
-        Identity::Id(id) => ("SELECT id FROM app WHERE owner_id = ?1 AND id = ?2", id),
-        Identity::Name(name) => ("SELECT id FROM app WHERE owner_id = ?1 AND name = ?2", name),
-    };
-    found(
-        connection
-            .prepare_cached(sql)?
-            .query_row(params![account.id, value], |row| row.get(0)),
-        "app",
-    )
+    let mut statement = connection.prepare_cached(sql)?;
+    found(statement.query_row([value], app), "app")
 }
 
 /// The apps that `account` may see.
 pub fn list(connection: &Connection, account: &Account, page: &Page) -> Result<Listing<App>> {
     let query = page::Query {
         columns: COLUMNS,
-        from: &format!("{FROM} WHERE app.owner_id = ?1"),
-        id: "app.id",
+        from: &format!(
+            "collaborator CROSS JOIN {FROM} WHERE collaborator.account_id = ?1 AND app.id = collaborator.app_id"
+        ),
+        id: "collaborator.app_id",
         parameters: &[&account.id],
     };
     page::select(connection, &query, page, app)

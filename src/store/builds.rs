@@ -191,6 +191,7 @@ pub fn succeed(
         id: build.account_id,
         email: build.account_email,
         name: None,
+        admin: false,
         created_at: now,
         updated_at: now,
     };

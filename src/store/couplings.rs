@@ -4,7 +4,8 @@ use rusqlite::{Connection, Row, params};
 
 use super::accounts::Account;
 use super::page::{self, Field, Kind, Listing, Page};
-use super::row::{found, text_enum, unique};
+use super::release_statuses;
+use super::row::{self, found, text_enum, unique};
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::time::Timestamp;
@@ -19,6 +20,9 @@ text_enum! {
     }
 }
 
+/// Status checks that one coupling can ask for.
+const MAX_CHECKS: usize = 50;
+
 #[derive(Clone, Debug)]
 pub struct Coupling {
     pub id: Id,
@@ -27,6 +31,8 @@ pub struct Coupling {
     pub pipeline_id: Id,
     pub pipeline_name: String,
     pub stage: Stage,
+    /// Contexts of release statuses that must be successful on what is promoted to this app.
+    pub required_status_checks: Vec<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -37,14 +43,16 @@ pub const FIELDS: &[Field] = &[
 ];
 
 const COLUMNS: &str = "pipeline_coupling.id, pipeline_coupling.app_id, app.name, pipeline_coupling.pipeline_id, pipeline.name,
-    pipeline_coupling.stage, pipeline_coupling.created_at, pipeline_coupling.updated_at";
+    pipeline_coupling.stage, pipeline_coupling.required_status_checks, pipeline_coupling.created_at, pipeline_coupling.updated_at";
 const FROM: &str = "pipeline_coupling JOIN app ON app.id = pipeline_coupling.app_id
     JOIN pipeline ON pipeline.id = pipeline_coupling.pipeline_id";
-/// Seen by the owner of the app and the owner of the pipeline.
-const VISIBLE: &str = "(app.owner_id = ?1 OR pipeline.owner_id = ?1)";
+/// Seen by whoever may see the app, and by the owner of the pipeline.
+const VISIBLE: &str = "(pipeline.owner_id = ?1 OR EXISTS (
+    SELECT 1 FROM collaborator WHERE collaborator.app_id = pipeline_coupling.app_id AND collaborator.account_id = ?1))";
 /// The same as a set, for a list: it is found by indexes, however many couplings others have.
 const VISIBLE_SET: &str = "pipeline_coupling.id IN (
-    SELECT own.id FROM app JOIN pipeline_coupling AS own ON own.app_id = app.id WHERE app.owner_id = ?1
+    SELECT own.id FROM collaborator JOIN pipeline_coupling AS own ON own.app_id = collaborator.app_id
+    WHERE collaborator.account_id = ?1
     UNION SELECT own.id FROM pipeline JOIN pipeline_coupling AS own ON own.pipeline_id = pipeline.id
     WHERE pipeline.owner_id = ?1)";
 
@@ -56,8 +64,9 @@ fn coupling(row: &Row<'_>) -> rusqlite::Result<Coupling> {
         pipeline_id: row.get(3)?,
         pipeline_name: row.get(4)?,
         stage: row.get(5)?,
-        created_at: row.get(6)?,
-        updated_at: row.get(7)?,
+        required_status_checks: row::json(row, 6)?,
+        created_at: row.get(7)?,
+        updated_at: row.get(8)?,
     })
 }
 
@@ -67,14 +76,18 @@ pub fn create(
     app: Id,
     pipeline: Id,
     stage: Stage,
+    required_status_checks: &[String],
     now: Timestamp,
 ) -> Result<Coupling> {
+    check_contexts(stage, required_status_checks)?;
+    let contexts = serde_json::to_string(required_status_checks).map_err(Error::internal)?;
     let id = Id::new();
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO pipeline_coupling (id, app_id, pipeline_id, stage, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+            "INSERT INTO pipeline_coupling (id, app_id, pipeline_id, stage, required_status_checks, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
         )?
-        .execute(params![id, app, pipeline, stage, now]);
+        .execute(params![id, app, pipeline, stage, contexts, now]);
     unique(inserted, || {
         Error::conflict(
             "The app is in a pipeline already. Remove it from that one first: an app is in one pipeline at most.",
@@ -92,11 +105,13 @@ fn by_id(connection: &Connection, id: Id) -> Result<Coupling> {
 }
 
 pub fn find(connection: &Connection, account: &Account, id: Id) -> Result<Coupling> {
-    let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE pipeline_coupling.id = ?2 AND {VISIBLE}");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {FROM} WHERE pipeline_coupling.id = ?2 AND (?3 OR {VISIBLE})"
+    );
     found(
         connection
             .prepare_cached(&sql)?
-            .query_row(params![account.id, id], coupling),
+            .query_row(params![account.id, id, account.admin], coupling),
         "pipeline coupling",
     )
 }
@@ -136,17 +151,42 @@ pub fn list(
     )
 }
 
-/// Moves an app to another stage of its pipeline.
-pub fn set_stage(
+/// Moves an app to another stage of its pipeline, or replaces the checks that it asks for; `None` leaves them.
+pub fn update(
     connection: &Connection,
-    id: Id,
-    stage: Stage,
+    coupling: &Coupling,
+    stage: Option<Stage>,
+    required_status_checks: Option<&[String]>,
     now: Timestamp,
 ) -> Result<Coupling> {
+    let stage = stage.unwrap_or(coupling.stage);
+    let contexts = required_status_checks.unwrap_or(&coupling.required_status_checks);
+    check_contexts(stage, contexts)?;
+    let contexts = serde_json::to_string(contexts).map_err(Error::internal)?;
     connection
-        .prepare_cached("UPDATE pipeline_coupling SET stage = ?2, updated_at = ?3 WHERE id = ?1 AND stage <> ?2")?
-        .execute(params![id, stage, now])?;
-    by_id(connection, id)
+        .prepare_cached(
+            "UPDATE pipeline_coupling SET stage = ?2, required_status_checks = ?3, updated_at = ?4
+             WHERE id = ?1 AND (stage <> ?2 OR required_status_checks <> ?3)",
+        )?
+        .execute(params![coupling.id, stage, contexts, now])?;
+    by_id(connection, coupling.id)
+}
+
+/// Akkeris' rules for the checks of a stage.
+fn check_contexts(stage: Stage, contexts: &[String]) -> Result<()> {
+    if stage == Stage::Review && !contexts.is_empty() {
+        return Err(Error::invalid(
+            "Required status checks cannot be added to a pipelines review stage.",
+        ));
+    }
+    if contexts.len() > MAX_CHECKS {
+        return Err(Error::invalid(format!(
+            "A stage can ask for {MAX_CHECKS} status checks at most."
+        )));
+    }
+    contexts
+        .iter()
+        .try_for_each(|context| release_statuses::check_context(context))
 }
 
 pub fn delete(connection: &Connection, id: Id) -> Result<()> {

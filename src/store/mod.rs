@@ -5,18 +5,22 @@
 //! of nouns holds the rows and the functions over them; each takes a connection, so that a caller composes several in one
 //! transaction. The store does not know HTTP, and what it tells the world is only that something changed.
 
+pub mod access;
 pub mod accounts;
 pub mod apps;
 pub mod builds;
+pub mod collaborators;
 pub mod config_vars;
 pub mod couplings;
 pub mod dynos;
 pub mod formation;
+pub mod gates;
 mod migrate;
 pub mod page;
 pub mod pipelines;
 pub mod promotions;
 mod readers;
+pub mod release_statuses;
 pub mod releases;
 pub mod routes;
 mod row;

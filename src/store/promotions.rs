@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::accounts::Account;
 use super::couplings::{self, Coupling};
+use super::gates::Gates;
 use super::page::{self, Field, Kind, Listing, Page};
 use super::releases::{self, Change, Release};
 use super::row::{found, text_enum};
@@ -76,16 +77,42 @@ fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
 }
 
 /// Queues a promotion of `release` (by default the source app's current one) to the target apps, each of them in the pipeline.
-/// 422, and nothing is queued, when any of it cannot be.
+/// 422 or 409, and nothing
+/// is queued, when any of it cannot be.
 pub fn create(
     connection: &Connection,
     by: &Account,
     source: &Coupling,
     release: Option<Id>,
     targets: &[Coupling],
+    gates: Gates,
     now: Timestamp,
 ) -> Result<Promotion> {
+    check_targets(source, targets)?;
     let release = source_release(connection, source, release)?;
+    gates.check(connection, source, &release, targets)?;
+    let id = Id::new();
+    connection
+        .prepare_cached(
+            "INSERT INTO pipeline_promotion (id, pipeline_id, account_id, source_app_id, source_release_id, status, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?6)",
+        )?
+        .execute(params![id, source.pipeline_id, by.id, source.app_id, release.id, now])?;
+    for target in targets {
+        connection
+            .prepare_cached(
+                "INSERT INTO pipeline_promotion_target (id, promotion_id, app_id, status) VALUES (?1, ?2, ?3, 'pending')",
+            )?
+            .execute(params![Id::new(), id, target.app_id])?;
+    }
+    let sql = format!("SELECT {COLUMNS} FROM pipeline_promotion WHERE id = ?1");
+    found(
+        connection.prepare_cached(&sql)?.query_row([id], promotion),
+        "pipeline promotion",
+    )
+}
+
+fn check_targets(source: &Coupling, targets: &[Coupling]) -> Result<()> {
     for (at, target) in targets.iter().enumerate() {
         if target.pipeline_id != source.pipeline_id {
             return Err(Error::invalid(format!(
@@ -109,25 +136,7 @@ pub fn create(
             )));
         }
     }
-    let id = Id::new();
-    connection
-        .prepare_cached(
-            "INSERT INTO pipeline_promotion (id, pipeline_id, account_id, source_app_id, source_release_id, status, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?6)",
-        )?
-        .execute(params![id, source.pipeline_id, by.id, source.app_id, release.id, now])?;
-    for target in targets {
-        connection
-            .prepare_cached(
-                "INSERT INTO pipeline_promotion_target (id, promotion_id, app_id, status) VALUES (?1, ?2, ?3, 'pending')",
-            )?
-            .execute(params![Id::new(), id, target.app_id])?;
-    }
-    let sql = format!("SELECT {COLUMNS} FROM pipeline_promotion WHERE id = ?1");
-    found(
-        connection.prepare_cached(&sql)?.query_row([id], promotion),
-        "pipeline promotion",
-    )
+    Ok(())
 }
 
 fn source_release(
@@ -168,12 +177,14 @@ fn nothing_to_promote(source: &Coupling) -> Error {
 pub fn find(connection: &Connection, account: &Account, id: Id) -> Result<Promotion> {
     let sql = format!(
         "SELECT {COLUMNS} FROM pipeline_promotion JOIN pipeline ON pipeline.id = pipeline_promotion.pipeline_id
-         WHERE pipeline_promotion.id = ?2 AND (pipeline.owner_id = ?1 OR pipeline_promotion.account_id = ?1)"
+         WHERE pipeline_promotion.id = ?2 AND (?3 OR pipeline.owner_id = ?1 OR pipeline_promotion.account_id = ?1 OR EXISTS (
+             SELECT 1 FROM pipeline_promotion_target JOIN collaborator ON collaborator.app_id = pipeline_promotion_target.app_id
+             WHERE pipeline_promotion_target.promotion_id = pipeline_promotion.id AND collaborator.account_id = ?1))"
     );
     found(
         connection
             .prepare_cached(&sql)?
-            .query_row(params![account.id, id], promotion),
+            .query_row(params![account.id, id, account.admin], promotion),
         "pipeline promotion",
     )
 }
@@ -219,6 +230,7 @@ fn run(connection: &Connection, promotion: &Promotion, now: Timestamp) -> Result
                 id: row.get(0)?,
                 email: row.get(1)?,
                 name: None,
+                admin: false,
                 created_at: now,
                 updated_at: now,
             })

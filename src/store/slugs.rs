@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Row, params};
 
 use super::accounts::Account;
-use super::row::{found, optional};
+use super::row::{self, found, optional};
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::time::Timestamp;
@@ -33,7 +33,6 @@ const COLUMNS: &str = "slug.id, slug.digest, slug.size, slug.\"commit\", slug.co
     slug.process_types, slug.created_at, slug.updated_at";
 
 fn slug(row: &Row<'_>) -> rusqlite::Result<Slug> {
-    let process_types: String = row.get(7)?;
     Ok(Slug {
         id: row.get(0)?,
         digest: row.get(1)?,
@@ -42,13 +41,7 @@ fn slug(row: &Row<'_>) -> rusqlite::Result<Slug> {
         commit_description: row.get(4)?,
         buildpack_provided_description: row.get(5)?,
         checksum: row.get(6)?,
-        process_types: serde_json::from_str(&process_types).map_err(|cause| {
-            rusqlite::Error::FromSqlConversionFailure(
-                7,
-                rusqlite::types::Type::Text,
-                Box::new(cause),
-            )
-        })?,
+        process_types: row::json(row, 7)?,
         created_at: row.get(8)?,
         updated_at: row.get(9)?,
     })
@@ -103,18 +96,17 @@ pub fn find(connection: &Connection, app: Id, id: Id) -> Result<Slug> {
     )
 }
 
-/// A slug of any app that `account` can read.
+/// A slug of any app that `account` can see.
 pub fn visible(connection: &Connection, account: &Account, id: Id) -> Result<Slug> {
     let sql = format!(
         "SELECT {COLUMNS} FROM slug WHERE slug.id = ?2
-         AND (EXISTS (SELECT 1 FROM app WHERE app.id = slug.app_id AND app.owner_id = ?1)
-           OR EXISTS (SELECT 1 FROM release JOIN app ON app.id = release.app_id
-                      WHERE release.slug_id = slug.id AND app.owner_id = ?1))"
+         AND (?3 OR EXISTS (SELECT 1 FROM collaborator WHERE app_id = slug.app_id AND account_id = ?1)
+           OR EXISTS (SELECT 1 FROM release JOIN collaborator ON collaborator.app_id = release.app_id
+                      WHERE release.slug_id = slug.id AND collaborator.account_id = ?1))"
     );
+    let mut statement = connection.prepare_cached(&sql)?;
     found(
-        connection
-            .prepare_cached(&sql)?
-            .query_row(params![account.id, id], slug),
+        statement.query_row(params![account.id, id, account.admin], slug),
         "slug",
     )
 }

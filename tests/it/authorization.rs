@@ -35,6 +35,15 @@ impl World {
             .await
             .created();
         server.settle().await;
+        server.account("cora").await;
+        let collaborator = json!({"user": "cora@example.com"});
+        let collaborator = ann
+            .post("/apps/harbour/collaborators", collaborator)
+            .await
+            .created();
+        let statuses = format!("/apps/harbour/releases/{}/statuses", id(&build["release"]));
+        let status = json!({"context": "tests/all", "state": "success"});
+        let status = ann.post(statuses, status).await.created();
         let shown = async |path: &str| id(&ann.get(path).await.ok());
         let params = vec![
             ("app", shown("/apps/harbour").await),
@@ -46,6 +55,8 @@ impl World {
             ("pipeline", id(&pipeline)),
             ("coupling", id(&coupling)),
             ("promotion", id(&promotion)),
+            ("collaborator", id(&collaborator)),
+            ("status", id(&status)),
             ("source", Id::new().to_string()),
             ("session", "7b7d".to_owned()),
         ];
@@ -56,6 +67,17 @@ impl World {
             params,
             signed,
         }
+    }
+
+    /// Somebody whom Ann lets in to her app with these permissions.
+    async fn let_in(&self, name: &str, permissions: Value) -> Client {
+        let client = self.server.account(name).await;
+        let body = json!({"user": format!("{name}@example.com"), "permissions": permissions});
+        self.ann
+            .post("/apps/harbour/collaborators", body)
+            .await
+            .created();
+        client
     }
 
     /// The route's path with its parameters put in; `absent` ones where that says so.
@@ -91,6 +113,13 @@ impl World {
             ("PATCH", "/apps/{app}/formation/{type}") => json!({"quantity": 1}),
             ("POST", "/apps/{app}/releases") => json!({"slug": slug()}),
             ("POST", "/apps/{app}/slugs") => json!({"process_types": {"web": "x"}}),
+            ("POST", "/apps/{app}/collaborators") => json!({"user": "dora@example.com"}),
+            ("PATCH", "/apps/{app}/collaborators/{collaborator}") => {
+                json!({"permissions": ["view"]})
+            }
+            ("POST", "/apps/{app}/releases/{release}/statuses") => {
+                json!({"context": "tests/some", "state": "pending"})
+            }
             ("POST", "/pipelines") => json!({"name": "fire"}),
             ("POST", "/pipeline-couplings") => {
                 json!({"app": "spare", "pipeline": "water", "stage": "review"})
@@ -165,6 +194,10 @@ fn in_a_harmless_order() -> Vec<&'static Route> {
 async fn every_route_answers_each_kind_of_caller_as_the_matrix_says() {
     let world = World::new().await;
     let stranger = world.server.account("bob").await;
+    world.server.account("dora").await;
+    let viewer = world.let_in("vera", json!(["view"])).await;
+    let deployer = world.let_in("dan", json!(["view", "deploy"])).await;
+    let operator = world.let_in("oz", json!(["operate"])).await;
     let nobody = world.server.nobody();
     let wrong = nobody.with_token("HRKU-00000000-0000-7000-8000-000000000000");
     let mut lines = Vec::new();
@@ -175,6 +208,9 @@ async fn every_route_answers_each_kind_of_caller_as_the_matrix_says() {
             ("nobody", &nobody),
             ("wrong", &wrong),
             ("stranger", &stranger),
+            ("viewer", &viewer),
+            ("deployer", &deployer),
+            ("operator", &operator),
         ] {
             let before = world.server.dump();
             let answer = world.ask(client, route, &path).await;
@@ -212,7 +248,7 @@ async fn a_stranger_is_answered_as_if_there_were_nothing() {
                 answer.asked
             );
         }
-        if route.policy == Policy::Signed || !route.path.contains('{') {
+        if matches!(route.policy, Policy::Signed | Policy::Public) || !route.path.contains('{') {
             continue;
         }
         let absent = world.path(route, |_| true);

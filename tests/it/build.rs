@@ -48,7 +48,9 @@ impl Site {
         );
         let now = clock.now();
         let ann = store
-            .write_blocking(move |connection| accounts::create(connection, "ann@example.com", now))
+            .write_blocking(move |connection| {
+                accounts::create(connection, "ann@example.com", false, now)
+            })
             .unwrap();
         let parts = Parts {
             store,

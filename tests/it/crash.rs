@@ -182,6 +182,7 @@ fn child() {
         owner: "owner@localhost".to_owned(),
         builds: 2,
         allow_private_fetch: None,
+        strict_stages: false,
         rate_limit: true,
     };
     let options = Options {

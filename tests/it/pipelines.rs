@@ -12,10 +12,9 @@ use crate::harness::{Client, Server, id};
 async fn put_into(server: &Server, app: &Value, pipeline: &Value) {
     let own = |shown: &Value| Id::parse(&id(shown)).unwrap();
     let (app, pipeline, now) = (own(app), own(pipeline), server.clock.now());
-    let write = server
-        .platform
-        .store
-        .write(move |connection| couplings::create(connection, app, pipeline, Stage::Staging, now));
+    let write = server.platform.store.write(move |connection| {
+        couplings::create(connection, app, pipeline, Stage::Staging, &[], now)
+    });
     write.await.unwrap();
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use penstock::error::ErrorId;
 use penstock::name::{Id, Identity};
+use penstock::store::access::Permission;
 use penstock::store::accounts::Account;
 use penstock::store::page::{Field, Page};
 use penstock::store::{
@@ -138,6 +139,7 @@ fn lists() -> Vec<(&'static str, &'static [Field], List)> {
         id: Id::new(),
         email: String::new(),
         name: None,
+        admin: false,
         created_at: now,
         updated_at: now,
     };
@@ -229,13 +231,14 @@ fn no_look_up_reads_a_whole_table() {
         id: Id::new(),
         email: String::new(),
         name: None,
+        admin: false,
         created_at: Timestamp::from_micros(0),
         updated_at: Timestamp::from_micros(0),
     };
     let id = Id::new();
     for identity in [Identity::Id(id), Identity::Name("name".to_owned())] {
         let steps = plan(&path, |connection| {
-            let _ = apps::find(connection, &account, &identity);
+            let _ = apps::find(connection, &account, &identity, Permission::View);
             let _ = pipelines::candidates(connection, &account, &identity);
             let _ = formation::find(connection, id, &identity);
             let _ = dynos::find(connection, id, &identity);

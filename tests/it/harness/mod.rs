@@ -100,7 +100,7 @@ impl Server {
             .write(move |connection| {
                 let account = match accounts::by_email(connection, &email)? {
                     Some(account) => account,
-                    None => accounts::create(connection, &email, now)?,
+                    None => accounts::create(connection, &email, false, now)?,
                 };
                 accounts::add_token(connection, &account, &written, "a test", now)?;
                 Ok(account)
@@ -172,6 +172,7 @@ fn config(data: &DataDir) -> Config {
         owner: "owner@localhost".to_owned(),
         builds: 2,
         allow_private_fetch: None,
+        strict_stages: false,
         rate_limit: true,
     }
 }

@@ -28,6 +28,8 @@ const SHOWN: &[(&str, &str)] = &[
     ("/apps/*", "app"),
     ("/apps/*/builds", "build"),
     ("/apps/*/builds/*", "build"),
+    ("/apps/*/collaborators", "collaborator"),
+    ("/apps/*/collaborators/*", "collaborator"),
     ("/apps/*/config-vars", ""),
     ("/apps/*/dynos", "dyno"),
     ("/apps/*/dynos/*", "dyno"),
@@ -38,6 +40,8 @@ const SHOWN: &[(&str, &str)] = &[
     ("/apps/*/releases", "release"),
     ("/apps/*/releases/*", "release"),
     ("/apps/*/releases/*/config-vars", ""),
+    ("/apps/*/releases/*/statuses", "release-status"),
+    ("/apps/*/releases/*/statuses/*", "release-status"),
     ("/apps/*/slugs", "slug"),
     ("/apps/*/slugs/*", "slug"),
     ("/apps/*/sources", "source"),
@@ -45,6 +49,9 @@ const SHOWN: &[(&str, &str)] = &[
     ("/pipelines", "pipeline"),
     ("/pipelines/*", "pipeline"),
     ("/pipelines/*/pipeline-couplings", "pipeline-coupling"),
+    ("/pipelines/*/statuses", "pipeline-status"),
+    ("/pipeline-stages", "pipeline-stages"),
+    ("/openapi.json", "openapi"),
     ("/pipeline-couplings", "pipeline-coupling"),
     ("/pipeline-couplings/*", "pipeline-coupling"),
     ("/pipeline-promotions", "pipeline-promotion"),
@@ -95,6 +102,12 @@ fn check_resource(asked: &str, body: &Value) {
         .find(|(pattern, _)| fits(pattern, path))
         .unwrap_or_else(|| panic!("{path} is not among the paths of the shapes"))
         .1;
+    let resource = match asked.split_once(' ') {
+        Some(("GET", path)) if resource == "release-status" && path.ends_with("/statuses") => {
+            "release-statuses"
+        }
+        _ => resource,
+    };
     if resource.is_empty() {
         let texts = body
             .as_object()

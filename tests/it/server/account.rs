@@ -42,7 +42,18 @@ async fn an_account_made_beside_a_running_server_works_at_once_and_sees_nothing_
     assert_eq!(taken.status, 422);
     assert_eq!(bob.delete("/apps/owners").await.status, 404);
     bob.create_app("bobs").await;
-    assert_eq!(owner.get("/apps/bobs").await.status, 404);
+    // Whoever runs the server may look after every app, though none but her own is in her list.
+    assert_eq!(owner.get("/apps/bobs").await.status, 200);
+    assert_eq!(
+        owner
+            .get("/apps")
+            .await
+            .expect(200)
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(
         owner.get("/apps/owners").await.expect(200)["name"],
         "owners"

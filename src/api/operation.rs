@@ -1,0 +1,108 @@
+//! The functions behind the routes, seen alike: whether or not they take a body, and whatever they answer with.
+//!
+//! From the same function come its execution and its description, so what `/openapi.json` says is what the compiler saw.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::HttpResponse;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+
+use super::call::{Call, Visit};
+use super::params;
+use super::reply::Reply;
+use crate::error::Result;
+
+pub type Answer = Pin<Box<dyn Future<Output = Result<HttpResponse>>>>;
+
+/// The function behind a route.
+#[derive(Clone, Copy)]
+pub enum Endpoint {
+    /// JSON in, JSON out, for an authenticated account.
+    Call {
+        run: fn(Call) -> Answer,
+        describe: fn(&mut SchemaGenerator) -> Description,
+    },
+    /// Bytes in or out, for whoever holds a signed URL.
+    Visit(fn(Visit) -> Answer),
+}
+
+/// What an operation takes and gives.
+pub struct Description {
+    pub body: Option<Schema>,
+    /// Of a success.
+    pub status: u16,
+    pub answer: Schema,
+    pub answer_is_list: bool,
+}
+
+/// A handler: an async function of a [`Call`] and, if it takes one, of its body.
+pub trait Operation<Arguments>: Copy + 'static {
+    fn run(self, call: Call) -> Answer;
+    fn describe(self, generator: &mut SchemaGenerator) -> Description;
+}
+
+impl<F, Fut, V, const STATUS: u16> Operation<(Call, Reply<V, STATUS>)> for F
+where
+    F: Fn(Call) -> Fut + Copy + 'static,
+    Fut: Future<Output = Result<Reply<V, STATUS>>>,
+    V: JsonSchema,
+{
+    fn run(self, call: Call) -> Answer {
+        Box::pin(async move {
+            let request = call.request.clone();
+            Ok(self(call).await?.into_response(&request))
+        })
+    }
+
+    fn describe(self, generator: &mut SchemaGenerator) -> Description {
+        description::<V>(None, STATUS, generator)
+    }
+}
+
+impl<F, Fut, B, V, const STATUS: u16> Operation<(Call, B, Reply<V, STATUS>)> for F
+where
+    F: Fn(Call, B) -> Fut + Copy + 'static,
+    Fut: Future<Output = Result<Reply<V, STATUS>>>,
+    B: DeserializeOwned + JsonSchema,
+    V: JsonSchema,
+{
+    fn run(self, call: Call) -> Answer {
+        Box::pin(async move {
+            let request = call.request.clone();
+            let body = params::json(&call.body)?;
+            Ok(self(call, body).await?.into_response(&request))
+        })
+    }
+
+    fn describe(self, generator: &mut SchemaGenerator) -> Description {
+        let body = generator.subschema_for::<B>();
+        description::<V>(Some(body), STATUS, generator)
+    }
+}
+
+fn description<V: JsonSchema>(
+    body: Option<Schema>,
+    status: u16,
+    generator: &mut SchemaGenerator,
+) -> Description {
+    let answer = generator.subschema_for::<V>();
+    let answer_is_list = answer.get("type").is_some_and(|kind| kind == "array");
+    Description {
+        body,
+        status,
+        answer,
+        answer_is_list,
+    }
+}
+
+/// Runs an operation whose arguments the compiler infers.
+pub fn run<A>(operation: impl Operation<A>, call: Call) -> Answer {
+    operation.run(call)
+}
+
+/// Describes an operation, likewise.
+pub fn describe<A>(operation: impl Operation<A>, generator: &mut SchemaGenerator) -> Description {
+    operation.describe(generator)
+}
