@@ -212,8 +212,9 @@ async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<Strin
             .write(move |connection| {
                 let owner = match accounts::by_email(connection, &email)? {
                     Some(owner) => owner,
-                    None => accounts::create(connection, &email, true, now)?,
+                    None => accounts::create(connection, &email, now)?,
                 };
+                accounts::make_admin(connection, owner.id)?;
                 accounts::add_token(
                     connection,
                     &owner,

@@ -39,7 +39,7 @@ impl Account {
         let written = token.clone();
         store.write_blocking(move |connection| {
             let account = match create {
-                true => accounts::create(connection, &named.email, false, now)?,
+                true => accounts::create(connection, &named.email, now)?,
                 false => accounts::by_email(connection, &named.email)?.ok_or_else(|| {
                     Error::invalid(format!(
                         "There is no account {}. Make it with `penstock account create`.",

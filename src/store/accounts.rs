@@ -36,12 +36,7 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
 const SELECT: &str = "SELECT account.id, account.email, account.name, account.admin, account.created_at, account.updated_at FROM account";
 
 /// Makes an account. 422 when the address is taken or is none.
-pub fn create(
-    connection: &Connection,
-    email: &str,
-    admin: bool,
-    now: Timestamp,
-) -> Result<Account> {
+pub fn create(connection: &Connection, email: &str, now: Timestamp) -> Result<Account> {
     let email = email.trim().to_lowercase();
     let (user, host) = email.split_once('@').unwrap_or_default();
     if user.is_empty()
@@ -56,9 +51,9 @@ pub fn create(
     let id = Id::new();
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO account (id, email, admin, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+            "INSERT INTO account (id, email, created_at, updated_at) VALUES (?1, ?2, ?3, ?3)",
         )?
-        .execute(params![id, email, admin, now]);
+        .execute(params![id, email, now]);
     unique(inserted, || {
         Error::invalid(format!("There is an account for {email} already."))
     })?;
@@ -66,7 +61,7 @@ pub fn create(
         id,
         email,
         name: None,
-        admin,
+        admin: false,
         created_at: now,
         updated_at: now,
     })
@@ -76,6 +71,14 @@ pub fn create(
 pub fn by_email(connection: &Connection, email: &str) -> Result<Option<Account>> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE email = ?1"))?;
     optional(statement.query_row([email.trim().to_lowercase()], account))
+}
+
+/// Makes an account an admin, which runs the server.
+pub fn make_admin(connection: &Connection, id: Id) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE account SET admin = 1 WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
 }
 
 /// The account with this id.

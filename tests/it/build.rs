@@ -48,9 +48,7 @@ impl Site {
         );
         let now = clock.now();
         let ann = store
-            .write_blocking(move |connection| {
-                accounts::create(connection, "ann@example.com", false, now)
-            })
+            .write_blocking(move |connection| accounts::create(connection, "ann@example.com", now))
             .unwrap();
         let parts = Parts {
             store,

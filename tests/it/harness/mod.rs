@@ -100,7 +100,7 @@ impl Server {
             .write(move |connection| {
                 let account = match accounts::by_email(connection, &email)? {
                     Some(account) => account,
-                    None => accounts::create(connection, &email, false, now)?,
+                    None => accounts::create(connection, &email, now)?,
                 };
                 accounts::add_token(connection, &account, &written, "a test", now)?;
                 Ok(account)

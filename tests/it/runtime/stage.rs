@@ -36,7 +36,7 @@ impl Stage {
         let clock = Clock::held(Timestamp::from_micros(1_700_000_000_000_000));
         let now = clock.now();
         let made = store.write(move |connection| {
-            let account = accounts::create(connection, "ann@example.com", false, now)?;
+            let account = accounts::create(connection, "ann@example.com", now)?;
             let app = apps::create(connection, &AppName::parse("shop")?, &account, now)?;
             Ok((account, app))
         });
