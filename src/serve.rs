@@ -315,6 +315,8 @@ pub fn serve_api(
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(STOP_GRACE.as_secs())
     .tcp_nodelay(true)
+    // Else a client that has hung up is noticed only by the next byte for it, and a quiet log has none.
+    .h1_allow_half_closed(false)
     .disable_signals()
     .listen(listener)?
     .run();

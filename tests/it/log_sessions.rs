@@ -5,8 +5,13 @@ use std::time::Duration;
 use penstock::log::Source;
 use penstock::name::Id;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::harness::{Client, Server, id};
+
+/// Long enough that only a hang takes so long.
+const HANG: Duration = Duration::from_secs(10);
 
 struct Harbour {
     server: Server,
@@ -198,6 +203,23 @@ async fn a_session_shows_its_own_app_and_what_it_was_made_for() {
         let refused = nobody.get(&altered).await;
         assert!(matches!(refused.status, 401 | 403), "{refused:?}");
     }
+}
+
+#[tokio::test]
+async fn a_silent_tail_ends_when_whoever_followed_it_has_hung_up() {
+    let harbour = Harbour::new().await;
+    let url = harbour.url(json!({"tail": true})).await;
+    let (host, path) = url.trim_start_matches("http://").split_once('/').unwrap();
+    let mut socket = TcpStream::connect(host).await.unwrap();
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    socket.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    socket.shutdown().await.unwrap();
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(HANG, socket.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "nobody listens, and the session goes on");
 }
 
 #[tokio::test]
