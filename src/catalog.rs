@@ -1,6 +1,7 @@
 //! What is built in: the one region, the stack, and the sizes a dyno can have. Their ids are the same on every server.
 
 use crate::name::Id;
+use crate::time::Timestamp;
 
 /// Something built in, under an id and a name.
 #[derive(Clone, Copy, Debug, serde::Serialize, schemars::JsonSchema)]
@@ -27,39 +28,42 @@ pub const GENERATION: Entry = Entry {
     name: "cedar",
 };
 
-/// The sizes of dynos, by Heroku's names.
-pub const DYNO_SIZES: &[Entry] = &[
-    Entry {
-        id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0101),
-        name: "Eco",
-    },
-    Entry {
-        id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0102),
-        name: "Basic",
-    },
-    Entry {
-        id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0103),
-        name: "Standard-1X",
-    },
-    Entry {
-        id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0104),
-        name: "Standard-2X",
-    },
-    Entry {
-        id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0105),
-        name: "Performance-M",
-    },
-    Entry {
-        id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0106),
-        name: "Performance-L",
-    },
+/// When all of this came to be, as far as a client is concerned.
+pub const SINCE: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
+
+/// A size that a dyno can have.
+#[derive(Clone, Copy, Debug)]
+pub struct DynoSize {
+    pub entry: Entry,
+    /// Heroku's share of a processor.
+    pub compute: i64,
+    /// In gigabytes.
+    pub memory: f64,
+}
+
+/// The sizes of dynos, by Heroku's names and with Heroku's figures.
+pub const DYNO_SIZES: &[DynoSize] = &[
+    size(0x0101, "Eco", 1, 0.5),
+    size(0x0102, "Basic", 1, 0.5),
+    size(0x0103, "Standard-1X", 1, 0.5),
+    size(0x0104, "Standard-2X", 2, 1.0),
+    size(0x0105, "Performance-M", 12, 2.5),
+    size(0x0106, "Performance-L", 50, 14.0),
 ];
 
+const fn size(number: u128, name: &'static str, compute: i64, memory: f64) -> DynoSize {
+    let id = Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0000 + number);
+    DynoSize {
+        entry: Entry { id, name },
+        compute,
+        memory,
+    }
+}
+
 /// The size that a client means: by id, or by name in any case.
-pub fn dyno_size(text: &str) -> Option<Entry> {
+pub fn dyno_size(text: &str) -> Option<&'static DynoSize> {
     let id = Id::parse(text);
     DYNO_SIZES
         .iter()
-        .copied()
-        .find(|size| size.name.eq_ignore_ascii_case(text) || Some(size.id) == id)
+        .find(|size| size.entry.name.eq_ignore_ascii_case(text) || Some(size.entry.id) == id)
 }

@@ -123,12 +123,7 @@ impl Call {
         fields: &'static [Field],
         f: impl FnOnce(&Connection, &Caller, &Page) -> Result<Listing<T>> + Send + 'static,
     ) -> Result<Paged<T>> {
-        let header = self
-            .request
-            .headers()
-            .get("range")
-            .map(|value| value.to_str().unwrap_or("?"));
-        let page = range::parse(header, fields)?;
+        let page = range::parse(self.range(), fields)?;
         let (store, caller) = (self.platform.store.clone(), self.caller.clone());
         actix_web::rt::task::spawn_blocking(move || {
             let listing = store.read(|connection| f(connection, &caller, &page))?;
@@ -140,6 +135,27 @@ impl Call {
         })
         .await
         .map_err(Error::internal)?
+    }
+
+    /// Answers with one page of a list that stands in no table.
+    pub fn page_of<V: Serialize>(
+        &self,
+        fields: &'static [Field],
+        views: Vec<V>,
+    ) -> Result<Reply<Vec<V>>> {
+        let page = range::parse(self.range(), fields)?;
+        let listing = range::select(&page, views)?;
+        Paged {
+            fields,
+            page,
+            listing,
+        }
+        .reply(|view| view)
+    }
+
+    fn range(&self) -> Option<&str> {
+        let header = self.request.headers().get("range");
+        header.map(|value| value.to_str().unwrap_or("?"))
     }
 
     /// Writes in one transaction, and answers when it is on disk.

@@ -39,7 +39,7 @@ fn view(formation: Formation) -> View {
         },
         command: formation.command,
         created_at: formation.created_at,
-        dyno_size: catalog::dyno_size(&formation.size),
+        dyno_size: catalog::dyno_size(&formation.size).map(|size| size.entry),
         id: formation.id,
         quantity: formation.quantity,
         size: formation.size,
@@ -108,7 +108,7 @@ impl Update {
         let size = size
             .map(|text| {
                 catalog::dyno_size(&text)
-                    .map(|size| size.name)
+                    .map(|size| size.entry.name)
                     .ok_or_else(no_such_size)
             })
             .transpose()?;
@@ -130,7 +130,7 @@ fn quantity(text: &str) -> Result<Quantity> {
 fn no_such_size() -> Error {
     let names = catalog::DYNO_SIZES
         .iter()
-        .map(|size| size.name)
+        .map(|size| size.entry.name)
         .collect::<Vec<_>>()
         .join(", ");
     Error::invalid(format!(
@@ -154,7 +154,7 @@ pub async fn update(call: Call, body: Update) -> Result<Reply<View>> {
             )
         })
         .await?;
-    announce(&call, formation.app_id)?;
+    announce(&call, formation.app_id);
     Reply::of(&view(formation))
 }
 
@@ -219,18 +219,23 @@ pub async fn batch_update(call: Call, body: BatchUpdate) -> Result<Reply<Vec<Vie
             Ok((app.id, changed))
         })
         .await?;
-    announce(&call, app)?;
+    announce(&call, app);
     Reply::of(&changed.into_iter().map(view).collect::<Vec<_>>())
 }
 
-/// Tells the app's log its whole formation, as Heroku does after each scaling.
-pub(super) fn announce(call: &Call, app: Id) -> Result<()> {
-    let formation = call.read(|connection, _| formation::all(connection, app))?;
+/// Tells the app's log its whole formation, as Heroku does after each scaling. The scaling is done by then, so a line that
+/// cannot be written is no failure of it.
+pub(super) fn announce(call: &Call, app: Id) {
+    let formation = match call.read(|connection, _| formation::all(connection, app)) {
+        Ok(formation) => formation,
+        Err(error) => {
+            return tracing::warn!(%error, %app, "a scaling was not told to the app's log");
+        }
+    };
     let text = formation
         .iter()
         .map(|entry| format!("{}@{}:{}", entry.r#type, entry.quantity, entry.size))
         .collect::<Vec<_>>()
         .join(" ");
     lines::scaled(&call.platform.logs, app, &text, &call.caller.account.email);
-    Ok(())
 }

@@ -10,6 +10,7 @@ mod auth;
 pub mod blobs;
 pub mod builds;
 mod call;
+pub mod catalog;
 pub mod collaborators;
 pub mod config_vars;
 mod dispatch;

@@ -6,6 +6,8 @@
 //! `]` leaves the start out. A bound may carry the id of a row after a `~`, where several rows share a value: the header that we
 //! gave out as `Next-Range` then begins after that very row.
 
+use serde::Serialize;
+
 use crate::error::{Error, ErrorId, Result};
 use crate::store::page::{Bound, Field, Listing, Page};
 
@@ -136,4 +138,50 @@ pub fn next<T>(page: &Page, listing: &Listing<T>) -> Option<String> {
         show(last),
         page.max
     ))
+}
+
+/// The page of rows that are all at hand. The field of the page is an attribute of what is shown.
+pub fn select<V: Serialize>(page: &Page, rows: Vec<V>) -> Result<Listing<V>> {
+    let mut keyed = Vec::with_capacity(rows.len());
+    for row in rows {
+        let shown = serde_json::to_value(&row).map_err(Error::internal)?;
+        let key = shown[page.field.name]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        keyed.push((key, row));
+    }
+    keyed.sort_by(|(one, _), (other, _)| {
+        if page.descending {
+            other.cmp(one)
+        } else {
+            one.cmp(other)
+        }
+    });
+    let before = |one: &str, other: &str| {
+        if page.descending {
+            one > other
+        } else {
+            one < other
+        }
+    };
+    keyed.retain(|(key, _)| {
+        let started = page.start.as_ref().is_none_or(|start| {
+            !(before(key, &start.value) || page.exclusive && *key == start.value)
+        });
+        started && page.end.as_ref().is_none_or(|end| !before(&end.value, key))
+    });
+    let more = keyed.len() > page.max;
+    keyed.truncate(page.max);
+    let bound = |(key, _): &(String, V)| Bound {
+        value: key.clone(),
+        id: None,
+    };
+    let (first, last) = (keyed.first().map(bound), keyed.last().map(bound));
+    Ok(Listing {
+        rows: keyed.into_iter().map(|(_, row)| row).collect(),
+        first,
+        last,
+        more,
+    })
 }

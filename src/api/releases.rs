@@ -79,6 +79,17 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     paged.reply(view)
 }
 
+/// The newest release of each app in the pipeline that the caller may see.
+pub async fn latest_of_pipeline(call: Call) -> Result<Reply<Vec<View>>> {
+    let paged = call
+        .page(FIELDS, |connection, caller, page| {
+            let pipeline = caller.pipeline(connection)?;
+            releases::latest_of_pipeline(connection, &caller.account, pipeline.id, page)
+        })
+        .await?;
+    paged.reply(view)
+}
+
 pub async fn info(call: Call) -> Result<Reply<View>> {
     let release = call.read(|connection, caller| {
         releases::find(
@@ -154,7 +165,7 @@ async fn deploy(call: &Call, slug: Identity, description: Option<String>) -> Res
         .await?;
     announce(call, &release);
     if first {
-        super::formation::announce(call, release.app_id)?;
+        super::formation::announce(call, release.app_id);
     }
     Ok(release)
 }

@@ -73,6 +73,15 @@ routes! {
     GET    "/openapi.json"                                  Public   openapi::document;
     GET    "/account"                                       Account  account::info;
     GET    "/account/rate-limits"                           Account  account::rate_limits;
+    GET    "/regions"                                       Account  catalog::regions;
+    GET    "/regions/{region}"                              Account  catalog::region_info;
+    GET    "/stacks"                                        Account  catalog::stacks;
+    GET    "/stacks/{stack}"                                Account  catalog::stack_info;
+    GET    "/dyno-sizes"                                    Account  catalog::dyno_sizes;
+    GET    "/dyno-sizes/{size}"                             Account  catalog::dyno_size_info;
+    GET    "/generations"                                   Account  catalog::generations;
+    GET    "/generations/{generation}"                      Account  catalog::generation_info;
+    POST   "/filters/apps"                                  Account  apps::filter;
     GET    "/users/~"                                       Account  account::info;
     GET    "/users/~/apps"                                  Account  apps::list;
     GET    "/users/~/pipeline-couplings"                    Account  pipeline_couplings::list;
@@ -81,6 +90,8 @@ routes! {
     GET    "/apps/{app}"                                    View     apps::info;
     PATCH  "/apps/{app}"                                    Operate  apps::update;
     DELETE "/apps/{app}"                                    Own      apps::delete;
+    GET    "/apps/{app}/available-stacks"                   View     catalog::app_stacks;
+    GET    "/apps/{app}/available-dyno-sizes"               View     catalog::app_dyno_sizes;
     GET    "/apps/{app}/builds"                             View     builds::list;
     POST   "/apps/{app}/builds"                             Deploy   builds::create;
     GET    "/apps/{app}/builds/{build}"                     View     builds::info;
@@ -123,6 +134,9 @@ routes! {
     PATCH  "/pipelines/{pipeline}"                          Pipeline pipelines::update;
     DELETE "/pipelines/{pipeline}"                          Pipeline pipelines::delete;
     GET    "/pipelines/{pipeline}/pipeline-couplings"       Pipeline pipeline_couplings::of_pipeline;
+    GET    "/pipelines/{pipeline}/pipeline-stack"           Pipeline catalog::pipeline_stack;
+    GET    "/pipelines/{pipeline}/latest-releases"          Pipeline releases::latest_of_pipeline;
+    GET    "/pipelines/{pipeline}/latest-deployments"       Pipeline releases::latest_of_pipeline;
     GET    "/pipelines/{pipeline}/statuses"                 Pipeline pipelines::statuses;
     GET    "/pipeline-stages"                               Account  pipelines::stages;
     GET    "/pipeline-couplings"                            Account  pipeline_couplings::list;

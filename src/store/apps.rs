@@ -129,15 +129,30 @@ fn by_identity(connection: &Connection, identity: &Identity) -> Result<App> {
     found(statement.query_row([value], app), "app")
 }
 
-/// The apps that `account` may see.
-pub fn list(connection: &Connection, account: &Account, page: &Page) -> Result<Listing<App>> {
+/// The apps that `account` is a collaborator of; of these ids, if some are named.
+pub fn list(
+    connection: &Connection,
+    account: &Account,
+    ids: Option<&[Id]>,
+    page: &Page,
+) -> Result<Listing<App>> {
+    let own = format!(
+        "collaborator CROSS JOIN {FROM} WHERE collaborator.account_id = ?1 AND app.id = collaborator.app_id"
+    );
+    let named = format!("{own} AND app.id IN (SELECT value FROM json_each(?2))");
+    let ids = ids
+        .map(serde_json::to_string)
+        .transpose()
+        .map_err(Error::internal)?;
+    let (from, parameters): (&str, &[&dyn ToSql]) = match &ids {
+        None => (&own, &[&account.id]),
+        Some(ids) => (&named, &[&account.id, ids]),
+    };
     let query = page::Query {
         columns: COLUMNS,
-        from: &format!(
-            "collaborator CROSS JOIN {FROM} WHERE collaborator.account_id = ?1 AND app.id = collaborator.app_id"
-        ),
+        from,
         id: "collaborator.app_id",
-        parameters: &[&account.id],
+        parameters,
     };
     page::select(connection, &query, page, app)
 }

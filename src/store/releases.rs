@@ -265,3 +265,26 @@ pub fn list(connection: &Connection, app: Id, page: &Page) -> Result<Listing<Rel
     };
     page::select(connection, &query, page, release)
 }
+
+/// The newest release of each app in a pipeline that `account` may see.
+pub fn latest_of_pipeline(
+    connection: &Connection,
+    account: &Account,
+    pipeline: Id,
+    page: &Page,
+) -> Result<Listing<Release>> {
+    let from = format!(
+        "{FROM} WHERE release.app_id IN (
+             SELECT pipeline_coupling.app_id FROM pipeline_coupling
+             JOIN collaborator ON collaborator.app_id = pipeline_coupling.app_id AND collaborator.account_id = ?2
+             WHERE pipeline_coupling.pipeline_id = ?1)
+         AND release.version = (SELECT max(version) FROM release AS newer WHERE newer.app_id = release.app_id)"
+    );
+    let query = page::Query {
+        columns: COLUMNS,
+        from: &from,
+        id: "release.id",
+        parameters: &[&pipeline, &account.id],
+    };
+    page::select(connection, &query, page, release)
+}

@@ -57,6 +57,10 @@ impl World {
             ("promotion", id(&promotion)),
             ("collaborator", id(&collaborator)),
             ("status", id(&status)),
+            ("region", "us".to_owned()),
+            ("stack", "heroku-24".to_owned()),
+            ("size", "Basic".to_owned()),
+            ("generation", "cedar".to_owned()),
             ("source", Id::new().to_string()),
             ("session", "7b7d".to_owned()),
         ];
@@ -240,7 +244,8 @@ async fn a_stranger_is_answered_as_if_there_were_nothing() {
         let own = world.path(route, |_| false);
         let answer = world.ask(&stranger, route, &own).await;
         for (name, value) in &world.params {
-            let told = answer.text().contains(value.as_str());
+            let secret = value.len() == 36;
+            let told = secret && answer.text().contains(value.as_str());
             let asked = own.contains(value.as_str());
             assert!(
                 !told || asked,
@@ -248,7 +253,12 @@ async fn a_stranger_is_answered_as_if_there_were_nothing() {
                 answer.asked
             );
         }
-        if matches!(route.policy, Policy::Signed | Policy::Public) || !route.path.contains('{') {
+        if matches!(
+            route.policy,
+            Policy::Signed | Policy::Public | Policy::Account
+        ) && !route.path.starts_with("/pipeline")
+            || !route.path.contains('{')
+        {
             continue;
         }
         let absent = world.path(route, |_| true);

@@ -10,7 +10,8 @@ use penstock::store::access::Permission;
 use penstock::store::accounts::Account;
 use penstock::store::page::{Field, Page};
 use penstock::store::{
-    Store, apps, builds, couplings, dynos, formation, pipelines, promotions, releases,
+    Store, apps, builds, collaborators, couplings, dynos, formation, pipelines, promotions,
+    releases,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -144,16 +145,34 @@ fn lists() -> Vec<(&'static str, &'static [Field], List)> {
         updated_at: now,
     };
     let (ann, bea, eve) = (account.clone(), account.clone(), account.clone());
+    let (ida, lea) = (account.clone(), account.clone());
     vec![
         (
             "apps",
             apps::FIELDS,
-            Box::new(move |c, page| drop(apps::list(c, &ann, page).unwrap())),
+            Box::new(move |c, page| drop(apps::list(c, &ann, None, page).unwrap())),
         ),
         (
             "builds",
             builds::FIELDS,
             Box::new(move |c, page| drop(builds::list(c, app, page).unwrap())),
+        ),
+        (
+            "apps of some ids",
+            apps::FIELDS,
+            Box::new(move |c, page| drop(apps::list(c, &ida, Some(&[app]), page).unwrap())),
+        ),
+        (
+            "collaborators",
+            collaborators::FIELDS,
+            Box::new(move |c, page| drop(collaborators::list(c, app, page).unwrap())),
+        ),
+        (
+            "latest releases of a pipeline",
+            releases::FIELDS,
+            Box::new(move |c, page| {
+                drop(releases::latest_of_pipeline(c, &lea, app, page).unwrap())
+            }),
         ),
         (
             "couplings",
@@ -218,7 +237,9 @@ fn no_list_reads_a_whole_table() {
     }
     golden("query_plans.txt", &plans);
     for step in plans.lines() {
-        assert!(!step.trim().starts_with("SCAN"), "{step} in\n{plans}");
+        // What a client has named itself is no table.
+        let reads_all = step.trim().starts_with("SCAN") && !step.contains("SCAN json_each");
+        assert!(!reads_all, "{step} in\n{plans}");
     }
 }
 
