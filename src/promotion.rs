@@ -5,11 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::Connection;
 use tokio::time::timeout;
 
 use crate::Platform;
 use crate::error::Result;
 use crate::log::platform as lines;
+use crate::store::formation::{self, Formation};
+use crate::store::releases::{self, Release};
 use crate::store::{Table, promotions};
 
 /// The longest between two ticks.
@@ -31,21 +34,32 @@ impl Promoter {
             return Ok(0);
         }
         let now = self.platform.clock.now();
-        let made = self
-            .platform
-            .store
-            .write(move |connection| promotions::run_pending(connection, now))
-            .await?;
-        for release in &made {
-            lines::released(
-                &self.platform.logs,
-                release.app_id,
-                &release.description,
-                release.version,
-                &release.account_email,
-            );
+        let write = move |connection: &Connection| {
+            let mut made = Vec::new();
+            for release in promotions::run_pending(connection, now)? {
+                let formation = match releases::is_first_deploy(connection, &release)? {
+                    true => formation::all(connection, release.app_id)?,
+                    false => Vec::new(),
+                };
+                made.push((release, formation));
+            }
+            Ok(made)
+        };
+        let made = self.platform.store.write(write).await?;
+        for (release, formation) in &made {
+            self.announce(release, formation);
         }
         Ok(made.len())
+    }
+
+    /// Tells the target's log. A formation is told of with the release that made it.
+    fn announce(&self, release: &Release, formation: &[Formation]) {
+        let (logs, user) = (&self.platform.logs, &release.account_email);
+        let (app, description) = (release.app_id, &release.description);
+        lines::released(logs, app, description, release.version, user);
+        if !formation.is_empty() {
+            lines::scaled(logs, app, &formation::text(formation), user);
+        }
     }
 
     /// Ticks after each change, and now and then for the sake of a tick that failed, until the store is no more.

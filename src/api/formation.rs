@@ -232,10 +232,6 @@ pub(super) fn announce(call: &Call, app: Id) {
             return tracing::warn!(%error, %app, "a scaling was not told to the app's log");
         }
     };
-    let text = formation
-        .iter()
-        .map(|entry| format!("{}@{}:{}", entry.r#type, entry.quantity, entry.size))
-        .collect::<Vec<_>>()
-        .join(" ");
+    let text = formation::text(&formation);
     lines::scaled(&call.platform.logs, app, &text, &call.caller.account.email);
 }

@@ -12,7 +12,7 @@ use crate::log::platform as lines;
 use crate::name::{Id, Identity};
 use crate::store::config_vars::{self, ConfigVars};
 use crate::store::releases::{self, Change, FIELDS, Release, Status};
-use crate::store::{formation, slugs};
+use crate::store::slugs;
 use crate::time::Timestamp;
 
 #[derive(Serialize, JsonSchema)]
@@ -158,9 +158,10 @@ async fn deploy(call: &Call, slug: Identity, description: Option<String>) -> Res
             if slug.digest.is_none() {
                 return Err(Error::invalid("Nothing was uploaded to this slug yet. PUT its tar.gz to the slug's blob url first."));
             }
-            let first = formation::all(connection, app.id)?.is_empty();
             let change = Change::Deploy { slug: slug.id, description };
-            Ok((releases::create(connection, app.id, &caller.account, change, caller.now)?, first))
+            let release = releases::create(connection, app.id, &caller.account, change, caller.now)?;
+            let first = releases::is_first_deploy(connection, &release)?;
+            Ok((release, first))
         })
         .await?;
     announce(call, &release);

@@ -132,12 +132,10 @@ impl Work {
         output.step("Launching...");
         let (id, app, now) = (build.id, build.app_id, self.parts.clock.now());
         let released = self.parts.store.write(move |connection| {
-            let first =
-                releases::current(connection, app)?.is_none_or(|current| current.slug_id.is_none());
             let Some(release) = builds::succeed(connection, id, &slug, now)? else {
                 return Ok(None);
             };
-            let scaled = if first {
+            let scaled = if releases::is_first_deploy(connection, &release)? {
                 formation::all(connection, app)?
             } else {
                 Vec::new()
@@ -157,11 +155,7 @@ impl Work {
         let version = release.version;
         platform::released(logs, app, &release.description, version, user);
         if scaled.iter().any(|process| process.quantity > 0) {
-            let formation: Vec<String> = scaled
-                .iter()
-                .map(|process| format!("{}@{}:{}", process.r#type, process.quantity, process.size))
-                .collect();
-            platform::scaled(logs, app, &formation.join(" "), user);
+            platform::scaled(logs, app, &formation::text(scaled), user);
         }
         platform::build_succeeded(logs, app);
         output.detail(&format!("Released v{version}"));

@@ -119,6 +119,12 @@ pub fn all(connection: &Connection, app: Id) -> Result<Vec<Formation>> {
     Ok(rows)
 }
 
+/// A formation as logs show it: `web@1:Basic worker@0:Basic`.
+pub fn text(formation: &[Formation]) -> String {
+    let shown = |entry: &Formation| format!("{}@{}:{}", entry.r#type, entry.quantity, entry.size);
+    formation.iter().map(shown).collect::<Vec<_>>().join(" ")
+}
+
 /// How many dynos: a number, or so many more or fewer than now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantity {

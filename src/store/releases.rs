@@ -239,6 +239,15 @@ pub fn find(connection: &Connection, app: Id, identity: &Identity) -> Result<Rel
     }
 }
 
+/// Whether this release brought its app the first slug, and with it a formation.
+pub fn is_first_deploy(connection: &Connection, release: &Release) -> Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT NOT EXISTS (SELECT 1 FROM release WHERE app_id = ?1 AND version < ?2 AND slug_id IS NOT NULL)",
+    )?;
+    let first = statement.query_row(params![release.app_id, release.version], |row| row.get(0))?;
+    Ok(release.slug_id.is_some() && first)
+}
+
 /// The newest release, whatever became of it.
 pub fn newest(connection: &Connection, app: Id) -> Result<Option<Release>> {
     let sql = format!(

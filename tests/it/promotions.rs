@@ -274,3 +274,21 @@ async fn a_promotion_is_seen_by_those_who_see_its_pipeline() {
         stages.ann.get(&path).await.ok();
     }
 }
+
+#[tokio::test]
+async fn a_promotion_that_is_the_first_deploy_tells_the_log_of_the_formation() {
+    let stages = Stages::new().await;
+    stages.promote(&["east"]).await;
+    stages.server.settle().await;
+    let session = stages
+        .ann
+        .post("/apps/east/log-sessions", json!({"lines": 100}))
+        .await
+        .created();
+    let log = stages
+        .ann
+        .get(session["logplex_url"].as_str().unwrap())
+        .await;
+    let scaled = "app[api]: Scaled to web@1:Basic";
+    assert!(log.text().contains(scaled), "{}", log.text());
+}
