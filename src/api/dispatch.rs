@@ -19,6 +19,7 @@ use crate::Platform;
 use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
 use crate::store::access::Permission;
+use crate::time::Timestamp;
 
 /// A JSON body at most, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -97,56 +98,64 @@ impl Api {
     ) -> Result<HttpResponse> {
         let now = self.platform.clock.now();
         let found = self.find(request);
-        let Ok((
-            Route {
-                endpoint: Endpoint::Visit(endpoint),
-                ..
-            },
-            params,
-        )) = found
-        else {
-            // A stranger learns that he is one before he learns which paths there are.
-            let account = auth::account(&self.platform, request.headers(), now)?;
-            accept(request.headers())?;
-            let asks_for_limits = request.path() == "/account/rate-limits";
-            *remaining = Some(match asks_for_limits {
-                true => self.rate_limits.remaining(account.id, now),
-                false => self
-                    .rate_limits
-                    .take(account.id, now)
-                    .inspect_err(|_| *remaining = Some(0))?,
-            });
-            let (route, params) = found?;
-            let Endpoint::Call { run, .. } = route.endpoint else {
-                return Err(Error::not_found("path"));
-            };
-            let body = tokio::time::timeout(BODY_TIMEOUT, body(payload))
-                .await
-                .map_err(|_| slow())??;
-            let caller = Caller {
-                account,
-                now,
-                params,
-                // Without an app in the path nobody asks for it; were it asked for, only an owner would be let through.
-                permission: route.policy.permission().unwrap_or(Permission::Own),
-            };
-            let call = Call {
-                platform: self.platform.clone(),
-                caller,
-                request: request.clone(),
-                body,
-                remaining: *remaining,
-            };
-            return run(call).await;
+        if let Ok((route, params)) = &found
+            && let Endpoint::Visit(visit) = route.endpoint
+        {
+            let params = params.clone();
+            return visit(self.visit(request, payload, params, now)).await;
+        }
+        // A stranger learns that he is one before he learns which paths there are.
+        let account = auth::account(&self.platform, request.headers(), now)?;
+        accept(request.headers())?;
+        *remaining = Some(0);
+        let left = self.take(request, account.id, now)?;
+        *remaining = Some(left);
+        let (route, params) = found?;
+        let Endpoint::Call { run, .. } = route.endpoint else {
+            return Err(no_such_path(request));
         };
-        let visit = Visit {
+        let body = tokio::time::timeout(BODY_TIMEOUT, body(payload))
+            .await
+            .map_err(|_| slow())??;
+        let caller = Caller {
+            account,
+            now,
+            params,
+            // Without an app in the path nobody asks for it; were it asked for, only an owner would be let through.
+            permission: route.policy.permission().unwrap_or(Permission::Own),
+        };
+        run(Call {
+            platform: self.platform.clone(),
+            caller,
+            request: request.clone(),
+            body,
+            remaining: Some(left),
+        })
+        .await
+    }
+
+    fn visit(
+        &self,
+        request: &HttpRequest,
+        payload: Payload,
+        params: PathParams,
+        now: Timestamp,
+    ) -> Visit {
+        Visit {
             platform: self.platform.clone(),
             params,
             request: request.clone(),
             payload: payload.into_inner(),
             now,
-        };
-        endpoint(visit).await
+        }
+    }
+
+    /// Counts the request against the account's rate limit, and says what is left of it. To ask for the limit is free.
+    fn take(&self, request: &HttpRequest, account: Id, now: Timestamp) -> Result<u32> {
+        match request.path() {
+            "/account/rate-limits" => Ok(self.rate_limits.remaining(account, now)),
+            _ => self.rate_limits.take(account, now),
+        }
     }
 
     /// The route for a request. HEAD asks what GET would answer.
