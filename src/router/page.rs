@@ -84,7 +84,7 @@ pub(super) static NO_SUCH_APP: Page = Page::new(
     "",
     "No such app",
     "There is no app at this address. Check that it is spelled as it was given to you.",
-    "If the address is yours, add it to your app with <code>heroku domains:add</code>, and look at its spelling with <code>heroku domains</code>.",
+    "If this is your app, look at its name with <code>heroku apps</code>: its address begins with that.",
 );
 
 pub(super) static BAD_REQUEST: Page = Page::new(
