@@ -104,21 +104,6 @@ pub fn restarting(logs: &Logs, app: Id, process: &str) {
     dyno(logs, app, process, &["Restarting"]);
 }
 
-/// The daily new start.
-pub fn cycling(logs: &Logs, app: Id, process: &str) {
-    dyno(logs, app, process, &["Cycling"]);
-}
-
-/// The dyno sleeps, since nobody asks for it.
-pub fn idling(logs: &Logs, app: Id, process: &str) {
-    dyno(logs, app, process, &["Idling"]);
-}
-
-/// The dyno is woken by a request.
-pub fn unidling(logs: &Logs, app: Id, process: &str) {
-    dyno(logs, app, process, &["Unidling"]);
-}
-
 /// The dyno has been asked to end, and has its grace.
 pub fn stopping(logs: &Logs, app: Id, process: &str) {
     dyno(logs, app, process, &["Stopping all processes with SIGTERM"]);
@@ -160,16 +145,6 @@ pub fn exit_timeout(logs: &Logs, app: Id, process: &str, seconds: u64) {
     );
 }
 
-/// R13: a one-off dyno's terminal could not be reached.
-pub fn attach_failed(logs: &Logs, app: Id, process: &str) {
-    dyno(
-        logs,
-        app,
-        process,
-        &["Error R13 (Attach error) -> Failed to attach to process"],
-    );
-}
-
 /// R14: the dyno uses more than its `quota`, and goes on. Both in bytes.
 pub fn memory_exceeded(logs: &Logs, app: Id, process: &str, used: u64, quota: u64) {
     dyno(
@@ -180,59 +155,10 @@ pub fn memory_exceeded(logs: &Logs, app: Id, process: &str, used: u64, quota: u6
     );
 }
 
-/// R15: the dyno uses so much more than its `quota` that it is killed. Both in bytes.
-pub fn memory_vastly_exceeded(logs: &Logs, app: Id, process: &str, used: u64, quota: u64) {
-    dyno(
-        logs,
-        app,
-        process,
-        &[
-            &memory(used, quota),
-            "Error R15 (Memory quota vastly exceeded)",
-            "Stopping process with SIGKILL",
-        ],
-    );
-}
-
 /// `Process running mem=1028M(103.3%)`.
 fn memory(used: u64, quota: u64) -> String {
     let percent = used as f64 / quota.max(1) as f64 * 100.0;
     format!("Process running mem={}M({percent:.1}%)", used >> 20)
-}
-
-/// A one-off dyno waits for the terminal that asked for it.
-pub fn awaiting_client(logs: &Logs, app: Id, process: &str) {
-    dyno(logs, app, process, &["Awaiting client"]);
-}
-
-/// That terminal went away.
-pub fn client_closed(logs: &Logs, app: Id, process: &str) {
-    dyno(
-        logs,
-        app,
-        process,
-        &["Client connection closed. Sending SIGHUP to all processes"],
-    );
-}
-
-/// R16: after its terminal went away, a one-off dyno did not end.
-pub fn detached(logs: &Logs, app: Id, process: &str) {
-    dyno(
-        logs,
-        app,
-        process,
-        &[
-            "Error R16 (Detached) -> An attached process is not responding to SIGHUP after its external connection was closed.",
-        ],
-    );
-}
-
-/// R17: the slug is not the one that was built. Both as `SHA256:<hex>`; the missing "not" is Heroku's.
-pub fn checksum_failed(logs: &Logs, app: Id, process: &str, expected: &str, actual: &str) {
-    let error = format!(
-        "Error R17 (Checksum error) -> Checksum does match expected value. Expected: {expected} Actual: {actual}"
-    );
-    dyno(logs, app, process, &[&error]);
 }
 
 /// R99: the platform could not start the dyno. `reason` is for the app's owner to read.
