@@ -14,7 +14,7 @@ use super::call::{Call, Caller, PathParams, Visit};
 use super::operation::Endpoint;
 use super::rate::RateLimits;
 use super::routes::{ROUTES, Route};
-use super::{auth, params, reply};
+use super::{auth, params, reply, upload};
 use crate::Platform;
 use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
@@ -114,7 +114,7 @@ impl Api {
         let Endpoint::Call { run, .. } = route.endpoint else {
             return Err(no_such_path(request));
         };
-        let body = tokio::time::timeout(BODY_TIMEOUT, body(payload))
+        let body = tokio::time::timeout(BODY_TIMEOUT, body(request, payload))
             .await
             .map_err(|_| slow())??;
         let caller = Caller {
@@ -258,19 +258,28 @@ fn accept(headers: &HeaderMap) -> Result<()> {
     Ok(())
 }
 
-async fn body(mut payload: Payload) -> Result<Bytes> {
+/// The whole body. 413 past [`MAX_BODY`], which is looked at before the first byte where the client says its size: one that
+/// waits for an answer before it sends would otherwise wait for the timeout.
+async fn body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes> {
+    if upload::declared(request).is_some_and(|declared| declared > MAX_BODY as u64) {
+        return Err(too_large());
+    }
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Error::bad_request("The request's body broke off."))?;
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(Error::new(
-                ErrorId::RequestTooLarge,
-                "The request's body is larger than 1 MB.",
-            ));
+            return Err(too_large());
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
+}
+
+fn too_large() -> Error {
+    Error::new(
+        ErrorId::RequestTooLarge,
+        "The request's body is larger than 1 MB.",
+    )
 }
 
 /// Our id of the request first, then those that the client sent, so that both sides find it in their logs.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use bytes::Bytes;
@@ -26,12 +27,8 @@ impl Visit {
 
     /// Keeps the body as a blob. 413 past `max_bytes`, which is looked at before the first byte where the client says its size.
     pub async fn store(&mut self, max_bytes: u64) -> Result<Blob> {
-        let declared = self
-            .request
-            .headers()
-            .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
-        if declared.is_some_and(|declared: u64| declared > max_bytes) {
+        let declared = declared(&self.request);
+        if declared.is_some_and(|declared| declared > max_bytes) {
             let message = format!(
                 "The upload is larger than the {} MB that are allowed.",
                 max_bytes >> 20
@@ -54,6 +51,12 @@ impl Visit {
             _ => Ok(blob),
         }
     }
+}
+
+/// The size of the body in bytes, where the client says it.
+pub(super) fn declared(request: &HttpRequest) -> Option<u64> {
+    let value = request.headers().get(header::CONTENT_LENGTH)?;
+    value.to_str().ok()?.parse().ok()
 }
 
 fn broken_off() -> Error {

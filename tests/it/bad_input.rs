@@ -270,15 +270,35 @@ async fn an_upload_over_the_limit_is_refused_before_its_first_byte() {
     before.now();
     let put = source["source_blob"]["put_url"].as_str().unwrap();
     let (host, path) = put.trim_start_matches("http://").split_once('/').unwrap();
+    refused_before_its_first_byte(host, &format!("PUT /{path}"), "", 1024 * 1024 * 1024 + 1).await;
+    before.unchanged();
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_before_its_first_byte() {
+    let before = Before::new().await;
+    let host = before
+        .server
+        .platform
+        .urls
+        .api
+        .trim_start_matches("http://")
+        .to_owned();
+    let token = format!("Authorization: Bearer {}\r\n", before.ann.token);
+    refused_before_its_first_byte(&host, "PATCH /apps/harbour", &token, 1024 * 1024 + 1).await;
+    before.unchanged();
+}
+
+/// Says how long the body will be, sends none of it, and is answered 413 all the same.
+async fn refused_before_its_first_byte(host: &str, line: &str, headers: &str, length: usize) {
     let head =
-        format!("PUT /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1073741825\r\n\r\n");
+        format!("{line} HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Length: {length}\r\n\r\n");
     let mut wire = tokio::net::TcpStream::connect(host).await.unwrap();
     wire.write_all(head.as_bytes()).await.unwrap();
     let mut answer = vec![0; 4096];
     let length = wire.read(&mut answer).await.unwrap();
     let answer = String::from_utf8_lossy(&answer[..length]);
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    before.unchanged();
 }
 
 #[tokio::test]
