@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::binary::Place;
+use crate::binary::{Place, Server};
 
 /// The commands between the marker and the next heading, in the order in which they stand.
 fn commands() -> String {
@@ -16,12 +16,9 @@ fn commands() -> String {
     commands
 }
 
-#[test]
-fn the_first_app_of_the_readme_is_promoted_to_production() {
-    let place = Place::new();
-    let server = place.start();
+/// Types `commands` in an empty directory, with the binary under test for README's. What was printed; none may fail.
+fn type_in(commands: &str, server: &Server) -> String {
     let typed = "~/penstock/target/release/penstock env";
-    let commands = commands();
     assert!(
         commands.contains(typed),
         "README points the tools at the server"
@@ -43,6 +40,26 @@ fn the_first_app_of_the_readme_is_promoted_to_production() {
         String::from_utf8_lossy(&ran.stderr),
     );
     assert!(ran.status.success(), "{said}\n{complained}");
+    said.into_owned()
+}
+
+#[test]
+fn a_command_of_the_readme_that_is_refused_says_why() {
+    let place = Place::new();
+    let server = place.start();
+    let all = commands();
+    let (tools, _) = all.split_once("cat > app.py").unwrap();
+    let app = "post /apps '{\"name\": \"hello-staging\"}'";
+    let said = type_in(&format!("{tools}\n{app}\n{app} || echo refused"), &server);
+    assert!(said.ends_with("refused\n"), "{said}");
+    assert!(said.contains("Name is already taken"), "{said}");
+}
+
+#[test]
+fn the_first_app_of_the_readme_is_promoted_to_production() {
+    let place = Place::new();
+    let server = place.start();
+    let said = type_in(&commands(), &server);
     for expected in [
         "-----> Discovering process types",
         "Released v3",
