@@ -221,7 +221,7 @@ fn no_such_path(request: &HttpRequest) -> Error {
         ..Error::new(
             ErrorId::NotFound,
             format!(
-                "There is nothing at {} {}. Check the verb and the path.",
+                "Penstock does not serve {} {}. GET /openapi.json lists what it serves.",
                 request.method(),
                 request.path()
             ),

@@ -205,7 +205,8 @@ async fn a_path_that_is_none_says_so() {
         "/apps//builds",
         "/%",
     ] {
-        ann.get(path).await.missing("path");
+        let answer = ann.get(path).await;
+        answer.refused(404, "not_found", "does not serve");
     }
 }
 
