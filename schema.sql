@@ -53,11 +53,11 @@ CREATE INDEX collaborator_account ON collaborator (account_id, app_id);
 
 -- The config vars of an app at one time, as a JSON object of strings. A change makes a new set; a release points at the set it
 -- runs with, and a rollback points at an old one again. A set is never altered. An app's config vars are those of its newest
--- release, whatever became of that release.
+-- release, whatever became of that release. The vars are sealed (src/store/seals.rs).
 CREATE TABLE config_set (
     id     TEXT PRIMARY KEY,
     app_id TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
-    vars   TEXT NOT NULL
+    vars   BLOB NOT NULL
 ) STRICT;
 CREATE INDEX config_set_app ON config_set (app_id);
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::{Error, ErrorId, Result};
-use crate::secret::{self, SigningKey};
+use crate::secret::{self, SealingKey, SigningKey};
 
 /// The data directory. While a server holds its lock, no other server can.
 pub struct DataDir {
@@ -70,15 +70,25 @@ impl DataDir {
 
     /// The key that signs our URLs, made at the first start.
     pub fn signing_key(&self) -> Result<SigningKey> {
-        let hex = self.secret_file("signing_key", || Ok(hex::encode(secret::random::<32>()?)))?;
+        Ok(SigningKey::new(self.key("signing_key")?))
+    }
+
+    /// The key that seals the secrets in the database, made at the first start. Without it they are lost, so whoever copies
+    /// the database to another machine copies this too, and whoever has the database alone has no secrets.
+    pub fn sealing_key(&self) -> Result<SealingKey> {
+        SealingKey::new(self.key("sealing_key")?)
+    }
+
+    fn key(&self, name: &str) -> Result<[u8; 32]> {
+        let hex = self.secret_file(name, || Ok(hex::encode(secret::random::<32>()?)))?;
         let mut key = [0; 32];
         hex::decode_to_slice(&hex, &mut key).map_err(|_| {
             Error::internal(format!(
                 "{} does not hold 64 hex digits",
-                self.path("signing_key").display()
+                self.path(name).display()
             ))
         })?;
-        Ok(SigningKey::new(key))
+        Ok(key)
     }
 
     /// The owner's API token, made at the first start and the same ever after.

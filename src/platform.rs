@@ -50,7 +50,8 @@ impl Platform {
         data: &DataDir,
         after_commit: Option<AfterCommit>,
     ) -> Result<Arc<Platform>> {
-        let store = Store::open_observed(&data.path("penstock.db"), after_commit)?;
+        let store =
+            Store::open_observed(&data.path("penstock.db"), data.sealing_key()?, after_commit)?;
         Ok(Arc::new(Platform {
             store,
             blobs: Blobs::open(data.root())?,

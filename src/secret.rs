@@ -2,7 +2,10 @@
 //!
 //! It keeps nothing and reads no files. What is signed and what a secret opens is decided by its callers.
 
+use std::sync::Arc;
+
 use hmac::{Hmac, KeyInit, Mac};
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
@@ -58,5 +61,56 @@ impl SigningKey {
             mac.update(part.as_bytes());
         }
         mac
+    }
+}
+
+/// A key that seals what must be read again, such as config vars, where it is kept. ChaCha20-Poly1305 under a nonce drawn at
+/// random, which is safe for some four billion seals.
+#[derive(Clone)]
+pub struct SealingKey(Arc<LessSafeKey>);
+
+impl SealingKey {
+    pub fn new(key: [u8; 32]) -> Result<SealingKey> {
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &key)
+            .map_err(|_| Error::internal("a sealing key has another length"))?;
+        Ok(SealingKey(Arc::new(LessSafeKey::new(key))))
+    }
+
+    /// The nonce, and what only this key opens, in this `place` alone: the same bytes moved to another row open nowhere.
+    pub fn seal(&self, place: &str, text: &str) -> Result<Vec<u8>> {
+        let nonce = random::<NONCE_LEN>()?;
+        let mut sealed = Vec::with_capacity(NONCE_LEN + text.len() + CHACHA20_POLY1305.tag_len());
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(text.as_bytes());
+        let tag = self
+            .0
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(place.as_bytes()),
+                &mut sealed[NONCE_LEN..],
+            )
+            .map_err(|_| Error::internal("a value is too long to be sealed"))?;
+        sealed.extend_from_slice(tag.as_ref());
+        Ok(sealed)
+    }
+
+    /// What was sealed. Fails for other bytes, another place, or another key.
+    pub fn unseal(&self, place: &str, sealed: &[u8]) -> Result<String> {
+        let broken = || {
+            Error::internal(
+                "a sealed value does not open: the database and its sealing_key do not belong together",
+            )
+        };
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(broken)?;
+        let mut bytes = sealed.to_vec();
+        let text = self
+            .0
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                Aad::from(place.as_bytes()),
+                &mut bytes,
+            )
+            .map_err(|_| broken())?;
+        String::from_utf8(text.to_vec()).map_err(|_| broken())
     }
 }

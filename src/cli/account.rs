@@ -34,7 +34,7 @@ impl Account {
             Account::Token(named) => (named, false),
         };
         let data = DataDir::open(&named.data_dir.data_dir)?;
-        let store = Store::open(&data.path("penstock.db"))?;
+        let store = Store::open(&data.path("penstock.db"), data.sealing_key()?)?;
         let (token, now) = (secret::token()?, Clock::System.now());
         let written = token.clone();
         store.write_blocking(move |connection| {

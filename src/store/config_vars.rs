@@ -23,7 +23,7 @@ pub(super) fn insert(connection: &Connection, app: Id, vars: &ConfigVars) -> Res
     let id = Id::new();
     let json = serde_json::to_string(vars).map_err(Error::internal)?;
     connection
-        .prepare_cached("INSERT INTO config_set (id, app_id, vars) VALUES (?1, ?2, ?3)")?
+        .prepare_cached("INSERT INTO config_set (id, app_id, vars) VALUES (?1, ?2, seal(?1, ?3))")?
         .execute(params![id, app, json])?;
     Ok(id)
 }
@@ -31,7 +31,7 @@ pub(super) fn insert(connection: &Connection, app: Id, vars: &ConfigVars) -> Res
 /// The config vars of an app: those of its newest release.
 pub fn get(connection: &Connection, app: Id) -> Result<ConfigVars> {
     let mut statement = connection.prepare_cached(
-        "SELECT config_set.vars FROM release JOIN config_set ON config_set.id = release.config_set_id
+        "SELECT unseal(config_set.id, config_set.vars) FROM release JOIN config_set ON config_set.id = release.config_set_id
          WHERE release.app_id = ?1 ORDER BY release.version DESC LIMIT 1",
     )?;
     let json: Option<String> = optional(statement.query_row([app], |row| row.get(0)))?;
@@ -40,7 +40,8 @@ pub fn get(connection: &Connection, app: Id) -> Result<ConfigVars> {
 
 /// The config vars of one set, as a release runs with them.
 pub fn read(connection: &Connection, set: Id) -> Result<ConfigVars> {
-    let mut statement = connection.prepare_cached("SELECT vars FROM config_set WHERE id = ?1")?;
+    let mut statement =
+        connection.prepare_cached("SELECT unseal(id, vars) FROM config_set WHERE id = ?1")?;
     let json: String = found(statement.query_row([set], |row| row.get(0)), "config vars")?;
     parse(&json)
 }

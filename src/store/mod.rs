@@ -24,6 +24,7 @@ pub mod release_statuses;
 pub mod releases;
 pub mod routes;
 mod row;
+pub mod seals;
 pub mod slugs;
 pub mod sources;
 mod writer;
@@ -38,6 +39,7 @@ use rusqlite::config::DbConfig;
 use tokio::sync::watch;
 
 use crate::error::{Error, ErrorId, Result};
+use crate::secret::SealingKey;
 
 pub use row::optional;
 pub use writer::{AfterCommit, Table};
@@ -56,16 +58,21 @@ pub struct Store {
 
 impl Store {
     /// Opens the database at `path`, making or migrating it first. Fails when it was written by a newer Penstock.
-    pub fn open(path: &Path) -> Result<Store> {
-        Store::open_observed(path, None)
+    pub fn open(path: &Path, key: SealingKey) -> Result<Store> {
+        Store::open_observed(path, key, None)
     }
 
     /// As [`Store::open`]; `after_commit` is told the number of each commit of this process, once it is on disk and before
     /// anyone is answered. A test that ends the process there proves that every commit is a safe place to be killed.
-    pub fn open_observed(path: &Path, after_commit: Option<AfterCommit>) -> Result<Store> {
+    pub fn open_observed(
+        path: &Path,
+        key: SealingKey,
+        after_commit: Option<AfterCommit>,
+    ) -> Result<Store> {
         make_private(path)?;
         let mut connection = Connection::open(path)?;
         configure(&connection)?;
+        seals::define(&connection, &key)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // FULL, since a 2xx means that it is on disk: NORMAL loses acknowledged writes when power goes.
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -77,7 +84,7 @@ impl Store {
         let checkpoints = Connection::open(path)?;
         configure(&checkpoints)?;
         Ok(Store {
-            readers: readers::Readers::open(path)?,
+            readers: readers::Readers::open(path, key)?,
             writer: writer::Writer::start(connection, checkpoints, after_commit)?,
         })
     }

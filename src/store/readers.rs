@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BUSY_TIMEOUT, settings};
+use super::{BUSY_TIMEOUT, seals, settings};
 use crate::error::{Error, ErrorId, Result};
+use crate::secret::SealingKey;
 
 /// Connections at most. A read that finds none waits for one.
 const MOST: u32 = 16;
@@ -19,8 +20,8 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// Over the database at `path`, which has to be there.
-    pub fn open(path: &Path) -> Result<Readers> {
+    /// Over the database at `path`, which has to be there. What is sealed in it, `key` opens.
+    pub fn open(path: &Path, key: SealingKey) -> Result<Readers> {
         let pool = r2d2::Pool::builder()
             .max_size(MOST)
             .min_idle(Some(1))
@@ -28,6 +29,7 @@ impl Readers {
             .connection_timeout(BUSY_TIMEOUT)
             .build(Opener {
                 path: path.to_owned(),
+                key,
             })
             .map_err(Error::internal)?;
         Ok(Readers { pool })
@@ -50,6 +52,7 @@ impl Readers {
 /// Opens the pool's connections.
 struct Opener {
     path: PathBuf,
+    key: SealingKey,
 }
 
 impl r2d2::ManageConnection for Opener {
@@ -60,6 +63,7 @@ impl r2d2::ManageConnection for Opener {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         settings(&connection)?;
+        seals::define(&connection, &self.key)?;
         Ok(connection)
     }
 

@@ -40,7 +40,11 @@ impl Site {
     fn new() -> Site {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::held(Timestamp::parse("2026-01-31T12:00:00Z").unwrap());
-        let store = Store::open(&dir.path().join("penstock.db")).unwrap();
+        let store = Store::open(
+            &dir.path().join("penstock.db"),
+            crate::harness::sealing_key(),
+        )
+        .unwrap();
         let logs = Logs::open(
             &dir.path().join("logs"),
             clock.clone(),

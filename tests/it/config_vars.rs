@@ -136,3 +136,16 @@ async fn the_apps_log_tells_of_the_release() {
     assert!(lines.contains("Release v3 created by user ann@example.com"));
     assert!(!lines.contains("hunter2"), "a value stands in the log");
 }
+
+#[tokio::test]
+async fn a_copy_of_the_database_tells_no_config_var() {
+    let (server, ann) = server().await;
+    ann.patch(VARS, json!({"PASSWORD": "rosebud-rosebud"}))
+        .await
+        .ok();
+    let dump = server.dump();
+    assert!(dump.contains("Set PASSWORD config vars"), "{dump}");
+    for secret in ["rosebud", &hex::encode("rosebud")] {
+        assert!(!dump.contains(secret), "{dump}");
+    }
+}

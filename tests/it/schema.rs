@@ -11,18 +11,18 @@ use penstock::store::accounts::Account;
 use penstock::store::page::{Field, Page};
 use penstock::store::{
     Store, apps, builds, collaborators, couplings, dynos, formation, pipelines, promotions,
-    releases,
+    releases, seals,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
-use crate::harness::golden;
+use crate::harness::{golden, sealing_key};
 
 /// A new database, as a server makes it.
 fn fresh(dir: &Path) -> Connection {
     let path = dir.join("penstock.db");
-    drop(Store::open(&path).unwrap());
+    drop(Store::open(&path, sealing_key()).unwrap());
     Connection::open(path).unwrap()
 }
 
@@ -85,7 +85,7 @@ fn a_newer_database_is_refused_and_both_versions_are_named() {
         .unwrap();
     drop(connection);
     let path = dir.path().join("penstock.db");
-    let Err(error) = Store::open(&path) else {
+    let Err(error) = Store::open(&path, sealing_key()) else {
         panic!("a database of version {newer} was opened");
     };
     assert_eq!(error.id, ErrorId::Conflict);
@@ -104,6 +104,7 @@ fn a_newer_database_is_refused_and_both_versions_are_named() {
 /// What SQLite says of how it would run what `query` runs.
 fn plan(path: &Path, query: impl FnOnce(&Connection)) -> Vec<String> {
     let mut connection = Connection::open(path).unwrap();
+    seals::define(&connection, &sealing_key()).unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let note = seen.clone();
     let trace = move |event: TraceEvent<'_>| {

@@ -14,7 +14,11 @@ fn now() -> Timestamp {
 }
 
 fn store(dir: &tempfile::TempDir) -> Store {
-    Store::open(&dir.path().join("penstock.db")).unwrap()
+    Store::open(
+        &dir.path().join("penstock.db"),
+        crate::harness::sealing_key(),
+    )
+    .unwrap()
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use penstock::name::Id;
 use penstock::promotion::Promoter;
 use penstock::runtime::plan::Policy;
 use penstock::runtime::{Drain, Reconciler};
+use penstock::secret::SealingKey;
 use penstock::serve;
 use penstock::store::accounts;
 use penstock::time::{Clock, Timestamp};
@@ -35,6 +36,11 @@ pub use golden::golden;
 
 /// When every test begins.
 pub const T0: &str = "2026-01-31T12:00:00Z";
+/// For a store without a server.
+pub fn sealing_key() -> SealingKey {
+    SealingKey::new([7; 32]).unwrap()
+}
+
 /// Where the router would be.
 const ROUTER_PORT: u16 = 8080;
 

@@ -41,7 +41,7 @@ async fn what_a_visitor_claims_of_its_way_is_followed_by_what_is_known() {
         "\r\nx-forwarded-for: 1.2.3.4, 5.6.7.8, 127.0.0.1\r\n",
     );
     has(&seen, "\r\nvia: 1.0 other, 1.1 penstock\r\n");
-    for false_claim in ["https", "443", "x-request-start: 1\r\n"] {
+    for false_claim in [": https", ": 443\r\n", "x-request-start: 1\r\n"] {
         lacks(&seen, false_claim);
     }
 }

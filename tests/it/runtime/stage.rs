@@ -32,7 +32,11 @@ pub struct Stage {
 impl Stage {
     pub async fn new() -> Stage {
         let ground = Ground::new();
-        let store = Store::open(&ground.path().join("penstock.db")).unwrap();
+        let store = Store::open(
+            &ground.path().join("penstock.db"),
+            crate::harness::sealing_key(),
+        )
+        .unwrap();
         let clock = Clock::held(Timestamp::from_micros(1_700_000_000_000_000));
         let now = clock.now();
         let made = store.write(move |connection| {
