@@ -150,6 +150,15 @@ CREATE INDEX build_slug ON build (slug_id);
 CREATE INDEX build_release ON build (release_id);
 CREATE INDEX build_account ON build (account_id);
 
+-- The buildpacks that an app asks to be built with, counted from 0.
+CREATE TABLE buildpack_installation (
+    app_id  TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    ordinal INTEGER NOT NULL CHECK (ordinal >= 0),
+    url     TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    PRIMARY KEY (app_id, ordinal)
+) STRICT;
+
 CREATE TABLE formation (
     id         TEXT PRIMARY KEY,
     app_id     TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,

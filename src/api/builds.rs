@@ -4,16 +4,19 @@ use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::buildpacks::BuildpackView;
 use super::call::{Call, Visit};
 use super::params;
-use super::reply::{Created, Reply};
+use super::reply::{Created, Nothing, Reply};
 use super::view::{Ref, User};
 use crate::blob::Digest;
 use crate::blob::signed::Method;
 use crate::catalog;
 use crate::error::{Error, Result};
+use crate::log::platform as lines;
 use crate::name::Id;
 use crate::preflight;
+use crate::store::buildpacks::{self, Buildpack};
 use crate::store::builds::{self, Build, FIELDS, NewBuild};
 use crate::time::Timestamp;
 
@@ -33,7 +36,8 @@ pub struct SourceBlob {
 #[schemars(rename = "Build")]
 pub struct View {
     app: Ref,
-    buildpacks: Option<Vec<String>>,
+    /// Those that were run. This server runs none yet.
+    buildpacks: Option<Vec<BuildpackView>>,
     created_at: Timestamp,
     generation: &'static str,
     id: Id,
@@ -93,11 +97,68 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
     Reply::of(&view(&call, build))
 }
 
+pub async fn latest_of_pipeline(call: Call) -> Result<Reply<Vec<View>>> {
+    let paged = call
+        .page(FIELDS, |connection, caller, page| {
+            let pipeline = caller.pipeline(connection)?;
+            builds::latest_of_pipeline(connection, &caller.account, pipeline.id, page)
+        })
+        .await?;
+    paged.reply(|build| view(&call, build))
+}
+
+/// Stops a build that waits or runs. It has failed with this, and its output says why.
+pub async fn cancel(call: Call) -> Result<Reply<View>> {
+    let boot = call.platform.boot;
+    let (build, begun) = call
+        .write(move |connection, caller| {
+            let (app, id) = (
+                caller.app_id(connection)?,
+                caller.params.id("build", "build")?,
+            );
+            builds::cancel(connection, app, id, boot, caller.now)
+        })
+        .await?;
+    let platform = &call.platform;
+    // A build that nobody has begun has nobody else to say so. It is cancelled all the same if that cannot be written.
+    if !begun {
+        match platform.outputs.writer(build.id) {
+            Ok(output) => output.last(builds::CANCELLED),
+            Err(error) => {
+                tracing::warn!(%error, build = %build.id, "a build's output was not written")
+            }
+        }
+    }
+    let url = platform.build_output_url(build.id);
+    lines::build_failed(&platform.logs, build.app_id, &url);
+    Reply::of(&view(&call, build))
+}
+
+/// Builds leave nothing behind for the next one, so there is no cache to be deleted.
+pub async fn delete_cache(call: Call) -> Result<Reply<Nothing>> {
+    call.read(|connection, caller| caller.app_id(connection))?;
+    Reply::of(&Nothing {})
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "BuildBody")]
 pub struct Body {
     source_blob: Option<SourceBlobParam>,
-    buildpacks: Option<Vec<serde_json::Value>>,
+    buildpacks: Option<Vec<BuildpackParam>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "BuildBuildpackParam")]
+pub struct BuildpackParam {
+    url: Option<String>,
+    name: Option<String>,
+}
+
+impl BuildpackParam {
+    fn check(self) -> Result<Buildpack> {
+        let named = params::required(self.url.or(self.name), "buildpacks[].url")?;
+        Buildpack::parse(&named)
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -112,10 +173,15 @@ pub struct SourceBlobParam {
 /// What can be known of the source now is told now: nothing is queued that is sure to fail.
 pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
     call.read(|connection, caller| caller.app(connection))?;
+    let named = body.buildpacks.is_some();
     let new = new_build(&call, body).await?;
     let build = call
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
+            // Buildpacks of the build's own stand in for those of the app.
+            if !named {
+                buildpacks::refuse(&buildpacks::list(connection, app.id)?)?;
+            }
             builds::create(connection, app.id, &caller.account, &new, caller.now)
         })
         .await?;
@@ -123,14 +189,12 @@ pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
 }
 
 async fn new_build(call: &Call, body: Body) -> Result<NewBuild> {
-    if body
-        .buildpacks
-        .is_some_and(|buildpacks| !buildpacks.is_empty())
-    {
-        return Err(Error::invalid(
-            "This server runs no buildpacks. Leave out buildpacks, and it runs what the Procfile says.",
-        ));
-    }
+    let named = body.buildpacks.unwrap_or_default().into_iter();
+    buildpacks::refuse(
+        &named
+            .map(BuildpackParam::check)
+            .collect::<Result<Vec<_>>>()?,
+    )?;
     let blob = params::required(body.source_blob, "source_blob")?;
     let url = params::text(
         Some(params::required(blob.url, "source_blob.url")?),

@@ -8,6 +8,7 @@ pub mod account;
 pub mod apps;
 mod auth;
 pub mod blobs;
+pub mod buildpacks;
 pub mod builds;
 mod call;
 pub mod catalog;

@@ -95,6 +95,10 @@ routes! {
     GET    "/apps/{app}/builds"                             View     builds::list;
     POST   "/apps/{app}/builds"                             Deploy   builds::create;
     GET    "/apps/{app}/builds/{build}"                     View     builds::info;
+    DELETE "/apps/{app}/builds/{build}"                     Deploy   builds::cancel;
+    DELETE "/apps/{app}/build-cache"                        Deploy   builds::delete_cache;
+    GET    "/apps/{app}/buildpack-installations"            View     buildpacks::list;
+    PUT    "/apps/{app}/buildpack-installations"            Operate  buildpacks::replace;
     GET    "/apps/{app}/config-vars"                        Operate  config_vars::info;
     PATCH  "/apps/{app}/config-vars"                        Operate  config_vars::update;
     GET    "/apps/{app}/dynos"                              View     dynos::list;
@@ -135,6 +139,7 @@ routes! {
     DELETE "/pipelines/{pipeline}"                          Pipeline pipelines::delete;
     GET    "/pipelines/{pipeline}/pipeline-couplings"       Pipeline pipeline_couplings::of_pipeline;
     GET    "/pipelines/{pipeline}/pipeline-stack"           Pipeline catalog::pipeline_stack;
+    GET    "/pipelines/{pipeline}/latest-builds"            Pipeline builds::latest_of_pipeline;
     GET    "/pipelines/{pipeline}/latest-releases"          Pipeline releases::latest_of_pipeline;
     GET    "/pipelines/{pipeline}/latest-deployments"       Pipeline releases::latest_of_pipeline;
     GET    "/pipelines/{pipeline}/statuses"                 Pipeline pipelines::statuses;

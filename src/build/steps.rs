@@ -202,7 +202,7 @@ impl Work {
             .store
             .read(|connection| builds::by_id(connection, id))
         {
-            Ok(Some(_)) => output.last("The build was cancelled."),
+            Ok(Some(_)) => output.last(builds::CANCELLED),
             Ok(None) => {
                 if let Err(error) = self.parts.outputs.remove(id) {
                     tracing::warn!(build = %id, %error, "the output of a deleted build could not be removed");

@@ -15,6 +15,9 @@ text_enum! {
     Status { Pending = "pending", Succeeded = "succeeded", Failed = "failed" }
 }
 
+/// The last words of a build that was cancelled.
+pub const CANCELLED: &str = "The build was cancelled.";
+
 /// Builds of one app that may wait at once.
 const MAX_PENDING: i64 = 20;
 
@@ -151,6 +154,50 @@ pub fn claimable(connection: &Connection, boot: Id) -> Result<bool> {
              AND app_id NOT IN (SELECT app_id FROM build WHERE status = 'pending' AND claimed_by = ?1))",
         )?
         .query_row([boot], |row| row.get(0))?)
+}
+
+/// Ends a build that waits or runs, on a person's word. 409 when it has ended already. Its output is still to be told; whether a
+/// builder of this boot is at it, and tells it then, comes with it.
+pub fn cancel(
+    connection: &Connection,
+    app: Id,
+    id: Id,
+    boot: Id,
+    now: Timestamp,
+) -> Result<(Build, bool)> {
+    find(connection, app, id)?;
+    if !fail(connection, id, now)? {
+        return Err(Error::conflict(
+            "The build has ended already, so there is nothing to cancel.",
+        ));
+    }
+    let begun = connection
+        .prepare_cached("SELECT claimed_by IS ?2 FROM build WHERE id = ?1")?
+        .query_row(params![id, boot], |row| row.get(0))?;
+    Ok((find(connection, app, id)?, begun))
+}
+
+/// The newest build of each app in a pipeline that `account` may see.
+pub fn latest_of_pipeline(
+    connection: &Connection,
+    account: &Account,
+    pipeline: Id,
+    page: &Page,
+) -> Result<Listing<Build>> {
+    let from = format!(
+        "{FROM} WHERE build.app_id IN (
+             SELECT pipeline_coupling.app_id FROM pipeline_coupling
+             JOIN collaborator ON collaborator.app_id = pipeline_coupling.app_id AND collaborator.account_id = ?2
+             WHERE pipeline_coupling.pipeline_id = ?1)
+         AND build.id = (SELECT max(id) FROM build AS newer WHERE newer.app_id = build.app_id)"
+    );
+    let query = page::Query {
+        columns: COLUMNS,
+        from: &from,
+        id: "build.id",
+        parameters: &[&pipeline, &account.id],
+    };
+    page::select(connection, &query, page, build)
 }
 
 /// Claims up to `room` waiting builds for this boot, oldest first and one an app at a time. What another boot had claimed is

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod accounts;
 pub mod apps;
+pub mod buildpacks;
 pub mod builds;
 pub mod collaborators;
 pub mod config_vars;

@@ -110,6 +110,7 @@ impl World {
             ("POST", "/apps/{app}/builds") => {
                 json!({"source_blob": {"url": "http://x.test/source.tgz"}})
             }
+            ("PUT", "/apps/{app}/buildpack-installations") => json!({"updates": []}),
             ("PATCH", "/apps/{app}/config-vars") => json!({"A": "1"}),
             ("PATCH", "/apps/{app}/formation") => {
                 json!({"updates": [{"type": "web", "quantity": 1}]})

@@ -228,11 +228,54 @@ async fn a_build_is_of_a_source_that_is_named() {
             "source_blob.version",
         ),
         (
-            json!({"source_blob": {"url": "http://x.test/"}, "buildpacks": [{"url": "x"}]}),
+            json!({"source_blob": {"url": "http://x.test/"}, "buildpacks": [{"url": "heroku/go"}]}),
             "buildpacks",
         ),
     ] {
         ann.post(BUILDS, body).await.invalid(words);
     }
     assert_eq!(server.dump(), before);
+}
+
+#[tokio::test]
+async fn a_waiting_build_is_cancelled_and_says_so() {
+    let (server, ann) = server().await;
+    let queued = ann.build("harbour", &web_app(), "1").await;
+    let path = format!("{BUILDS}/{}", id(&queued));
+    let cancelled = ann.delete(&path).await.ok();
+    assert_eq!(cancelled["status"], "failed");
+    server.settle().await;
+    assert_eq!(ann.get(&path).await.ok(), cancelled);
+    let told = server.nobody().get(output(&queued)).await;
+    assert!(
+        told.text().contains("The build was cancelled."),
+        "{}",
+        told.text()
+    );
+    let releases = ann.get("/apps/harbour/releases").await.list();
+    assert_eq!(releases.len(), 2);
+    let again = ann.delete(&path).await;
+    again.refused(409, "conflict", "ended already");
+    // The next build of the app is not held up by it.
+    server.deploy(&ann, "harbour", &web_app()).await;
+}
+
+#[tokio::test]
+async fn the_latest_builds_of_a_pipeline_are_one_an_app() {
+    let (server, ann) = server().await;
+    let pipeline = ann.pipeline("water").await;
+    ann.couple("harbour", &pipeline, "staging").await;
+    ann.app("marina").await;
+    ann.couple("marina", &pipeline, "production").await;
+    server.deploy(&ann, "harbour", &web_app()).await;
+    let newer = server.deploy(&ann, "harbour", &web_app()).await;
+    let latest = ann.get("/pipelines/water/latest-builds").await.list();
+    assert_eq!(latest, [newer]);
+}
+
+#[tokio::test]
+async fn there_is_never_a_build_cache_to_keep() {
+    let (_server, ann) = server().await;
+    let gone = ann.delete("/apps/harbour/build-cache").await.ok();
+    assert_eq!(gone, json!({}));
 }

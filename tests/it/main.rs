@@ -10,6 +10,7 @@ mod bad_input;
 mod binary;
 mod blob;
 mod build;
+mod buildpacks;
 mod builds;
 mod catalog;
 mod collaborators;

@@ -146,7 +146,7 @@ fn lists() -> Vec<(&'static str, &'static [Field], List)> {
         updated_at: now,
     };
     let (ann, bea, eve) = (account.clone(), account.clone(), account.clone());
-    let (ida, lea) = (account.clone(), account.clone());
+    let (ida, lea, lou) = (account.clone(), account.clone(), account.clone());
     vec![
         (
             "apps",
@@ -174,6 +174,11 @@ fn lists() -> Vec<(&'static str, &'static [Field], List)> {
             Box::new(move |c, page| {
                 drop(releases::latest_of_pipeline(c, &lea, app, page).unwrap())
             }),
+        ),
+        (
+            "latest builds of a pipeline",
+            builds::FIELDS,
+            Box::new(move |c, page| drop(builds::latest_of_pipeline(c, &lou, app, page).unwrap())),
         ),
         (
             "couplings",

@@ -40,7 +40,13 @@ fn what_it_keeps_is_for_its_user_alone() {
     let place = Place::new();
     let server = place.start();
     assert_eq!(mode(server.data()), 0o700);
-    for secret in ["api_key", "signing_key", "sealing_key", "server.json", "lock"] {
+    for secret in [
+        "api_key",
+        "signing_key",
+        "sealing_key",
+        "server.json",
+        "lock",
+    ] {
         assert_eq!(mode(&server.data().join(secret)), 0o600, "{secret}");
     }
     let key = std::fs::read_to_string(server.data().join("api_key")).unwrap();
