@@ -21,6 +21,7 @@ pub enum ErrorId {
     Conflict,
     PreconditionFailed,
     RequestTooLarge,
+    UnsupportedMediaType,
     RangeNotSatisfiable,
     InvalidParams,
     RateLimit,
@@ -31,7 +32,7 @@ pub enum ErrorId {
 
 impl ErrorId {
     /// Every id that a client can meet.
-    pub const ALL: [ErrorId; 15] = [
+    pub const ALL: [ErrorId; 16] = [
         ErrorId::BadRequest,
         ErrorId::Unauthorized,
         ErrorId::Forbidden,
@@ -41,6 +42,7 @@ impl ErrorId {
         ErrorId::Conflict,
         ErrorId::PreconditionFailed,
         ErrorId::RequestTooLarge,
+        ErrorId::UnsupportedMediaType,
         ErrorId::RangeNotSatisfiable,
         ErrorId::InvalidParams,
         ErrorId::RateLimit,
@@ -70,6 +72,7 @@ impl ErrorId {
             ErrorId::Conflict => ("conflict", 409),
             ErrorId::PreconditionFailed => ("precondition_failed", 412),
             ErrorId::RequestTooLarge => ("request_too_large", 413),
+            ErrorId::UnsupportedMediaType => ("unsupported_media_type", 415),
             ErrorId::RangeNotSatisfiable => ("requested_range_not_satisfiable", 416),
             ErrorId::InvalidParams => ("invalid_params", 422),
             ErrorId::RateLimit => ("rate_limit", 429),

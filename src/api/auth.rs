@@ -2,8 +2,8 @@
 
 use actix_web::http::header::HeaderMap;
 use base64::Engine;
+use rusqlite::Connection;
 
-use crate::Platform;
 use crate::error::{Error, ErrorId, Result};
 use crate::secret;
 use crate::store::accounts::{self, Account};
@@ -14,7 +14,7 @@ const MAX_BYTES: usize = 512;
 
 /// The account that the request's token opens. 401, in one and the same words for a missing, a malformed, an unknown and an
 /// expired token.
-pub fn account(platform: &Platform, headers: &HeaderMap, now: Timestamp) -> Result<Account> {
+pub fn account(connection: &Connection, headers: &HeaderMap, now: Timestamp) -> Result<Account> {
     let mut values = headers.get_all("authorization");
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(unauthorized());
@@ -25,10 +25,7 @@ pub fn account(platform: &Platform, headers: &HeaderMap, now: Timestamp) -> Resu
         .and_then(token)
         .ok_or_else(unauthorized)?;
     let digest = secret::digest(&token);
-    platform
-        .store
-        .read(|connection| accounts::by_token(connection, &digest, now))?
-        .ok_or_else(unauthorized)
+    accounts::by_token(connection, &digest, now)?.ok_or_else(unauthorized)
 }
 
 fn token(value: &str) -> Option<String> {

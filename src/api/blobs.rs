@@ -30,7 +30,7 @@ pub async fn put_source(mut visit: Visit) -> Result<HttpResponse> {
         .store
         .write(move |connection| sources::uploaded(connection, id, &digest, size))
         .await?;
-    Ok(HttpResponse::Ok().finish())
+    Ok(kept(&blob))
 }
 
 pub async fn put_slug(mut visit: Visit) -> Result<HttpResponse> {
@@ -55,7 +55,14 @@ pub async fn put_slug(mut visit: Visit) -> Result<HttpResponse> {
         .store
         .write(move |connection| slugs::uploaded(connection, id, &digest, size, now))
         .await?;
-    Ok(HttpResponse::Ok().finish())
+    Ok(kept(&blob))
+}
+
+/// An empty answer, with the `ETag` that the bytes will be fetched under.
+fn kept(blob: &Blob) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::ETAG, format!("\"{}\"", blob.digest)))
+        .finish()
 }
 
 /// 422 for what no dyno could unpack, told now rather than when it is released.

@@ -1,5 +1,6 @@
 //! One request, as the function behind its route sees it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
@@ -19,6 +20,7 @@ use crate::store::accounts::Account;
 use crate::store::apps::{self, App};
 use crate::store::page::{Field, Listing, Page};
 use crate::store::pipelines::{self, Pipeline};
+use crate::store::{Snapshot, Turn};
 use crate::time::Timestamp;
 
 /// The variable parts of a path, by name.
@@ -102,9 +104,26 @@ pub struct Call {
     pub(super) body: Bytes,
     /// Of the account's rate limit.
     pub remaining: Option<u32>,
+    /// What the caller's token was looked up in, for the first read.
+    pub(super) snapshot: Cell<Option<Snapshot>>,
+    /// Held by a request that is to be done only if nothing has changed (`If-Match`).
+    pub(super) turn: Option<Arc<Turn>>,
 }
 
 impl Call {
+    /// The same request once more, for what its path shows.
+    pub(super) fn again(&self) -> Call {
+        Call {
+            platform: self.platform.clone(),
+            caller: self.caller.clone(),
+            request: self.request.clone(),
+            body: Bytes::new(),
+            remaining: self.remaining,
+            snapshot: Cell::new(None),
+            turn: None,
+        }
+    }
+
     /// A value of the query string, percent-decoded.
     pub fn query(&self, name: &str) -> Option<String> {
         params::query(self.request.query_string(), name)
@@ -112,9 +131,13 @@ impl Call {
 
     /// Reads in one snapshot, here and now: for a look-up or two by an index.
     pub fn read<T>(&self, f: impl FnOnce(&Connection, &Caller) -> Result<T>) -> Result<T> {
-        self.platform
-            .store
-            .read(|connection| f(connection, &self.caller))
+        match self.snapshot.take() {
+            Some(snapshot) => f(&snapshot, &self.caller),
+            None => self
+                .platform
+                .store
+                .read(|connection| f(connection, &self.caller)),
+        }
     }
 
     /// Reads one page of a list, off the workers, and answers with it.
@@ -125,8 +148,10 @@ impl Call {
     ) -> Result<Paged<T>> {
         let page = range::parse(self.range(), fields)?;
         let (store, caller) = (self.platform.store.clone(), self.caller.clone());
+        let snapshot = self.snapshot.take();
         actix_web::rt::task::spawn_blocking(move || {
-            let listing = store.read(|connection| f(connection, &caller, &page))?;
+            let snapshot = snapshot.map_or_else(|| store.snapshot(), Ok)?;
+            let listing = f(&snapshot, &caller, &page)?;
             Ok(Paged {
                 fields,
                 page,
@@ -163,11 +188,13 @@ impl Call {
         &self,
         f: impl FnOnce(&Connection, &Caller) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        drop(self.snapshot.take());
         let caller = self.caller.clone();
-        self.platform
-            .store
-            .write(move |connection| f(connection, &caller))
-            .await
+        let f = move |connection: &Connection| f(connection, &caller);
+        match &self.turn {
+            Some(turn) => turn.write(f).await,
+            None => self.platform.store.write(f).await,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! From an HTTP request to the function behind its route, and back: what all requests have in common.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,24 +8,22 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
-use bytes::{Bytes, BytesMut};
-use futures_util::{FutureExt, StreamExt};
+use bytes::Bytes;
+use futures_util::FutureExt;
 
 use super::call::{Call, Caller, PathParams, Visit};
 use super::operation::Endpoint;
-use super::rate::RateLimits;
-use super::routes::{ROUTES, Route};
-use super::{auth, params, reply, upload};
+use super::rate::{Asker, RateLimits};
+use super::routes::{Policy, ROUTES, Route};
+use super::{auth, body, compression, conditional, cors, params, reply};
 use crate::Platform;
 use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
 use crate::store::access::Permission;
 use crate::time::Timestamp;
 
-/// A JSON body at most, in bytes.
-const MAX_BODY: usize = 1024 * 1024;
-/// The whole JSON body has to be there within this time.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a request with `If-Match` may keep other writes waiting, and wait for its turn.
+const TURN: Duration = Duration::from_secs(10);
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-remaining");
 
@@ -76,18 +75,18 @@ impl Api {
             }
             reply::error(&error)
         });
+        let left = remaining.unwrap_or_else(|| self.left_to_strangers(&request));
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, request_ids(request_id, request.headers()));
-        if let Some(remaining) = remaining {
-            headers.insert(RATE_LIMIT, HeaderValue::from(remaining));
-        }
+        headers.insert(RATE_LIMIT, HeaderValue::from(left));
+        cors::allow(request.headers(), headers);
         if response.status() == StatusCode::METHOD_NOT_ALLOWED
-            && let Ok(found) = self.router.at(trimmed(request.path()))
-            && let Ok(allowed) = HeaderValue::from_str(&allowed(found.value))
+            && let Ok(allowed) = HeaderValue::from_str(&self.methods(&request))
         {
             response.headers_mut().insert(header::ALLOW, allowed);
         }
-        response
+        conditional::name(&mut response, request_id);
+        compression::compress(&request, response).await
     }
 
     async fn dispatch(
@@ -97,40 +96,100 @@ impl Api {
         remaining: &mut Option<u32>,
     ) -> Result<HttpResponse> {
         let now = self.platform.clock.now();
+        if request.method() == Method::OPTIONS {
+            return Ok(cors::preflight(&self.methods(request)));
+        }
         let found = self.find(request);
         if let Ok((route, params)) = &found
             && let Endpoint::Visit(visit) = route.endpoint
         {
+            if route.policy == Policy::Public {
+                *remaining = Some(self.take(request, Asker::at(request.peer_addr()), now)?);
+            }
             let params = params.clone();
             return visit(self.visit(request, payload, params, now)).await;
         }
         // A stranger learns that he is one before he learns which paths there are.
-        let account = auth::account(&self.platform, request.headers(), now)?;
+        let snapshot = self.platform.store.snapshot()?;
+        let account = match auth::account(&snapshot, request.headers(), now) {
+            Ok(account) => account,
+            Err(refused) => {
+                let asker = Asker::at(request.peer_addr());
+                *remaining = Some(0);
+                *remaining = Some(self.take(request, asker, now)?);
+                return Err(refused);
+            }
+        };
         accept(request.headers())?;
         *remaining = Some(0);
-        let left = self.take(request, account.id, now)?;
+        let left = self.take(request, Asker::Account(account.id), now)?;
         *remaining = Some(left);
         let (route, params) = found?;
-        let Endpoint::Call { run, .. } = route.endpoint else {
-            return Err(no_such_path(request));
-        };
-        let body = tokio::time::timeout(BODY_TIMEOUT, body(request, payload))
-            .await
-            .map_err(|_| slow())??;
+        // A connection is not held while a client takes its time to send.
+        let snapshot = Some(snapshot).filter(|_| !body::is_sent(request));
         let caller = Caller {
             account,
             now,
             params,
-            // Without an app in the path nobody asks for it; were it asked for, only an owner would be let through.
-            permission: route.policy.permission().unwrap_or(Permission::Own),
+            permission: Permission::Own,
         };
-        run(Call {
+        let call = Call {
             platform: self.platform.clone(),
             caller,
             request: request.clone(),
-            body,
+            body: Bytes::new(),
             remaining: Some(left),
-        })
+            snapshot: Cell::new(snapshot),
+            turn: None,
+        };
+        self.run(route, call, payload).await
+    }
+
+    /// Runs the operation, unless the client expects another state than there is.
+    async fn run(
+        &self,
+        route: &'static Route,
+        mut call: Call,
+        payload: Payload,
+    ) -> Result<HttpResponse> {
+        call.body = body::read(&call.request, payload).await?;
+        let request = call.request.clone();
+        if !conditional::asks(&request) {
+            return operate(route, call).await;
+        }
+        if route.method == "GET" {
+            let answer = operate(route, call).await?;
+            conditional::expected(request.headers(), conditional::of(&answer))?;
+            return Ok(answer);
+        }
+        tokio::time::timeout(TURN, self.run_if_unchanged(route, call))
+            .await
+            .map_err(|_| busy())?
+    }
+
+    /// Reads what the path shows and then changes it, with nobody's write between the two.
+    async fn run_if_unchanged(&self, route: &'static Route, call: Call) -> Result<HttpResponse> {
+        let turn = Arc::new(self.platform.store.turn().await);
+        let (request, path) = (call.request.clone(), route.path);
+        let Some(shows) = ROUTES
+            .iter()
+            .find(|shows| shows.path == path && shows.method == "GET")
+        else {
+            return Err(Error::bad_request(format!(
+                "Nothing can be read at this path, so If-Match has nothing to match: send {} {path} without it.",
+                route.method
+            )));
+        };
+        drop(call.snapshot.take());
+        let now = operate(shows, call.again()).await?;
+        conditional::expected(request.headers(), conditional::of(&now))?;
+        operate(
+            route,
+            Call {
+                turn: Some(turn),
+                ..call
+            },
+        )
         .await
     }
 
@@ -151,11 +210,25 @@ impl Api {
     }
 
     /// Counts the request against the account's rate limit, and says what is left of it. To ask for the limit is free.
-    fn take(&self, request: &HttpRequest, account: Id, now: Timestamp) -> Result<u32> {
+    fn take(&self, request: &HttpRequest, asker: Asker, now: Timestamp) -> Result<u32> {
         match request.path() {
-            "/account/rate-limits" => Ok(self.rate_limits.remaining(account, now)),
-            _ => self.rate_limits.take(account, now),
+            "/account/rate-limits" => Ok(self.rate_limits.remaining(asker, now)),
+            _ => self.rate_limits.take(asker, now),
         }
+    }
+
+    /// What whoever has no account has left. Those who hold a signed URL are not counted: a proxy in front of this server would
+    /// make one of all of them.
+    fn left_to_strangers(&self, request: &HttpRequest) -> u32 {
+        let asker = Asker::at(request.peer_addr());
+        self.rate_limits.remaining(asker, self.platform.clock.now())
+    }
+
+    /// `GET, POST`: the methods that a path answers.
+    fn methods(&self, request: &HttpRequest) -> String {
+        self.router
+            .at(trimmed(request.path()))
+            .map_or_else(|_| String::new(), |found| allowed(found.value))
     }
 
     /// The route for a request. HEAD asks what GET would answer.
@@ -181,6 +254,23 @@ impl Api {
             .collect();
         Ok((route, PathParams(params)))
     }
+}
+
+/// Runs the function behind a route, with what the route needs on the app in its path.
+async fn operate(route: &'static Route, mut call: Call) -> Result<HttpResponse> {
+    let Endpoint::Call { run, .. } = route.endpoint else {
+        return Err(no_such_path(&call.request));
+    };
+    // Without an app in the path nobody asks for it; were it asked for, only an owner would be let through.
+    call.caller.permission = route.policy.permission().unwrap_or(Permission::Own);
+    run(call).await
+}
+
+fn busy() -> Error {
+    Error::new(
+        ErrorId::Unavailable,
+        "The server is busy. Send the request again in a moment.",
+    )
 }
 
 /// A slash at the end means nothing, but for the root.
@@ -229,13 +319,6 @@ fn no_such_path(request: &HttpRequest) -> Error {
     }
 }
 
-fn slow() -> Error {
-    Error::bad_request(format!(
-        "The request's body did not arrive within {} seconds.",
-        BODY_TIMEOUT.as_secs()
-    ))
-}
-
 /// Version 3 is the only one. A client that asks for no version gets it too.
 fn accept(headers: &HeaderMap) -> Result<()> {
     for value in headers.get_all(header::ACCEPT) {
@@ -256,30 +339,6 @@ fn accept(headers: &HeaderMap) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The whole body. 413 past [`MAX_BODY`], which is looked at before the first byte where the client says its size: one that
-/// waits for an answer before it sends would otherwise wait for the timeout.
-async fn body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes> {
-    if upload::declared(request).is_some_and(|declared| declared > MAX_BODY as u64) {
-        return Err(too_large());
-    }
-    let mut body = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Error::bad_request("The request's body broke off."))?;
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(too_large());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
-}
-
-fn too_large() -> Error {
-    Error::new(
-        ErrorId::RequestTooLarge,
-        "The request's body is larger than 1 MB.",
-    )
 }
 
 /// Our id of the request first, then those that the client sent, so that both sides find it in their logs.

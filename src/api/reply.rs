@@ -7,9 +7,9 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
 use schemars::JsonSchema;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::call::Paged;
+use super::conditional::{self, etag};
 use super::range;
 use crate::error::{Error, Result};
 
@@ -89,17 +89,10 @@ impl<V, const STATUS: u16> Reply<V, STATUS> {
     /// The response, with an `ETag` over the body; 304 without one when the client has it already.
     pub fn into_response(self, request: &HttpRequest) -> HttpResponse {
         let etag = etag(&self.body);
-        let fresh = request
-            .headers()
-            .get(header::IF_NONE_MATCH)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|known| {
-                known
-                    .split(',')
-                    .map(|known| known.trim().trim_start_matches("W/"))
-                    .any(|known| known == etag || known == "*")
-            });
-        if fresh && (200..300).contains(&self.status) && request.method().is_safe() {
+        if (200..300).contains(&self.status)
+            && request.method().is_safe()
+            && conditional::is_known(request.headers(), &etag)
+        {
             return HttpResponse::NotModified()
                 .insert_header((header::ETAG, etag))
                 .finish();
@@ -123,10 +116,6 @@ pub fn document(value: &serde_json::Value) -> HttpResponse {
         .insert_header((header::ETAG, etag(body.as_bytes())))
         .insert_header((header::CONTENT_TYPE, "application/json"))
         .body(body)
-}
-
-fn etag(body: &[u8]) -> String {
-    format!("\"{}\"", hex::encode(&Sha256::digest(body)[..16]))
 }
 
 /// Heroku's error body: `id`, `message`, and on a 404 what was not found.

@@ -33,15 +33,17 @@ mod writer;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use tokio::sync::watch;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, watch};
 
 use crate::error::{Error, ErrorId, Result};
 use crate::secret::SealingKey;
 
+pub use readers::Snapshot;
 pub use row::optional;
 pub use writer::{AfterCommit, Table};
 
@@ -55,6 +57,24 @@ const STATEMENTS: usize = 256;
 pub struct Store {
     readers: readers::Readers,
     writer: writer::Writer,
+    /// Writers share it; who has a turn has it alone.
+    turns: Arc<RwLock<()>>,
+}
+
+/// The right to be the only one who writes. Held shortly, and never while another [`Store::write`] of one's own is awaited.
+pub struct Turn {
+    store: Store,
+    _alone: OwnedRwLockWriteGuard<()>,
+}
+
+impl Turn {
+    /// As [`Store::write`].
+    pub async fn write<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.store.queued(f).await
+    }
 }
 
 impl Store {
@@ -87,17 +107,41 @@ impl Store {
         Ok(Store {
             readers: readers::Readers::open(path, key)?,
             writer: writer::Writer::start(connection, checkpoints, after_commit)?,
+            turns: Arc::default(),
         })
     }
 
     /// Runs `f` over one snapshot. Short indexed reads may run on an async worker; longer ones belong in `spawn_blocking`.
     pub fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        self.readers.read(f)
+        let snapshot = self.readers.snapshot()?;
+        f(&snapshot)
+    }
+
+    /// One snapshot for several reads in a row. It holds a connection: nothing is awaited while it is there.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        self.readers.snapshot()
     }
 
     /// Runs `f` in the writer's next group and answers once it is on disk. An error from `f`, or a panic in it, undoes all that
     /// `f` did and nothing else. `f` does SQL and arithmetic only: everybody's writes wait for it.
     pub async fn write<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let _others = self.turns.read().await;
+        self.queued(f).await
+    }
+
+    /// Waits until no write of this process is under way, and keeps all others waiting until the turn is dropped. What is read
+    /// during a turn is still so when it writes.
+    pub async fn turn(&self) -> Turn {
+        Turn {
+            store: self.clone(),
+            _alone: self.turns.clone().write_owned().await,
+        }
+    }
+
+    async fn queued<T: Send + 'static>(
         &self,
         f: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -107,7 +151,7 @@ impl Store {
         answer.await.unwrap_or_else(|_| Err(writer::stopped()))
     }
 
-    /// As [`Store::write`], for threads that may block.
+    /// As [`Store::write`], for threads that may block, in a process in which nobody takes a turn.
     pub fn write_blocking<T: Send + 'static>(
         &self,
         f: impl FnOnce(&Connection) -> Result<T> + Send + 'static,

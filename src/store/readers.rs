@@ -3,6 +3,7 @@
 //! An r2d2 pool of read-only connections. What is ours is how a snapshot begins and ends: by statements that stay prepared, which
 //! rusqlite's own transactions do not, and which would otherwise take longer than the read. It must not know what is read.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -35,8 +36,8 @@ impl Readers {
         Ok(Readers { pool })
     }
 
-    /// Runs `f` over one snapshot.
-    pub fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    /// The state as it is now, to read from. It holds one of the connections until it is dropped, so it is dropped soon.
+    pub fn snapshot(&self) -> Result<Snapshot> {
         let connection = self.pool.get().map_err(|cause| Error {
             cause: Some(cause.into()),
             ..Error::new(
@@ -44,13 +45,13 @@ impl Readers {
                 "The server is busy. Send the request again in a moment.",
             )
         })?;
-        let snapshot = Snapshot::begin(&connection)?;
-        f(snapshot.0)
+        connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
+        Ok(Snapshot(connection))
     }
 }
 
 /// Opens the pool's connections.
-struct Opener {
+pub struct Opener {
     path: PathBuf,
     key: SealingKey,
 }
@@ -78,16 +79,17 @@ impl r2d2::ManageConnection for Opener {
 }
 
 /// A read transaction, ended when this is dropped, also by a panic in what reads.
-struct Snapshot<'a>(&'a Connection);
+pub struct Snapshot(r2d2::PooledConnection<Opener>);
 
-impl Snapshot<'_> {
-    fn begin(connection: &Connection) -> Result<Snapshot<'_>> {
-        connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
-        Ok(Snapshot(connection))
+impl Deref for Snapshot {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.0
     }
 }
 
-impl Drop for Snapshot<'_> {
+impl Drop for Snapshot {
     fn drop(&mut self) {
         let end = self.0.prepare_cached("COMMIT");
         if let Err(cause) = end.and_then(|mut end| end.execute([])) {

@@ -26,6 +26,7 @@ mod ledger;
 mod log;
 mod log_sessions;
 mod main_job;
+mod negotiation;
 mod output;
 mod paging;
 mod pipelines;

@@ -1,7 +1,10 @@
 //! A client of the API that sends as one account.
 
+use std::io::Read;
 use std::time::Duration;
 
+use bytes::Bytes;
+use flate2::read::GzDecoder;
 use penstock::name::Id;
 use reqwest::Method;
 use serde_json::Value;
@@ -138,6 +141,10 @@ impl Request {
         let body = response.bytes().await.unwrap_or_else(|error| {
             panic!("the answer to {asked} broke off: {error}");
         });
+        let body = match headers.get("content-encoding") {
+            Some(_) => gunzipped(&body),
+            None => body,
+        };
         let answer = Answer {
             asked,
             status,
@@ -162,8 +169,18 @@ impl Request {
         let response = self.builder.send().await.unwrap_or_else(|error| {
             panic!("{} was not answered: {error}", self.asked);
         });
+        for header in ["request-id", "etag", "ratelimit-remaining"] {
+            let headers = response.headers();
+            assert!(headers.contains_key(header), "{}: no {header}", self.asked);
+        }
         (self.asked, response)
     }
+}
+
+fn gunzipped(body: &[u8]) -> Bytes {
+    let mut plain = Vec::new();
+    GzDecoder::new(body).read_to_end(&mut plain).unwrap();
+    plain.into()
 }
 
 /// A body that is read while it comes.
