@@ -51,6 +51,41 @@ CREATE TABLE collaborator (
 ) STRICT;
 CREATE INDEX collaborator_account ON collaborator (account_id, app_id);
 
+-- A certificate with its chain, as PEM, and its key, sealed. What the certificate says of itself stands beside it: its names as a
+-- JSON array.
+CREATE TABLE sni_endpoint (
+    id                TEXT PRIMARY KEY,
+    app_id            TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    name              TEXT NOT NULL,
+    certificate_chain TEXT NOT NULL,
+    private_key       BLOB NOT NULL,
+    certificate_id    TEXT NOT NULL,
+    domains           TEXT NOT NULL,
+    subject           TEXT NOT NULL,
+    issuer            TEXT NOT NULL,
+    starts_at         TEXT NOT NULL,
+    expires_at        TEXT NOT NULL,
+    ca_signed         INTEGER NOT NULL CHECK (ca_signed IN (0, 1)),
+    self_signed       INTEGER NOT NULL CHECK (self_signed IN (0, 1)),
+    created_at        TEXT NOT NULL,
+    updated_at        TEXT NOT NULL,
+    UNIQUE (app_id, name)
+) STRICT;
+CREATE INDEX sni_endpoint_app ON sni_endpoint (app_id, id);
+
+-- A name under which an app is visited, beside the one that it has by its own. It is in the one spelling of src/hostname.rs.
+CREATE TABLE domain (
+    id              TEXT PRIMARY KEY,
+    app_id          TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    hostname        TEXT NOT NULL UNIQUE,
+    sni_endpoint_id TEXT REFERENCES sni_endpoint (id) ON DELETE SET NULL,
+    created_at      TEXT NOT NULL,
+    updated_at      TEXT NOT NULL
+) STRICT;
+CREATE INDEX domain_app ON domain (app_id, id);
+CREATE INDEX domain_app_hostname ON domain (app_id, hostname);
+CREATE INDEX domain_sni_endpoint ON domain (sni_endpoint_id);
+
 -- The config vars of an app at one time, as a JSON object of strings. A change makes a new set; a release points at the set it
 -- runs with, and a rollback points at an old one again. A set is never altered. An app's config vars are those of its newest
 -- release, whatever became of that release. The vars are sealed (src/store/seals.rs).

@@ -9,9 +9,9 @@
 //!
 //! | layer | what it is for | may name |
 //! | --- | --- | --- |
-//! | [`error`], [`time`], [`name`], [`secret`], [`catalog`], [`urls`] | words that everybody uses | one another |
+//! | [`error`], [`time`], [`name`], [`hostname`], [`secret`], [`catalog`], [`urls`] | words that everybody uses | one another |
 //! | [`store`] | the state, and all SQL | the above |
-//! | [`blob`], [`archive`], [`log`], [`output`], [`outbound`], [`process_types`], [`preflight`] | files, and what leaves the machine | one another and the above |
+//! | [`blob`], [`archive`], [`log`], [`output`], [`outbound`], [`process_types`], [`preflight`], [`certificate`] | files, and what leaves the machine | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
 //! | [`platform`], [`routes`], [`promotion`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
@@ -32,10 +32,12 @@ pub mod archive;
 pub mod blob;
 pub mod build;
 pub mod catalog;
+pub mod certificate;
 pub mod cli;
 pub mod config;
 pub mod data_dir;
 pub mod error;
+pub mod hostname;
 pub mod log;
 pub mod name;
 pub mod outbound;

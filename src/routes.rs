@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::Platform;
 use crate::error::{Error, Result};
+use crate::hostname::Hostname;
 use crate::log::{Logs, Source};
 use crate::name::Id;
 use crate::router::{self, RequestLog, Route, Router, TableSource, Web};
@@ -20,6 +21,7 @@ use crate::runtime::Drain;
 use crate::store::Table;
 use crate::store::dynos::{Dyno, State};
 use crate::store::routes::{self, Visited};
+use crate::urls::Urls;
 
 /// The longest between two refreshes.
 const EVERY: Duration = Duration::from_secs(10);
@@ -42,9 +44,10 @@ pub struct Routes {
 
 impl Routes {
     pub fn new(platform: Arc<Platform>, router: Router, patience: Duration) -> Routes {
-        let committed = platform
-            .store
-            .changes(&[Table::App, Table::Dyno, Table::Formation]);
+        let committed =
+            platform
+                .store
+                .changes(&[Table::App, Table::Domain, Table::Dyno, Table::Formation]);
         Routes {
             platform,
             router,
@@ -62,10 +65,7 @@ impl Routes {
         let platform = self.platform.clone();
         let table = tokio::task::spawn_blocking(move || -> Result<Vec<Route>> {
             let apps = platform.store.read(routes::snapshot)?;
-            Ok(apps
-                .iter()
-                .map(|app| route(app, platform.urls.host(&app.name)))
-                .collect())
+            Ok(apps.iter().map(|app| route(app, &platform.urls)).collect())
         })
         .await
         .map_err(Error::internal)??;
@@ -122,9 +122,14 @@ impl RequestLog for RouterLog {
     }
 }
 
-fn route(app: &Visited, host: String) -> Route {
+fn route(app: &Visited, urls: &Urls) -> Route {
+    // A base domain that the operator changed may since have met a custom one; whose name it is, the base domain says.
+    let added = app
+        .domains
+        .iter()
+        .filter(|domain| !Hostname::canonical(domain).is_none_or(|name| urls.has(&name)));
     Route {
-        hosts: vec![host],
+        hosts: added.cloned().chain([urls.host(&app.name)]).collect(),
         app: app.app_id,
         maintenance: app.maintenance,
         web: web(app),

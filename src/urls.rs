@@ -1,5 +1,7 @@
 //! Where this server is found: the URLs that it tells clients.
 
+use crate::hostname::Hostname;
+
 /// The addresses that clients use. Paths are appended to `api`, which has no slash at its end.
 #[derive(Clone, Debug)]
 pub struct Urls {
@@ -32,6 +34,13 @@ impl Urls {
     /// The router itself, for a client that sends the Host header by hand.
     pub fn router(&self) -> String {
         format!("http://{}:{}", self.base_domain, self.router_port)
+    }
+
+    /// Whether visitors of this name could be looking for the API, or for an app under its own name. No app may add such a name.
+    pub fn has(&self, hostname: &Hostname) -> bool {
+        let api = self.api.split_once("://").map_or("", |(_, host)| host);
+        let api = api.split([':', '/']).next().unwrap_or_default();
+        hostname.meets(&self.base_domain) || hostname.as_str() == api
     }
 
     /// The host under which the router knows an app.

@@ -120,6 +120,15 @@ pub fn required<T>(value: Option<T>, name: &str) -> Result<T> {
     value.ok_or_else(|| Error::invalid(format!("The parameter {name} is missing.")))
 }
 
+/// For a parameter that may be null: `Some(None)` is a null that was sent, and `None` is nothing.
+pub fn nullable<'de, D, T>(deserializer: D) -> std::result::Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
 /// 422 for text that is longer than anything of its kind, or holds a NUL.
 pub fn text(value: Option<String>, name: &str, max_bytes: usize) -> Result<Option<String>> {
     match &value {

@@ -101,6 +101,16 @@ routes! {
     PUT    "/apps/{app}/buildpack-installations"            Operate  buildpacks::replace;
     GET    "/apps/{app}/config-vars"                        Operate  config_vars::info;
     PATCH  "/apps/{app}/config-vars"                        Operate  config_vars::update;
+    GET    "/apps/{app}/domains"                            View     domains::list;
+    POST   "/apps/{app}/domains"                            Manage   domains::create;
+    GET    "/apps/{app}/domains/{domain}"                   View     domains::info;
+    PATCH  "/apps/{app}/domains/{domain}"                   Manage   domains::update;
+    DELETE "/apps/{app}/domains/{domain}"                   Manage   domains::delete;
+    GET    "/apps/{app}/sni-endpoints"                      View     sni_endpoints::list;
+    POST   "/apps/{app}/sni-endpoints"                      Manage   sni_endpoints::create;
+    GET    "/apps/{app}/sni-endpoints/{sni_endpoint}"       View     sni_endpoints::info;
+    PATCH  "/apps/{app}/sni-endpoints/{sni_endpoint}"       Manage   sni_endpoints::update;
+    DELETE "/apps/{app}/sni-endpoints/{sni_endpoint}"       Manage   sni_endpoints::delete;
     GET    "/apps/{app}/dynos"                              View     dynos::list;
     DELETE "/apps/{app}/dynos"                              Operate  dynos::restart_all;
     POST   "/apps/{app}/dynos/actions/restart-all"          Operate  dynos::restart_all;

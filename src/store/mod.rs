@@ -13,6 +13,7 @@ pub mod builds;
 pub mod collaborators;
 pub mod config_vars;
 pub mod couplings;
+pub mod domains;
 pub mod dynos;
 pub mod formation;
 pub mod gates;
@@ -27,6 +28,7 @@ pub mod routes;
 mod row;
 pub mod seals;
 pub mod slugs;
+pub mod sni_endpoints;
 pub mod sources;
 mod writer;
 

@@ -13,6 +13,8 @@ use crate::name::Id;
 pub struct Visited {
     pub app_id: Id,
     pub name: String,
+    /// The names that were added to the app's own.
+    pub domains: Vec<String>,
     pub maintenance: bool,
     /// Something was deployed, so there is a formation.
     pub deployed: bool,
@@ -24,7 +26,7 @@ pub struct Visited {
     pub version: i64,
 }
 
-/// Every app. Three passes over narrow tables, since there may be many apps of which few run.
+/// Every app. A few passes over narrow tables, since there may be many apps of which few run.
 pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
     let mut deployed = HashMap::new();
     let mut statement = connection
@@ -49,6 +51,12 @@ pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
         entry.0 = version.unwrap_or_default();
         entry.1.push(dyno);
     }
+    let mut domains: HashMap<Id, Vec<String>> = HashMap::new();
+    let mut statement = connection.prepare_cached("SELECT app_id, hostname FROM domain")?;
+    for row in statement.query_map([], |row| Ok((row.get::<_, Id>(0)?, row.get(1)?)))? {
+        let (app, hostname) = row?;
+        domains.entry(app).or_default().push(hostname);
+    }
     let mut statement = connection.prepare_cached("SELECT id, name, maintenance FROM app")?;
     let apps = statement.query_map([], |row| {
         let app_id = row.get(0)?;
@@ -57,6 +65,7 @@ pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
         Ok(Visited {
             app_id,
             name: row.get(1)?,
+            domains: domains.remove(&app_id).unwrap_or_default(),
             maintenance: row.get(2)?,
             deployed: quantity.is_some(),
             quantity: quantity.copied().unwrap_or_default(),

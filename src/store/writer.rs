@@ -30,6 +30,7 @@ pub type AfterCommit = Box<dyn Fn(u64) + Send>;
 pub enum Table {
     App,
     Build,
+    Domain,
     Dyno,
     Formation,
     Promotion,
@@ -37,9 +38,10 @@ pub enum Table {
 }
 
 impl Table {
-    const ALL: [(Table, &str); 6] = [
+    const ALL: [(Table, &str); 7] = [
         (Table::App, "app"),
         (Table::Build, "build"),
+        (Table::Domain, "domain"),
         (Table::Dyno, "dyno"),
         (Table::Formation, "formation"),
         (Table::Promotion, "pipeline_promotion"),

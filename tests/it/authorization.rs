@@ -41,6 +41,18 @@ impl World {
             .post("/apps/harbour/collaborators", collaborator)
             .await
             .created();
+        let domain = ann
+            .post(
+                "/apps/harbour/domains",
+                json!({"hostname": "harbour.example.com"}),
+            )
+            .await
+            .created();
+        let certificate = crate::sni_endpoints::self_signed(&["harbour.example.com"]);
+        let certificate = ann
+            .post("/apps/harbour/sni-endpoints", certificate)
+            .await
+            .created();
         let statuses = format!("/apps/harbour/releases/{}/statuses", id(&build["release"]));
         let status = json!({"context": "tests/all", "state": "success"});
         let status = ann.post(statuses, status).await.created();
@@ -57,6 +69,8 @@ impl World {
             ("promotion", id(&promotion)),
             ("collaborator", id(&collaborator)),
             ("status", id(&status)),
+            ("domain", id(&domain)),
+            ("sni_endpoint", id(&certificate)),
             ("region", "us".to_owned()),
             ("stack", "heroku-24".to_owned()),
             ("size", "Basic".to_owned()),
@@ -124,6 +138,12 @@ impl World {
             }
             ("POST", "/apps/{app}/releases/{release}/statuses") => {
                 json!({"context": "tests/some", "state": "pending"})
+            }
+            ("POST", "/apps/{app}/domains") => json!({"hostname": "www.harbour.example.com"}),
+            ("PATCH", "/apps/{app}/domains/{domain}") => json!({"sni_endpoint": null}),
+            ("POST", "/apps/{app}/sni-endpoints")
+            | ("PATCH", "/apps/{app}/sni-endpoints/{sni_endpoint}") => {
+                crate::sni_endpoints::self_signed(&["www.harbour.example.com"])
             }
             ("POST", "/pipelines") => json!({"name": "fire"}),
             ("POST", "/pipeline-couplings") => {

@@ -225,7 +225,19 @@ async fn every_list_pages_by_every_field_that_it_names() {
     let body = json!({"pipeline": "water", "source": {"app": "alpha"}, "targets": targets});
     let promotion = ann.post("/pipeline-promotions", body).await.created();
     server.settle().await;
+    for name in ["a.example.com", "b.example.com"] {
+        let domain = json!({ "hostname": name });
+        ann.post("/apps/alpha/domains", domain).await.created();
+        let certificate = crate::sni_endpoints::self_signed(&[name]);
+        let path = "/apps/alpha/sni-endpoints";
+        ann.post(path, certificate).await.created();
+    }
     for (path, fields) in [
+        ("/apps/alpha/domains".to_owned(), "id, hostname, created_at"),
+        (
+            "/apps/alpha/sni-endpoints".to_owned(),
+            "id, name, created_at",
+        ),
         ("/apps".to_owned(), "id, name, created_at, updated_at"),
         (
             "/users/~/apps".to_owned(),

@@ -1,0 +1,196 @@
+//! SNI endpoints: the certificates of an app's domains, with their keys.
+//!
+//! A key is sealed and never leaves by way of the API. It must not know how a certificate is read: what is kept here was checked.
+
+use rusqlite::{Connection, Row, params};
+
+use super::page::{self, Field, Kind, Listing, Page};
+use super::row::{found, json, unique};
+use crate::error::{Error, Result};
+use crate::name::{Id, Identity};
+use crate::time::Timestamp;
+
+/// Certificates of one app at most.
+const MAX_ENDPOINTS: i64 = 1_000;
+
+/// What a certificate says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The names that it is good for.
+    pub domains: Vec<String>,
+    /// `/C=US/O=Example/CN=example.com`.
+    pub subject: String,
+    pub issuer: String,
+    pub starts_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// An authority that this machine trusted when it was uploaded has signed it.
+    pub ca_signed: bool,
+    pub self_signed: bool,
+}
+
+/// A certificate, its chain and its key, as PEM.
+#[derive(Clone)]
+pub struct KeyPair {
+    pub certificate: Certificate,
+    pub chain: String,
+    pub private_key: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct SniEndpoint {
+    pub id: Id,
+    pub app_id: Id,
+    pub app_name: String,
+    pub name: String,
+    pub chain: String,
+    /// Another one after each change of the certificate.
+    pub certificate_id: Id,
+    pub certificate: Certificate,
+    /// The domains that it is meant for.
+    pub domains: Vec<Id>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+pub const FIELDS: &[Field] = &[
+    Field::new("id", "sni_endpoint.id", Kind::Id),
+    Field::new("name", "sni_endpoint.name", Kind::Text),
+    Field::new("created_at", "sni_endpoint.created_at", Kind::Time),
+];
+
+const COLUMNS: &str = "sni_endpoint.id, sni_endpoint.app_id, app.name, sni_endpoint.name, sni_endpoint.certificate_chain,
+    sni_endpoint.certificate_id, sni_endpoint.domains, sni_endpoint.subject, sni_endpoint.issuer, sni_endpoint.starts_at,
+    sni_endpoint.expires_at, sni_endpoint.ca_signed, sni_endpoint.self_signed, sni_endpoint.created_at, sni_endpoint.updated_at,
+    (SELECT json_group_array(domain.id) FROM domain WHERE domain.sni_endpoint_id = sni_endpoint.id)";
+const FROM: &str = "sni_endpoint JOIN app ON app.id = sni_endpoint.app_id";
+
+fn endpoint(row: &Row<'_>) -> rusqlite::Result<SniEndpoint> {
+    Ok(SniEndpoint {
+        id: row.get(0)?,
+        app_id: row.get(1)?,
+        app_name: row.get(2)?,
+        name: row.get(3)?,
+        chain: row.get(4)?,
+        certificate_id: row.get(5)?,
+        certificate: Certificate {
+            domains: json(row, 6)?,
+            subject: row.get(7)?,
+            issuer: row.get(8)?,
+            starts_at: row.get(9)?,
+            expires_at: row.get(10)?,
+            ca_signed: row.get(11)?,
+            self_signed: row.get(12)?,
+        },
+        created_at: row.get(13)?,
+        updated_at: row.get(14)?,
+        domains: json(row, 15)?,
+    })
+}
+
+/// Keeps a certificate under this name, which is unique within the app: 409 when it is taken. 422 when it is one too many.
+pub fn create(
+    connection: &Connection,
+    app: Id,
+    name: &str,
+    pair: &KeyPair,
+    now: Timestamp,
+) -> Result<SniEndpoint> {
+    let count: i64 = connection
+        .prepare_cached("SELECT count(*) FROM sni_endpoint WHERE app_id = ?1")?
+        .query_row([app], |row| row.get(0))?;
+    if count >= MAX_ENDPOINTS {
+        return Err(Error::invalid(format!(
+            "This app has {count} certificates already. Remove one that is no longer used."
+        )));
+    }
+    let (id, certificate) = (Id::new(), &pair.certificate);
+    let domains = serde_json::to_string(&certificate.domains).map_err(Error::internal)?;
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO sni_endpoint (id, app_id, name, certificate_chain, private_key, certificate_id, domains, subject, issuer,
+                 starts_at, expires_at, ca_signed, self_signed, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, seal(?1, ?5), ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)",
+        )?
+        .execute(params![
+            id,
+            app,
+            name,
+            pair.chain,
+            pair.private_key,
+            Id::new(),
+            domains,
+            certificate.subject,
+            certificate.issuer,
+            certificate.starts_at,
+            certificate.expires_at,
+            certificate.ca_signed,
+            certificate.self_signed,
+            now
+        ]);
+    unique(inserted, || Error::conflict("Name is already taken"))?;
+    find(connection, app, &Identity::Id(id))
+}
+
+/// Puts another certificate and key in the place of those that are there.
+pub fn replace(connection: &Connection, id: Id, pair: &KeyPair, now: Timestamp) -> Result<()> {
+    let certificate = &pair.certificate;
+    let domains = serde_json::to_string(&certificate.domains).map_err(Error::internal)?;
+    connection
+        .prepare_cached(
+            "UPDATE sni_endpoint SET certificate_chain = ?2, private_key = seal(?1, ?3), certificate_id = ?4, domains = ?5,
+                 subject = ?6, issuer = ?7, starts_at = ?8, expires_at = ?9, ca_signed = ?10, self_signed = ?11, updated_at = ?12
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            id,
+            pair.chain,
+            pair.private_key,
+            Id::new(),
+            domains,
+            certificate.subject,
+            certificate.issuer,
+            certificate.starts_at,
+            certificate.expires_at,
+            certificate.ca_signed,
+            certificate.self_signed,
+            now
+        ])?;
+    Ok(())
+}
+
+/// An SNI endpoint of this app, by id or name.
+pub fn find(connection: &Connection, app: Id, identity: &Identity) -> Result<SniEndpoint> {
+    let select = |column: &str, value: &dyn rusqlite::ToSql| {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM {FROM} WHERE sni_endpoint.app_id = ?1 AND sni_endpoint.{column} = ?2"
+        );
+        found(
+            connection
+                .prepare_cached(&sql)?
+                .query_row(params![app, value], endpoint),
+            "sni endpoint",
+        )
+    };
+    match identity {
+        Identity::Id(id) => select("id", id),
+        Identity::Name(name) => select("name", name),
+    }
+}
+
+pub fn list(connection: &Connection, app: Id, page: &Page) -> Result<Listing<SniEndpoint>> {
+    let query = page::Query {
+        columns: COLUMNS,
+        from: &format!("{FROM} WHERE sni_endpoint.app_id = ?1"),
+        id: "sni_endpoint.id",
+        parameters: &[&app],
+    };
+    page::select(connection, &query, page, endpoint)
+}
+
+/// Forgets a certificate and its key. The domains that it was meant for have none then.
+pub fn delete(connection: &Connection, id: Id) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM sni_endpoint WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
