@@ -225,10 +225,19 @@ CREATE TABLE dyno (
     crashes          INTEGER NOT NULL DEFAULT 0,
     start_at         TEXT,
     restart          INTEGER NOT NULL DEFAULT 0 CHECK (restart IN (0, 1)),
+    -- Runs once, beside the formation.
+    one_off          INTEGER NOT NULL DEFAULT 0 CHECK (one_off IN (0, 1)),
+    -- A one-off dyno waits to be launched, and is launched once. A dyno of the formation is launched with its row.
+    launched         INTEGER NOT NULL DEFAULT 1 CHECK (launched IN (0, 1)),
+    -- What a one-off dyno has on top of the config vars: a JSON object of strings, sealed.
+    env              BLOB,
+    -- When a one-off dyno is ended, should it still run.
+    expires_at       TEXT,
     created_at       TEXT NOT NULL,
     updated_at       TEXT NOT NULL
 ) STRICT;
 CREATE INDEX dyno_app ON dyno (app_id, id);
+CREATE INDEX dyno_one_off ON dyno (id) WHERE one_off = 1;
 
 CREATE TABLE pipeline (
     id         TEXT PRIMARY KEY,

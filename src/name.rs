@@ -34,6 +34,11 @@ impl Id {
         Timestamp::from_micros(millis.saturating_mul(1_000))
     }
 
+    /// The last 32 bits, which are of no meaning and differ from id to id.
+    pub fn random_bits(self) -> u32 {
+        (self.0.as_u128() & u128::from(u32::MAX)) as u32
+    }
+
     /// From the hyphenated form, in either case; anything else is `None`.
     pub fn parse(text: &str) -> Option<Id> {
         if text.len() != 36 {

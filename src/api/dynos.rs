@@ -1,17 +1,27 @@
-//! Dynos: seen, and asked to be replaced. Who replaces them reads it from the store.
+//! Dynos: seen, asked for, and asked to be replaced. Who starts and ends them reads it from the store.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::call::Call;
-use super::reply::{Accepted, Reply};
+use super::params;
+use super::reply::{Accepted, Created, Reply};
 use super::view::Named;
-use crate::error::Result;
-use crate::name::Id;
+use crate::catalog;
+use crate::error::{Error, ErrorId, Result};
+use crate::log::platform as lines;
+use crate::name::{Id, Identity, ProcessType};
 use crate::store::apps::App;
 use crate::store::dynos::{self, Dyno, FIELDS, Which};
 use crate::store::formation;
+use crate::store::one_offs::{self, MAX_SECONDS, NewOneOff};
 use crate::time::Timestamp;
+
+/// The type of a one-off dyno that is given no other.
+const RUN: &str = "run";
+const DEFAULT_SIZE: &str = "Basic";
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "DynoReleaseRef")]
@@ -77,7 +87,69 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
     Reply::of(&view(dyno, &app))
 }
 
+/// A command to be run once. `force_no_tty` is for attached dynos, and changes nothing for others.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "DynoNewDyno")]
+pub struct NewDyno {
+    attach: Option<bool>,
+    command: Option<String>,
+    env: Option<BTreeMap<String, String>>,
+    #[allow(dead_code)]
+    force_no_tty: Option<bool>,
+    size: Option<String>,
+    time_to_live: Option<i64>,
+    r#type: Option<String>,
+}
+
+impl NewDyno {
+    fn check(self) -> Result<NewOneOff> {
+        if self.attach == Some(true) {
+            return Err(Error::invalid(
+                "This server cannot attach a terminal to a dyno yet. Leave out attach to run the command detached \
+                 (heroku run:detached), and read what it prints in the app's log.",
+            ));
+        }
+        let command = params::required(self.command, "command")?;
+        let command = params::text(Some(command), "command", 32_768)?.unwrap_or_default();
+        if command.trim().is_empty() {
+            return Err(Error::invalid("The parameter command is empty."));
+        }
+        let seconds = self.time_to_live.unwrap_or(MAX_SECONDS);
+        if !(1..=MAX_SECONDS).contains(&seconds) {
+            return Err(Error::invalid(format!(
+                "The parameter time_to_live must be from 1 to {MAX_SECONDS} seconds."
+            )));
+        }
+        let size = self.size.unwrap_or_else(|| DEFAULT_SIZE.to_owned());
+        let size = catalog::dyno_size(&size).ok_or_else(super::formation::no_such_size)?;
+        let kind = ProcessType::parse(self.r#type.as_deref().unwrap_or(RUN))?;
+        Ok(NewOneOff {
+            r#type: kind.to_string(),
+            command,
+            env: self.env.unwrap_or_default(),
+            size: size.entry.name,
+            seconds,
+        })
+    }
+}
+
+/// Runs a command in a one-off dyno of its own. It is written down with this, and started by whoever reads it there.
+pub async fn create(call: Call, body: NewDyno) -> Result<Created<View>> {
+    let new = body.check()?;
+    let (app, dyno) = call
+        .write(move |connection, caller| {
+            let app = caller.app(connection)?;
+            let dyno = one_offs::create(connection, app.id, &new, caller.now)?;
+            Ok((app, dyno))
+        })
+        .await?;
+    let (logs, user) = (&call.platform.logs, &call.caller.account.email);
+    lines::run(logs, app.id, &dyno.command, user);
+    Reply::of(&view(dyno, &app))
+}
+
 /// Restarting a dyno and stopping one are the same for a dyno of the formation: another takes its place.
+/// Nothing takes the place of a one-off dyno.
 pub async fn restart(call: Call) -> Result<Accepted> {
     call.write(|connection, caller| {
         let app = caller.app(connection)?;
@@ -88,11 +160,29 @@ pub async fn restart(call: Call) -> Result<Accepted> {
     Accepted::accepted()
 }
 
+/// The dynos of a type of the formation are replaced; of another type there may be one-off dynos, which are stopped.
 pub async fn restart_type(call: Call) -> Result<Accepted> {
     call.write(|connection, caller| {
         let app = caller.app(connection)?;
-        let entry = formation::find(connection, app.id, &caller.params.exact_identity("type"))?;
-        dynos::restart(connection, app.id, Which::Type(&entry.r#type), caller.now)
+        let identity = caller.params.exact_identity("type");
+        let missing = match formation::find(connection, app.id, &identity) {
+            Ok(entry) => {
+                let which = Which::Type(&entry.r#type);
+                return dynos::restart(connection, app.id, which, caller.now);
+            }
+            Err(error) => error,
+        };
+        let stopped = match &identity {
+            Identity::Name(kind) if missing.id == ErrorId::NotFound => {
+                one_offs::stop(connection, app.id, kind, caller.now)?
+            }
+            _ => 0,
+        };
+        if stopped == 0 {
+            Err(missing)
+        } else {
+            Ok(stopped)
+        }
     })
     .await?;
     Accepted::accepted()

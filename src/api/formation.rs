@@ -127,7 +127,7 @@ fn quantity(text: &str) -> Result<Quantity> {
     })
 }
 
-fn no_such_size() -> Error {
+pub(super) fn no_such_size() -> Error {
     let names = catalog::DYNO_SIZES
         .iter()
         .map(|size| size.entry.name)

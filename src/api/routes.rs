@@ -112,6 +112,7 @@ routes! {
     PATCH  "/apps/{app}/sni-endpoints/{sni_endpoint}"       Manage   sni_endpoints::update;
     DELETE "/apps/{app}/sni-endpoints/{sni_endpoint}"       Manage   sni_endpoints::delete;
     GET    "/apps/{app}/dynos"                              View     dynos::list;
+    POST   "/apps/{app}/dynos"                              Operate  dynos::create;
     DELETE "/apps/{app}/dynos"                              Operate  dynos::restart_all;
     POST   "/apps/{app}/dynos/actions/restart-all"          Operate  dynos::restart_all;
     GET    "/apps/{app}/dynos/{dyno}"                       View     dynos::info;

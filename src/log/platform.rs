@@ -89,6 +89,22 @@ pub fn starting(logs: &Logs, app: Id, process: &str, command: &str) {
     );
 }
 
+/// Somebody runs a command in a one-off dyno. `command` as it is run.
+pub fn run(logs: &Logs, app: Id, command: &str, user: &str) {
+    api(
+        logs,
+        app,
+        &[&format!(
+            "Starting process with command `{command}` by user {user}"
+        )],
+    );
+}
+
+/// A one-off dyno has run for as long as it may. The words are ours: no published sample of Heroku's line was found.
+pub fn expired(logs: &Logs, app: Id, process: &str) {
+    dyno(logs, app, process, &["Time to live is over"]);
+}
+
 /// `starting to up`, `up to crashed`, `up to down`, `up to complete` and so on.
 pub fn state_changed(logs: &Logs, app: Id, process: &str, from: &str, to: &str) {
     dyno(

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::log::{Logs, platform};
 use crate::name::Id;
 use crate::store::dynos::{self, Dyno, State};
-use crate::store::{Store, config_vars};
+use crate::store::{Store, config_vars, one_offs};
 use crate::time::Clock;
 
 /// Between two attempts to write what has happened and must not be forgotten.
@@ -130,9 +130,13 @@ impl Acts {
     async fn launch(self: Arc<Acts>, start: Start, dyno: Dyno) -> Result<Started> {
         let wanted = start.wanted;
         let config_set = wanted.config_set_id;
-        let config_vars = self
-            .store
-            .read(|connection| config_vars::read(connection, config_set))?;
+        let config_vars = self.store.read(|connection| {
+            let mut vars = config_vars::read(connection, config_set)?;
+            if dyno.one_off {
+                vars.extend(one_offs::env(connection, dyno.id)?);
+            }
+            Ok(vars)
+        })?;
         let slug = Digest::parse(&wanted.digest)
             .ok_or_else(|| Error::internal("a slug's digest is none"))?;
         let launch = Launch {
@@ -216,7 +220,7 @@ impl Acts {
             // Its end is the only news that there is.
             let _ = starting.changed().await;
         }
-        if drain && dyno.r#type == WEB {
+        if drain && dyno.r#type == WEB && !dyno.one_off {
             // Whoever is still being answered after this will see the process end.
             let _ = timeout(self.policy.drain, self.drain.drained(dyno.id)).await;
         }
@@ -227,9 +231,31 @@ impl Acts {
             platform::exit_timeout(&self.logs, dyno.app_id, &dyno.name(), grace.as_secs());
         }
         self.tell_exited(dyno, ended.status);
-        let id = dyno.id;
-        self.record(move |connection| dynos::delete(connection, id, State::Down))
+        let (id, one_off, now) = (dyno.id, dyno.one_off, self.clock.now());
+        let gone = self
+            .record(move |connection| match one_off {
+                true => one_offs::end(connection, id, ended.status, now),
+                false => dynos::delete(connection, id, State::Down),
+            })
             .await;
+        if gone && one_off {
+            self.tell_complete(dyno);
+        }
+    }
+
+    /// Says that a one-off dyno has ended, however it did.
+    pub fn tell_complete(&self, dyno: &Dyno) {
+        let from = match dyno.state {
+            State::Starting => State::Starting,
+            _ => State::Up,
+        };
+        platform::state_changed(
+            &self.logs,
+            dyno.app_id,
+            &dyno.name(),
+            from.as_str(),
+            "complete",
+        );
     }
 
     /// Says why a dyno goes, to whoever reads the app's log.
@@ -239,6 +265,9 @@ impl Acts {
             Why::Surplus => self.tell_change(dyno, dyno.state, State::Down),
             // Its successor has said so when it was started.
             Why::Superseded => {}
+            // It says so when it has ended.
+            Why::Stopped => {}
+            Why::Expired => platform::expired(&self.logs, dyno.app_id, &dyno.name()),
         }
     }
 
@@ -269,7 +298,8 @@ impl Acts {
     }
 }
 
-/// Notes that a dyno has ended by itself, and when it may be started again. The row as it was, if it was starting or up.
+/// Notes that a dyno has ended by itself, and when it may be started again. The row as it was, if it was starting or up. Of a
+/// one-off dyno nothing stays.
 pub fn crash(
     connection: &Connection,
     policy: &Policy,
@@ -279,6 +309,9 @@ pub fn crash(
     let Some(before) = dynos::by_id(connection, id)? else {
         return Ok(None);
     };
+    if before.one_off {
+        return Ok(one_offs::end(connection, id, None, now)?.then_some(before));
+    }
     let crashes = policy.crashes(&before, now);
     let start_at = now.plus(policy.delay(crashes));
     let crashed = dynos::crash(connection, id, crashes, start_at, now)?;

@@ -12,6 +12,7 @@ use super::plan::Policy;
 use crate::error::Result;
 use crate::log::platform;
 use crate::store::dynos::{self, Dyno, State};
+use crate::store::one_offs;
 use crate::time::Timestamp;
 
 /// What became of an event.
@@ -20,6 +21,8 @@ enum News {
     Crashed(Dyno, i32),
     /// It ended while it was waiting to be stopped.
     Left(Dyno, i32),
+    /// A one-off dyno has done what it was to do, well or not.
+    Complete(Dyno, i32),
     Overdue(Dyno),
 }
 
@@ -50,6 +53,10 @@ impl Acts {
                 self.tell_exited(&dyno, Some(status));
                 self.tell_change(&dyno, dyno.state, State::Crashed);
             }
+            News::Complete(dyno, status) => {
+                self.tell_exited(&dyno, Some(status));
+                self.tell_complete(&dyno);
+            }
             News::Left(dyno, status) => self.tell_exited(&dyno, Some(status)),
             News::Overdue(dyno) => {
                 let seconds = self.policy.boot.as_secs();
@@ -76,6 +83,10 @@ fn note(
         Event::Listening { .. } => dynos::change(connection, id, State::Starting, State::Up, now)?
             .then_some(News::Up(dyno)),
         Event::BootTimeout { .. } => (dyno.state == State::Starting).then_some(News::Overdue(dyno)),
+        Event::Exited { status, .. } if dyno.one_off => {
+            one_offs::end(connection, id, Some(status), now)?
+                .then_some(News::Complete(dyno, status))
+        }
         Event::Exited { status, .. } => match crash(connection, policy, id, now)? {
             Some(before) => Some(News::Crashed(before, status)),
             None => (dyno.state == State::Down).then_some(News::Left(dyno, status)),

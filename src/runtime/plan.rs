@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::name::Id;
 use crate::store::dynos::{Dyno, Snapshot, State, Wanted};
+use crate::store::one_offs::OneOff;
 use crate::time::Timestamp;
 
 /// The process type that gets a port and visitors, and whose dynos are swapped rather than stopped first.
@@ -73,9 +74,11 @@ impl Policy {
 pub enum Action {
     /// Write a row and start a process.
     Start(Box<Start>),
+    /// Note that a one-off dyno is launched, and start its process.
+    Launch { dyno: Id, start: Box<Start> },
     /// Take a dyno that is starting or up out of service. It ends after that.
     Retire { dyno: Id, why: Why },
-    /// Delete the row of a crashed dyno, of which nothing runs.
+    /// Delete the row of a dyno of which nothing runs: a crashed one, or a one-off that is not to be launched any more.
     Remove { dyno: Id },
     /// See a dyno that is down to its end: stop what is left of its process, and delete its row.
     End { dyno: Id },
@@ -104,6 +107,10 @@ pub enum Why {
     Restart,
     /// Its place is no more.
     Surplus,
+    /// A one-off dyno that nobody wants any more.
+    Stopped,
+    /// A one-off dyno that has run for as long as it may.
+    Expired,
 }
 
 /// What to do now. Empty when there is nothing left to do but wait.
@@ -113,6 +120,11 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp, policy: &Policy) -> Vec<Action>
     for dyno in &snapshot.dynos {
         if dyno.state == State::Down {
             actions.push(Action::End { dyno: dyno.id });
+        }
+        if dyno.one_off {
+            let wanted = snapshot.one_offs.iter().find(|one| one.dyno == dyno.id);
+            actions.extend(plan_one_off(dyno, wanted, now));
+            continue;
         }
         let place = (dyno.app_id, dyno.r#type.as_str());
         present.entry(place).or_default().push(dyno);
@@ -130,13 +142,42 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp, policy: &Policy) -> Vec<Action>
 
 /// When the plan will be another one, though nothing has changed but the time.
 pub fn next_moment(snapshot: &Snapshot, now: Timestamp, policy: &Policy) -> Option<Timestamp> {
-    let crashed = snapshot
-        .dynos
-        .iter()
-        .filter(|dyno| dyno.state == State::Crashed);
-    crashed
-        .filter_map(|dyno| policy.held_until(dyno, now))
+    let dynos = snapshot.dynos.iter();
+    dynos
+        .filter_map(|dyno| match dyno.state {
+            State::Crashed => policy.held_until(dyno, now),
+            State::Starting | State::Up => dyno.expires_at.filter(|at| *at > now),
+            State::Down => None,
+        })
         .min()
+}
+
+/// A one-off dyno is launched once, and goes when it is not wanted or its time is over. It is never started again.
+fn plan_one_off(dyno: &Dyno, wanted: Option<&OneOff>, now: Timestamp) -> Option<Action> {
+    let expired = dyno.expires_at.is_some_and(|at| at <= now);
+    match (dyno.state, wanted) {
+        (State::Down, _) => None,
+        (State::Crashed, _) => Some(Action::Remove { dyno: dyno.id }),
+        (State::Starting, Some(one)) if !dyno.launched && !expired => Some(Action::Launch {
+            dyno: dyno.id,
+            start: Box::new(Start {
+                wanted: one.wanted.clone(),
+                ordinal: dyno.ordinal,
+                replaces: None,
+                crashes: 0,
+                before: None,
+            }),
+        }),
+        (State::Starting, _) if !dyno.launched => Some(Action::Remove { dyno: dyno.id }),
+        (_, None) => Some(Action::Retire {
+            dyno: dyno.id,
+            why: Why::Stopped,
+        }),
+        (_, Some(_)) => expired.then_some(Action::Retire {
+            dyno: dyno.id,
+            why: Why::Expired,
+        }),
+    }
 }
 
 fn plan_type(

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::log::Logs;
 use crate::name::Id;
 use crate::store::dynos::{self, Dyno, Snapshot, State};
-use crate::store::{Store, Table};
+use crate::store::{Store, Table, one_offs};
 use crate::time::{Clock, Timestamp};
 
 /// The longest between two ticks, for the sake of whatever no one told us of.
@@ -158,7 +158,10 @@ impl Reconciler {
         let known = self.acts.read(dynos::all).await?;
         self.acts.runtime.sweep(&known).await?;
         if known.iter().any(|dyno| dyno.state != State::Crashed) {
-            self.acts.store.write(dynos::forget_processes).await?;
+            let now = self.acts.clock.now();
+            let forget =
+                move |connection: &rusqlite::Connection| dynos::forget_processes(connection, now);
+            self.acts.store.write(forget).await?;
         }
         Ok(())
     }
@@ -191,6 +194,7 @@ impl Reconciler {
                     None
                 }
             },
+            Action::Launch { dyno, start } => row(dyno).map(|dyno| Step::Launch(start, dyno)),
             Action::Retire { dyno, why } => row(dyno).map(|dyno| Step::Retire(dyno, why)),
             Action::Remove { dyno } => row(dyno).map(Step::Remove),
             Action::End { dyno } => row(dyno).map(Step::End),
@@ -220,6 +224,9 @@ impl Reconciler {
             crashes: start.crashes,
             start_at: None,
             restart: false,
+            one_off: false,
+            launched: true,
+            expires_at: None,
             created_at: now,
             updated_at: now,
         })
@@ -246,7 +253,7 @@ impl Reconciler {
     /// Begins the deed, and counts it unless it was under way already.
     fn carry_out(&self, step: Step) -> usize {
         match step {
-            Step::Start(start, dyno) => self.acts.start(*start, dyno),
+            Step::Start(start, dyno) | Step::Launch(start, dyno) => self.acts.start(*start, dyno),
             Step::Retire(dyno, why) => {
                 self.acts.tell_retired(&dyno, why);
                 self.acts.end(&dyno, true);
@@ -260,6 +267,8 @@ impl Reconciler {
     async fn retire_all(&self) -> Result<()> {
         let now = self.acts.clock.now();
         let step = |dyno: Dyno| match dyno.state {
+            // It waits for the next server.
+            State::Starting if !dyno.launched => None,
             State::Starting | State::Up => Some(Step::Retire(dyno, Why::Surplus)),
             State::Down => Some(Step::End(dyno)),
             State::Crashed => None,
@@ -275,7 +284,7 @@ impl Reconciler {
                 Step::End(dyno) => {
                     self.acts.end(&dyno, false);
                 }
-                Step::Start(..) | Step::Remove(_) => {}
+                Step::Start(..) | Step::Launch(..) | Step::Remove(_) => {}
             }
         }
         Ok(())
@@ -285,6 +294,7 @@ impl Reconciler {
 /// An action with its row.
 enum Step {
     Start(Box<Start>, Dyno),
+    Launch(Box<Start>, Dyno),
     Retire(Dyno, Why),
     Remove(Dyno),
     End(Dyno),
@@ -307,6 +317,8 @@ impl Step {
             Step::Retire(dyno, _) => {
                 dynos::change(connection, dyno.id, dyno.state, State::Down, now)
             }
+            Step::Launch(_, dyno) => one_offs::launch(connection, dyno.id, now),
+            Step::Remove(dyno) if dyno.one_off => one_offs::end(connection, dyno.id, None, now),
             Step::Remove(dyno) => dynos::delete(connection, dyno.id, State::Crashed),
             Step::End(_) => Ok(true),
         }

@@ -77,16 +77,7 @@ pub fn update(
             }
         }
     }
-    if vars
-        .iter()
-        .map(|(key, value)| key.len() + value.len())
-        .sum::<usize>()
-        > MAX_BYTES
-    {
-        return Err(Error::invalid(
-            "The config vars of an app may hold 64 KB in all. Keep larger data in a file or a store.",
-        ));
-    }
+    check_size(&vars)?;
     if set.is_empty() && removed.is_empty() {
         return Ok((vars, None));
     }
@@ -103,6 +94,28 @@ pub fn update(
         now,
     )?;
     Ok((vars, Some(release)))
+}
+
+/// 422 for vars that no dyno could be given: by a key, or by more than 64 KB in all.
+pub fn check_all(vars: &ConfigVars) -> Result<()> {
+    for (key, value) in vars {
+        check(key, value)?;
+    }
+    check_size(vars)
+}
+
+fn check_size(vars: &ConfigVars) -> Result<()> {
+    if vars
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum::<usize>()
+        > MAX_BYTES
+    {
+        return Err(Error::invalid(
+            "The config vars of an app may hold 64 KB in all. Keep larger data in a file or a store.",
+        ));
+    }
+    Ok(())
 }
 
 fn check(key: &str, value: &str) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::one_offs::{self, OneOff};
 use super::page::{self, Field, Kind, Listing, Page};
 use super::row::{found, optional, text_enum};
 use crate::error::Result;
@@ -35,6 +36,12 @@ pub struct Dyno {
     pub start_at: Option<Timestamp>,
     /// Somebody asked for it to be replaced.
     pub restart: bool,
+    /// Runs once, beside the formation (see [`one_offs`]).
+    pub one_off: bool,
+    /// False for a one-off dyno that nobody has begun to start.
+    pub launched: bool,
+    /// When a one-off dyno is ended.
+    pub expires_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -54,7 +61,8 @@ pub const FIELDS: &[Field] = &[
 ];
 
 pub(super) const COLUMNS: &str = "dyno.id, dyno.app_id, dyno.release_id, dyno.release_version, dyno.type, dyno.ordinal, dyno.size,
-    dyno.command, dyno.state, dyno.port, dyno.pid, dyno.crashes, dyno.start_at, dyno.restart, dyno.created_at, dyno.updated_at";
+    dyno.command, dyno.state, dyno.port, dyno.pid, dyno.crashes, dyno.start_at, dyno.restart, dyno.created_at, dyno.updated_at,
+    dyno.one_off, dyno.launched, dyno.expires_at";
 
 /// What a client sees: of the dynos in one place of the formation the newest, and none that is being stopped.
 const SHOWN: &str = "dyno WHERE dyno.app_id = ?1 AND dyno.state <> 'down' AND NOT EXISTS (
@@ -79,6 +87,9 @@ pub(super) fn dyno(row: &Row<'_>) -> rusqlite::Result<Dyno> {
         restart: row.get(13)?,
         created_at: row.get(14)?,
         updated_at: row.get(15)?,
+        one_off: row.get(16)?,
+        launched: row.get(17)?,
+        expires_at: row.get(18)?,
     })
 }
 
@@ -109,7 +120,8 @@ pub fn list(connection: &Connection, app: Id, page: &Page) -> Result<Listing<Dyn
     page::select(connection, &query, page, dyno)
 }
 
-/// Asks for dynos of an app to be replaced: all, those of one type, or one (`web.1`). How many there were.
+/// Asks for dynos of an app to be replaced: all, those of one type, or one (`web.1`). How many there were. A one-off dyno is
+/// meant only when it is named, and nothing takes its place.
 pub fn restart(
     connection: &Connection,
     app: Id,
@@ -124,7 +136,7 @@ pub fn restart(
     Ok(connection
         .prepare_cached(
             "UPDATE dyno SET restart = 1, crashes = 0, start_at = NULL, updated_at = ?4
-             WHERE app_id = ?1 AND state <> 'down' AND (?2 IS NULL OR type = ?2) AND (?3 IS NULL OR id = ?3)",
+             WHERE app_id = ?1 AND state <> 'down' AND (?2 IS NULL OR type = ?2) AND (id = ?3 OR ?3 IS NULL AND one_off = 0)",
         )?
         .execute(params![app, kind, id, now])?)
 }
@@ -159,6 +171,7 @@ pub struct Wanted {
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub wanted: Vec<Wanted>,
+    pub one_offs: Vec<OneOff>,
     pub dynos: Vec<Dyno>,
 }
 
@@ -180,6 +193,7 @@ pub fn snapshot(connection: &Connection) -> Result<Snapshot> {
         .collect::<rusqlite::Result<_>>()?;
     Ok(Snapshot {
         wanted,
+        one_offs: one_offs::wanted(connection)?,
         dynos: all(connection)?,
     })
 }
@@ -297,18 +311,22 @@ pub fn delete(connection: &Connection, id: Id, state: State) -> Result<bool> {
         == 1)
 }
 
-/// Takes the dynos of an earlier run of the server out of service, before any visitor is sent to one.
+/// Takes the dynos of an earlier run of the server out of service, before any visitor is sent to one. A one-off dyno that was not
+/// launched goes on waiting.
 pub fn retire_earlier(connection: &Connection, now: Timestamp) -> Result<usize> {
     Ok(connection
         .prepare_cached(
-            "UPDATE dyno SET state = 'down', updated_at = ?1 WHERE state IN ('starting', 'up')",
+            "UPDATE dyno SET state = 'down', updated_at = ?1 WHERE state IN ('starting', 'up') AND launched = 1",
         )?
         .execute([now])?)
 }
 
-/// Forgets the dynos of an earlier run of the server, once their processes have ended. Crashed ones stay, with their count.
-pub fn forget_processes(connection: &Connection) -> Result<usize> {
-    Ok(connection
-        .prepare_cached("DELETE FROM dyno WHERE state <> 'crashed'")?
-        .execute([])?)
+/// Forgets the dynos of an earlier run of the server, once their processes have ended. Crashed ones stay, with their count, and
+/// so do one-off dynos that wait to be launched.
+pub fn forget_processes(connection: &Connection, now: Timestamp) -> Result<()> {
+    one_offs::forget_launched(connection, now)?;
+    connection
+        .prepare_cached("DELETE FROM dyno WHERE state <> 'crashed' AND launched = 1")?
+        .execute([])?;
+    Ok(())
 }

@@ -18,6 +18,7 @@ pub mod dynos;
 pub mod formation;
 pub mod gates;
 mod migrate;
+pub mod one_offs;
 pub mod page;
 pub mod pipelines;
 pub mod promotions;

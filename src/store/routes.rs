@@ -38,7 +38,7 @@ pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
     let mut running: HashMap<Id, (i64, Vec<Dyno>)> = HashMap::new();
     let sql = format!(
         "SELECT {}, (SELECT max(version) FROM release WHERE release.app_id = dyno.app_id AND release.status = 'succeeded')
-         FROM dyno WHERE dyno.type = 'web' AND dyno.state <> 'down' ORDER BY dyno.id",
+         FROM dyno WHERE dyno.type = 'web' AND dyno.one_off = 0 AND dyno.state <> 'down' ORDER BY dyno.id",
         dynos::COLUMNS
     );
     let mut statement = connection.prepare_cached(&sql)?;

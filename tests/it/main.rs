@@ -28,6 +28,7 @@ mod log;
 mod log_sessions;
 mod main_job;
 mod negotiation;
+mod one_offs;
 mod output;
 mod paging;
 mod pipelines;

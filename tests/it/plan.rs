@@ -7,6 +7,7 @@ use std::time::Duration;
 use penstock::name::Id;
 use penstock::runtime::plan::{Action, Policy, next_moment, plan};
 use penstock::store::dynos::{Dyno, Snapshot, State, Wanted};
+use penstock::store::one_offs::OneOff;
 use penstock::time::Timestamp;
 
 const APP: Id = Id::fixed(1);
@@ -52,6 +53,9 @@ fn dyno(id: Id, kind: &str, ordinal: i64, version: i64, state: State) -> Dyno {
         crashes: 0,
         start_at: None,
         restart: false,
+        one_off: false,
+        launched: true,
+        expires_at: None,
         created_at: now(),
         updated_at: now(),
     }
@@ -66,7 +70,18 @@ fn read_wanted(text: &str) -> Vec<Wanted> {
     text.split_whitespace().map(one).collect()
 }
 
-/// `web.1@2:up`, with `:restart`, `:3crashes`, `:in5s` or `:large` after it.
+/// The one-off dynos among these that nobody has asked to stop.
+fn wanted_one_offs(dynos: &[Dyno]) -> Vec<OneOff> {
+    let wanted_one = |dyno: &Dyno| OneOff {
+        dyno: dyno.id,
+        wanted: wanted(&dyno.r#type, 1, dyno.release_version),
+    };
+    let dynos = dynos.iter().filter(|dyno| dyno.one_off && !dyno.restart);
+    dynos.map(wanted_one).collect()
+}
+
+/// `web.1@2:up`, with `:restart`, `:3crashes`, `:in5s` or `:large` after it; `:once` is a one-off dyno, `:waiting` one that was
+/// not launched, and `:over` one whose time is over.
 fn read_dynos(text: &str) -> Vec<Dyno> {
     let one = |(at, word): (usize, &str)| {
         let mut parts = word.split(':');
@@ -79,6 +94,10 @@ fn read_dynos(text: &str) -> Vec<Dyno> {
         for flag in parts {
             if flag == "restart" {
                 dyno.restart = true;
+            } else if flag == "once" || flag == "waiting" {
+                (dyno.one_off, dyno.launched) = (true, flag == "once");
+            } else if flag == "over" {
+                dyno.expires_at = Some(now());
             } else if flag == "large" {
                 dyno.size = "Large".into();
             } else if let Some(crashes) = flag.strip_suffix("crashes") {
@@ -96,9 +115,11 @@ fn read_dynos(text: &str) -> Vec<Dyno> {
 
 /// The actions in words, sorted, since their order among each other is of no importance.
 fn planned(wanted: &str, dynos: &str) -> String {
+    let dynos = read_dynos(dynos);
     let snapshot = Snapshot {
         wanted: read_wanted(wanted),
-        dynos: read_dynos(dynos),
+        one_offs: wanted_one_offs(&dynos),
+        dynos,
     };
     let row = |id: Id| snapshot.dynos.iter().find(|dyno| dyno.id == id).unwrap();
     let shown = |id| format!("{}@{}", row(id).name(), row(id).release_version);
@@ -112,6 +133,7 @@ fn planned(wanted: &str, dynos: &str) -> String {
                 };
                 format!("start:{}.{}{crashes}", start.wanted.r#type, start.ordinal)
             }
+            Action::Launch { dyno, .. } => format!("launch:{}", shown(dyno)),
             Action::Retire { dyno, why } => format!("{why:?}:{}", shown(dyno)).to_lowercase(),
             Action::Remove { dyno } => format!("remove:{}", shown(dyno)),
             Action::End { dyno } => format!("end:{}", shown(dyno)),
@@ -208,6 +230,19 @@ fn each_situation_has_its_plan() {
             "web.1@2:crashed:1crashes:in31536000s",
             "start:web.1/1",
         ),
+        // A one-off dyno is launched once, and no release and no formation is its affair.
+        ("", "run.1234@1:starting:waiting", "launch:run.1234@1"),
+        ("", "run.1234@1:starting:once", ""),
+        ("web=1", "web.1@2:up web.1234@1:up:once", ""),
+        ("", "run.1234@2:up:once:restart", "stopped:run.1234@2"),
+        ("", "run.1234@2:up:once:over", "expired:run.1234@2"),
+        ("", "run.1234@2:down:once", "end:run.1234@2"),
+        (
+            "",
+            "run.1234@2:starting:waiting:restart",
+            "remove:run.1234@2",
+        ),
+        ("", "run.1234@2:starting:waiting:over", "remove:run.1234@2"),
         // Two in one place are one too many; the one that is up stays.
         ("web=1", "web.1@2:up web.1@2:starting", "surplus:web.1@2"),
     ];
@@ -224,6 +259,7 @@ fn each_situation_has_its_plan() {
 fn the_one_that_is_up_stays_when_two_are_in_one_place() {
     let snapshot = Snapshot {
         wanted: read_wanted("web=1"),
+        one_offs: Vec::new(),
         dynos: read_dynos("web.1@2:up web.1@2:starting"),
     };
     let actions = plan(&snapshot, now(), &Policy::default());
@@ -260,6 +296,7 @@ fn a_dyno_that_was_up_for_long_crashes_for_the_first_time_again() {
 fn the_next_moment_is_that_of_the_earliest_restart() {
     let snapshot = Snapshot {
         wanted: read_wanted("web=3"),
+        one_offs: Vec::new(),
         dynos: read_dynos("web.1@2:crashed:in9s web.2@2:crashed:in4s web.3@2:up"),
     };
     let moment = next_moment(&snapshot, now(), &Policy::default());

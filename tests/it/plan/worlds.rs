@@ -52,6 +52,10 @@ impl World {
                 row.updated_at = self.now;
                 rows.push(row);
             }
+            Action::Launch { dyno, .. } => {
+                let row = rows.iter_mut().find(|row| row.id == dyno).unwrap();
+                row.launched = true;
+            }
             Action::Retire { dyno, .. } => {
                 let row = rows.iter_mut().find(|row| row.id == dyno).unwrap();
                 row.state = State::Down;

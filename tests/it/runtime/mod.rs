@@ -2,6 +2,7 @@
 
 mod failing;
 mod local;
+mod one_offs;
 mod reconcile;
 mod scripted;
 mod stage;

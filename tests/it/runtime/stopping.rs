@@ -29,6 +29,9 @@ fn row(launch: &Launch, pid: Option<i64>) -> Dyno {
         crashes: 0,
         start_at: None,
         restart: false,
+        one_off: false,
+        launched: true,
+        expires_at: None,
         created_at: now,
         updated_at: now,
     }

@@ -1,0 +1,200 @@
+//! One-off dynos: each runs one command once, beside the formation, and is gone when it ends.
+//!
+//! The row is written by whoever asks, and is its own queue entry: it waits until its launch is noted, which happens before the
+//! process is started. So a server that is killed at any moment starts the process at most once, and one whose launch was not
+//! noted is started by the next server.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Row, params};
+
+use super::config_vars::{self, ConfigVars};
+use super::dynos::{self, COLUMNS, Dyno, Wanted};
+use super::row::found;
+use super::{releases, slugs};
+use crate::error::{Error, Result};
+use crate::name::Id;
+use crate::time::Timestamp;
+
+/// The longest that a one-off dyno may run, in seconds: Heroku's 24 hours.
+pub const MAX_SECONDS: i64 = 86_400;
+/// One-off dynos of one app at once. Each holds a copy of the slug.
+const MAX_AT_ONCE: i64 = 50;
+/// Their numbers, so that none is taken for a dyno of the formation.
+const NUMBERS: std::ops::Range<i64> = 1_000..10_000;
+
+/// What a client asks to be run.
+#[derive(Clone, Debug)]
+pub struct NewOneOff {
+    /// The first half of its name.
+    pub r#type: String,
+    /// If the first word is a process type, that type's command stands for it.
+    pub command: String,
+    /// On top of the config vars.
+    pub env: ConfigVars,
+    pub size: &'static str,
+    /// From now on; it is ended after that.
+    pub seconds: i64,
+}
+
+/// A one-off dyno that is wanted, with what it takes to start it.
+#[derive(Clone, Debug)]
+pub struct OneOff {
+    pub dyno: Id,
+    pub wanted: Wanted,
+}
+
+/// Writes down a one-off dyno of the app's current release. 422 when nothing was deployed, 409 when too many run.
+pub fn create(connection: &Connection, app: Id, new: &NewOneOff, now: Timestamp) -> Result<Dyno> {
+    let nothing = || {
+        Error::invalid(
+            "This app has nothing to run a command in yet. Deploy something to it first.",
+        )
+    };
+    let release = releases::current(connection, app)?.ok_or_else(nothing)?;
+    let slug = release.slug_id.ok_or_else(nothing)?;
+    let command = expand(&new.command, &slugs::process_types(connection, slug)?);
+    config_vars::check_all(&new.env)?;
+    let id = Id::new();
+    let ordinal = free_number(connection, app, id)?;
+    let env = match new.env.is_empty() {
+        true => None,
+        false => Some(serde_json::to_string(&new.env).map_err(Error::internal)?),
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO dyno (id, app_id, release_id, release_version, type, ordinal, size, command, state, one_off, launched,
+                 env, expires_at, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'starting', 1, 0, CASE WHEN ?9 IS NULL THEN NULL ELSE seal(?1, ?9) END,
+                 ?10, ?11, ?11)",
+        )?
+        .execute(params![
+            id,
+            app,
+            release.id,
+            release.version,
+            new.r#type,
+            ordinal,
+            new.size,
+            command,
+            env,
+            now.plus(std::time::Duration::from_secs(new.seconds.unsigned_abs())),
+            now
+        ])?;
+    dynos::by_id(connection, id)?.ok_or_else(|| Error::not_found("dyno"))
+}
+
+/// A number that no other one-off dyno of the app has: by chance, as on Heroku, and then the next that is free.
+fn free_number(connection: &Connection, app: Id, id: Id) -> Result<i64> {
+    let taken: Vec<i64> = connection
+        .prepare_cached("SELECT ordinal FROM dyno WHERE app_id = ?1 AND one_off = 1")?
+        .query_map([app], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    if taken.len() as i64 >= MAX_AT_ONCE {
+        return Err(Error::conflict(format!(
+            "This app runs {MAX_AT_ONCE} one-off dynos already. Wait until one has ended, or stop one."
+        )));
+    }
+    let count = NUMBERS.end - NUMBERS.start;
+    let chance = i64::from(id.random_bits()) % count;
+    (0..count)
+        .map(|step| NUMBERS.start + (chance + step) % count)
+        .find(|number| !taken.contains(number))
+        .ok_or_else(|| Error::internal("every number is taken"))
+}
+
+/// The command with a process type at its start put into full, as Heroku does.
+fn expand(command: &str, process_types: &BTreeMap<String, String>) -> String {
+    let command = command.trim();
+    let (first, rest) = command
+        .split_once(char::is_whitespace)
+        .unwrap_or((command, ""));
+    match process_types.get(first) {
+        Some(full) if rest.is_empty() => full.clone(),
+        Some(full) => format!("{full} {rest}"),
+        None => command.to_owned(),
+    }
+}
+
+/// Those that shall run, launched or not: of apps that are there still, and not asked to stop.
+pub(super) fn wanted(connection: &Connection) -> Result<Vec<OneOff>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, app.name, release.config_set_id, slug.digest FROM dyno
+         JOIN app ON app.id = dyno.app_id JOIN release ON release.id = dyno.release_id JOIN slug ON slug.id = release.slug_id
+         WHERE dyno.one_off = 1 AND dyno.restart = 0 AND slug.digest IS NOT NULL ORDER BY dyno.id"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let after = statement.column_count() - 3;
+    let rows = statement.query_map([], |row| one_off(row, after))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn one_off(row: &Row<'_>, after: usize) -> rusqlite::Result<OneOff> {
+    let dyno = dynos::dyno(row)?;
+    Ok(OneOff {
+        dyno: dyno.id,
+        wanted: Wanted {
+            app_id: dyno.app_id,
+            app_name: row.get(after)?,
+            r#type: dyno.r#type,
+            quantity: 1,
+            size: dyno.size,
+            command: dyno.command,
+            release_id: dyno.release_id,
+            release_version: dyno.release_version,
+            config_set_id: row.get(after + 1)?,
+            digest: row.get(after + 2)?,
+        },
+    })
+}
+
+/// Notes that the process is about to be started; false when it is not to be, or was already.
+pub fn launch(connection: &Connection, id: Id, now: Timestamp) -> Result<bool> {
+    Ok(connection
+        .prepare_cached(
+            "UPDATE dyno SET launched = 1, updated_at = ?2
+             WHERE id = ?1 AND one_off = 1 AND launched = 0 AND state = 'starting' AND restart = 0",
+        )?
+        .execute(params![id, now])?
+        == 1)
+}
+
+/// What the dyno is given on top of the config vars.
+pub fn env(connection: &Connection, id: Id) -> Result<ConfigVars> {
+    let mut statement = connection.prepare_cached(
+        "SELECT CASE WHEN env IS NULL THEN '{}' ELSE unseal(id, env) END FROM dyno WHERE id = ?1",
+    )?;
+    let json: String = found(statement.query_row([id], |row| row.get(0)), "dyno")?;
+    serde_json::from_str(&json).map_err(Error::internal)
+}
+
+/// Deletes the row of a one-off dyno of which nothing runs; false when that was done before. `status` is how it ended, as a
+/// shell counts it, if that is known.
+pub fn end(connection: &Connection, id: Id, _status: Option<i32>, _now: Timestamp) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("DELETE FROM dyno WHERE id = ?1 AND one_off = 1")?
+        .execute([id])?
+        == 1)
+}
+
+/// Asks for the one-off dynos of one type to be stopped. How many there were.
+pub fn stop(connection: &Connection, app: Id, kind: &str, now: Timestamp) -> Result<usize> {
+    Ok(connection
+        .prepare_cached(
+            "UPDATE dyno SET restart = 1, updated_at = ?3 WHERE app_id = ?1 AND type = ?2 AND one_off = 1 AND state <> 'down'",
+        )?
+        .execute(params![app, kind, now])?)
+}
+
+/// Ends those that an earlier run of the server had launched, once their processes are gone. How they ended nobody knows.
+pub(super) fn forget_launched(connection: &Connection, now: Timestamp) -> Result<()> {
+    let mut statement =
+        connection.prepare_cached("SELECT id FROM dyno WHERE one_off = 1 AND launched = 1")?;
+    let launched: Vec<Id> = statement
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in launched {
+        end(connection, id, None, now)?;
+    }
+    Ok(())
+}
