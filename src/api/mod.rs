@@ -35,6 +35,7 @@ pub mod release_statuses;
 pub mod releases;
 mod reply;
 mod routes;
+pub mod schema;
 pub mod slugs;
 pub mod sni_endpoints;
 pub mod sources;

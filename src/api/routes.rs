@@ -71,6 +71,7 @@ macro_rules! routes {
 
 routes! {
     GET    "/openapi.json"                                  Public   openapi::document;
+    GET    "/schema"                                        Public   schema::document;
     GET    "/account"                                       Account  account::info;
     GET    "/account/rate-limits"                           Account  account::rate_limits;
     GET    "/regions"                                       Account  catalog::regions;

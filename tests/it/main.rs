@@ -15,6 +15,7 @@ mod builds;
 mod catalog;
 mod collaborators;
 mod config_vars;
+mod contract;
 mod conventions;
 mod couplings;
 mod crash;

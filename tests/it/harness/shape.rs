@@ -73,6 +73,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("/generations", "generation"),
     ("/generations/*", "generation"),
     ("/openapi.json", "openapi"),
+    ("/schema", "schema"),
     ("/pipeline-couplings", "pipeline-coupling"),
     ("/pipeline-couplings/*", "pipeline-coupling"),
     ("/pipeline-promotions", "pipeline-promotion"),

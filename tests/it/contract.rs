@@ -1,0 +1,102 @@
+//! The contract for machines: what the server says of itself is whole, and true of what it serves.
+
+use std::collections::BTreeSet;
+
+use penstock::api::{Policy, ROUTES};
+use serde_json::{Value, json};
+
+use crate::harness::Server;
+
+/// Each place that some part of a document points at.
+fn pointers(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::String(pointer)) = map.get("$ref") {
+                found.insert(pointer.clone());
+            }
+            map.values().for_each(|value| pointers(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| pointers(value, found)),
+        _ => {}
+    }
+}
+
+#[track_caller]
+fn points_nowhere_else(document: &Value) {
+    let mut found = BTreeSet::new();
+    pointers(document, &mut found);
+    assert!(!found.is_empty());
+    for pointer in found {
+        let place = pointer.strip_prefix('#').expect(&pointer);
+        assert!(document.pointer(place).is_some(), "{pointer} is not there");
+    }
+}
+
+#[tokio::test]
+async fn openapi_describes_every_route() {
+    let server = Server::start().await;
+    let document = server.nobody().get("/openapi.json").await.ok();
+    points_nowhere_else(&document);
+    let mut ids = BTreeSet::new();
+    for route in ROUTES {
+        let operation = &document["paths"][route.path][route.method.to_lowercase()];
+        let id = operation["operationId"].as_str().unwrap();
+        assert!(ids.insert(id), "{id} is there twice");
+        assert!(operation["responses"].is_object(), "{id}");
+    }
+    let operations = document["paths"].as_object().unwrap().values();
+    let methods = ["get", "post", "put", "patch", "delete"];
+    let count = operations.map(|path| {
+        methods
+            .iter()
+            .filter(|method| path[**method].is_object())
+            .count()
+    });
+    assert_eq!(count.sum::<usize>(), ROUTES.len());
+}
+
+/// What a client that is generated from the schema would send.
+fn path_of(href: &str) -> String {
+    href.replace("{(%23%2Fdefinitions%2F", "{")
+        .replace("%2Fdefinitions%2Fidentity)}", "}")
+}
+
+#[tokio::test]
+async fn the_hyper_schema_links_to_every_route_that_takes_a_token() {
+    let server = Server::start().await;
+    let schema = server.nobody().get("/schema").await.ok();
+    points_nowhere_else(&schema);
+    let mut linked = BTreeSet::new();
+    for (name, resource) in schema["definitions"].as_object().unwrap() {
+        for link in resource["links"].as_array().into_iter().flatten() {
+            let path = path_of(link["href"].as_str().unwrap());
+            for parameter in path.split(['{', '}']).skip(1).step_by(2) {
+                let identity = &schema["definitions"][parameter]["definitions"]["identity"];
+                assert!(identity.is_object(), "{name}: {parameter}");
+            }
+            linked.insert((link["method"].as_str().unwrap().to_owned(), path));
+        }
+    }
+    let with_token = |policy| !matches!(policy, Policy::Public | Policy::Signed);
+    let routes = ROUTES.iter().filter(|route| with_token(route.policy));
+    let routes = routes.map(|route| (route.method.to_owned(), route.path.to_owned()));
+    assert_eq!(linked, routes.collect());
+}
+
+#[tokio::test]
+async fn a_client_can_follow_the_hyper_schema() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    ann.app("harbour").await;
+    let schema = ann.get("/schema").await.ok();
+    let links = schema["definitions"]["app"]["links"].as_array().unwrap();
+    let info = links.iter().find(|link| link["title"] == "info").unwrap();
+    let href = info["href"].as_str().unwrap();
+    let (before, _) = href.split_once('{').unwrap();
+    let shown = ann.get(format!("{before}harbour")).await.ok();
+    let view = info["targetSchema"]["$ref"].as_str().unwrap();
+    let view = schema.pointer(&view[1..]).unwrap();
+    let promised = view["properties"].as_object().unwrap().keys();
+    assert!(promised.eq(shown.as_object().unwrap().keys()));
+    assert_eq!(info["rel"], json!("self"));
+}
