@@ -2,7 +2,7 @@
 
 ARGS ?=
 
-.PHONY: run test lint fmt bench tools
+.PHONY: run test lint fmt bench fuzz tools
 
 run: tools ## Start the server; ARGS="--listen 0.0.0.0:5000" passes arguments on
 	cargo run --release --quiet -- serve $(ARGS)
@@ -20,6 +20,9 @@ fmt:
 
 bench: tools ## Print ratios against ceilings measured in the same run; BENCH=reads runs one
 	cargo bench --bench penstock -- $(BENCH)
+
+fuzz: tools ## Throw made-up requests at a server and hold its answers to /openapi.json; EXAMPLES=200 tries harder
+	tests/fuzz/run $(EXAMPLES)
 
 # Names what is missing, with the remedy. SQLite and the TLS library are compiled from C.
 tools:
