@@ -21,6 +21,7 @@ mod cors;
 mod dispatch;
 pub mod domains;
 pub mod dynos;
+mod example;
 pub mod formation;
 pub mod log_sessions;
 pub mod openapi;

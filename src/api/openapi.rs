@@ -8,6 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::call::Visit;
+use super::example::Examples;
 use super::operation::{Description, Endpoint};
 use super::reply;
 use super::routes::{ROUTES, Route};
@@ -31,6 +32,7 @@ pub fn openapi() -> Value {
     }
     let mut schemas = generator.take_definitions(true);
     schemas.insert("Error".to_owned(), error());
+    illustrate(&mut paths, &schemas);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -65,11 +67,32 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         Endpoint::Call { describe, .. } => called(&mut operation, &describe(generator), route),
         Endpoint::Visit(_) => {
             operation["security"] = json!([]);
-            operation["responses"] =
-                json!({ "200": { "description": "The bytes." }, "default": refused() });
+            operation["responses"] = json!({ "200": { "description": "The bytes." }, "default": refused(ErrorId::Forbidden) });
         }
     }
     operation
+}
+
+/// Gives each body and each answer an example, once all types are known.
+fn illustrate(paths: &mut Map<String, Value>, schemas: &Map<String, Value>) {
+    let examples = Examples {
+        definitions: schemas,
+    };
+    let operations = paths.values_mut().flat_map(|path| path.as_object_mut());
+    for operation in operations.flat_map(|path| path.values_mut()) {
+        let body = "/requestBody/content/application~1json";
+        if let Some(content) = operation.pointer_mut(body) {
+            content["example"] = examples.body(&content["schema"]);
+        }
+        let answers = operation.get_mut("responses");
+        for answer in answers.and_then(Value::as_object_mut).into_iter().flatten() {
+            if let Some(content) = answer.1.pointer_mut("/content/application~1json")
+                && content.get("example").is_none()
+            {
+                content["example"] = examples.answer(&content["schema"]);
+            }
+        }
+    }
 }
 
 /// One handler may answer several paths, and an operation's id is its own.
@@ -109,7 +132,7 @@ fn called(operation: &mut Value, description: &Description, route: &Route) {
         );
     }
     for id in failures(route) {
-        responses.insert(id.status().to_string(), refused());
+        responses.insert(id.status().to_string(), refused(id));
     }
     operation["responses"] = Value::Object(responses);
 }
@@ -122,14 +145,17 @@ fn failures(route: &Route) -> Vec<ErrorId> {
         ErrorId::Forbidden,
         ErrorId::NotFound,
         ErrorId::NotAcceptable,
+        ErrorId::PreconditionFailed,
         ErrorId::RequestTooLarge,
         ErrorId::RateLimit,
+        ErrorId::Internal,
         ErrorId::Unavailable,
     ];
     match route.method {
         "GET" => failures.push(ErrorId::RangeNotSatisfiable),
         _ => failures.extend([
             ErrorId::Conflict,
+            ErrorId::UnsupportedMediaType,
             ErrorId::InvalidParams,
             ErrorId::OutOfSpace,
         ]),
@@ -137,10 +163,17 @@ fn failures(route: &Route) -> Vec<ErrorId> {
     failures
 }
 
-fn refused() -> Value {
+fn refused(id: ErrorId) -> Value {
+    let mut example = json!({
+        "id": id.as_str(),
+        "message": "What is wrong, and what to do about it.",
+    });
+    if id == ErrorId::NotFound {
+        example["resource"] = json!("app");
+    }
     json!({
         "description": "It was refused, and nothing has changed.",
-        "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
+        "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" }, "example": example } },
     })
 }
 

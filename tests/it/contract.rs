@@ -55,6 +55,37 @@ async fn openapi_describes_every_route() {
     assert_eq!(count.sum::<usize>(), ROUTES.len());
 }
 
+#[tokio::test]
+async fn openapi_gives_an_example_of_every_answer() {
+    let server = Server::start().await;
+    let document = server.nobody().get("/openapi.json").await.ok();
+    let app = &document["paths"]["/apps/{app}"]["get"]["responses"];
+    let app = &app["200"]["content"]["application/json"]["example"];
+    assert_eq!(app["owner"]["email"], "ann@example.com");
+    let ann = server.account("ann").await;
+    let shown = ann.app("harbour").await;
+    let names = |value: &Value| {
+        value
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(app), names(&shown));
+    for path in document["paths"].as_object().unwrap().values() {
+        for operation in path.as_object().unwrap().values() {
+            let body = &operation["requestBody"]["content"]["application/json"];
+            assert_eq!(body.is_null(), body["example"].is_null(), "{operation}");
+            for (status, answer) in operation["responses"].as_object().into_iter().flatten() {
+                let content = &answer["content"]["application/json"];
+                let shown = content["schema"].is_null() || !content["example"].is_null();
+                assert!(shown, "{} {status}", operation["operationId"]);
+            }
+        }
+    }
+}
+
 /// What a client that is generated from the schema would send.
 fn path_of(href: &str) -> String {
     href.replace("{(%23%2Fdefinitions%2F", "{")
