@@ -26,24 +26,70 @@ CREATE TABLE access_token (
 ) STRICT;
 CREATE INDEX access_token_account ON access_token (account_id);
 
--- Its config vars, slug and release time are not here: they are those of its releases.
+-- Accounts that have apps and pipelines in common.
+CREATE TABLE team (
+    id         TEXT PRIMARY KEY,
+    name       TEXT NOT NULL UNIQUE,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE team_member (
+    id         TEXT PRIMARY KEY,
+    team_id    TEXT NOT NULL REFERENCES team (id) ON DELETE CASCADE,
+    account_id TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    role       TEXT NOT NULL CHECK (role IN ('admin', 'member', 'viewer', 'collaborator')),
+    -- The team that the account's new team apps go to when none is named. One at most for an account.
+    is_default INTEGER NOT NULL DEFAULT 0 CHECK (is_default IN (0, 1)),
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    UNIQUE (team_id, account_id)
+) STRICT;
+CREATE INDEX team_member_account ON team_member (account_id, team_id);
+CREATE UNIQUE INDEX team_member_default ON team_member (account_id) WHERE is_default = 1;
+
+-- Somebody is asked into a team, by an e-mail address that need not have an account yet. The token is handed over by a person;
+-- its digest is stored.
+CREATE TABLE team_invitation (
+    id         TEXT PRIMARY KEY,
+    team_id    TEXT NOT NULL REFERENCES team (id) ON DELETE CASCADE,
+    email      TEXT NOT NULL,
+    role       TEXT NOT NULL CHECK (role IN ('admin', 'member', 'viewer', 'collaborator')),
+    digest     BLOB NOT NULL UNIQUE,
+    invited_by TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    expires_at TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    UNIQUE (team_id, email)
+) STRICT;
+CREATE INDEX team_invitation_invited_by ON team_invitation (invited_by);
+CREATE INDEX team_invitation_expires ON team_invitation (expires_at);
+
+-- An app belongs to an account or to a team. Its config vars, slug and release time are not here: they are those of its releases.
 CREATE TABLE app (
     id          TEXT PRIMARY KEY,
     name        TEXT NOT NULL UNIQUE,
-    owner_id    TEXT NOT NULL REFERENCES account (id),
+    owner_id    TEXT REFERENCES account (id),
+    team_id     TEXT REFERENCES team (id),
+    -- A locked app is for its team's admins and for whoever was let in by name; the team's other members do not see it.
+    locked      INTEGER NOT NULL DEFAULT 0 CHECK (locked IN (0, 1)),
     maintenance INTEGER NOT NULL DEFAULT 0 CHECK (maintenance IN (0, 1)),
     created_at  TEXT NOT NULL,
-    updated_at  TEXT NOT NULL
+    updated_at  TEXT NOT NULL,
+    CHECK ((owner_id IS NULL) <> (team_id IS NULL))
 ) STRICT;
 CREATE INDEX app_owner ON app (owner_id, id);
+CREATE INDEX app_team ON app (team_id, id);
 
--- Who may do what with an app. Its owner stands here too, so that this is the one place to look. permissions is a sum of bits:
--- 1 view, 2 deploy, 4 operate, 8 manage, 16 own.
+-- Who may do what with an app. Its owner stands here too, and so does every member of the team that has it, so that this is the
+-- one place to look. permissions is a sum of bits: 1 view, 2 deploy, 4 operate, 8 manage, 16 own. Of these, granted are what
+-- somebody gave to this account; the rest follow from its role in the team (src/store/team_access.rs).
 CREATE TABLE collaborator (
     id          TEXT PRIMARY KEY,
     app_id      TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
     account_id  TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
     role        TEXT NOT NULL CHECK (role IN ('owner', 'collaborator', 'admin', 'member')),
+    granted     INTEGER NOT NULL CHECK (granted BETWEEN 0 AND 31),
     permissions INTEGER NOT NULL CHECK (permissions BETWEEN 1 AND 31),
     created_at  TEXT NOT NULL,
     updated_at  TEXT NOT NULL,
@@ -85,6 +131,19 @@ CREATE TABLE domain (
 CREATE INDEX domain_app ON domain (app_id, id);
 CREATE INDEX domain_app_hostname ON domain (app_id, hostname);
 CREATE INDEX domain_sni_endpoint ON domain (sni_endpoint_id);
+
+-- An app offered to another account, or given to one. One at most for an app: the next takes the place of one that is settled.
+CREATE TABLE app_transfer (
+    id           TEXT PRIMARY KEY,
+    app_id       TEXT NOT NULL UNIQUE REFERENCES app (id) ON DELETE CASCADE,
+    owner_id     TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    recipient_id TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    state        TEXT NOT NULL CHECK (state IN ('pending', 'accepted', 'declined')),
+    created_at   TEXT NOT NULL,
+    updated_at   TEXT NOT NULL
+) STRICT;
+CREATE INDEX app_transfer_owner ON app_transfer (owner_id, id);
+CREATE INDEX app_transfer_recipient ON app_transfer (recipient_id, id);
 
 -- The config vars of an app at one time, as a JSON object of strings. A change makes a new set; a release points at the set it
 -- runs with, and a rollback points at an old one again. A set is never altered. An app's config vars are those of its newest
@@ -239,15 +298,20 @@ CREATE TABLE dyno (
 CREATE INDEX dyno_app ON dyno (app_id, id);
 CREATE INDEX dyno_one_off ON dyno (id) WHERE one_off = 1;
 
+-- A pipeline belongs to an account or to a team, like an app.
 CREATE TABLE pipeline (
     id         TEXT PRIMARY KEY,
     name       TEXT NOT NULL,
-    owner_id   TEXT NOT NULL REFERENCES account (id),
+    owner_id   TEXT REFERENCES account (id),
+    team_id    TEXT REFERENCES team (id),
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
-    UNIQUE (owner_id, name)
+    UNIQUE (owner_id, name),
+    UNIQUE (team_id, name),
+    CHECK ((owner_id IS NULL) <> (team_id IS NULL))
 ) STRICT;
 CREATE INDEX pipeline_owner ON pipeline (owner_id, id);
+CREATE INDEX pipeline_team ON pipeline (team_id, id);
 CREATE INDEX pipeline_name ON pipeline (name);
 CREATE INDEX pipeline_owner_created ON pipeline (owner_id, created_at, id);
 

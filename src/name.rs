@@ -149,6 +149,13 @@ name_type!(
 );
 
 name_type!(
+    /// As an app's name, and not a word that has a meaning where a team's name stands in a path.
+    TeamName,
+    |text| label(text, 3..=30) && !text.ends_with('-') && !TEAM_PATHS.contains(&text),
+    "A team's name must be 3 to 30 characters, start with a letter, end with a letter or digit, contain only lowercase letters, digits and dashes, and not be apps, invitations or permissions."
+);
+
+name_type!(
     /// `^[-\w]{1,128}$`, the name of a line in a Procfile.
     ProcessType,
     |text| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
@@ -169,6 +176,9 @@ const RESERVED: &[&str] = &[
     "status",
     "www",
 ];
+
+/// `/teams/apps` is a path of its own, and so on.
+const TEAM_PATHS: &[&str] = &["apps", "invitations", "permissions"];
 
 fn label(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
     length.contains(&text.len())

@@ -1,4 +1,4 @@
-//! Collects what nothing points at any more: expired sources, slugs without an app, blobs without a row, logs and build
+//! Collects what nothing points at any more: expired sources and invitations, slugs without an app, blobs without a row, logs and build
 //! outputs of deleted apps.
 //!
 //! Whatever is younger than a grace is left alone, since bytes are on disk before the row that points at them.
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::Platform;
 use crate::error::{Error, Result};
-use crate::store::{apps, builds, slugs, sources};
+use crate::store::{apps, builds, slugs, sources, team_invitations};
 
 /// Longer than any upload may take to get its row.
 const GRACE: Duration = Duration::from_secs(60 * 60);
@@ -21,6 +21,7 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
         .store
         .write(move |connection| {
             sources::delete_expired(connection, now)?;
+            team_invitations::delete_expired(connection, now)?;
             slugs::delete_unreachable(connection)
         })
         .await?;

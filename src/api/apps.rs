@@ -13,6 +13,7 @@ use crate::log::platform as lines;
 use crate::name::{self, AppName, Id};
 use crate::store::access::{self, Permission};
 use crate::store::apps::{self, App, FIELDS};
+use crate::store::teams;
 use crate::time::Timestamp;
 use crate::urls::Urls;
 
@@ -30,8 +31,11 @@ pub struct View {
     git_url: String,
     id: Id,
     internal_routing: Option<bool>,
+    /// Heroku shows it of team apps only; the official CLI looks for it in every list.
+    locked: bool,
     maintenance: bool,
     name: String,
+    /// The team, by its old name.
     organization: Option<Named>,
     owner: User,
     region: Entry,
@@ -45,7 +49,11 @@ pub struct View {
     web_url: String,
 }
 
-fn view(app: App, urls: &Urls) -> View {
+pub(super) fn view(app: App, urls: &Urls) -> View {
+    let team = app.team.map(|team| Named {
+        id: team.id,
+        name: team.name,
+    });
     View {
         acm: false,
         archived_at: None,
@@ -58,9 +66,10 @@ fn view(app: App, urls: &Urls) -> View {
         web_url: urls.web(&app.name),
         id: app.id,
         internal_routing: None,
+        locked: app.locked,
         maintenance: app.maintenance,
         name: app.name,
-        organization: None,
+        organization: team.clone(),
         owner: User {
             email: app.owner_email,
             id: app.owner_id,
@@ -71,7 +80,7 @@ fn view(app: App, urls: &Urls) -> View {
         slug_size: app.slug_size,
         space: None,
         stack: catalog::STACK,
-        team: None,
+        team,
         updated_at: app.updated_at,
     }
 }
@@ -80,6 +89,16 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
             apps::list(connection, &caller.account, None, page)
+        })
+        .await?;
+    paged.reply(|app| view(app, &call.platform.urls))
+}
+
+/// Without those of teams, as Heroku has it: the official CLI asks for them team by team.
+pub async fn list_personal(call: Call) -> Result<Reply<Vec<View>>> {
+    let paged = call
+        .page(FIELDS, |connection, caller, page| {
+            apps::list_personal(connection, &caller.account, page)
         })
         .await?;
     paged.reply(|app| view(app, &call.platform.urls))
@@ -121,17 +140,35 @@ pub struct NewApp {
     name: Option<String>,
     region: Option<Reference>,
     stack: Option<Reference>,
+    /// The team that is to have the app, instead of the caller.
+    pub(super) team: Option<Reference>,
+    /// Only for a team's app.
+    locked: Option<bool>,
+    /// The caller's own, even if a default team would have it.
+    pub(super) personal: Option<bool>,
 }
 
 pub async fn create(call: Call, new: NewApp) -> Result<Created<View>> {
+    let app = make(&call, new).await?;
+    Reply::of(&view(app, &call.platform.urls))
+}
+
+/// Makes the app that is asked for, in the team that is named or else for the caller.
+pub(super) async fn make(call: &Call, new: NewApp) -> Result<App> {
     params::offered(new.region.as_ref(), catalog::REGION, "region")?;
     params::offered(new.stack.as_ref(), catalog::STACK, "stack")?;
     let chosen = new.name.as_deref().map(AppName::parse).transpose()?;
     let app = loop {
         let name = chosen.clone().map_or_else(name::generated, Ok)?;
+        let (team, locked) = (new.team.clone(), new.locked.unwrap_or(false));
         let made = call
-            .write(move |connection, caller| {
-                apps::create(connection, &name, &caller.account, caller.now)
+            .write(move |connection, caller| match team {
+                Some(Reference(team)) => {
+                    let team = teams::find(connection, &caller.account, &team)?.for_members()?;
+                    let by = &caller.account;
+                    apps::create_in_team(connection, &name, &team, by, locked, caller.now)
+                }
+                None => apps::create(connection, &name, &caller.account, caller.now),
             })
             .await;
         match made {
@@ -143,7 +180,7 @@ pub async fn create(call: Call, new: NewApp) -> Result<Created<View>> {
     let (logs, user) = (&call.platform.logs, &call.caller.account.email);
     lines::released(logs, app.id, "Initial release", 1, user);
     lines::released(logs, app.id, "Enable Logplex", 2, user);
-    Reply::of(&view(app, &call.platform.urls))
+    Ok(app)
 }
 
 #[derive(Deserialize, JsonSchema)]

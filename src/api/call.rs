@@ -20,6 +20,7 @@ use crate::store::accounts::Account;
 use crate::store::apps::{self, App};
 use crate::store::page::{Field, Listing, Page};
 use crate::store::pipelines::{self, Pipeline};
+use crate::store::teams::{self, Team};
 use crate::store::{Snapshot, Turn};
 use crate::time::Timestamp;
 
@@ -83,6 +84,11 @@ impl Caller {
             &self.params.identity("app"),
             self.permission,
         )
+    }
+
+    /// The team in the path, if the caller is in it.
+    pub fn team(&self, connection: &Connection) -> Result<Team> {
+        teams::find(connection, &self.account, &self.params.identity("team"))
     }
 
     /// The pipeline in the path, likewise.

@@ -193,6 +193,11 @@ pub async fn generations(call: Call) -> Result<Reply<Vec<Generation>>> {
     call.page_of(FIELDS, vec![generation()])
 }
 
+pub async fn team_generations(call: Call) -> Result<Reply<Vec<Generation>>> {
+    call.read(|connection, caller| caller.team(connection))?;
+    call.page_of(FIELDS, vec![generation()])
+}
+
 pub async fn generation_info(call: Call) -> Result<Reply<Generation>> {
     meant(&call, catalog::GENERATION, "generation")?;
     Reply::of(&generation())

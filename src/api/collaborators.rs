@@ -3,22 +3,34 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::call::Call;
+use super::call::{Call, Caller};
 use super::params::{self, Reference};
 use super::reply::{Created, Reply};
 use super::view::{Named, User};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
 use crate::store::access::{self, Permission, Permissions};
-use crate::store::accounts;
+use crate::store::accounts::{self, Account};
+use crate::store::apps::App;
 use crate::store::collaborators::{self, Collaborator, FIELDS, Role};
+use crate::store::teams;
 use crate::time::Timestamp;
+use rusqlite::Connection;
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "CollaboratorPermission")]
 pub struct PermissionView {
     description: &'static str,
     name: &'static str,
+}
+
+impl PermissionView {
+    pub(super) fn of(permission: Permission) -> PermissionView {
+        PermissionView {
+            description: permission.description(),
+            name: permission.as_str(),
+        }
+    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -42,11 +54,7 @@ pub struct View {
 }
 
 fn view(collaborator: Collaborator) -> View {
-    let held = |permission: &&Permission| collaborator.permissions.has(**permission);
-    let shown = |permission: &Permission| PermissionView {
-        description: permission.description(),
-        name: permission.as_str(),
-    };
+    let held = |permission: &Permission| collaborator.permissions.has(*permission);
     View {
         app: Named {
             id: collaborator.app_id,
@@ -55,9 +63,9 @@ fn view(collaborator: Collaborator) -> View {
         created_at: collaborator.created_at,
         id: collaborator.id,
         permissions: Permission::GRANTABLE
-            .iter()
+            .into_iter()
             .filter(held)
-            .map(shown)
+            .map(PermissionView::of)
             .collect(),
         role: collaborator.role,
         updated_at: collaborator.updated_at,
@@ -130,38 +138,47 @@ pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
     let collaborator = call
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
-            let account = match &user {
-                Identity::Id(id) => accounts::by_id(connection, *id)?,
-                Identity::Name(email) => accounts::by_email(connection, email)?,
-            };
-            let account = account.ok_or_else(|| Error::not_found("account"))?;
-            collaborators::create(
-                connection,
-                app.id,
-                account.id,
-                Role::Collaborator,
-                granted,
-                caller.now,
-            )
+            let account = accounts::named(connection, &caller.account, &user)?;
+            if !may_join(connection, caller, &app, &account, granted)? {
+                access::require(connection, &caller.account, app.id, Permission::Manage)?;
+            }
+            let role = Role::Collaborator;
+            collaborators::create(connection, app.id, account.id, role, granted, caller.now)
         })
         .await?;
     Reply::of(&view(collaborator))
+}
+
+/// Members of the team join an app of its that is not locked, with what a collaborator gets.
+fn may_join(
+    connection: &Connection,
+    caller: &Caller,
+    app: &App,
+    account: &Account,
+    granted: Permissions,
+) -> Result<bool> {
+    let Some(team) = &app.team else {
+        return Ok(false);
+    };
+    if account.id != caller.account.id || app.locked || !Permissions::COLLABORATOR.include(granted)
+    {
+        return Ok(false);
+    }
+    match teams::find(connection, account, &Identity::Id(team.id)) {
+        Ok(team) => Ok(team.for_members().is_ok()),
+        Err(error) if error.resource.is_some() => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 pub async fn update(call: Call, body: Body) -> Result<Reply<View>> {
     let granted = permissions(params::required(body.permissions, "permissions")?)?;
     let collaborator = call
         .write(move |connection, caller| {
-            let app = caller.app(connection)?;
+            let app = caller.app_id(connection)?;
             let before =
-                collaborators::find(connection, app.id, &caller.params.identity("collaborator"))?;
-            if before.role == Role::Owner {
-                return Err(Error::forbidden(
-                    "The owner of an app may do everything with it.",
-                ));
-            }
-            collaborators::permit(connection, before.id, granted, caller.now)?;
-            collaborators::find(connection, app.id, &Identity::Id(before.id))
+                collaborators::find(connection, app, &caller.params.identity("collaborator"))?;
+            collaborators::permit(connection, &before, granted, caller.now)
         })
         .await?;
     Reply::of(&view(collaborator))
@@ -177,7 +194,7 @@ pub async fn delete(call: Call) -> Result<Reply<View>> {
             if found.account_id != caller.account.id {
                 access::require(connection, &caller.account, app.id, Permission::Manage)?;
             }
-            collaborators::delete(connection, &found)?;
+            collaborators::delete(connection, &found, caller.now)?;
             Ok(found)
         })
         .await?;

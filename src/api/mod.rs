@@ -40,6 +40,11 @@ pub mod schema;
 pub mod slugs;
 pub mod sni_endpoints;
 pub mod sources;
+pub mod team_apps;
+pub mod team_features;
+pub mod team_invitations;
+pub mod team_members;
+pub mod teams;
 mod upload;
 mod view;
 

@@ -72,6 +72,17 @@ pub async fn of_pipeline(call: Call) -> Result<Reply<Vec<View>>> {
     paged.reply(view)
 }
 
+/// Those of the team's apps, wherever they are coupled.
+pub async fn of_team(call: Call) -> Result<Reply<Vec<View>>> {
+    let paged = call
+        .page(FIELDS, |connection, caller, page| {
+            let team = caller.team(connection)?;
+            couplings::list_of_team(connection, &caller.account, team.id, page)
+        })
+        .await?;
+    paged.reply(view)
+}
+
 /// An object, since an app is in one pipeline at most.
 pub async fn of_app(call: Call) -> Result<Reply<View>> {
     let coupling =

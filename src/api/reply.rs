@@ -79,6 +79,12 @@ impl<V: Serialize> Reply<Vec<V>> {
 }
 
 impl<V, const STATUS: u16> Reply<V, STATUS> {
+    /// Adds a sentence that the official CLI prints: what a person has to know of an answer that went well.
+    pub fn warning(mut self, text: &str) -> Reply<V, STATUS> {
+        self.header(HeaderName::from_static("warning-message"), text);
+        self
+    }
+
     /// A value that no header can carry is left out: ours are all ASCII but for what a client chose.
     fn header(&mut self, name: HeaderName, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -21,6 +21,8 @@ pub enum Policy {
     Own,
     /// Whoever may see the pipeline in the path; its owner, where something is changed.
     Pipeline,
+    /// Whoever is in the team in the path; its admins, where something is changed.
+    Team,
 }
 
 impl Policy {
@@ -32,7 +34,9 @@ impl Policy {
             Policy::Operate => Some(Permission::Operate),
             Policy::Manage => Some(Permission::Manage),
             Policy::Own => Some(Permission::Own),
-            Policy::Public | Policy::Signed | Policy::Account | Policy::Pipeline => None,
+            Policy::Public | Policy::Signed | Policy::Account | Policy::Pipeline | Policy::Team => {
+                None
+            }
         }
     }
 }
@@ -84,7 +88,7 @@ routes! {
     GET    "/generations/{generation}"                      Account  catalog::generation_info;
     POST   "/filters/apps"                                  Account  apps::filter;
     GET    "/users/~"                                       Account  account::info;
-    GET    "/users/~/apps"                                  Account  apps::list;
+    GET    "/users/~/apps"                                  Account  apps::list_personal;
     GET    "/users/~/pipeline-couplings"                    Account  pipeline_couplings::list;
     GET    "/apps"                                          Account  apps::list;
     POST   "/apps"                                          Account  apps::create;
@@ -139,10 +143,43 @@ routes! {
     GET    "/apps/{app}/slugs/{slug}"                       Deploy   slugs::info;
     POST   "/apps/{app}/sources"                            Deploy   sources::create_for_app;
     GET    "/apps/{app}/collaborators"                      View     collaborators::list;
-    POST   "/apps/{app}/collaborators"                      Manage   collaborators::create;
+    POST   "/apps/{app}/collaborators"                      View     collaborators::create;
     GET    "/apps/{app}/collaborators/{collaborator}"       View     collaborators::info;
     PATCH  "/apps/{app}/collaborators/{collaborator}"       Manage   collaborators::update;
     DELETE "/apps/{app}/collaborators/{collaborator}"       View     collaborators::delete;
+    GET    "/teams"                                         Account  teams::list;
+    POST   "/teams"                                         Account  teams::create;
+    GET    "/teams/permissions"                             Account  team_apps::grantable;
+    POST   "/teams/apps"                                    Account  team_apps::create;
+    GET    "/teams/apps/{app}"                              View     team_apps::info;
+    PATCH  "/teams/apps/{app}"                              View     team_apps::update;
+    GET    "/teams/apps/{app}/collaborators"                View     collaborators::list;
+    POST   "/teams/apps/{app}/collaborators"                View     collaborators::create;
+    GET    "/teams/apps/{app}/collaborators/{collaborator}" View     collaborators::info;
+    PATCH  "/teams/apps/{app}/collaborators/{collaborator}" Manage   collaborators::update;
+    DELETE "/teams/apps/{app}/collaborators/{collaborator}" View     collaborators::delete;
+    GET    "/teams/invitations/{token}"                     Account  team_invitations::info;
+    POST   "/teams/invitations/{token}/accept"              Account  team_invitations::accept;
+    GET    "/teams/{team}"                                  Team     teams::info;
+    PATCH  "/teams/{team}"                                  Team     teams::update;
+    DELETE "/teams/{team}"                                  Team     teams::delete;
+    GET    "/teams/{team}/addons"                           Team     teams::addons;
+    GET    "/teams/{team}/apps"                             Team     team_apps::list;
+    GET    "/teams/{team}/available-generations"            Team     catalog::team_generations;
+    GET    "/teams/{team}/features"                         Team     team_features::list;
+    GET    "/teams/{team}/features/{feature}"               Team     team_features::info;
+    GET    "/teams/{team}/invitations"                      Team     team_invitations::list;
+    PUT    "/teams/{team}/invitations"                      Team     team_invitations::create;
+    DELETE "/teams/{team}/invitations/{invitation}"         Team     team_invitations::revoke;
+    GET    "/teams/{team}/members"                          Team     team_members::list;
+    POST   "/teams/{team}/members"                          Team     team_members::create;
+    PUT    "/teams/{team}/members"                          Team     team_members::put;
+    PATCH  "/teams/{team}/members"                          Team     team_members::update;
+    DELETE "/teams/{team}/members/{member}"                 Team     team_members::delete;
+    GET    "/teams/{team}/members/{member}/apps"            Team     team_apps::of_member;
+    GET    "/teams/{team}/permissions"                      Team     team_apps::permissions;
+    GET    "/teams/{team}/pipeline-couplings"               Team     pipeline_couplings::of_team;
+    GET    "/enterprise-accounts"                           Account  teams::enterprise_accounts;
     POST   "/sources"                                       Account  sources::create;
     GET    "/pipelines"                                     Account  pipelines::list;
     POST   "/pipelines"                                     Account  pipelines::create;

@@ -16,7 +16,7 @@ impl Ref {
     }
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 pub struct Named {
     pub id: Id,
     pub name: String,

@@ -1,4 +1,8 @@
 //! What an account may do with an app: Heroku's four permissions, and what only its owner may.
+//!
+//! Every request for an app asks this once, so it is one look-up by the key of one table, whoever has the app. What the members
+//! of a team may do with its apps is therefore written down for each of them ([`super::team_access`]) in the transaction that
+//! changes it: changes are rare, and every list that joins this table has a team's apps in it at no cost.
 
 use rusqlite::Connection;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
@@ -54,11 +58,13 @@ impl Permission {
 }
 
 /// A set of permissions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 pub struct Permissions(u8);
 
 impl Permissions {
     pub const ALL: Permissions = Permissions(31);
+    pub const NONE: Permissions = Permissions(0);
+    pub const VIEW: Permissions = Permissions(1);
     /// What a collaborator gets who is given nothing in particular.
     pub const COLLABORATOR: Permissions = Permissions(1 | 2 | 4);
 
@@ -73,6 +79,16 @@ impl Permissions {
 
     pub fn has(self, permission: Permission) -> bool {
         self.0 & permission as u8 != 0
+    }
+
+    /// Those of both.
+    pub fn and(self, other: Permissions) -> Permissions {
+        Permissions(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are among these.
+    pub fn include(self, other: Permissions) -> bool {
+        self.0 & other.0 == other.0
     }
 }
 

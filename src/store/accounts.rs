@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 use rusqlite::{Connection, Row, params};
 
 use super::row::{optional, unique};
+use super::teams;
 use crate::error::{Error, Result};
-use crate::name::Id;
+use crate::name::{Id, Identity};
 use crate::secret;
 use crate::time::Timestamp;
 
@@ -35,19 +36,26 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
 
 const SELECT: &str = "SELECT account.id, account.email, account.name, account.admin, account.created_at, account.updated_at FROM account";
 
-/// Makes an account. 422 when the address is taken or is none.
-pub fn create(connection: &Connection, email: &str, now: Timestamp) -> Result<Account> {
-    let email = email.trim().to_lowercase();
+/// 422 for what is no e-mail address, and for the addresses by which Heroku's clients know the apps of teams.
+pub fn check_email(email: &str) -> Result<()> {
     let (user, host) = email.split_once('@').unwrap_or_default();
     if user.is_empty()
         || host.is_empty()
         || email.len() > 254
         || email.contains(|c: char| c.is_whitespace() || c.is_control())
+        || host == teams::HOST
     {
         return Err(Error::invalid(
             "An account needs an e-mail address, such as ann@example.com.",
         ));
     }
+    Ok(())
+}
+
+/// Makes an account. 422 when the address is taken or is none.
+pub fn create(connection: &Connection, email: &str, now: Timestamp) -> Result<Account> {
+    let email = email.trim().to_lowercase();
+    check_email(&email)?;
     let id = Id::new();
     let inserted = connection
         .prepare_cached(
@@ -71,6 +79,16 @@ pub fn create(connection: &Connection, email: &str, now: Timestamp) -> Result<Ac
 pub fn by_email(connection: &Connection, email: &str) -> Result<Option<Account>> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE email = ?1"))?;
     optional(statement.query_row([email.trim().to_lowercase()], account))
+}
+
+/// The account that somebody names: by its id, its address, or `~` for his own. 404 when there is none.
+pub fn named(connection: &Connection, by: &Account, identity: &Identity) -> Result<Account> {
+    let found = match identity {
+        Identity::Id(id) => by_id(connection, *id)?,
+        Identity::Name(name) if name == "~" => Some(by.clone()),
+        Identity::Name(email) => by_email(connection, email)?,
+    };
+    found.ok_or_else(|| Error::not_found("account"))
 }
 
 /// Makes an account an admin, which runs the server.

@@ -10,6 +10,8 @@ use super::collaborators::{self, Role};
 use super::page::{self, Field, Kind, Listing, Page};
 use super::releases::{self, Change};
 use super::row::{found, unique};
+use super::team_access::{self, Scope};
+use super::teams::{self, Team};
 use crate::error::{Error, Result};
 use crate::name::{AppName, Id, Identity};
 use crate::time::Timestamp;
@@ -19,8 +21,13 @@ use crate::time::Timestamp;
 pub struct App {
     pub id: Id,
     pub name: String,
+    /// An account's, or a team's.
     pub owner_id: Id,
+    /// A team's is the one by which Heroku's clients know it.
     pub owner_email: String,
+    pub team: Option<TeamRef>,
+    /// Hidden from those members of the team who were not let in by name.
+    pub locked: bool,
     pub maintenance: bool,
     /// When the newest release was made.
     pub released_at: Option<Timestamp>,
@@ -31,6 +38,13 @@ pub struct App {
     pub updated_at: Timestamp,
 }
 
+/// The team that has an app.
+#[derive(Clone, Debug)]
+pub struct TeamRef {
+    pub id: Id,
+    pub name: String,
+}
+
 pub const FIELDS: &[Field] = &[
     Field::new("id", "collaborator.app_id", Kind::Id),
     Field::new("name", "app.name", Kind::Text),
@@ -38,20 +52,35 @@ pub const FIELDS: &[Field] = &[
     Field::new("updated_at", "app.updated_at", Kind::Time),
 ];
 
-const COLUMNS: &str = "app.id, app.name, app.owner_id, account.email, app.maintenance, app.created_at, app.updated_at,
-    (SELECT created_at FROM release WHERE app_id = app.id ORDER BY version DESC LIMIT 1), slug.size, slug.description";
+pub(super) const COLUMNS: &str = "app.id, app.name, app.owner_id, account.email, app.maintenance, app.created_at, app.updated_at,
+    (SELECT created_at FROM release WHERE app_id = app.id ORDER BY version DESC LIMIT 1), slug.size, slug.description,
+    app.team_id, team.name, app.locked";
 /// The current release is the newest that succeeded; its slug is what the app runs.
-const FROM: &str = "app JOIN account ON account.id = app.owner_id
+pub(super) const FROM: &str =
+    "app LEFT JOIN account ON account.id = app.owner_id LEFT JOIN team ON team.id = app.team_id
     LEFT JOIN release ON release.app_id = app.id AND release.version =
         (SELECT max(version) FROM release WHERE app_id = app.id AND status = 'succeeded')
     LEFT JOIN slug ON slug.id = release.slug_id";
 
-fn app(row: &Row<'_>) -> rusqlite::Result<App> {
+pub(super) fn app(row: &Row<'_>) -> rusqlite::Result<App> {
+    let team = match row.get(10)? {
+        Some(id) => Some(TeamRef {
+            id,
+            name: row.get(11)?,
+        }),
+        None => None,
+    };
+    let (owner_id, owner_email) = match &team {
+        Some(team) => (team.id, format!("{}@{}", team.name, teams::HOST)),
+        None => (row.get(2)?, row.get(3)?),
+    };
     Ok(App {
         id: row.get(0)?,
         name: row.get(1)?,
-        owner_id: row.get(2)?,
-        owner_email: row.get(3)?,
+        owner_id,
+        owner_email,
+        team,
+        locked: row.get(12)?,
         maintenance: row.get(4)?,
         created_at: row.get(5)?,
         updated_at: row.get(6)?,
@@ -78,9 +107,36 @@ pub fn create(
         .execute(params![id, name.as_str(), owner.id, now]);
     unique(inserted, taken)?;
     collaborators::create(connection, id, owner.id, Role::Owner, Permissions::ALL, now)?;
-    releases::create(connection, id, owner, Change::Initial, now)?;
-    releases::create(connection, id, owner, Change::EnableLogplex, now)?;
+    first_releases(connection, id, owner, now)
+}
+
+fn first_releases(connection: &Connection, id: Id, by: &Account, now: Timestamp) -> Result<App> {
+    releases::create(connection, id, by, Change::Initial, now)?;
+    releases::create(connection, id, by, Change::EnableLogplex, now)?;
     by_id(connection, id)
+}
+
+/// The same for a team. The member who makes an app may do everything with it.
+pub fn create_in_team(
+    connection: &Connection,
+    name: &AppName,
+    team: &Team,
+    by: &Account,
+    locked: bool,
+    now: Timestamp,
+) -> Result<App> {
+    let id = Id::new();
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO app (id, name, team_id, locked, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+        )?
+        .execute(params![id, name.as_str(), team.id, locked, now]);
+    unique(inserted, taken)?;
+    team_access::apply(connection, Scope::App(id), now)?;
+    if team.role.is_some() {
+        collaborators::create(connection, id, by.id, Role::Member, Permissions::ALL, now)?;
+    }
+    first_releases(connection, id, by, now)
 }
 
 /// The app that `account` points at, if it may do this with it. To a stranger it does not exist.
@@ -136,9 +192,7 @@ pub fn list(
     ids: Option<&[Id]>,
     page: &Page,
 ) -> Result<Listing<App>> {
-    let own = format!(
-        "collaborator CROSS JOIN {FROM} WHERE collaborator.account_id = ?1 AND app.id = collaborator.app_id"
-    );
+    let own = own();
     let named = format!("{own} AND app.id IN (SELECT value FROM json_each(?2))");
     let ids = ids
         .map(serde_json::to_string)
@@ -155,6 +209,27 @@ pub fn list(
         parameters,
     };
     page::select(connection, &query, page, app)
+}
+
+/// Those that `account` has or was let in to, less those of teams.
+pub fn list_personal(
+    connection: &Connection,
+    account: &Account,
+    page: &Page,
+) -> Result<Listing<App>> {
+    let query = page::Query {
+        columns: COLUMNS,
+        from: &format!("{} AND app.team_id IS NULL", own()),
+        id: "collaborator.app_id",
+        parameters: &[&account.id],
+    };
+    page::select(connection, &query, page, app)
+}
+
+fn own() -> String {
+    format!(
+        "collaborator CROSS JOIN {FROM} WHERE collaborator.account_id = ?1 AND app.id = collaborator.app_id"
+    )
 }
 
 /// The name of an app, for the platform's own work; `None` when it is no more.

@@ -4,7 +4,8 @@ use rusqlite::{Connection, Row, params};
 
 use super::access::Permissions;
 use super::page::{self, Field, Kind, Listing, Page};
-use super::row::{found, text_enum, unique};
+use super::row::{found, text_enum};
+use super::team_access::{self, Scope};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
 use crate::time::Timestamp;
@@ -22,6 +23,8 @@ pub struct Collaborator {
     pub account_id: Id,
     pub account_email: String,
     pub role: Role,
+    /// Those that were given by name; the others follow from the role.
+    pub granted: Permissions,
     pub permissions: Permissions,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -34,7 +37,7 @@ pub const FIELDS: &[Field] = &[
 ];
 
 const COLUMNS: &str = "collaborator.id, collaborator.app_id, app.name, collaborator.account_id, account.email, collaborator.role,
-    collaborator.permissions, collaborator.created_at, collaborator.updated_at";
+    collaborator.granted, collaborator.permissions, collaborator.created_at, collaborator.updated_at";
 const FROM: &str = "collaborator JOIN app ON app.id = collaborator.app_id
     JOIN account ON account.id = collaborator.account_id";
 
@@ -46,13 +49,14 @@ fn collaborator(row: &Row<'_>) -> rusqlite::Result<Collaborator> {
         account_id: row.get(3)?,
         account_email: row.get(4)?,
         role: row.get(5)?,
-        permissions: row.get(6)?,
-        created_at: row.get(7)?,
-        updated_at: row.get(8)?,
+        granted: row.get(6)?,
+        permissions: row.get(7)?,
+        created_at: row.get(8)?,
+        updated_at: row.get(9)?,
     })
 }
 
-/// Lets an account in. 422 when it is in already.
+/// Lets an account in. 422 when somebody let it in already; a member of the team that has the app is let in to do more.
 pub fn create(
     connection: &Connection,
     app: Id,
@@ -61,17 +65,20 @@ pub fn create(
     permissions: Permissions,
     now: Timestamp,
 ) -> Result<Collaborator> {
-    let id = Id::new();
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO collaborator (id, app_id, account_id, role, permissions, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+            "INSERT INTO collaborator (id, app_id, account_id, role, granted, permissions, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?6)
+             ON CONFLICT (app_id, account_id) DO UPDATE SET granted = ?5, updated_at = ?6 WHERE granted = 0",
         )?
-        .execute(params![id, app, account, role, permissions, now]);
-    unique(inserted, || {
-        Error::invalid("This account is a collaborator of the app already.")
-    })?;
-    find(connection, app, &Identity::Id(id))
+        .execute(params![Id::new(), app, account, role, permissions, now])?;
+    if inserted == 0 {
+        return Err(Error::invalid(
+            "This account is a collaborator of the app already.",
+        ));
+    }
+    team_access::apply(connection, Scope::One { app, account }, now)?;
+    find(connection, app, &Identity::Id(account))
 }
 
 /// A collaborator of an app, by its id, or by the id or the e-mail address of its account.
@@ -102,28 +109,66 @@ pub fn list(connection: &Connection, app: Id, page: &Page) -> Result<Listing<Col
     page::select(connection, &query, page, collaborator)
 }
 
-/// Gives a collaborator other permissions.
+/// Gives a collaborator other permissions. 403 for who has all of them: the owner, and the admins of the team.
 pub fn permit(
     connection: &Connection,
-    id: Id,
+    collaborator: &Collaborator,
     permissions: Permissions,
+    now: Timestamp,
+) -> Result<Collaborator> {
+    match collaborator.role {
+        Role::Owner => Err(Error::forbidden(
+            "The owner of an app may do everything with it.",
+        )),
+        Role::Admin => Err(Error::forbidden(
+            "An admin of the team may do everything with its apps. Give him another role in the team first.",
+        )),
+        Role::Collaborator | Role::Member => {
+            grant(connection, collaborator, permissions, now)?;
+            find(
+                connection,
+                collaborator.app_id,
+                &Identity::Id(collaborator.id),
+            )
+        }
+    }
+}
+
+fn grant(
+    connection: &Connection,
+    collaborator: &Collaborator,
+    granted: Permissions,
     now: Timestamp,
 ) -> Result<()> {
     connection
-        .prepare_cached("UPDATE collaborator SET permissions = ?2, updated_at = ?3 WHERE id = ?1")?
-        .execute(params![id, permissions, now])?;
-    Ok(())
+        .prepare_cached(
+            "UPDATE collaborator SET granted = ?2, permissions = max(?2, 1), updated_at = ?3 WHERE id = ?1",
+        )?
+        .execute(params![collaborator.id, granted, now])?;
+    let (app, account) = (collaborator.app_id, collaborator.account_id);
+    team_access::apply(connection, Scope::One { app, account }, now)
 }
 
-/// Shows a collaborator out. 403 for the owner, who gives the app away instead.
-pub fn delete(connection: &Connection, collaborator: &Collaborator) -> Result<()> {
+/// Shows a collaborator out. 403 for the owner, who gives the app away instead, and for who is there as a member of the team. A
+/// member who was let in to do more is a member like the others again.
+pub fn delete(connection: &Connection, collaborator: &Collaborator, now: Timestamp) -> Result<()> {
     if collaborator.role == Role::Owner {
         return Err(Error::forbidden(
             "The owner of an app cannot be removed from it. Transfer the app first.",
         ));
     }
-    connection
-        .prepare_cached("DELETE FROM collaborator WHERE id = ?1")?
-        .execute([collaborator.id])?;
-    Ok(())
+    if collaborator.granted == Permissions::NONE {
+        return Err(Error::forbidden(
+            "Members of the team have access to its apps. Lock the app, or remove the member from the team.",
+        ));
+    }
+    match collaborator.role {
+        Role::Admin | Role::Member => grant(connection, collaborator, Permissions::NONE, now),
+        Role::Owner | Role::Collaborator => {
+            connection
+                .prepare_cached("DELETE FROM collaborator WHERE id = ?1")?
+                .execute([collaborator.id])?;
+            Ok(())
+        }
+    }
 }

@@ -151,6 +151,23 @@ pub fn list(
     )
 }
 
+/// The couplings of a team's apps that `account` may see.
+pub fn list_of_team(
+    connection: &Connection,
+    account: &Account,
+    team: Id,
+    page: &Page,
+) -> Result<Listing<Coupling>> {
+    let from = format!("{FROM} WHERE {VISIBLE} AND app.team_id = ?2");
+    let query = page::Query {
+        columns: COLUMNS,
+        from: &from,
+        id: "pipeline_coupling.id",
+        parameters: &[&account.id, &team],
+    };
+    page::select(connection, &query, page, coupling)
+}
+
 /// Moves an app to another stage of its pipeline, or replaces the checks that it asks for; `None` leaves them.
 pub fn update(
     connection: &Connection,

@@ -31,6 +31,11 @@ pub mod seals;
 pub mod slugs;
 pub mod sni_endpoints;
 pub mod sources;
+pub mod team_access;
+pub mod team_apps;
+pub mod team_invitations;
+pub mod team_members;
+pub mod teams;
 mod writer;
 
 use std::fs::OpenOptions;

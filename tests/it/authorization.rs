@@ -53,6 +53,20 @@ impl World {
             .post("/apps/harbour/sni-endpoints", certificate)
             .await
             .created();
+        for name in ["elsa", "gus"] {
+            server.account(name).await;
+        }
+        let hers = json!({"user": "gus@example.com"});
+        let team_collaborator = ann
+            .post("/teams/apps/harbour/collaborators", hers)
+            .await
+            .created();
+        let team = ann.post("/teams", json!({"name": "docks"})).await.created();
+        let member = json!({"email": "cora@example.com", "role": "member"});
+        let member = ann.post("/teams/docks/members", member).await.created();
+        let fay = json!({"email": "fay@example.com", "role": "member"});
+        let invitations = ann.request("PUT", "/teams/docks/invitations");
+        let invitation = invitations.json(&fay).send().await.ok();
         let statuses = format!("/apps/harbour/releases/{}/statuses", id(&build["release"]));
         let status = json!({"context": "tests/all", "state": "success"});
         let status = ann.post(statuses, status).await.created();
@@ -68,6 +82,12 @@ impl World {
             ("coupling", id(&coupling)),
             ("promotion", id(&promotion)),
             ("collaborator", id(&collaborator)),
+            ("team_collaborator", id(&team_collaborator)),
+            ("team", id(&team)),
+            ("member", id(&member)),
+            ("invitation", id(&invitation)),
+            ("token", invitation["token"].as_str().unwrap().to_owned()),
+            ("feature", "org-access-controls".to_owned()),
             ("status", id(&status)),
             ("domain", id(&domain)),
             ("sni_endpoint", id(&certificate)),
@@ -101,6 +121,10 @@ impl World {
     /// The route's path with its parameters put in; `absent` ones where that says so.
     fn path(&self, route: &Route, absent: impl Fn(&str) -> bool) -> String {
         let mut path = route.path.to_owned();
+        if path.starts_with("/teams/apps") {
+            // Whom one path has removed, another cannot remove again.
+            path = path.replace("{collaborator}", "{team_collaborator}");
+        }
         for (name, value) in &self.params {
             let value = match absent(name) {
                 true => Id::new().to_string(),
@@ -134,9 +158,16 @@ impl World {
             ("POST", "/apps/{app}/releases") => json!({"slug": slug()}),
             ("POST", "/apps/{app}/slugs") => json!({"process_types": {"web": "x"}}),
             ("POST", "/apps/{app}/collaborators") => json!({"user": "dora@example.com"}),
-            ("PATCH", "/apps/{app}/collaborators/{collaborator}") => {
+            ("POST", "/teams/apps/{app}/collaborators") => json!({"user": "elsa@example.com"}),
+            ("PATCH", path) if path.ends_with("/collaborators/{collaborator}") => {
                 json!({"permissions": ["view"]})
             }
+            ("POST", "/teams") => json!({"name": "crew"}),
+            ("PATCH", "/teams/apps/{app}") => json!({"locked": true}),
+            ("PUT", "/teams/{team}/invitations") => {
+                json!({"email": "fay@example.com", "role": "member"})
+            }
+            (_, "/teams/{team}/members") => json!({"email": "dora@example.com", "role": "member"}),
             ("POST", "/apps/{app}/releases/{release}/statuses") => {
                 json!({"context": "tests/some", "state": "pending"})
             }

@@ -47,4 +47,7 @@ mod slugs;
 mod sni_endpoints;
 mod sources;
 mod store;
+mod team_apps;
+mod team_invitations;
+mod teams;
 mod tidy;

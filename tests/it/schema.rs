@@ -11,7 +11,7 @@ use penstock::store::accounts::Account;
 use penstock::store::page::{Field, Page};
 use penstock::store::{
     Store, apps, builds, collaborators, couplings, domains, dynos, formation, pipelines,
-    promotions, releases, seals, sni_endpoints,
+    promotions, releases, seals, sni_endpoints, team_apps, team_invitations, team_members, teams,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -147,6 +147,13 @@ fn lists() -> Vec<(&'static str, &'static [Field], List)> {
     };
     let (ann, bea, eve) = (account.clone(), account.clone(), account.clone());
     let (ida, lea, lou) = (account.clone(), account.clone(), account.clone());
+    let (tea, ted, tim, tom, uma) = (
+        account.clone(),
+        account.clone(),
+        account.clone(),
+        account.clone(),
+        account.clone(),
+    );
     vec![
         (
             "apps",
@@ -225,6 +232,41 @@ fn lists() -> Vec<(&'static str, &'static [Field], List)> {
             releases::FIELDS,
             Box::new(move |c, page| drop(releases::list(c, app, page).unwrap())),
         ),
+        (
+            "apps of an account itself",
+            apps::FIELDS,
+            Box::new(move |c, page| drop(apps::list_personal(c, &uma, page).unwrap())),
+        ),
+        (
+            "teams",
+            teams::FIELDS,
+            Box::new(move |c, page| drop(teams::list(c, &tea, page).unwrap())),
+        ),
+        (
+            "members of a team",
+            team_members::FIELDS,
+            Box::new(move |c, page| drop(team_members::list(c, app, page).unwrap())),
+        ),
+        (
+            "invitations of a team",
+            team_invitations::FIELDS,
+            Box::new(move |c, page| drop(team_invitations::list(c, app, now, page).unwrap())),
+        ),
+        (
+            "apps of a team",
+            team_apps::FIELDS,
+            Box::new(move |c, page| drop(team_apps::list(c, &ted, app, Some(app), page).unwrap())),
+        ),
+        (
+            "permissions in a team",
+            team_apps::FIELDS,
+            Box::new(move |c, page| drop(team_apps::permissions(c, &tim, app, page).unwrap())),
+        ),
+        (
+            "couplings of a team",
+            couplings::FIELDS,
+            Box::new(move |c, page| drop(couplings::list_of_team(c, &tom, app, page).unwrap())),
+        ),
     ]
 }
 
@@ -288,6 +330,11 @@ fn no_look_up_reads_a_whole_table() {
             let _ = couplings::find(connection, &account, id);
             let _ = promotions::find(connection, &account, id);
             let _ = sni_endpoints::find(connection, id, &identity);
+            let _ = teams::find(connection, &account, &identity);
+            let _ = team_members::find(connection, id, &identity);
+            let _ = team_members::only_admin_of(connection, id);
+            let _ = team_invitations::find(connection, id, &identity, account.created_at);
+            let _ = team_invitations::by_token(connection, "token", account.created_at);
         });
         for step in steps {
             assert!(!step.starts_with("SCAN"), "{step}");

@@ -1,7 +1,8 @@
 //! What all answers have in common, and the attributes that Heroku's published schema promises of each resource.
 //!
 //! The ledger in `tests/golden/attributes.json` has the type of each attribute: `?` after it says that it may be null, `[]` in
-//! its path stands for each element. Its facts are those of the schema, less the patterns of Heroku's own host names.
+//! its path stands for each element. Its facts are those of the schema, less the patterns of Heroku's own host names, and with the
+//! role of a viewer, which it takes from a client and forgets in its answers.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -72,6 +73,28 @@ const SHOWN: &[(&str, &str)] = &[
     ("/dyno-sizes/*", "dyno-size"),
     ("/generations", "generation"),
     ("/generations/*", "generation"),
+    ("/teams", "team"),
+    ("/teams/permissions", "team-app-permission"),
+    ("/teams/apps", "team-app"),
+    ("/teams/apps/*", "team-app"),
+    ("/teams/apps/*/collaborators", "collaborator"),
+    ("/teams/apps/*/collaborators/*", "collaborator"),
+    ("/teams/invitations/*", "team-invitation"),
+    ("/teams/invitations/*/accept", "team-member"),
+    ("/teams/*", "team"),
+    ("/teams/*/addons", "add-on"),
+    ("/teams/*/apps", "team-app"),
+    ("/teams/*/available-generations", "generation"),
+    ("/teams/*/features", "team-feature"),
+    ("/teams/*/features/*", "team-feature"),
+    ("/teams/*/invitations", "team-invitation"),
+    ("/teams/*/invitations/*", "team-invitation"),
+    ("/teams/*/members", "team-member"),
+    ("/teams/*/members/*", "team-member"),
+    ("/teams/*/members/*/apps", "team-app"),
+    ("/teams/*/permissions", "permission-entity"),
+    ("/teams/*/pipeline-couplings", "pipeline-coupling"),
+    ("/enterprise-accounts", "enterprise-account"),
     ("/openapi.json", "openapi"),
     ("/schema", "schema"),
     ("/pipeline-couplings", "pipeline-coupling"),
