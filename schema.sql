@@ -15,16 +15,73 @@ CREATE TABLE account (
     updated_at TEXT NOT NULL
 ) STRICT;
 
--- A token is looked up by its digest. The token itself is never stored.
-CREATE TABLE access_token (
+-- A program that accounts may authorize. Its secret is sealed (src/store/seals.rs), since its owner may read it again.
+CREATE TABLE oauth_client (
+    id           TEXT PRIMARY KEY,
+    account_id   TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    name         TEXT NOT NULL,
+    redirect_uri TEXT NOT NULL,
+    secret       BLOB NOT NULL,
+    created_at   TEXT NOT NULL,
+    updated_at   TEXT NOT NULL
+) STRICT;
+CREATE INDEX oauth_client_account ON oauth_client (account_id, id);
+CREATE INDEX oauth_client_account_name ON oauth_client (account_id, name, id);
+
+-- What lets somebody use an account: the account's owner, or a client. scopes is a sum of bits: 1 global, 2 identity, 4 read,
+-- 8 write, 16 read-protected, 32 write-protected. lifetime is that of its tokens, in seconds; null is for ever. The one that the
+-- operator made first is the account's API key.
+CREATE TABLE oauth_authorization (
     id          TEXT PRIMARY KEY,
     account_id  TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
-    digest      BLOB NOT NULL UNIQUE,
+    client_id   TEXT REFERENCES oauth_client (id) ON DELETE CASCADE,
     description TEXT NOT NULL,
-    expires_at  TEXT,
-    created_at  TEXT NOT NULL
+    scopes      INTEGER NOT NULL CHECK (scopes BETWEEN 1 AND 63),
+    lifetime    INTEGER CHECK (lifetime > 0),
+    api_key     INTEGER NOT NULL DEFAULT 0 CHECK (api_key IN (0, 1)),
+    created_at  TEXT NOT NULL,
+    updated_at  TEXT NOT NULL
 ) STRICT;
+CREATE INDEX oauth_authorization_account ON oauth_authorization (account_id, id);
+CREATE INDEX oauth_authorization_account_created ON oauth_authorization (account_id, created_at, id);
+CREATE INDEX oauth_authorization_client ON oauth_authorization (client_id);
+CREATE UNIQUE INDEX oauth_authorization_api_key ON oauth_authorization (account_id) WHERE api_key = 1;
+
+-- A code that its client exchanges for tokens, once. Codes and tokens are looked up by their digests and never stored; the hint
+-- is the beginning and the end of one, by which its owner knows it again.
+CREATE TABLE oauth_grant (
+    id               TEXT PRIMARY KEY,
+    authorization_id TEXT NOT NULL UNIQUE REFERENCES oauth_authorization (id) ON DELETE CASCADE,
+    digest           BLOB NOT NULL UNIQUE,
+    hint             TEXT NOT NULL,
+    expires_at       TEXT NOT NULL
+) STRICT;
+CREATE INDEX oauth_grant_expires ON oauth_grant (expires_at);
+
+-- A token with which requests are made. Its account and scopes are those of its authorization, which never change: they stand
+-- here too, so that a request is let in by one look-up.
+CREATE TABLE access_token (
+    id               TEXT PRIMARY KEY,
+    authorization_id TEXT NOT NULL REFERENCES oauth_authorization (id) ON DELETE CASCADE,
+    account_id       TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    scopes           INTEGER NOT NULL CHECK (scopes BETWEEN 1 AND 63),
+    digest           BLOB NOT NULL UNIQUE,
+    hint             TEXT NOT NULL,
+    expires_at       TEXT,
+    created_at       TEXT NOT NULL
+) STRICT;
+CREATE INDEX access_token_authorization ON access_token (authorization_id, id);
 CREATE INDEX access_token_account ON access_token (account_id);
+CREATE INDEX access_token_expires ON access_token (expires_at) WHERE expires_at IS NOT NULL;
+
+-- A token with which a client gets new access tokens.
+CREATE TABLE refresh_token (
+    id               TEXT PRIMARY KEY,
+    authorization_id TEXT NOT NULL UNIQUE REFERENCES oauth_authorization (id) ON DELETE CASCADE,
+    digest           BLOB NOT NULL UNIQUE,
+    hint             TEXT NOT NULL,
+    created_at       TEXT NOT NULL
+) STRICT;
 
 -- Accounts that have apps and pipelines in common.
 CREATE TABLE team (

@@ -25,10 +25,30 @@ pub fn token() -> Result<String> {
     ))
 }
 
+/// A new secret of another kind: a random UUID.
+pub fn uuid() -> Result<String> {
+    let uuid = uuid::Builder::from_random_bytes(random()?).into_uuid();
+    Ok(uuid.to_string())
+}
+
 /// What is stored of a token. A token has 122 random bits, so one fast hash is enough, and a look-up by digest tells a
 /// guesser nothing through its timing.
 pub fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
+}
+
+/// By what the owner of a secret knows it again: its first and last letters around ten asterisks, as Heroku shows it and its CLI
+/// understands it. What is too short to lose some of its letters is hidden whole.
+pub fn hint(secret: &str) -> String {
+    let hidden = "**********";
+    let long = secret.len() >= 32;
+    match (
+        secret.get(..9),
+        secret.get(secret.len().saturating_sub(4)..),
+    ) {
+        (Some(start), Some(end)) if long => format!("{start}{hidden}{end}"),
+        _ => hidden.to_owned(),
+    }
 }
 
 /// A key that signs and checks short texts.

@@ -23,7 +23,7 @@ use crate::router::{self, Router};
 use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
 use crate::runtime::{self, Drain, Event, Local, Reconciler, Runtime};
-use crate::store::{AfterCommit, accounts, dynos};
+use crate::store::{AfterCommit, accounts, dynos, oauth_authorizations, oauth_tokens};
 use crate::sweep;
 use crate::time::Clock;
 use crate::urls::Urls;
@@ -204,7 +204,9 @@ async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<Strin
     let written = token.clone();
     if platform
         .store
-        .read(|connection| accounts::by_token(connection, &crate::secret::digest(&token), now))?
+        .read(|connection| {
+            oauth_tokens::credential(connection, &crate::secret::digest(&token), now)
+        })?
         .is_none()
     {
         platform
@@ -215,9 +217,9 @@ async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<Strin
                     None => accounts::create(connection, &email, now)?,
                 };
                 accounts::make_admin(connection, owner.id)?;
-                accounts::add_token(
+                oauth_authorizations::add_key(
                     connection,
-                    &owner,
+                    owner.id,
                     &written,
                     "the server's api_key file",
                     now,

@@ -1,5 +1,5 @@
-//! Collects what nothing points at any more: expired sources and invitations, slugs without an app, blobs without a row, logs and build
-//! outputs of deleted apps.
+//! Collects what nothing points at any more: expired tokens, sources and invitations, slugs without an app, blobs without a row,
+//! logs and build outputs of deleted apps.
 //!
 //! Whatever is younger than a grace is left alone, since bytes are on disk before the row that points at them.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::Platform;
 use crate::error::{Error, Result};
-use crate::store::{apps, builds, slugs, sources, team_invitations};
+use crate::store::{apps, builds, oauth_tokens, slugs, sources, team_invitations};
 
 /// Longer than any upload may take to get its row.
 const GRACE: Duration = Duration::from_secs(60 * 60);
@@ -20,6 +20,7 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
     platform
         .store
         .write(move |connection| {
+            oauth_tokens::delete_expired(connection, now)?;
             sources::delete_expired(connection, now)?;
             team_invitations::delete_expired(connection, now)?;
             slugs::delete_unreachable(connection)

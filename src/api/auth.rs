@@ -6,15 +6,18 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorId, Result};
 use crate::secret;
-use crate::store::accounts::{self, Account};
+use crate::store::oauth_tokens::{self, Credential};
 use crate::time::Timestamp;
 
 /// Longer than any token of ours; what is longer is not even hashed.
 const MAX_BYTES: usize = 512;
 
-/// The account that the request's token opens. 401, in one and the same words for a missing, a malformed, an unknown and an
-/// expired token.
-pub fn account(connection: &Connection, headers: &HeaderMap, now: Timestamp) -> Result<Account> {
+/// What the request's token opens. 401, in one and the same words for a missing, a malformed, an unknown and an expired token.
+pub fn credential(
+    connection: &Connection,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Credential> {
     let mut values = headers.get_all("authorization");
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(unauthorized());
@@ -25,7 +28,7 @@ pub fn account(connection: &Connection, headers: &HeaderMap, now: Timestamp) -> 
         .and_then(token)
         .ok_or_else(unauthorized)?;
     let digest = secret::digest(&token);
-    accounts::by_token(connection, &digest, now)?.ok_or_else(unauthorized)
+    oauth_tokens::credential(connection, &digest, now)?.ok_or_else(unauthorized)
 }
 
 fn token(value: &str) -> Option<String> {

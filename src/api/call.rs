@@ -20,6 +20,7 @@ use crate::store::accounts::Account;
 use crate::store::apps::{self, App};
 use crate::store::page::{Field, Listing, Page};
 use crate::store::pipelines::{self, Pipeline};
+use crate::store::scopes::Scopes;
 use crate::store::teams::{self, Team};
 use crate::store::{Snapshot, Turn};
 use crate::time::Timestamp;
@@ -59,6 +60,9 @@ impl PathParams {
 #[derive(Clone)]
 pub struct Caller {
     pub account: Account,
+    /// Of whose token the request came with.
+    pub authorization: Id,
+    pub scopes: Scopes,
     pub now: Timestamp,
     pub params: PathParams,
     /// What the route needs on the app in its path.
@@ -220,6 +224,14 @@ impl<T> Paged<T> {
             .collect();
         Reply::page(&self, &views)
     }
+}
+
+/// A request by nobody in particular, its body read: what is in the body proves what it may do.
+pub struct Open {
+    pub platform: Arc<Platform>,
+    pub now: Timestamp,
+    pub(super) request: HttpRequest,
+    pub(super) body: Bytes,
 }
 
 /// A request by whoever holds a signed URL, its body unread.

@@ -11,15 +11,17 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::FutureExt;
 
-use super::call::{Call, Caller, PathParams, Visit};
+use super::call::{Call, Caller, Open, PathParams, Visit};
 use super::operation::Endpoint;
 use super::rate::{Asker, RateLimits};
 use super::routes::{Policy, ROUTES, Route};
-use super::{auth, body, compression, conditional, cors, params, reply};
+use super::{auth, body, compression, conditional, cors, params, reply, scopes};
 use crate::Platform;
 use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
+use crate::store::Snapshot;
 use crate::store::access::Permission;
+use crate::store::oauth_tokens::Credential;
 use crate::time::Timestamp;
 
 /// How long a request with `If-Match` may keep other writes waiting, and wait for its turn.
@@ -109,26 +111,22 @@ impl Api {
             let params = params.clone();
             return visit(self.visit(request, payload, params, now)).await;
         }
+        if let Ok((route, _)) = &found
+            && let Endpoint::Open { run, .. } = route.endpoint
+        {
+            *remaining = Some(self.take(request, Asker::at(request.peer_addr()), now)?);
+            return run(self.open(request, payload, now).await?).await;
+        }
         // A stranger learns that he is one before he learns which paths there are.
-        let snapshot = self.platform.store.snapshot()?;
-        let account = match auth::account(&snapshot, request.headers(), now) {
-            Ok(account) => account,
-            Err(refused) => {
-                let asker = Asker::at(request.peer_addr());
-                *remaining = Some(0);
-                *remaining = Some(self.take(request, asker, now)?);
-                return Err(refused);
-            }
-        };
-        accept(request.headers())?;
-        *remaining = Some(0);
-        let left = self.take(request, Asker::Account(account.id), now)?;
-        *remaining = Some(left);
+        let (credential, snapshot) = self.let_in(request, now, remaining)?;
         let (route, params) = found?;
+        scopes::require(credential.scopes, route)?;
         // A connection is not held while a client takes its time to send.
         let snapshot = Some(snapshot).filter(|_| !body::is_sent(request));
         let caller = Caller {
-            account,
+            account: credential.account,
+            authorization: credential.authorization,
+            scopes: credential.scopes,
             now,
             params,
             permission: Permission::Own,
@@ -138,11 +136,35 @@ impl Api {
             caller,
             request: request.clone(),
             body: Bytes::new(),
-            remaining: Some(left),
+            remaining: *remaining,
             snapshot: Cell::new(snapshot),
             turn: None,
         };
         self.run(route, call, payload).await
+    }
+
+    /// Whoever the request's token opens an account to, counted against that account's rate limit; the snapshot is the one that
+    /// the token was looked up in. Others have a limit by their address.
+    fn let_in(
+        &self,
+        request: &HttpRequest,
+        now: Timestamp,
+        remaining: &mut Option<u32>,
+    ) -> Result<(Credential, Snapshot)> {
+        let snapshot = self.platform.store.snapshot()?;
+        let credential = match auth::credential(&snapshot, request.headers(), now) {
+            Ok(credential) => credential,
+            Err(refused) => {
+                let asker = Asker::at(request.peer_addr());
+                *remaining = Some(0);
+                *remaining = Some(self.take(request, asker, now)?);
+                return Err(refused);
+            }
+        };
+        accept(request.headers())?;
+        *remaining = Some(0);
+        *remaining = Some(self.take(request, Asker::Account(credential.account.id), now)?);
+        Ok((credential, snapshot))
     }
 
     /// Runs the operation, unless the client expects another state than there is.
@@ -191,6 +213,16 @@ impl Api {
             },
         )
         .await
+    }
+
+    async fn open(&self, request: &HttpRequest, payload: Payload, now: Timestamp) -> Result<Open> {
+        accept(request.headers())?;
+        Ok(Open {
+            platform: self.platform.clone(),
+            now,
+            request: request.clone(),
+            body: body::read(request, payload).await?,
+        })
     }
 
     fn visit(

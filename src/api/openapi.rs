@@ -65,6 +65,10 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     let mut operation = json!({ "operationId": format!("{id}.{}", unique(route)), "tags": [tag], "x-policy": format!("{:?}", route.policy) });
     match route.endpoint {
         Endpoint::Call { describe, .. } => called(&mut operation, &describe(generator), route),
+        Endpoint::Open { describe, .. } => {
+            operation["security"] = json!([]);
+            called(&mut operation, &describe(generator), route);
+        }
         Endpoint::Visit(_) => {
             operation["security"] = json!([]);
             operation["responses"] = json!({ "200": { "description": "The bytes." }, "default": refused(ErrorId::Forbidden) });

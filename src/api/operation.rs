@@ -5,11 +5,11 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use actix_web::HttpResponse;
+use actix_web::{HttpRequest, HttpResponse};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
-use super::call::{Call, Visit};
+use super::call::{Call, Open, Visit};
 use super::params;
 use super::reply::Reply;
 use crate::error::Result;
@@ -22,6 +22,11 @@ pub enum Endpoint {
     /// JSON in, JSON out, for an authenticated account.
     Call {
         run: fn(Call) -> Answer,
+        describe: fn(&mut SchemaGenerator) -> Description,
+    },
+    /// JSON in, JSON out, for whoever proves by the body itself what it may do.
+    Open {
+        run: fn(Open) -> Answer,
         describe: fn(&mut SchemaGenerator) -> Description,
     },
     /// Bytes in or out, for whoever holds a signed URL.
@@ -37,21 +42,48 @@ pub struct Description {
     pub answer_is_list: bool,
 }
 
-/// A handler: an async function of a [`Call`] and, if it takes one, of its body.
-pub trait Operation<Arguments>: Copy + 'static {
-    fn run(self, call: Call) -> Answer;
+/// A request whose body has been read: a [`Call`] or an [`Open`].
+pub trait Asked: 'static {
+    fn request(&self) -> &HttpRequest;
+    fn body(&self) -> &[u8];
+}
+
+impl Asked for Call {
+    fn request(&self) -> &HttpRequest {
+        &self.request
+    }
+
+    fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Asked for Open {
+    fn request(&self) -> &HttpRequest {
+        &self.request
+    }
+
+    fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+/// A handler: an async function of what is asked and, if it takes one, of its body.
+pub trait Operation<C, Arguments>: Copy + 'static {
+    fn run(self, call: C) -> Answer;
     fn describe(self, generator: &mut SchemaGenerator) -> Description;
 }
 
-impl<F, Fut, V, const STATUS: u16> Operation<(Call, Reply<V, STATUS>)> for F
+impl<C, F, Fut, V, const STATUS: u16> Operation<C, (C, Reply<V, STATUS>)> for F
 where
-    F: Fn(Call) -> Fut + Copy + 'static,
+    C: Asked,
+    F: Fn(C) -> Fut + Copy + 'static,
     Fut: Future<Output = Result<Reply<V, STATUS>>>,
     V: JsonSchema,
 {
-    fn run(self, call: Call) -> Answer {
+    fn run(self, call: C) -> Answer {
         Box::pin(async move {
-            let request = call.request.clone();
+            let request = call.request().clone();
             Ok(self(call).await?.into_response(&request))
         })
     }
@@ -61,17 +93,18 @@ where
     }
 }
 
-impl<F, Fut, B, V, const STATUS: u16> Operation<(Call, B, Reply<V, STATUS>)> for F
+impl<C, F, Fut, B, V, const STATUS: u16> Operation<C, (C, B, Reply<V, STATUS>)> for F
 where
-    F: Fn(Call, B) -> Fut + Copy + 'static,
+    C: Asked,
+    F: Fn(C, B) -> Fut + Copy + 'static,
     Fut: Future<Output = Result<Reply<V, STATUS>>>,
     B: DeserializeOwned + JsonSchema,
     V: JsonSchema,
 {
-    fn run(self, call: Call) -> Answer {
+    fn run(self, call: C) -> Answer {
         Box::pin(async move {
-            let request = call.request.clone();
-            let body = params::json(&call.body)?;
+            let request = call.request().clone();
+            let body = params::json(call.body())?;
             Ok(self(call, body).await?.into_response(&request))
         })
     }
@@ -98,11 +131,14 @@ fn description<V: JsonSchema>(
 }
 
 /// Runs an operation whose arguments the compiler infers.
-pub fn run<A>(operation: impl Operation<A>, call: Call) -> Answer {
+pub fn run<C, A>(operation: impl Operation<C, A>, call: C) -> Answer {
     operation.run(call)
 }
 
 /// Describes an operation, likewise.
-pub fn describe<A>(operation: impl Operation<A>, generator: &mut SchemaGenerator) -> Description {
+pub fn describe<C, A>(
+    operation: impl Operation<C, A>,
+    generator: &mut SchemaGenerator,
+) -> Description {
     operation.describe(generator)
 }

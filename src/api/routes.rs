@@ -11,6 +11,8 @@ pub enum Policy {
     Public,
     /// Whoever holds a URL that we signed; nothing else is asked.
     Signed,
+    /// Whoever shows a client's secret in the body, or a code that stands for it.
+    Client,
     /// Any account. What it sees is its own.
     Account,
     /// Whoever has this permission on the app in the path.
@@ -34,9 +36,12 @@ impl Policy {
             Policy::Operate => Some(Permission::Operate),
             Policy::Manage => Some(Permission::Manage),
             Policy::Own => Some(Permission::Own),
-            Policy::Public | Policy::Signed | Policy::Account | Policy::Pipeline | Policy::Team => {
-                None
-            }
+            Policy::Public
+            | Policy::Signed
+            | Policy::Client
+            | Policy::Account
+            | Policy::Pipeline
+            | Policy::Team => None,
         }
     }
 }
@@ -65,6 +70,12 @@ macro_rules! routes {
     };
     (@endpoint Public $($handler:ident)::+) => { Endpoint::Visit(|visit| Box::pin($($handler)::+(visit))) };
     (@endpoint Signed $($handler:ident)::+) => { Endpoint::Visit(|visit| Box::pin($($handler)::+(visit))) };
+    (@endpoint Client $($handler:ident)::+) => {
+        Endpoint::Open {
+            run: |open| operation::run($($handler)::+, open),
+            describe: |generator| operation::describe($($handler)::+, generator),
+        }
+    };
     (@endpoint $policy:ident $($handler:ident)::+) => {
         Endpoint::Call {
             run: |call| operation::run($($handler)::+, call),
@@ -78,6 +89,23 @@ routes! {
     GET    "/schema"                                        Public   schema::document;
     GET    "/account"                                       Account  account::info;
     GET    "/account/rate-limits"                           Account  account::rate_limits;
+    GET    "/oauth/authorizations"                          Account  oauth_authorizations::list;
+    POST   "/oauth/authorizations"                          Account  oauth_authorizations::create;
+    GET    "/oauth/authorizations/{authorization}"          Account  oauth_authorizations::info;
+    PATCH  "/oauth/authorizations/{authorization}"          Account  oauth_authorizations::update;
+    DELETE "/oauth/authorizations/{authorization}"          Account  oauth_authorizations::delete;
+    POST   "/oauth/authorizations/{authorization}/actions/regenerate-tokens" Account oauth_authorizations::regenerate_tokens;
+    GET    "/oauth/clients"                                 Account  oauth_clients::list;
+    POST   "/oauth/clients"                                 Account  oauth_clients::create;
+    GET    "/oauth/clients/{client}"                        Account  oauth_clients::info;
+    PATCH  "/oauth/clients/{client}"                        Account  oauth_clients::update;
+    DELETE "/oauth/clients/{client}"                        Account  oauth_clients::delete;
+    POST   "/oauth/clients/{client}/actions/rotate-credentials" Account oauth_clients::rotate_credentials;
+    POST   "/oauth/token"                                   Client   oauth_tokens::create_from_form;
+    POST   "/oauth/tokens"                                  Client   oauth_tokens::create;
+    DELETE "/oauth/tokens/{access_token}"                   Account  oauth_tokens::delete;
+    GET    "/oauth/sessions"                                Account  oauth_sessions::list;
+    DELETE "/oauth/sessions/{session}"                      Account  oauth_sessions::delete;
     GET    "/regions"                                       Account  catalog::regions;
     GET    "/regions/{region}"                              Account  catalog::region_info;
     GET    "/stacks"                                        Account  catalog::stacks;

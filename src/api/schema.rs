@@ -27,7 +27,7 @@ pub fn schema() -> Value {
         .into_generator();
     let mut resources = Map::new();
     for route in ROUTES {
-        if let Endpoint::Call { describe, .. } = route.endpoint {
+        if let Endpoint::Call { describe, .. } | Endpoint::Open { describe, .. } = route.endpoint {
             let description = describe(&mut generator);
             let links = resource(&mut resources, &noun(route))["links"].as_array_mut();
             if let Some(links) = links {

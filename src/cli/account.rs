@@ -6,7 +6,7 @@ use crate::config::DataDirArg;
 use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
 use crate::secret;
-use crate::store::{Store, accounts};
+use crate::store::{Store, accounts, oauth_authorizations};
 use crate::time::Clock;
 
 #[derive(Subcommand)]
@@ -47,7 +47,7 @@ impl Account {
                     ))
                 })?,
             };
-            accounts::add_token(connection, &account, &written, "penstock account", now)
+            oauth_authorizations::add_key(connection, account.id, &written, "penstock account", now)
         })?;
         println!("{token}");
         Ok(())

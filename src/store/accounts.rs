@@ -1,6 +1,4 @@
-//! Accounts, and the access tokens that open them.
-
-use std::sync::OnceLock;
+//! Accounts: whoever may use the API. What opens them is in [`super::oauth_tokens`].
 
 use rusqlite::{Connection, Row, params};
 
@@ -8,7 +6,6 @@ use super::row::{optional, unique};
 use super::teams;
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
-use crate::secret;
 use crate::time::Timestamp;
 
 /// Somebody who may use the API.
@@ -23,7 +20,7 @@ pub struct Account {
     pub updated_at: Timestamp,
 }
 
-fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
+pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
         id: row.get(0)?,
         email: row.get(1)?,
@@ -34,7 +31,9 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     })
 }
 
-const SELECT: &str = "SELECT account.id, account.email, account.name, account.admin, account.created_at, account.updated_at FROM account";
+/// What [`account`] reads, and how many columns that is.
+pub(super) const COLUMNS: &str = "account.id, account.email, account.name, account.admin, account.created_at, account.updated_at";
+pub(super) const COUNT: usize = 6;
 
 /// 422 for what is no e-mail address, and for the addresses by which Heroku's clients know the apps of teams.
 pub fn check_email(email: &str) -> Result<()> {
@@ -77,7 +76,8 @@ pub fn create(connection: &Connection, email: &str, now: Timestamp) -> Result<Ac
 
 /// The account with this address.
 pub fn by_email(connection: &Connection, email: &str) -> Result<Option<Account>> {
-    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE email = ?1"))?;
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM account WHERE email = ?1"))?;
     optional(statement.query_row([email.trim().to_lowercase()], account))
 }
 
@@ -101,40 +101,7 @@ pub fn make_admin(connection: &Connection, id: Id) -> Result<()> {
 
 /// The account with this id.
 pub fn by_id(connection: &Connection, id: Id) -> Result<Option<Account>> {
-    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM account WHERE id = ?1"))?;
     optional(statement.query_row([id], account))
-}
-
-/// Lets `token` open the account. Only its digest is stored.
-pub fn add_token(
-    connection: &Connection,
-    account: &Account,
-    token: &str,
-    description: &str,
-    now: Timestamp,
-) -> Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO access_token (id, account_id, digest, description, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (digest) DO NOTHING",
-        )?
-        .execute(params![Id::new(), account.id, secret::digest(token), description, now])?;
-    Ok(())
-}
-
-/// The account that the token with this digest opens, if it has not expired.
-pub fn by_token(
-    connection: &Connection,
-    digest: &[u8; 32],
-    now: Timestamp,
-) -> Result<Option<Account>> {
-    static SQL: OnceLock<String> = OnceLock::new();
-    let sql = SQL.get_or_init(|| {
-        format!(
-            "{SELECT} JOIN access_token ON access_token.account_id = account.id
-             WHERE access_token.digest = ?1 AND (access_token.expires_at IS NULL OR access_token.expires_at > ?2)"
-        )
-    });
-    let mut statement = connection.prepare_cached(sql)?;
-    optional(statement.query_row(params![digest, now], account))
 }

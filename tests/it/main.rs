@@ -29,6 +29,7 @@ mod log;
 mod log_sessions;
 mod main_job;
 mod negotiation;
+mod oauth;
 mod one_offs;
 mod output;
 mod paging;

@@ -10,8 +10,9 @@ use penstock::store::access::Permission;
 use penstock::store::accounts::Account;
 use penstock::store::page::{Field, Page};
 use penstock::store::{
-    Store, apps, builds, collaborators, couplings, domains, dynos, formation, pipelines,
-    promotions, releases, seals, sni_endpoints, team_apps, team_invitations, team_members, teams,
+    Store, apps, builds, collaborators, couplings, domains, dynos, formation, oauth_authorizations,
+    oauth_clients, oauth_tokens, pipelines, promotions, releases, seals, sni_endpoints, team_apps,
+    team_invitations, team_members, teams,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -208,6 +209,16 @@ fn lists() -> Vec<(&'static str, &'static [Field], List)> {
             Box::new(move |c, page| drop(sni_endpoints::list(c, app, page).unwrap())),
         ),
         (
+            "oauth authorizations",
+            oauth_authorizations::FIELDS,
+            Box::new(move |c, page| drop(oauth_authorizations::list(c, app, page).unwrap())),
+        ),
+        (
+            "oauth clients",
+            oauth_clients::FIELDS,
+            Box::new(move |c, page| drop(oauth_clients::list(c, app, page).unwrap())),
+        ),
+        (
             "dynos",
             dynos::FIELDS,
             Box::new(move |c, page| drop(dynos::list(c, app, page).unwrap())),
@@ -335,6 +346,11 @@ fn no_look_up_reads_a_whole_table() {
             let _ = team_members::only_admin_of(connection, id);
             let _ = team_invitations::find(connection, id, &identity, account.created_at);
             let _ = team_invitations::by_token(connection, "token", account.created_at);
+            let _ = oauth_tokens::credential(connection, &[0; 32], Timestamp::from_micros(0));
+            let _ = oauth_tokens::find(connection, id, id);
+            let _ = oauth_authorizations::find(connection, id, id);
+            let _ = oauth_authorizations::api_key(connection, id);
+            let _ = oauth_clients::secret_of(connection, id);
         });
         for step in steps {
             assert!(!step.starts_with("SCAN"), "{step}");

@@ -55,6 +55,13 @@ impl Client {
         }
     }
 
+    /// The same account through a token with these scopes, which lives for so many seconds.
+    pub async fn scoped(&self, scope: &[&str], expires_in: Option<u32>) -> Client {
+        let body = serde_json::json!({"scope": scope, "expires_in": expires_in});
+        let made = self.post("/oauth/authorizations", body).await.created();
+        self.with_token(made["access_token"]["token"].as_str().unwrap())
+    }
+
     /// A request to a path of the API, or to a whole URL, which is sent without a token.
     pub fn request(&self, method: &str, path: &str) -> Request {
         let whole = path.starts_with("http://");

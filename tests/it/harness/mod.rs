@@ -24,7 +24,7 @@ use penstock::runtime::plan::Policy;
 use penstock::runtime::{Drain, Reconciler};
 use penstock::secret::SealingKey;
 use penstock::serve;
-use penstock::store::accounts;
+use penstock::store::{accounts, oauth_authorizations};
 use penstock::time::{Clock, Timestamp};
 use penstock::urls::Urls;
 
@@ -108,12 +108,24 @@ impl Server {
                     Some(account) => account,
                     None => accounts::create(connection, &email, now)?,
                 };
-                accounts::add_token(connection, &account, &written, "a test", now)?;
+                oauth_authorizations::add_key(connection, account.id, &written, "a test", now)?;
                 Ok(account)
             })
             .await
             .unwrap();
         Client::new(self, Some((account.id, token)))
+    }
+
+    /// The same, for somebody who runs the server.
+    pub async fn admin(&self, name: &str) -> Client {
+        let client = self.account(name).await;
+        let id = client.id.unwrap();
+        let written = self
+            .platform
+            .store
+            .write(move |connection| accounts::make_admin(connection, id));
+        written.await.unwrap();
+        client
     }
 
     /// A client without a token.

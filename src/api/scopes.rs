@@ -1,0 +1,94 @@
+//! Which scopes open which route: the one table of it.
+//!
+//! What an account may do with an app is asked later, of the store; a token never allows more than its account may do.
+
+use super::routes::Route;
+use crate::error::{Error, Result};
+use crate::store::scopes::{Scope, Scopes};
+
+use Scope::{Global, Identity, Read, ReadProtected, Write, WriteProtected};
+
+/// Who has any of these may ask. Each scope opens what the lesser ones do.
+type Need = &'static [Scope];
+
+const ANY: Need = &[Global, Identity, Read, Write, ReadProtected, WriteProtected];
+const READ: Need = &[Global, Read, Write, ReadProtected, WriteProtected];
+const WRITE: Need = &[Global, Write, WriteProtected];
+/// Config vars, what holds some, and what runs with them before somebody's eyes.
+const READ_PROTECTED: Need = &[Global, ReadProtected, WriteProtected];
+const WRITE_PROTECTED: Need = &[Global, WriteProtected];
+/// The account itself, and whatever would let a token make a stronger one.
+const GLOBAL: Need = &[Global];
+
+/// Methods, the pattern of a path, and what is needed: the first line that fits decides. In a pattern `*` is any one segment,
+/// and `**` any number of them, or none.
+const TABLE: &[(&[&str], &str, Need)] = &[
+    (&["GET"], "/account", ANY),
+    (&["GET"], "/users/~", ANY),
+    (&["GET"], "/account/rate-limits", READ),
+    (&["GET"], "/account/features/**", READ),
+    (&["GET"], "/account/app-transfers/**", READ),
+    (&[], "/account/app-transfers/**", WRITE),
+    (&["GET"], "/users/*/apps", READ),
+    (&["GET"], "/users/*/addons", READ),
+    (&["GET"], "/users/*/pipeline-couplings", READ),
+    (&[], "/account/**", GLOBAL),
+    (&[], "/users/**", GLOBAL),
+    (&[], "/oauth/**", GLOBAL),
+    (&["GET"], "**/config-vars", READ_PROTECTED),
+    (&["GET"], "**/config-vars/*", READ_PROTECTED),
+    (&[], "**/config-vars", WRITE_PROTECTED),
+    (&["GET"], "**/config", READ_PROTECTED),
+    (&[], "**/config", WRITE_PROTECTED),
+    (&[], "**/sso", WRITE_PROTECTED),
+    (&["POST"], "/apps/*/dynos", WRITE_PROTECTED),
+    // These only ask, though by POST.
+    (&["POST"], "/filters/**", READ),
+    (&["POST"], "/actions/*/resolve", READ),
+    (&["POST"], "/apps/*/log-sessions", READ),
+    (&["GET"], "**", READ),
+    (&[], "**", WRITE),
+];
+
+/// 403 unless a token with these scopes may ask for the route at all.
+pub fn require(scopes: Scopes, route: &Route) -> Result<()> {
+    if scopes.has(Global) {
+        return Ok(());
+    }
+    let need = need(route.method, route.path);
+    if scopes.has_any(need) {
+        return Ok(());
+    }
+    let words: Vec<&str> = need.iter().map(|scope| scope.as_str()).collect();
+    let (last, others) = words.split_last().unwrap_or((&"global", &[]));
+    let wanted = match others {
+        [] => (*last).to_owned(),
+        others => format!("{} or {last}", others.join(", ")),
+    };
+    Err(Error::forbidden(format!(
+        "This token's scope does not allow it. Use a token with the scope {wanted}."
+    )))
+}
+
+fn need(method: &str, path: &str) -> Need {
+    let found = TABLE.iter().find(|(methods, pattern, _)| {
+        (methods.is_empty() || methods.contains(&method)) && fits(pattern, path)
+    });
+    found.map_or(GLOBAL, |(_, _, need)| need)
+}
+
+fn fits(pattern: &str, path: &str) -> bool {
+    let (pattern, path): (Vec<&str>, Vec<&str>) =
+        (pattern.split('/').collect(), path.split('/').collect());
+    segments_fit(&pattern, &path)
+}
+
+fn segments_fit(pattern: &[&str], path: &[&str]) -> bool {
+    match pattern.split_first() {
+        None => path.is_empty(),
+        Some((&"**", rest)) => (0..=path.len()).any(|at| segments_fit(rest, &path[at..])),
+        Some((wanted, rest)) => path.split_first().is_some_and(|(segment, others)| {
+            (*wanted == "*" || wanted == segment) && segments_fit(rest, others)
+        }),
+    }
+}
