@@ -5,6 +5,7 @@
 //! all answers have in common is in [`dispatch`].
 
 pub mod account;
+pub mod app_transfers;
 pub mod apps;
 mod auth;
 pub mod blobs;
@@ -33,6 +34,7 @@ mod operation;
 mod params;
 pub mod pipeline_couplings;
 pub mod pipeline_promotions;
+pub mod pipeline_transfers;
 pub mod pipelines;
 mod range;
 mod rate;

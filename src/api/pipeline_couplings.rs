@@ -216,7 +216,7 @@ fn changeable(connection: &Connection, caller: &Caller) -> Result<Coupling> {
         &caller.account,
         &Identity::Id(coupling.pipeline_id),
     )?;
-    if pipeline.owner_id != caller.account.id {
+    if !pipelines::may_change(connection, &caller.account, &pipeline)? {
         access::require(
             connection,
             &caller.account,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rusqlite::Connection;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,10 +11,11 @@ use super::params;
 use super::reply::{Created, Reply};
 use crate::catalog::{self, Entry};
 use crate::error::{Error, Result};
-use crate::name::{Id, PipelineName};
+use crate::name::{Id, Identity, PipelineName};
+use crate::store::accounts::Account;
 use crate::store::couplings::Stage;
 use crate::store::pipelines::{self, FIELDS, Pipeline};
-use crate::store::{gates, release_statuses};
+use crate::store::{gates, ownership, release_statuses, teams};
 use crate::time::Timestamp;
 
 #[derive(Serialize, JsonSchema)]
@@ -21,6 +23,15 @@ use crate::time::Timestamp;
 pub struct Owner {
     id: Id,
     r#type: &'static str,
+}
+
+impl Owner {
+    pub(super) fn of(owner: ownership::Owner) -> Owner {
+        Owner {
+            id: owner.id(),
+            r#type: owner.kind(),
+        }
+    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -40,10 +51,7 @@ fn view(pipeline: Pipeline) -> View {
         generation: catalog::GENERATION,
         id: pipeline.id,
         name: pipeline.name,
-        owner: Owner {
-            id: pipeline.owner_id,
-            r#type: "user",
-        },
+        owner: Owner::of(pipeline.owner),
         updated_at: pipeline.updated_at,
     }
 }
@@ -86,25 +94,60 @@ pub struct Body {
 #[schemars(rename = "PipelineOwnerParam")]
 pub struct OwnerParam {
     id: Option<Id>,
+    r#type: Option<String>,
+}
+
+impl OwnerParam {
+    /// The owner that is named; of teams, only one that the caller is in.
+    pub(super) fn named(
+        &self,
+        connection: &Connection,
+        caller: &Account,
+    ) -> Result<Option<ownership::Owner>> {
+        let Some(id) = self.id else {
+            return Ok(None);
+        };
+        let owner = match self.r#type.as_deref() {
+            None | Some("user") => ownership::Owner::Account(id),
+            Some("team") => {
+                ownership::Owner::Team(teams::find(connection, caller, &Identity::Id(id))?.id)
+            }
+            Some(_) => return Err(Error::invalid("The type of an owner is user or team.")),
+        };
+        Ok(Some(owner))
+    }
 }
 
 pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
     let name = PipelineName::parse(&params::required(body.name, "name")?)?;
-    if body
-        .owner
-        .and_then(|owner| owner.id)
-        .is_some_and(|owner| owner != call.caller.account.id)
-    {
-        return Err(Error::invalid(
-            "A pipeline is owned by the account that creates it.",
-        ));
-    }
     let pipeline = call
         .write(move |connection, caller| {
-            pipelines::create(connection, &name, &caller.account, caller.now)
+            let owner = first_owner(connection, &caller.account, body.owner.as_ref())?;
+            pipelines::create(connection, &name, owner, caller.now)
         })
         .await?;
     Reply::of(&view(pipeline))
+}
+
+/// The caller, or a team that he is a member of.
+fn first_owner(
+    connection: &Connection,
+    caller: &Account,
+    asked: Option<&OwnerParam>,
+) -> Result<ownership::Owner> {
+    let own = ownership::Owner::Account(caller.id);
+    let named = asked.map(|owner| owner.named(connection, caller));
+    match named.transpose()?.flatten() {
+        None => Ok(own),
+        Some(ownership::Owner::Team(team)) => {
+            teams::find(connection, caller, &Identity::Id(team))?.for_members()?;
+            Ok(ownership::Owner::Team(team))
+        }
+        Some(owner) if owner == own => Ok(own),
+        Some(_) => Err(Error::invalid(
+            "A pipeline is owned by the account that creates it, or by a team of its.",
+        )),
+    }
 }
 
 pub async fn update(call: Call, body: Body) -> Result<Reply<View>> {

@@ -106,6 +106,11 @@ routes! {
     DELETE "/oauth/tokens/{access_token}"                   Account  oauth_tokens::delete;
     GET    "/oauth/sessions"                                Account  oauth_sessions::list;
     DELETE "/oauth/sessions/{session}"                      Account  oauth_sessions::delete;
+    GET    "/account/app-transfers"                         Account  app_transfers::list;
+    POST   "/account/app-transfers"                         Account  app_transfers::create;
+    GET    "/account/app-transfers/{transfer}"              Account  app_transfers::info;
+    PATCH  "/account/app-transfers/{transfer}"              Account  app_transfers::update;
+    DELETE "/account/app-transfers/{transfer}"              Account  app_transfers::delete;
     GET    "/regions"                                       Account  catalog::regions;
     GET    "/regions/{region}"                              Account  catalog::region_info;
     GET    "/stacks"                                        Account  catalog::stacks;
@@ -221,6 +226,7 @@ routes! {
     GET    "/pipelines/{pipeline}/latest-deployments"       Pipeline releases::latest_of_pipeline;
     GET    "/pipelines/{pipeline}/statuses"                 Pipeline pipelines::statuses;
     GET    "/pipeline-stages"                               Account  pipelines::stages;
+    POST   "/pipeline-transfers"                            Account  pipeline_transfers::create;
     GET    "/pipeline-couplings"                            Account  pipeline_couplings::list;
     POST   "/pipeline-couplings"                            Account  pipeline_couplings::create;
     GET    "/pipeline-couplings/{coupling}"                 Account  pipeline_couplings::info;

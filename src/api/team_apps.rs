@@ -1,16 +1,20 @@
 //! Apps of teams: what only they have beside other apps.
 
+use rusqlite::Connection;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::apps::{self as personal, NewApp};
-use super::call::Call;
+use super::call::{Call, Caller};
 use super::collaborators::PermissionView;
 use super::params::{self, Reference};
 use super::reply::{Created, Reply};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
 use crate::store::access::{self, Permission};
+use crate::store::accounts::{self, Account};
+use crate::store::apps::App;
+use crate::store::ownership::{self, Owner};
 use crate::store::page::{Field, Kind};
 use crate::store::team_apps::{self, Entity, FIELDS, TeamApp};
 use crate::store::{apps, team_members, teams};
@@ -82,22 +86,58 @@ pub async fn create(call: Call, mut new: NewApp) -> Result<Created<View>> {
 #[schemars(rename = "TeamAppChange")]
 pub struct Change {
     locked: Option<bool>,
+    /// An account, by its address or id or as `~`, or a team, by its name or id.
+    owner: Option<Reference>,
 }
 
-/// Whoever manages the app locks it.
+/// Whoever manages the app locks it. Its owner, or an admin of its team, gives it to a team or out of one.
 pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
-    let locked = params::required(change.locked, "locked")?;
+    if change.owner.is_none() {
+        params::required(change.locked, "locked")?;
+    }
     let app = call
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
-            access::require(connection, &caller.account, app.id, Permission::Manage)?;
-            team_apps::set_locked(connection, &app, locked, caller.now)?;
+            if let Some(Reference(owner)) = &change.owner {
+                transfer(connection, caller, &app, owner)?;
+            }
+            if let Some(locked) = change.locked {
+                let by = &caller.account;
+                access::require(connection, by, app.id, Permission::Manage)?;
+                let app = apps::by_id(connection, app.id)?;
+                team_apps::set_locked(connection, &app, locked, caller.now)?;
+            }
             let app = apps::by_id(connection, app.id)?;
             let joined = team_apps::joined(connection, app.id, caller.account.id)?;
             Ok(TeamApp { app, joined })
         })
         .await?;
     Reply::of(&view(app, &call.platform.urls))
+}
+
+fn transfer(connection: &Connection, caller: &Caller, app: &App, owner: &Identity) -> Result<()> {
+    let by = &caller.account;
+    ownership::may_give(connection, by, app)?;
+    let to = new_owner(connection, by, owner)?;
+    if let (None, Owner::Account(_)) = (&app.team, to) {
+        return Err(Error::invalid(
+            "This app belongs to an account. POST /account/app-transfers offers it to another.",
+        ));
+    }
+    ownership::may_get(connection, by, app, to)?;
+    ownership::give_app(connection, app, to, by, caller.now)
+}
+
+/// An e-mail address is an account's; another name is a team's; an id is either's.
+fn new_owner(connection: &Connection, by: &Account, owner: &Identity) -> Result<Owner> {
+    let is_account = match owner {
+        Identity::Name(name) => name == "~" || name.contains('@'),
+        Identity::Id(id) => accounts::by_id(connection, *id)?.is_some(),
+    };
+    match is_account {
+        true => accounts::named(connection, by, owner).map(|account| Owner::Account(account.id)),
+        false => teams::find(connection, by, owner).map(|team| Owner::Team(team.id)),
+    }
 }
 
 const PERMISSION_FIELDS: &[Field] = &[Field::new("name", "name", Kind::Text)];

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row, ToSql, params};
 use super::access::{self, Permission, Permissions};
 use super::accounts::Account;
 use super::collaborators::{self, Role};
+use super::ownership::Owner;
 use super::page::{self, Field, Kind, Listing, Page};
 use super::releases::{self, Change};
 use super::row::{found, unique};
@@ -43,6 +44,15 @@ pub struct App {
 pub struct TeamRef {
     pub id: Id,
     pub name: String,
+}
+
+impl App {
+    pub fn owner(&self) -> Owner {
+        match &self.team {
+            Some(team) => Owner::Team(team.id),
+            None => Owner::Account(self.owner_id),
+        }
+    }
 }
 
 pub const FIELDS: &[Field] = &[

@@ -46,15 +46,20 @@ const COLUMNS: &str = "pipeline_coupling.id, pipeline_coupling.app_id, app.name,
     pipeline_coupling.stage, pipeline_coupling.required_status_checks, pipeline_coupling.created_at, pipeline_coupling.updated_at";
 const FROM: &str = "pipeline_coupling JOIN app ON app.id = pipeline_coupling.app_id
     JOIN pipeline ON pipeline.id = pipeline_coupling.pipeline_id";
-/// Seen by whoever may see the app, and by the owner of the pipeline.
+/// Seen by whoever may see the app, and by the owner of the pipeline: of a team its admins, from whom no app of it is hidden.
 const VISIBLE: &str = "(pipeline.owner_id = ?1 OR EXISTS (
+    SELECT 1 FROM team_member WHERE team_member.team_id = pipeline.team_id AND team_member.account_id = ?1
+    AND team_member.role = 'admin') OR EXISTS (
     SELECT 1 FROM collaborator WHERE collaborator.app_id = pipeline_coupling.app_id AND collaborator.account_id = ?1))";
 /// The same as a set, for a list: it is found by indexes, however many couplings others have.
 const VISIBLE_SET: &str = "pipeline_coupling.id IN (
     SELECT own.id FROM collaborator JOIN pipeline_coupling AS own ON own.app_id = collaborator.app_id
     WHERE collaborator.account_id = ?1
     UNION SELECT own.id FROM pipeline JOIN pipeline_coupling AS own ON own.pipeline_id = pipeline.id
-    WHERE pipeline.owner_id = ?1)";
+    WHERE pipeline.owner_id = ?1
+    UNION SELECT own.id FROM team_member JOIN pipeline ON pipeline.team_id = team_member.team_id
+    JOIN pipeline_coupling AS own ON own.pipeline_id = pipeline.id
+    WHERE team_member.account_id = ?1 AND team_member.role = 'admin')";
 
 fn coupling(row: &Row<'_>) -> rusqlite::Result<Coupling> {
     Ok(Coupling {

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod app_transfers;
 pub mod apps;
 pub mod buildpacks;
 pub mod builds;
@@ -22,6 +23,7 @@ pub mod oauth_authorizations;
 pub mod oauth_clients;
 pub mod oauth_tokens;
 pub mod one_offs;
+pub mod ownership;
 pub mod page;
 pub mod pipelines;
 pub mod promotions;

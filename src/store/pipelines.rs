@@ -3,8 +3,10 @@
 use rusqlite::{Connection, Row, params};
 
 use super::accounts::Account;
+use super::ownership::Owner;
 use super::page::{self, Field, Kind, Listing, Page};
 use super::row::{found, unique};
+use super::teams;
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity, PipelineName};
 use crate::time::Timestamp;
@@ -13,7 +15,7 @@ use crate::time::Timestamp;
 pub struct Pipeline {
     pub id: Id,
     pub name: String,
-    pub owner_id: Id,
+    pub owner: Owner,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -24,38 +26,41 @@ pub const FIELDS: &[Field] = &[
     Field::new("created_at", "pipeline.created_at", Kind::Time),
 ];
 
-const COLUMNS: &str =
-    "pipeline.id, pipeline.name, pipeline.owner_id, pipeline.created_at, pipeline.updated_at";
+const COLUMNS: &str = "pipeline.id, pipeline.name, pipeline.owner_id, pipeline.team_id, pipeline.created_at, pipeline.updated_at";
 
 fn pipeline(row: &Row<'_>) -> rusqlite::Result<Pipeline> {
     Ok(Pipeline {
         id: row.get(0)?,
         name: row.get(1)?,
-        owner_id: row.get(2)?,
-        created_at: row.get(3)?,
-        updated_at: row.get(4)?,
+        owner: match row.get(3)? {
+            Some(team) => Owner::Team(team),
+            None => Owner::Account(row.get(2)?),
+        },
+        created_at: row.get(4)?,
+        updated_at: row.get(5)?,
     })
 }
 
 fn taken() -> Error {
-    Error::invalid("You have a pipeline of this name already. Choose another name.")
+    Error::invalid("The owner has a pipeline of this name already. Choose another name.")
 }
 
 pub fn create(
     connection: &Connection,
     name: &PipelineName,
-    owner: &Account,
+    owner: Owner,
     now: Timestamp,
 ) -> Result<Pipeline> {
     let id = Id::new();
+    let (account, team) = owner.columns();
     let inserted = connection
-        .prepare_cached("INSERT INTO pipeline (id, name, owner_id, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)")?
-        .execute(params![id, name.as_str(), owner.id, now]);
+        .prepare_cached("INSERT INTO pipeline (id, name, owner_id, team_id, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)")?
+        .execute(params![id, name.as_str(), account, team, now]);
     unique(inserted, taken)?;
     Ok(Pipeline {
         id,
         name: name.to_string(),
-        owner_id: owner.id,
+        owner,
         created_at: now,
         updated_at: now,
     })
@@ -83,14 +88,18 @@ pub fn candidates(
     }
 }
 
-/// A pipeline is its owner's, and open to whoever has an app in it.
+/// A pipeline is its owner's, a team's viewers see it too, and it is open to whoever has an app in it.
 const VISIBLE: &str = "(pipeline.owner_id = ?1 OR EXISTS (
+    SELECT 1 FROM team_member WHERE team_member.team_id = pipeline.team_id AND team_member.account_id = ?1
+    AND team_member.role <> 'collaborator') OR EXISTS (
     SELECT 1 FROM pipeline_coupling JOIN collaborator ON collaborator.app_id = pipeline_coupling.app_id
     WHERE pipeline_coupling.pipeline_id = pipeline.id AND collaborator.account_id = ?1))";
 
 /// The same as a set, for a list: it is found by indexes, however many pipelines others have.
 const VISIBLE_SET: &str = "pipeline.id IN (
     SELECT id FROM pipeline WHERE owner_id = ?1
+    UNION SELECT own.id FROM team_member JOIN pipeline AS own ON own.team_id = team_member.team_id
+    WHERE team_member.account_id = ?1 AND team_member.role <> 'collaborator'
     UNION SELECT pipeline_coupling.pipeline_id FROM collaborator
     JOIN pipeline_coupling ON pipeline_coupling.app_id = collaborator.app_id WHERE collaborator.account_id = ?1)";
 
@@ -109,12 +118,38 @@ pub fn find(connection: &Connection, account: &Account, identity: &Identity) -> 
 /// The same, for a caller who may change it: its owner. Whoever only sees it is told so with 403.
 pub fn owned(connection: &Connection, account: &Account, identity: &Identity) -> Result<Pipeline> {
     let pipeline = find(connection, account, identity)?;
-    if pipeline.owner_id != account.id && !account.admin {
-        return Err(Error::forbidden(
+    match may_change(connection, account, &pipeline)? {
+        true => Ok(pipeline),
+        false => Err(Error::forbidden(
             "Only the owner of the pipeline may do this.",
-        ));
+        )),
     }
-    Ok(pipeline)
+}
+
+/// Whether `account` owns the pipeline, or is an admin or a member of the team that does.
+pub fn may_change(connection: &Connection, account: &Account, pipeline: &Pipeline) -> Result<bool> {
+    match pipeline.owner {
+        _ if account.admin => Ok(true),
+        Owner::Account(owner) => Ok(owner == account.id),
+        Owner::Team(team) => match teams::find(connection, account, &Identity::Id(team)) {
+            Ok(team) => Ok(team.for_members().is_ok()),
+            Err(error) if error.resource.is_some() => Ok(false),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+/// 403 for whoever may not give the pipeline away: its owner may, and of a team its admins.
+pub fn may_give(connection: &Connection, account: &Account, pipeline: &Pipeline) -> Result<()> {
+    match pipeline.owner {
+        Owner::Team(team) => teams::find(connection, account, &Identity::Id(team))?
+            .for_admins()
+            .map(drop),
+        Owner::Account(owner) if owner == account.id || account.admin => Ok(()),
+        Owner::Account(_) => Err(Error::forbidden(
+            "Only the owner of the pipeline may do this.",
+        )),
+    }
 }
 
 /// The pipelines that `account` may see, or those of them with this name.

@@ -178,6 +178,8 @@ pub fn find(connection: &Connection, account: &Account, id: Id) -> Result<Promot
     let sql = format!(
         "SELECT {COLUMNS} FROM pipeline_promotion JOIN pipeline ON pipeline.id = pipeline_promotion.pipeline_id
          WHERE pipeline_promotion.id = ?2 AND (?3 OR pipeline.owner_id = ?1 OR pipeline_promotion.account_id = ?1 OR EXISTS (
+             SELECT 1 FROM team_member WHERE team_member.team_id = pipeline.team_id AND team_member.account_id = ?1
+             AND team_member.role = 'admin') OR EXISTS (
              SELECT 1 FROM pipeline_promotion_target JOIN collaborator ON collaborator.app_id = pipeline_promotion_target.app_id
              WHERE pipeline_promotion_target.promotion_id = pipeline_promotion.id AND collaborator.account_id = ?1))"
     );

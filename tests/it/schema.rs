@@ -10,9 +10,9 @@ use penstock::store::access::Permission;
 use penstock::store::accounts::Account;
 use penstock::store::page::{Field, Page};
 use penstock::store::{
-    Store, apps, builds, collaborators, couplings, domains, dynos, formation, oauth_authorizations,
-    oauth_clients, oauth_tokens, pipelines, promotions, releases, seals, sni_endpoints, team_apps,
-    team_invitations, team_members, teams,
+    Store, app_transfers, apps, builds, collaborators, couplings, domains, dynos, formation,
+    oauth_authorizations, oauth_clients, oauth_tokens, pipelines, promotions, releases, seals,
+    sni_endpoints, team_apps, team_invitations, team_members, teams,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -148,7 +148,8 @@ fn lists() -> Vec<(&'static str, &'static [Field], List)> {
     };
     let (ann, bea, eve) = (account.clone(), account.clone(), account.clone());
     let (ida, lea, lou) = (account.clone(), account.clone(), account.clone());
-    let (tea, ted, tim, tom, uma) = (
+    let (tea, ted, tim, tom, uma, una) = (
+        account.clone(),
         account.clone(),
         account.clone(),
         account.clone(),
@@ -249,6 +250,11 @@ fn lists() -> Vec<(&'static str, &'static [Field], List)> {
             Box::new(move |c, page| drop(apps::list_personal(c, &uma, page).unwrap())),
         ),
         (
+            "app transfers",
+            app_transfers::FIELDS,
+            Box::new(move |c, page| drop(app_transfers::list(c, &una, page).unwrap())),
+        ),
+        (
             "teams",
             teams::FIELDS,
             Box::new(move |c, page| drop(teams::list(c, &tea, page).unwrap())),
@@ -341,6 +347,7 @@ fn no_look_up_reads_a_whole_table() {
             let _ = couplings::find(connection, &account, id);
             let _ = promotions::find(connection, &account, id);
             let _ = sni_endpoints::find(connection, id, &identity);
+            let _ = app_transfers::find(connection, &account, &identity);
             let _ = teams::find(connection, &account, &identity);
             let _ = team_members::find(connection, id, &identity);
             let _ = team_members::only_admin_of(connection, id);

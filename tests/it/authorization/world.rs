@@ -14,6 +14,8 @@ pub struct World {
     pub params: Vec<(&'static str, String)>,
     /// URLs that were signed for somebody, by the beginning of their paths.
     signed: Vec<String>,
+    /// Of the pipeline and the apps in it.
+    owner: Value,
 }
 
 impl World {
@@ -49,7 +51,7 @@ impl World {
             .post("/apps/harbour/sni-endpoints", certificate)
             .await
             .created();
-        for name in ["elsa", "gus"] {
+        for name in ["dora", "elsa", "gus", "rita"] {
             server.account(name).await;
         }
         let hers = json!({"user": "gus@example.com"});
@@ -63,6 +65,8 @@ impl World {
         let fay = json!({"email": "fay@example.com", "role": "member"});
         let invitations = ann.request("PUT", "/teams/docks/invitations");
         let invitation = invitations.json(&fay).send().await.ok();
+        let transfer = json!({"app": "spare", "recipient": "rita@example.com"});
+        let transfer = ann.post("/account/app-transfers", transfer).await.created();
         let statuses = format!("/apps/harbour/releases/{}/statuses", id(&build["release"]));
         let status = json!({"context": "tests/all", "state": "success"});
         let status = ann.post(statuses, status).await.created();
@@ -91,6 +95,7 @@ impl World {
             ("member", id(&member)),
             ("invitation", id(&invitation)),
             ("token", invitation["token"].as_str().unwrap().to_owned()),
+            ("transfer", id(&transfer)),
             ("feature", "org-access-controls".to_owned()),
             ("status", id(&status)),
             ("domain", id(&domain)),
@@ -107,11 +112,31 @@ impl World {
         ];
         let signed = signed_urls(&ann, &build).await;
         World {
+            owner: json!({"id": ann.id, "type": "user"}),
             server,
             ann,
             params,
             signed,
         }
+    }
+
+    /// The same, with the pipeline and the apps given to Ann's team, of which somebody is a part in this role.
+    pub async fn of_team(role: &str) -> (World, Client) {
+        let mut world = World::new().await;
+        let client = world.server.account(role).await;
+        world.ann.member("docks", role, role).await.created();
+        let of = |wanted: &str| {
+            let found = world.params.iter().find(|(name, _)| *name == wanted);
+            found.unwrap().1.clone()
+        };
+        let (team, pipeline) = (of("team"), of("pipeline"));
+        let owner = json!({"id": team, "type": "team"});
+        let body = json!({"pipeline": {"id": pipeline}, "new_owner": &owner});
+        world.ann.post("/pipeline-transfers", body).await.created();
+        let body = json!({"owner": "docks"});
+        world.ann.patch("/teams/apps/spare", body).await.ok();
+        world.owner = owner;
+        (world, client)
     }
 
     /// Somebody whom Ann lets in to her app with these permissions.
@@ -186,6 +211,13 @@ impl World {
             }
             ("POST", "/oauth/clients") => {
                 json!({"name": "Pier", "redirect_uri": "https://pier.example.com/"})
+            }
+            ("POST", "/account/app-transfers") => {
+                json!({"app": "marina", "recipient": "rita@example.com"})
+            }
+            ("PATCH", "/account/app-transfers/{transfer}") => json!({"state": "accepted"}),
+            ("POST", "/pipeline-transfers") => {
+                json!({"pipeline": "water", "new_owner": self.owner})
             }
             ("POST", "/pipelines") => json!({"name": "fire"}),
             ("POST", "/pipeline-couplings") => {
