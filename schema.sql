@@ -355,6 +355,46 @@ CREATE TABLE dyno (
 CREATE INDEX dyno_app ON dyno (app_id, id);
 CREATE INDEX dyno_one_off ON dyno (id) WHERE one_off = 1;
 
+-- An app that is made from a source and its app.json. The app, its build and the dyno of its postdeploy script are no references:
+-- a setup that fails deletes its app, and the record stays.
+CREATE TABLE app_setup (
+    id                   TEXT PRIMARY KEY,
+    account_id           TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    app_id               TEXT NOT NULL,
+    app_name             TEXT NOT NULL,
+    status               TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'failed')),
+    failure_message      TEXT,
+    -- A JSON array of strings.
+    manifest_errors      TEXT NOT NULL DEFAULT '[]',
+    source_url           TEXT NOT NULL,
+    source_digest        TEXT,
+    checksum             TEXT,
+    version              TEXT,
+    environment          TEXT,
+    -- What goes before the values of app.json: a JSON object of strings, sealed.
+    env                  BLOB NOT NULL,
+    -- In place of those of app.json: a JSON array of strings.
+    buildpacks           TEXT,
+    -- What is left to do after the build, from app.json.
+    manifest             TEXT,
+    build_id             TEXT,
+    build_status         TEXT,
+    postdeploy_dyno_id   TEXT,
+    postdeploy_process   TEXT,
+    postdeploy_ended     INTEGER NOT NULL DEFAULT 0 CHECK (postdeploy_ended IN (0, 1)),
+    postdeploy_exit_code INTEGER,
+    postdeploy_output    TEXT,
+    success_url          TEXT,
+    created_at           TEXT NOT NULL,
+    updated_at           TEXT NOT NULL
+) STRICT;
+CREATE INDEX app_setup_account ON app_setup (account_id);
+CREATE INDEX app_setup_app ON app_setup (app_id);
+CREATE INDEX app_setup_pending ON app_setup (id) WHERE status = 'pending';
+CREATE INDEX app_setup_source_digest ON app_setup (source_digest) WHERE status = 'pending';
+CREATE INDEX app_setup_build ON app_setup (build_id);
+CREATE INDEX app_setup_postdeploy_dyno ON app_setup (postdeploy_dyno_id);
+
 -- A pipeline belongs to an account or to a team, like an app.
 CREATE TABLE pipeline (
     id         TEXT PRIMARY KEY,
@@ -383,6 +423,15 @@ CREATE TABLE pipeline_coupling (
     updated_at  TEXT NOT NULL
 ) STRICT;
 CREATE INDEX pipeline_coupling_pipeline ON pipeline_coupling (pipeline_id, id);
+
+-- What the review or test apps of a pipeline begin with: a JSON object of strings, sealed.
+CREATE TABLE pipeline_config (
+    id          TEXT PRIMARY KEY,
+    pipeline_id TEXT NOT NULL REFERENCES pipeline (id) ON DELETE CASCADE,
+    stage       TEXT NOT NULL CHECK (stage IN ('test', 'review')),
+    vars        BLOB NOT NULL,
+    UNIQUE (pipeline_id, stage)
+) STRICT;
 
 -- A promotion is its own queue entry: pending until the releases are made on its targets, which happens in one transaction.
 -- source_app_id and source_release_id are no references: the record stays readable when the source is deleted.

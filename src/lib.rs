@@ -11,10 +11,10 @@
 //! | --- | --- | --- |
 //! | [`error`], [`time`], [`name`], [`hostname`], [`secret`], [`catalog`], [`urls`] | words that everybody uses | one another |
 //! | [`store`] | the state, and all SQL | the above |
-//! | [`blob`], [`archive`], [`log`], [`output`], [`outbound`], [`process_types`], [`preflight`], [`certificate`] | files, and what leaves the machine | one another and the above |
+//! | [`blob`], [`archive`], [`log`], [`output`], [`outbound`], [`process_types`], [`app_json`], [`preflight`], [`certificate`] | files, and what leaves the machine | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
-//! | [`platform`], [`routes`], [`promotion`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
+//! | [`platform`], [`routes`], [`promotion`], [`app_setup`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
 //!
 //! # What always holds
 //!
@@ -28,6 +28,8 @@
 //! - No shell in the control plane. A dyno's own command runs under one, as a Procfile's line is meant to.
 
 pub mod api;
+pub mod app_json;
+pub mod app_setup;
 pub mod archive;
 pub mod blob;
 pub mod build;

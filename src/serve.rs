@@ -14,6 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Platform;
 use crate::api::Api;
+use crate::app_setup::Setups;
 use crate::build::{self, Builder};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Lock};
@@ -251,7 +252,9 @@ fn spawn_loops(
 ) -> Result<()> {
     let builder = builder(platform, data)?;
     let promoter = Promoter::new(platform.clone());
+    let setups = setups(platform, data);
     loops.spawn(sweep::run(platform.clone()));
+    loops.spawn(async move { setups.run().await });
     loops.spawn(async move { promoter.run().await });
     loops.spawn(async move { builder.run(std::future::pending()).await });
     loops.spawn(async move { routes.run().await });
@@ -297,6 +300,11 @@ pub fn builder(platform: &Arc<Platform>, data: &DataDir) -> Result<Builder> {
         ..build::Settings::new(data.path("builds"))
     };
     Builder::open(parts, settings, platform.boot)
+}
+
+/// The loop of the app setups.
+pub fn setups(platform: &Arc<Platform>, data: &DataDir) -> Setups {
+    Setups::new(platform.clone(), build::Settings::new(data.path("builds")))
 }
 
 /// Serves the API on the listener.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::Platform;
 use crate::error::{Error, Result};
-use crate::store::{apps, builds, oauth_tokens, slugs, sources, team_invitations};
+use crate::store::{app_setups, apps, builds, oauth_tokens, slugs, sources, team_invitations};
 
 /// Longer than any upload may take to get its row.
 const GRACE: Duration = Duration::from_secs(60 * 60);
@@ -38,11 +38,10 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
             }
         }
         for build in platform.outputs.stored()? {
-            if platform
-                .store
-                .read(|connection| builds::by_id(connection, build))?
-                .is_none()
-            {
+            if platform.store.read(|connection| {
+                Ok(builds::by_id(connection, build)?.is_none()
+                    && !app_setups::tells_of_build(connection, build)?)
+            })? {
                 platform.outputs.remove(build)?;
             }
         }

@@ -177,10 +177,15 @@ pub(super) async fn make(call: &Call, new: NewApp) -> Result<App> {
             made => break made?,
         }
     };
-    let (logs, user) = (&call.platform.logs, &call.caller.account.email);
-    lines::released(logs, app.id, "Initial release", 1, user);
-    lines::released(logs, app.id, "Enable Logplex", 2, user);
+    announce(call, app.id);
     Ok(app)
+}
+
+/// Tells the log of a new app its first two releases.
+pub(super) fn announce(call: &Call, app: Id) {
+    let (logs, user) = (&call.platform.logs, &call.caller.account.email);
+    lines::released(logs, app, "Initial release", 1, user);
+    lines::released(logs, app, "Enable Logplex", 2, user);
 }
 
 #[derive(Deserialize, JsonSchema)]

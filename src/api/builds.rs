@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::log::platform as lines;
 use crate::name::Id;
 use crate::preflight;
+use crate::store::app_setups;
 use crate::store::buildpacks::{self, Buildpack};
 use crate::store::builds::{self, Build, FIELDS, NewBuild};
 use crate::time::Timestamp;
@@ -196,6 +197,11 @@ async fn new_build(call: &Call, body: Body) -> Result<NewBuild> {
             .collect::<Result<Vec<_>>>()?,
     )?;
     let blob = params::required(body.source_blob, "source_blob")?;
+    checked_source(call, blob).await
+}
+
+/// What a client says of a source, as far as it can be checked now.
+pub(super) async fn checked_source(call: &Call, blob: SourceBlobParam) -> Result<NewBuild> {
     let url = params::text(
         Some(params::required(blob.url, "source_blob.url")?),
         "source_blob.url",
@@ -253,7 +259,15 @@ pub async fn output(visit: Visit) -> Result<HttpResponse> {
         .platform
         .store
         .read(|connection| builds::by_id(connection, id))?;
-    build.ok_or_else(|| Error::not_found("build"))?;
+    // A setup that failed has deleted its app, and its build's output is why.
+    if build.is_none()
+        && !visit
+            .platform
+            .store
+            .read(|connection| app_setups::tells_of_build(connection, id))?
+    {
+        return Err(Error::not_found("build"));
+    }
     let stream = visit.platform.build_output(id);
     Ok(HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")

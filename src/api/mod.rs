@@ -5,6 +5,7 @@
 //! all answers have in common is in [`dispatch`].
 
 pub mod account;
+pub mod app_setups;
 pub mod app_transfers;
 pub mod apps;
 mod auth;
@@ -32,6 +33,7 @@ pub mod oauth_tokens;
 pub mod openapi;
 mod operation;
 mod params;
+pub mod pipeline_config_vars;
 pub mod pipeline_couplings;
 pub mod pipeline_promotions;
 pub mod pipeline_transfers;

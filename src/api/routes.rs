@@ -123,6 +123,8 @@ routes! {
     GET    "/users/~"                                       Account  account::info;
     GET    "/users/~/apps"                                  Account  apps::list_personal;
     GET    "/users/~/pipeline-couplings"                    Account  pipeline_couplings::list;
+    POST   "/app-setups"                                    Account  app_setups::create;
+    GET    "/app-setups/{setup}"                            Account  app_setups::info;
     GET    "/apps"                                          Account  apps::list;
     POST   "/apps"                                          Account  apps::create;
     GET    "/apps/{app}"                                    View     apps::info;
@@ -224,6 +226,8 @@ routes! {
     GET    "/pipelines/{pipeline}/latest-builds"            Pipeline builds::latest_of_pipeline;
     GET    "/pipelines/{pipeline}/latest-releases"          Pipeline releases::latest_of_pipeline;
     GET    "/pipelines/{pipeline}/latest-deployments"       Pipeline releases::latest_of_pipeline;
+    GET    "/pipelines/{pipeline}/stage/{stage}/config-vars" Pipeline pipeline_config_vars::info;
+    PATCH  "/pipelines/{pipeline}/stage/{stage}/config-vars" Pipeline pipeline_config_vars::update;
     GET    "/pipelines/{pipeline}/statuses"                 Pipeline pipelines::statuses;
     GET    "/pipeline-stages"                               Account  pipelines::stages;
     POST   "/pipeline-transfers"                            Account  pipeline_transfers::create;

@@ -8,7 +8,15 @@ use crate::store::builds::Build;
 
 use super::Settings;
 
-/// The source as a blob, once it is what its checksum says. An uploaded one is not fetched again, whatever its URL says by now.
+/// Where a source is, and what it has to be.
+pub struct SourceOf<'a> {
+    pub url: &'a str,
+    /// Of an upload. It is not fetched again, whatever its URL says by now.
+    pub digest: Option<&'a str>,
+    pub checksum: Option<&'a str>,
+}
+
+/// The source of a build, told of in its output.
 pub(super) async fn source(
     build: &Build,
     blobs: &Blobs,
@@ -17,20 +25,38 @@ pub(super) async fn source(
     output: &Writer,
 ) -> Result<Blob> {
     output.step("Fetching source");
-    let source = match &build.source_digest {
+    if build.source_digest.is_none() {
+        output.detail(&outbound::shown(&build.source_url));
+    }
+    let wanted = SourceOf {
+        url: &build.source_url,
+        digest: build.source_digest.as_deref(),
+        checksum: build.checksum.as_deref(),
+    };
+    let source = fetch(&wanted, blobs, outbound, settings).await?;
+    output.detail(&format!("Done: {}", super::slug::shown(source.size)));
+    Ok(source)
+}
+
+/// The source as a blob, once it is what its checksum says.
+pub async fn fetch(
+    wanted: &SourceOf<'_>,
+    blobs: &Blobs,
+    outbound: &Outbound,
+    settings: &Settings,
+) -> Result<Blob> {
+    let source = match wanted.digest {
         Some(digest) => uploaded(blobs, digest)?,
         None => {
-            output.detail(&outbound::shown(&build.source_url));
-            let fetched = fetch(&build.source_url, blobs, outbound, settings.max_source);
-            tokio::time::timeout(settings.fetch_limit, fetched)
+            let download = download(wanted.url, blobs, outbound, settings.max_source);
+            tokio::time::timeout(settings.fetch_limit, download)
                 .await
                 .unwrap_or_else(|_| Err(too_slow(settings)))?
         }
     };
-    if let Some(checksum) = &build.checksum {
+    if let Some(checksum) = wanted.checksum {
         check(checksum, &source)?;
     }
-    output.detail(&format!("Done: {}", super::slug::shown(source.size)));
     Ok(source)
 }
 
@@ -46,7 +72,7 @@ fn uploaded(blobs: &Blobs, digest: &str) -> Result<Blob> {
     Ok(Blob { digest, size })
 }
 
-async fn fetch(url: &str, blobs: &Blobs, outbound: &Outbound, max_bytes: u64) -> Result<Blob> {
+async fn download(url: &str, blobs: &Blobs, outbound: &Outbound, max_bytes: u64) -> Result<Blob> {
     let body = outbound.get(url).await?;
     if let Some(length) = body.length.filter(|length| *length > max_bytes) {
         return Err(too_large(&format!("is {length} bytes long"), max_bytes));

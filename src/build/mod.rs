@@ -29,6 +29,7 @@ use crate::store::Store;
 use crate::time::Clock;
 
 pub use builder::Builder;
+pub use fetch::{SourceOf, fetch};
 
 /// What a builder works with.
 #[derive(Clone)]

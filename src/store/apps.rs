@@ -251,6 +251,13 @@ pub fn name(connection: &Connection, id: Id) -> Result<Option<String>> {
     )
 }
 
+/// Whether an app has this name.
+pub fn is_taken(connection: &Connection, name: &AppName) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM app WHERE name = ?1)")?
+        .query_row([name.as_str()], |row| row.get(0))?)
+}
+
 /// What a PATCH may change; `None` leaves it.
 #[derive(Clone, Debug, Default)]
 pub struct Update {

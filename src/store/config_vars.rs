@@ -60,6 +60,31 @@ pub fn update(
     now: Timestamp,
 ) -> Result<(ConfigVars, Option<Release>)> {
     let mut vars = get(connection, app)?;
+    let (set, removed) = apply(&mut vars, changes)?;
+    if set.is_empty() && removed.is_empty() {
+        return Ok((vars, None));
+    }
+    let config_set = insert(connection, app, &vars)?;
+    let release = releases::create(
+        connection,
+        app,
+        by,
+        Change::ConfigVars {
+            set,
+            removed,
+            config_set,
+        },
+        now,
+    )?;
+    Ok((vars, Some(release)))
+}
+
+/// Sets some vars and deletes others (`None`): the names of those that were set and of those that were removed, less what was
+/// so already. 422 for a key that cannot be one, or more than 64 KB in all.
+pub(super) fn apply(
+    vars: &mut ConfigVars,
+    changes: BTreeMap<String, Option<String>>,
+) -> Result<(Vec<String>, Vec<String>)> {
     let (mut set, mut removed) = (Vec::new(), Vec::new());
     for (key, value) in changes {
         match value {
@@ -77,23 +102,8 @@ pub fn update(
             }
         }
     }
-    check_size(&vars)?;
-    if set.is_empty() && removed.is_empty() {
-        return Ok((vars, None));
-    }
-    let config_set = insert(connection, app, &vars)?;
-    let release = releases::create(
-        connection,
-        app,
-        by,
-        Change::ConfigVars {
-            set,
-            removed,
-            config_set,
-        },
-        now,
-    )?;
-    Ok((vars, Some(release)))
+    check_size(vars)?;
+    Ok((set, removed))
 }
 
 /// 422 for vars that no dyno could be given: by a key, or by more than 64 KB in all.

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod app_setups;
 pub mod app_transfers;
 pub mod apps;
 pub mod buildpacks;
@@ -25,6 +26,7 @@ pub mod oauth_tokens;
 pub mod one_offs;
 pub mod ownership;
 pub mod page;
+pub mod pipeline_config_vars;
 pub mod pipelines;
 pub mod promotions;
 mod readers;

@@ -11,7 +11,7 @@ use rusqlite::{Connection, Row, params};
 use super::config_vars::{self, ConfigVars};
 use super::dynos::{self, COLUMNS, Dyno, Wanted};
 use super::row::found;
-use super::{releases, slugs};
+use super::{app_setups, releases, slugs};
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::time::Timestamp;
@@ -170,11 +170,15 @@ pub fn env(connection: &Connection, id: Id) -> Result<ConfigVars> {
 
 /// Deletes the row of a one-off dyno of which nothing runs; false when that was done before. `status` is how it ended, as a
 /// shell counts it, if that is known.
-pub fn end(connection: &Connection, id: Id, _status: Option<i32>, _now: Timestamp) -> Result<bool> {
-    Ok(connection
+pub fn end(connection: &Connection, id: Id, status: Option<i32>, now: Timestamp) -> Result<bool> {
+    let ended = connection
         .prepare_cached("DELETE FROM dyno WHERE id = ?1 AND one_off = 1")?
         .execute([id])?
-        == 1)
+        == 1;
+    if ended {
+        app_setups::postdeploy_ended(connection, id, status, now)?;
+    }
+    Ok(ended)
 }
 
 /// Asks for the one-off dynos of one type to be stopped. How many there were.

@@ -162,13 +162,14 @@ pub fn delete_unreachable(connection: &Connection) -> Result<usize> {
     )?)
 }
 
-/// Whether any slug, live source or waiting build points at the blob with this digest.
+/// Whether any slug, live source, waiting build or waiting app setup points at the blob with this digest.
 pub fn blob_wanted(connection: &Connection, digest: &str, now: Timestamp) -> Result<bool> {
     Ok(connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM slug WHERE digest = ?1)
                  OR EXISTS (SELECT 1 FROM source WHERE digest = ?1 AND expires_at > ?2)
-                 OR EXISTS (SELECT 1 FROM build WHERE source_digest = ?1 AND status = 'pending')",
+                 OR EXISTS (SELECT 1 FROM build WHERE source_digest = ?1 AND status = 'pending')
+                 OR EXISTS (SELECT 1 FROM app_setup WHERE source_digest = ?1 AND status = 'pending')",
         )?
         .query_row(params![digest, now], |row| row.get(0))?)
 }

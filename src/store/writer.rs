@@ -29,6 +29,7 @@ pub type AfterCommit = Box<dyn Fn(u64) + Send>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
     App,
+    AppSetup,
     Build,
     Domain,
     Dyno,
@@ -38,8 +39,9 @@ pub enum Table {
 }
 
 impl Table {
-    const ALL: [(Table, &str); 7] = [
+    const ALL: [(Table, &str); 8] = [
         (Table::App, "app"),
+        (Table::AppSetup, "app_setup"),
         (Table::Build, "build"),
         (Table::Domain, "domain"),
         (Table::Dyno, "dyno"),

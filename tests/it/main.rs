@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod account;
+mod app_setups;
 mod app_transfers;
 mod apps;
 mod archive;
@@ -36,6 +37,7 @@ mod oauth;
 mod one_offs;
 mod output;
 mod paging;
+mod pipeline_config_vars;
 mod pipelines;
 mod plan;
 mod process_types;

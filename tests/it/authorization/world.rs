@@ -78,6 +78,8 @@ impl World {
         let other = ann.post("/oauth/authorizations", given).await.created();
         let client = json!({"name": "Quay", "redirect_uri": "https://quay.example.com/"});
         let client = ann.post("/oauth/clients", client).await.created();
+        let source = json!({"source_blob": {"url": ann.upload(&crate::harness::web_app()).await}});
+        let setup = ann.post("/app-setups", source).await.expect(202);
         let shown = async |path: &str| id(&ann.get(path).await.ok());
         let params = vec![
             ("app", shown("/apps/harbour").await),
@@ -103,6 +105,8 @@ impl World {
             ("authorization", id(&authorization)),
             ("access_token", id(&other["access_token"])),
             ("client", id(&client)),
+            ("stage", "review".to_owned()),
+            ("setup", id(&setup)),
             ("region", "us".to_owned()),
             ("stack", "heroku-24".to_owned()),
             ("size", "Basic".to_owned()),
@@ -177,6 +181,7 @@ impl World {
             slug.unwrap().1.clone()
         };
         match (route.method, route.path) {
+            ("POST", "/app-setups") => json!({"source_blob": {"url": "http://x.test/app.tgz"}}),
             ("POST", "/apps/{app}/builds") => {
                 json!({"source_blob": {"url": "http://x.test/source.tgz"}})
             }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use futures_util::future::BoxFuture;
 use penstock::Platform;
+use penstock::app_setup::Setups;
 use penstock::build::Builder;
 use penstock::config::{Config, DataDirArg};
 use penstock::data_dir::DataDir;
@@ -52,6 +53,7 @@ pub struct Server {
     pub dynos: Arc<Dynos>,
     builder: Builder,
     promoter: Promoter,
+    setups: Setups,
     reconciler: Reconciler,
     http: reqwest::Client,
     api: ServerHandle,
@@ -87,6 +89,7 @@ impl Server {
             dynos,
             builder: serve::builder(&platform, &data).unwrap(),
             promoter: Promoter::new(platform.clone()),
+            setups: serve::setups(&platform, &data),
             reconciler,
             http: client::http(),
             api,
@@ -140,7 +143,9 @@ impl Server {
             self.builder.idle().await;
             let promoted = self.promoter.tick().await.unwrap();
             self.reconciler.settle().await.unwrap();
-            if begun + promoted == 0 {
+            let set_up = self.setups.tick().await.unwrap();
+            self.setups.idle().await;
+            if begun + promoted + set_up == 0 {
                 return;
             }
         }
@@ -149,6 +154,12 @@ impl Server {
     /// Makes waiting promotions come true, and nothing else.
     pub async fn promote(&self) {
         self.promoter.tick().await.unwrap();
+    }
+
+    /// Reads the sources of waiting app setups and queues their builds, and nothing else.
+    pub async fn step_setups(&self) {
+        self.setups.tick().await.unwrap();
+        self.setups.idle().await;
     }
 
     /// Moves the clock.
