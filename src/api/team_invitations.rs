@@ -86,7 +86,7 @@ pub async fn create(call: Call, body: Body) -> Result<Reply<NewView>> {
         call.platform.urls.api
     );
     let warning = format!(
-        "No mail is sent by this server. Hand this over to {}, who accepts within 7 days by: curl -n -X POST {accept_url}",
+        "No mail is sent by this server. Hand this over to {}, who accepts within 7 days by a POST with a token of the account: {accept_url}",
         invitation.email
     );
     let view = NewView {

@@ -137,16 +137,13 @@ fn collaborators_after(
             let all = Permissions::of(&Permission::GRANTABLE);
             put(connection, app.id, owner, Role::Collaborator, all, now)?;
         }
-        // Whoever brings an app into a team may do everything with it there.
-        (Owner::Account(owner), Owner::Team(_)) => {
-            put(
-                connection,
-                app.id,
-                owner,
-                Role::Collaborator,
-                Permissions::ALL,
-                now,
-            )?;
+        // Whoever brings an app into his team may do everything with it there.
+        (Owner::Account(owner), Owner::Team(team)) => {
+            let all = match is_in(connection, team, owner)? {
+                true => Permissions::ALL,
+                false => Permissions::of(&Permission::GRANTABLE),
+            };
+            put(connection, app.id, owner, Role::Collaborator, all, now)?;
         }
     }
     match to {

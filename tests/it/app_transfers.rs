@@ -91,6 +91,21 @@ async fn an_offer_is_declined_or_taken_back() {
 }
 
 #[tokio::test]
+async fn an_offer_is_void_once_the_app_has_gone_elsewhere() {
+    let server = Server::start().await;
+    let (ann, bob) = (server.account("ann").await, server.account("bob").await);
+    ann.app("harbour").await;
+    ann.team("docks").await;
+    let offered = ann.post(TRANSFERS, to("bob")).await.created();
+    let into = json!({"owner": "docks"});
+    ann.patch("/teams/apps/harbour", into).await.ok();
+    let path = format!("{TRANSFERS}/{}", id(&offered));
+    let late = bob.patch(path, json!({"state": "accepted"})).await;
+    late.missing("app transfer");
+    assert_eq!(owner(&ann, "harbour").await, "docks@herokumanager.com");
+}
+
+#[tokio::test]
 async fn a_collaborator_gets_the_app_at_once() {
     let server = Server::start().await;
     let (ann, bob) = (server.account("ann").await, server.account("bob").await);
@@ -185,6 +200,24 @@ async fn an_app_goes_into_a_team_with_its_collaborators() {
     refused.refused(403, "forbidden", "admin of the app's team");
     let again = tess.patch("/teams/apps/harbour", into).await;
     again.invalid("already");
+}
+
+#[tokio::test]
+async fn an_admin_of_the_server_brings_an_app_into_a_team_whose_it_is_then() {
+    let server = Server::start().await;
+    let (ann, tess) = (server.account("ann").await, server.account("tess").await);
+    let ada = server.admin("ada").await;
+    tess.team("docks").await;
+    ann.app("harbour").await;
+    let into = json!({"owner": "docks"});
+    ada.patch("/teams/apps/harbour", into).await.ok();
+    let expected = [role("ann", "collaborator"), role("tess", "admin")];
+    assert_eq!(roles(&tess, "harbour").await, expected);
+    ann.patch("/apps/harbour", json!({"name": "marina"}))
+        .await
+        .ok();
+    assert_eq!(ann.delete("/apps/marina").await.status, 403);
+    tess.delete("/apps/marina").await.ok();
 }
 
 #[tokio::test]
