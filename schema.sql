@@ -208,7 +208,9 @@ CREATE INDEX app_transfer_recipient ON app_transfer (recipient_id, id);
 CREATE TABLE config_set (
     id     TEXT PRIMARY KEY,
     app_id TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
-    vars   BLOB NOT NULL
+    vars   BLOB NOT NULL,
+    -- The names of those that add-ons set, as a JSON array. A client cannot change them, and a rollback does not bring them back.
+    addon_vars TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE INDEX config_set_app ON config_set (app_id);
 
@@ -251,6 +253,8 @@ CREATE TABLE release (
     slug_id       TEXT REFERENCES slug (id),
     config_set_id TEXT NOT NULL REFERENCES config_set (id),
     account_id    TEXT NOT NULL REFERENCES account (id),
+    -- The plans of the add-ons that were attached: a JSON array of names.
+    addon_plan_names TEXT NOT NULL DEFAULT '[]',
     created_at    TEXT NOT NULL,
     updated_at    TEXT NOT NULL,
     UNIQUE (app_id, version)
@@ -460,3 +464,103 @@ CREATE TABLE pipeline_promotion_target (
 ) STRICT;
 CREATE INDEX pipeline_promotion_target_promotion ON pipeline_promotion_target (promotion_id, id);
 CREATE INDEX pipeline_promotion_target_release ON pipeline_promotion_target (release_id);
+
+-- A service whose add-ons a provider makes for us, as its manifest says. The password, with which we come to the provider, and
+-- the salt of its single sign-on are sealed; the secret with which the provider comes to us is only compared, so it is a digest.
+CREATE TABLE addon_service (
+    id                 TEXT PRIMARY KEY,
+    name               TEXT NOT NULL UNIQUE,
+    human_name         TEXT NOT NULL,
+    cli_plugin_name    TEXT,
+    state              TEXT NOT NULL CHECK (state IN ('alpha', 'beta', 'ga', 'shutdown')),
+    supports_multiple_installations INTEGER NOT NULL CHECK (supports_multiple_installations IN (0, 1)),
+    supports_sharing   INTEGER NOT NULL CHECK (supports_sharing IN (0, 1)),
+    config_vars_prefix TEXT NOT NULL,
+    -- The names that the provider may set: a JSON array of strings, each beginning with the prefix.
+    config_vars        TEXT NOT NULL,
+    base_url           TEXT NOT NULL,
+    sso_url            TEXT NOT NULL,
+    password           BLOB NOT NULL,
+    sso_salt           BLOB,
+    client_secret      BLOB NOT NULL,
+    created_at         TEXT NOT NULL,
+    updated_at         TEXT NOT NULL
+) STRICT;
+
+-- The name is whole: service:plan. A plan that has left the manifest is hidden while add-ons are on it.
+CREATE TABLE plan (
+    id               TEXT PRIMARY KEY,
+    addon_service_id TEXT NOT NULL REFERENCES addon_service (id) ON DELETE CASCADE,
+    name             TEXT NOT NULL UNIQUE,
+    human_name       TEXT NOT NULL,
+    description      TEXT NOT NULL,
+    is_default       INTEGER NOT NULL CHECK (is_default IN (0, 1)),
+    visible          INTEGER NOT NULL CHECK (visible IN (0, 1)),
+    created_at       TEXT NOT NULL,
+    updated_at       TEXT NOT NULL
+) STRICT;
+CREATE INDEX plan_addon_service ON plan (addon_service_id, id);
+
+-- An add-on is its own queue entry: while task says something, the loop asks its provider at due_at, or gives up.
+-- 'provision': the provider is asked to make it. 'wait': it is making it, and says when it is done. 'plan': it is asked to change
+-- the plan to wanted_plan_id. An app goes only after its add-ons, so that no provider is forgotten.
+CREATE TABLE addon (
+    id                TEXT PRIMARY KEY,
+    name              TEXT NOT NULL UNIQUE,
+    app_id            TEXT NOT NULL REFERENCES app (id),
+    addon_service_id  TEXT NOT NULL REFERENCES addon_service (id),
+    plan_id           TEXT NOT NULL REFERENCES plan (id),
+    state             TEXT NOT NULL CHECK (state IN ('provisioning', 'provisioned', 'deprovisioned')),
+    provider_id       TEXT,
+    provision_message TEXT NOT NULL DEFAULT '',
+    -- What its provider set, under the names of the manifest: a sealed JSON object of strings.
+    config            BLOB NOT NULL,
+    -- What the customer asked for at its creation, for the provider: a sealed JSON object.
+    options           BLOB NOT NULL,
+    task              TEXT CHECK (task IN ('provision', 'wait', 'plan')),
+    due_at            TEXT,
+    attempts          INTEGER NOT NULL DEFAULT 0,
+    -- Of the code that the provider was sent and may exchange once for a token.
+    grant_digest      BLOB UNIQUE,
+    grant_expires_at  TEXT,
+    wanted_plan_id    TEXT REFERENCES plan (id),
+    -- Why the last change of plan was refused.
+    plan_error        TEXT,
+    -- Whether the release that tells of its attachment has been made.
+    announced         INTEGER NOT NULL DEFAULT 0 CHECK (announced IN (0, 1)),
+    created_at        TEXT NOT NULL,
+    updated_at        TEXT NOT NULL
+) STRICT;
+CREATE INDEX addon_app ON addon (app_id, id);
+CREATE INDEX addon_addon_service ON addon (addon_service_id);
+CREATE INDEX addon_plan ON addon (plan_id);
+CREATE INDEX addon_wanted_plan ON addon (wanted_plan_id);
+CREATE INDEX addon_due ON addon (due_at) WHERE task IS NOT NULL;
+
+-- Where an add-on's config vars appear, under names that begin with the attachment's.
+CREATE TABLE addon_attachment (
+    id         TEXT PRIMARY KEY,
+    addon_id   TEXT NOT NULL REFERENCES addon (id) ON DELETE CASCADE,
+    app_id     TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    name       TEXT NOT NULL,
+    namespace  TEXT,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    UNIQUE (app_id, name)
+) STRICT;
+CREATE INDEX addon_attachment_addon ON addon_attachment (addon_id, id);
+CREATE INDEX addon_attachment_app ON addon_attachment (app_id, id);
+CREATE INDEX addon_attachment_name ON addon_attachment (name);
+
+-- What a provider still has to be told to remove. The row is written when the add-on goes, and goes when the provider has agreed.
+-- addon_id is no reference: the add-on is no more.
+CREATE TABLE addon_removal (
+    id               TEXT PRIMARY KEY,
+    addon_id         TEXT NOT NULL UNIQUE,
+    addon_service_id TEXT NOT NULL REFERENCES addon_service (id) ON DELETE CASCADE,
+    due_at           TEXT NOT NULL,
+    attempts         INTEGER NOT NULL DEFAULT 0,
+    created_at       TEXT NOT NULL
+) STRICT;
+CREATE INDEX addon_removal_addon_service ON addon_removal (addon_service_id);
+CREATE INDEX addon_removal_due ON addon_removal (due_at);

@@ -24,6 +24,8 @@ pub enum ErrorId {
     UnsupportedMediaType,
     RangeNotSatisfiable,
     InvalidParams,
+    MultipleMatches,
+    ConfirmationRequired,
     RateLimit,
     Internal,
     Unavailable,
@@ -32,7 +34,7 @@ pub enum ErrorId {
 
 impl ErrorId {
     /// Every id that a client can meet.
-    pub const ALL: [ErrorId; 16] = [
+    pub const ALL: [ErrorId; 18] = [
         ErrorId::BadRequest,
         ErrorId::Unauthorized,
         ErrorId::Forbidden,
@@ -45,6 +47,8 @@ impl ErrorId {
         ErrorId::UnsupportedMediaType,
         ErrorId::RangeNotSatisfiable,
         ErrorId::InvalidParams,
+        ErrorId::MultipleMatches,
+        ErrorId::ConfirmationRequired,
         ErrorId::RateLimit,
         ErrorId::Internal,
         ErrorId::Unavailable,
@@ -75,6 +79,8 @@ impl ErrorId {
             ErrorId::UnsupportedMediaType => ("unsupported_media_type", 415),
             ErrorId::RangeNotSatisfiable => ("requested_range_not_satisfiable", 416),
             ErrorId::InvalidParams => ("invalid_params", 422),
+            ErrorId::MultipleMatches => ("multiple_matches", 422),
+            ErrorId::ConfirmationRequired => ("confirmation_required", 423),
             ErrorId::RateLimit => ("rate_limit", 429),
             ErrorId::Internal => ("internal_server_error", 500),
             ErrorId::Unavailable => ("service_unavailable", 503),

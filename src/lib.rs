@@ -11,10 +11,10 @@
 //! | --- | --- | --- |
 //! | [`error`], [`time`], [`name`], [`hostname`], [`secret`], [`catalog`], [`urls`] | words that everybody uses | one another |
 //! | [`store`] | the state, and all SQL | the above |
-//! | [`blob`], [`archive`], [`log`], [`output`], [`outbound`], [`process_types`], [`app_json`], [`preflight`], [`certificate`] | files, and what leaves the machine | one another and the above |
+//! | [`blob`], [`archive`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`preflight`], [`certificate`] | files, and what leaves the machine | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
-//! | [`platform`], [`routes`], [`promotion`], [`app_setup`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
+//! | [`platform`], [`routes`], [`promotion`], [`provisioning`], [`app_setup`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
 //!
 //! # What always holds
 //!
@@ -44,10 +44,12 @@ pub mod log;
 pub mod name;
 pub mod outbound;
 pub mod output;
+pub mod partner;
 pub mod platform;
 pub mod preflight;
 pub mod process_types;
 pub mod promotion;
+pub mod provisioning;
 pub mod router;
 pub mod routes;
 pub mod runtime;

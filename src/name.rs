@@ -203,3 +203,15 @@ pub fn generated() -> Result<AppName> {
     let number = 10_000 + u32::from_le_bytes([random[4], random[5], random[6], random[7]]) % 90_000;
     AppName::parse(&format!("{adjective}-{noun}-{number}"))
 }
+
+/// A name for an add-on of a service, likewise: `acme-swift-12345`.
+pub fn generated_after(service: &str) -> Result<String> {
+    let name = generated()?;
+    let mut words = name.as_str().split('-');
+    let (adjective, number) = (words.next(), words.next_back());
+    Ok(format!(
+        "{service}-{}-{}",
+        adjective.unwrap_or_default(),
+        number.unwrap_or_default()
+    ))
+}

@@ -19,7 +19,9 @@ use crate::build::{self, Builder};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Lock};
 use crate::error::{Error, Result};
+use crate::partner;
 use crate::promotion::Promoter;
+use crate::provisioning::Provisioner;
 use crate::router::{self, Router};
 use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
@@ -253,9 +255,11 @@ fn spawn_loops(
     let builder = builder(platform, data)?;
     let promoter = Promoter::new(platform.clone());
     let setups = setups(platform, data);
+    let provisioner = Provisioner::new(platform.clone(), partner::TIMEOUT);
     loops.spawn(sweep::run(platform.clone()));
     loops.spawn(async move { setups.run().await });
     loops.spawn(async move { promoter.run().await });
+    loops.spawn(async move { provisioner.run().await });
     loops.spawn(async move { builder.run(std::future::pending()).await });
     loops.spawn(async move { routes.run().await });
     Ok(())

@@ -226,13 +226,14 @@ pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
 }
 
 pub async fn delete(call: Call) -> Result<Reply<View>> {
-    let app = call
+    let (app, released) = call
         .write(|connection, caller| {
             let app = caller.app(connection)?;
-            apps::delete(connection, &app)?;
-            Ok(app)
+            let released = apps::delete(connection, &app, &caller.account, caller.now)?;
+            Ok((app, released))
         })
         .await?;
+    lines::all_released(&call.platform.logs, &released);
     // Whoever follows the log is told that it is over. Should this fail, the next sweep does it.
     if let Err(error) = call.platform.logs.remove(app.id) {
         tracing::warn!(%error, app = %app.id, "a deleted app's log was left for the sweep");

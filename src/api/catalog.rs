@@ -37,7 +37,7 @@ pub struct Region {
     updated_at: Timestamp,
 }
 
-fn region() -> Region {
+pub(super) fn region() -> Region {
     Region {
         country: "This machine",
         created_at: catalog::SINCE,
@@ -55,7 +55,7 @@ fn region() -> Region {
 }
 
 /// 404 on `resource` unless the path means this entry.
-fn meant(call: &Call, entry: Entry, resource: &'static str) -> Result<()> {
+pub(super) fn meant(call: &Call, entry: Entry, resource: &'static str) -> Result<()> {
     let fits = match call.caller.params.identity(resource) {
         Identity::Id(id) => id == entry.id,
         Identity::Name(name) => name == entry.name,

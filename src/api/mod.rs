@@ -5,6 +5,12 @@
 //! all answers have in common is in [`dispatch`].
 
 pub mod account;
+pub mod addon_attachments;
+pub mod addon_config;
+pub mod addon_resolution;
+pub mod addon_services;
+pub mod addon_sso;
+pub mod addons;
 pub mod app_setups;
 pub mod app_transfers;
 pub mod apps;

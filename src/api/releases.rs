@@ -43,7 +43,7 @@ pub struct View {
 
 fn view(release: Release) -> View {
     View {
-        addon_plan_names: Vec::new(),
+        addon_plan_names: release.addon_plan_names,
         app: Named {
             id: release.app_id,
             name: release.app_name,

@@ -118,12 +118,6 @@ pub struct Nowhere {}
 
 const NOWHERE: &[Field] = &[Field::new("id", "id", Kind::Id)];
 
-/// No add-on belongs to a team yet.
-pub async fn addons(call: Call) -> Result<Reply<Vec<Nowhere>>> {
-    call.read(|connection, caller| caller.team(connection))?;
-    call.page_of(NOWHERE, Vec::new())
-}
-
 /// Enterprise accounts are Heroku's own; clients that list them beside teams find none.
 pub async fn enterprise_accounts(call: Call) -> Result<Reply<Vec<Nowhere>>> {
     call.page_of(NOWHERE, Vec::new())

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod account;
+pub mod addon;
 mod env;
 mod serve;
 
@@ -25,6 +26,9 @@ enum Command {
     /// Make accounts and tokens
     #[command(subcommand)]
     Account(account::Account),
+    /// Register the add-ons of providers
+    #[command(subcommand)]
+    Addon(addon::AddOn),
 }
 
 impl Cli {
@@ -34,6 +38,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::Env(env) => env.run(),
             Command::Account(account) => account.run(),
+            Command::Addon(addon) => addon.run(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{Logs, Source};
 use crate::name::Id;
+use crate::store::releases::Release;
 
 fn api(logs: &Logs, app: Id, messages: &[&str]) {
     logs.append_each(app, Source::App, "api", messages);
@@ -19,6 +20,14 @@ pub fn released(logs: &Logs, app: Id, description: &str, version: i64, user: &st
     let description = format!("{description} by user {user}");
     let release = format!("Release v{version} created by user {user}");
     api(logs, app, &[&description, &release]);
+}
+
+/// The same for each of several releases, on whichever apps.
+pub fn all_released(logs: &Logs, releases: &[Release]) {
+    for release in releases {
+        let (description, user) = (&release.description, &release.account_email);
+        released(logs, release.app_id, description, release.version, user);
+    }
 }
 
 /// A build has been claimed and begins.

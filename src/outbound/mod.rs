@@ -17,18 +17,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::LOCATION;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use reqwest::{Client, ClientBuilder, Response, Url};
 
 use crate::error::{Error, Result};
 
 pub use address::is_public;
 use failure::{Private, broken_off, refused};
+pub use reqwest::Method;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the other side may say nothing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 5;
+/// The answer to a [`Request`], in bytes.
+const MAX_ANSWER: usize = 1024 * 1024;
 
 type Rule = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
@@ -91,6 +94,43 @@ impl Outbound {
         )))
     }
 
+    /// Sends JSON to a URL, as the user and with the password given, and answers with whatever the other side says, whole. No
+    /// redirect is followed. Fails when no answer came in time, or one of more than a megabyte.
+    pub async fn send(&self, request: Request<'_>) -> Result<Answer> {
+        let url = self.check(request.url)?;
+        let host = host(&url).to_owned();
+        let mut builder = self
+            .client()?
+            .request(request.method, url)
+            .timeout(request.timeout)
+            .header(ACCEPT, "application/json");
+        if let Some((user, password)) = request.basic {
+            builder = builder.basic_auth(user, Some(password));
+        }
+        if let Some(body) = request.body {
+            builder = builder.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        let mut response = builder
+            .send()
+            .await
+            .map_err(|cause| refused(cause, &host))?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|cause| broken_off(cause, &host))?
+        {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(Error::invalid(format!(
+                    "{host} answers with more than 1 MB."
+                )));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, body })
+    }
+
     /// Where a response leads that is no success.
     fn redirect(&self, from: &Url, response: &Response) -> Result<Url> {
         let status = response.status().as_u16();
@@ -140,6 +180,24 @@ impl Outbound {
                 may_reach: self.may_reach.clone(),
             })
     }
+}
+
+/// A request that has an answer to be read.
+pub struct Request<'a> {
+    pub method: Method,
+    pub url: &'a str,
+    /// User and password.
+    pub basic: Option<(&'a str, &'a str)>,
+    /// JSON.
+    pub body: Option<Vec<u8>>,
+    /// For all of it, from the connection to the last byte of the answer.
+    pub timeout: Duration,
+}
+
+/// What the other side said.
+pub struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
 }
 
 /// What a GET brings.

@@ -6,6 +6,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::accounts::Account;
+use super::addons;
 use super::apps::{self, App};
 use super::builds;
 use super::config_vars::ConfigVars;
@@ -316,7 +317,9 @@ pub fn fail(
         now,
     )?;
     if ended && apps::name(connection, setup.app_id)?.is_some() {
-        apps::delete(connection, &apps::by_id(connection, setup.app_id)?)?;
+        let app = apps::by_id(connection, setup.app_id)?;
+        let owner = addons::owner(connection, app.id)?;
+        apps::delete(connection, &app, &owner, now)?;
     }
     Ok(ended)
 }

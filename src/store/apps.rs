@@ -6,10 +6,11 @@ use rusqlite::{Connection, Row, ToSql, params};
 
 use super::access::{self, Permission, Permissions};
 use super::accounts::Account;
+use super::addon_changes;
 use super::collaborators::{self, Role};
 use super::ownership::Owner;
 use super::page::{self, Field, Kind, Listing, Page};
-use super::releases::{self, Change};
+use super::releases::{self, Change, Release};
 use super::row::{found, unique};
 use super::team_access::{self, Scope};
 use super::teams::{self, Team};
@@ -278,10 +279,16 @@ pub fn update(connection: &Connection, app: &App, update: &Update, now: Timestam
 }
 
 /// Deletes an app and all that is its own. Its dynos' rows stay until their processes have ended, and its slugs while another
-/// app's release runs them.
-pub fn delete(connection: &Connection, app: &App) -> Result<()> {
+/// app's release runs them. Its add-ons are destroyed, and the releases are those that this makes on other apps.
+pub fn delete(
+    connection: &Connection,
+    app: &App,
+    by: &Account,
+    now: Timestamp,
+) -> Result<Vec<Release>> {
+    let releases = addon_changes::destroy_all_of(connection, app.id, by, now)?;
     connection
         .prepare_cached("DELETE FROM app WHERE id = ?1")?
         .execute([app.id])?;
-    Ok(())
+    Ok(releases)
 }

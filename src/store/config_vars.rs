@@ -1,12 +1,12 @@
 //! Config vars: sets that are never altered. A change makes a new set, and a release runs with one set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::accounts::Account;
 use super::releases::{self, Change, Release};
-use super::row::{found, optional};
+use super::row::{found, json, optional};
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::time::Timestamp;
@@ -18,14 +18,80 @@ const MAX_BYTES: usize = 64 * 1024;
 /// What the platform itself sets in every dyno.
 const RESERVED: &[&str] = &["PORT", "DYNO"];
 
+/// The vars of a set, and which of them add-ons have set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Set {
+    pub vars: ConfigVars,
+    pub addon_vars: BTreeSet<String>,
+}
+
+impl Set {
+    /// Those that somebody set by hand, and beside them what add-ons set, which go before them.
+    pub fn with(&self, addon_vars: ConfigVars) -> Set {
+        let own = |(key, _): &(&String, &String)| !self.addon_vars.contains(*key);
+        let own = self.vars.iter().filter(own);
+        let mut vars: ConfigVars = own
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        let names = addon_vars.keys().cloned().collect();
+        vars.extend(addon_vars);
+        Set {
+            vars,
+            addon_vars: names,
+        }
+    }
+
+    /// What add-ons have set alone.
+    fn of_addons(&self) -> ConfigVars {
+        let theirs = |(key, _): &(&String, &String)| self.addon_vars.contains(*key);
+        let theirs = self.vars.iter().filter(theirs);
+        theirs
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    }
+}
+
 /// Stores a new set.
-pub(super) fn insert(connection: &Connection, app: Id, vars: &ConfigVars) -> Result<Id> {
+pub(super) fn insert(connection: &Connection, app: Id, set: &Set) -> Result<Id> {
     let id = Id::new();
-    let json = serde_json::to_string(vars).map_err(Error::internal)?;
+    let vars = serde_json::to_string(&set.vars).map_err(Error::internal)?;
+    let addon_vars = serde_json::to_string(&set.addon_vars).map_err(Error::internal)?;
     connection
-        .prepare_cached("INSERT INTO config_set (id, app_id, vars) VALUES (?1, ?2, seal(?1, ?3))")?
-        .execute(params![id, app, json])?;
+        .prepare_cached(
+            "INSERT INTO config_set (id, app_id, vars, addon_vars) VALUES (?1, ?2, seal(?1, ?3), ?4)",
+        )?
+        .execute(params![id, app, vars, addon_vars])?;
     Ok(id)
+}
+
+/// The set of an app's newest release; an empty one before the first.
+pub(super) fn head(connection: &Connection, app: Id) -> Result<Set> {
+    let mut statement = connection.prepare_cached(
+        "SELECT unseal(config_set.id, config_set.vars), config_set.addon_vars
+         FROM release JOIN config_set ON config_set.id = release.config_set_id
+         WHERE release.app_id = ?1 ORDER BY release.version DESC LIMIT 1",
+    )?;
+    Ok(optional(statement.query_row([app], set))?.unwrap_or_default())
+}
+
+fn set(row: &Row<'_>) -> rusqlite::Result<Set> {
+    Ok(Set {
+        vars: json(row, 0)?,
+        addon_vars: json(row, 1)?,
+    })
+}
+
+/// The set that a rollback to a release with this one leads to: its vars, but what add-ons set is what they set today. An add-on
+/// that has gone meanwhile, or a password that was changed, does not come back.
+pub(super) fn rolled_back(connection: &Connection, app: Id, to: Id) -> Result<Id> {
+    let mut statement = connection
+        .prepare_cached("SELECT unseal(id, vars), addon_vars FROM config_set WHERE id = ?1")?;
+    let then = found(statement.query_row([to], set), "config vars")?;
+    let now = then.with(head(connection, app)?.of_addons());
+    match now == then {
+        true => Ok(to),
+        false => insert(connection, app, &now),
+    }
 }
 
 /// The config vars of an app: those of its newest release.
@@ -59,12 +125,19 @@ pub fn update(
     by: &Account,
     now: Timestamp,
 ) -> Result<(ConfigVars, Option<Release>)> {
-    let mut vars = get(connection, app)?;
+    let Set {
+        mut vars,
+        addon_vars,
+    } = head(connection, app)?;
     let (set, removed) = apply(&mut vars, changes)?;
+    for key in set.iter().chain(&removed) {
+        refuse_addon_var(&addon_vars, key)?;
+    }
     if set.is_empty() && removed.is_empty() {
         return Ok((vars, None));
     }
-    let config_set = insert(connection, app, &vars)?;
+    let after = Set { vars, addon_vars };
+    let config_set = insert(connection, app, &after)?;
     let release = releases::create(
         connection,
         app,
@@ -76,7 +149,17 @@ pub fn update(
         },
         now,
     )?;
-    Ok((vars, Some(release)))
+    Ok((after.vars, Some(release)))
+}
+
+/// What an add-on sets is its provider's to change.
+fn refuse_addon_var(addon_vars: &BTreeSet<String>, key: &str) -> Result<()> {
+    match addon_vars.contains(key) {
+        true => Err(Error::invalid(format!(
+            "Cannot overwrite attachment values {key}. An add-on sets it: detach the add-on first."
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// Sets some vars and deletes others (`None`): the names of those that were set and of those that were removed, less what was

@@ -7,6 +7,14 @@
 
 pub mod access;
 pub mod accounts;
+pub mod addon_attaching;
+pub mod addon_attachments;
+pub mod addon_changes;
+pub mod addon_plans;
+pub mod addon_services;
+pub mod addon_tasks;
+pub mod addon_vars;
+pub mod addons;
 pub mod app_setups;
 pub mod app_transfers;
 pub mod apps;

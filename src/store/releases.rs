@@ -4,8 +4,8 @@ use rusqlite::{Connection, Row, params};
 
 use super::accounts::Account;
 use super::page::{self, Field, Kind, Listing, Page};
-use super::row::{found, optional, text_enum};
-use super::{config_vars, formation, slugs};
+use super::row::{found, json, optional, text_enum};
+use super::{addon_attachments, config_vars, formation, slugs};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
 use crate::time::Timestamp;
@@ -29,6 +29,8 @@ pub struct Release {
     pub account_email: String,
     /// The newest that succeeded, which is what the app runs.
     pub current: bool,
+    /// Of the add-ons that were attached when it was made.
+    pub addon_plan_names: Vec<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -51,10 +53,35 @@ pub enum Change {
         removed: Vec<String>,
         config_set: Id,
     },
+    /// What add-ons set was changed, or which of them are attached.
+    AddOns { event: AddOnEvent, config_set: Id },
     /// An older release's slug and config vars are taken again.
     Rollback { to: Release },
     /// Another app's slug was promoted here.
     Promotion { from: Release },
+}
+
+/// What happened to an add-on. Attachments go by the beginning of their config vars' names.
+#[derive(Clone, Debug)]
+pub enum AddOnEvent {
+    Attached {
+        attachment: String,
+        addon: String,
+    },
+    Detached {
+        attachment: String,
+        addon: String,
+    },
+    /// A provider that took its time has made it.
+    Provisioned {
+        addon: String,
+        vars: Vec<String>,
+    },
+    /// The provider set other config vars, or the plan is another.
+    Updated {
+        attachments: Vec<String>,
+        service: String,
+    },
 }
 
 pub const FIELDS: &[Field] = &[
@@ -66,7 +93,7 @@ pub const FIELDS: &[Field] = &[
 const COLUMNS: &str = "release.id, release.app_id, app.name, release.version, release.description, release.status,
     release.slug_id, release.config_set_id, release.account_id, account.email,
     release.version = (SELECT max(version) FROM release AS newer WHERE newer.app_id = release.app_id AND newer.status = 'succeeded'),
-    release.created_at, release.updated_at";
+    release.created_at, release.updated_at, release.addon_plan_names";
 const FROM: &str =
     "release JOIN app ON app.id = release.app_id JOIN account ON account.id = release.account_id";
 
@@ -85,6 +112,7 @@ fn release(row: &Row<'_>) -> rusqlite::Result<Release> {
         current: row.get::<_, Option<bool>>(10)?.unwrap_or(false),
         created_at: row.get(11)?,
         updated_at: row.get(12)?,
+        addon_plan_names: json(row, 13)?,
     })
 }
 
@@ -104,25 +132,34 @@ pub fn create(
         _ => current(connection, app)?.and_then(|current| current.slug_id),
     };
     let slug = match &change {
-        Change::Initial | Change::EnableLogplex | Change::ConfigVars { .. } => running,
+        Change::Initial
+        | Change::EnableLogplex
+        | Change::ConfigVars { .. }
+        | Change::AddOns { .. } => running,
         Change::Deploy { slug, .. } => Some(*slug),
         Change::Rollback { to } => to.slug_id,
         Change::Promotion { from } => from.slug_id,
     };
     let config_set = match (&change, &before) {
-        (Change::ConfigVars { config_set, .. }, _) => *config_set,
-        (Change::Rollback { to }, _) => to.config_set_id,
+        (Change::ConfigVars { config_set, .. } | Change::AddOns { config_set, .. }, _) => {
+            *config_set
+        }
+        (Change::Rollback { to }, _) => {
+            config_vars::rolled_back(connection, app, to.config_set_id)?
+        }
         (_, Some(before)) => before.config_set,
-        (_, None) => config_vars::insert(connection, app, &config_vars::ConfigVars::new())?,
+        (_, None) => config_vars::insert(connection, app, &config_vars::Set::default())?,
     };
     let description = describe(connection, &change)?;
+    let addon_plan_names = addon_attachments::plan_names(connection, app)?;
+    let plans = serde_json::to_string(&addon_plan_names).map_err(Error::internal)?;
     let id = Id::new();
     connection
         .prepare_cached(
-            "INSERT INTO release (id, app_id, version, description, status, slug_id, config_set_id, account_id, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, 'succeeded', ?5, ?6, ?7, ?8, ?8)",
+            "INSERT INTO release (id, app_id, version, description, status, slug_id, config_set_id, account_id, addon_plan_names, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, 'succeeded', ?5, ?6, ?7, ?8, ?9, ?9)",
         )?
-        .execute(params![id, app, version, description, slug, config_set, by.id, now])?;
+        .execute(params![id, app, version, description, slug, config_set, by.id, plans, now])?;
     if let Some(slug) = slug
         && Some(slug) != running
     {
@@ -146,6 +183,7 @@ pub fn create(
         account_id: by.id,
         account_email: by.email.clone(),
         current: true,
+        addon_plan_names,
         created_at: now,
         updated_at: now,
     })
@@ -198,6 +236,7 @@ fn describe(connection: &Connection, change: &Change) -> Result<String> {
                 removed.join(", ")
             ),
         },
+        Change::AddOns { event, .. } => describe_addon(event),
         Change::Rollback { to } => format!("Rollback to v{}", to.version),
         Change::Promotion { from } => {
             let commit = match from.slug_id {
@@ -209,6 +248,24 @@ fn describe(connection: &Connection, change: &Change) -> Result<String> {
             format!("Promote {} v{}{commit}", from.app_name, from.version)
         }
     })
+}
+
+fn describe_addon(event: &AddOnEvent) -> String {
+    match event {
+        AddOnEvent::Attached { attachment, addon } => format!("Attach {attachment} (@ref:{addon})"),
+        AddOnEvent::Detached { attachment, addon } => format!("Detach {attachment} (@ref:{addon})"),
+        AddOnEvent::Provisioned { addon, vars } if vars.is_empty() => {
+            format!("@ref:{addon} completed provisioning.")
+        }
+        AddOnEvent::Provisioned { addon, vars } => format!(
+            "@ref:{addon} completed provisioning, setting {}.",
+            vars.join(", ")
+        ),
+        AddOnEvent::Updated {
+            attachments,
+            service,
+        } => format!("Update {} by {service}", attachments.join(", ")),
+    }
 }
 
 fn short(commit: &str, length: usize) -> String {

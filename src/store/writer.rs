@@ -28,6 +28,8 @@ pub type AfterCommit = Box<dyn Fn(u64) + Send>;
 /// Tables whose changes a loop may wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
+    Addon,
+    AddonRemoval,
     App,
     AppSetup,
     Build,
@@ -39,7 +41,9 @@ pub enum Table {
 }
 
 impl Table {
-    const ALL: [(Table, &str); 8] = [
+    const ALL: &[(Table, &str)] = &[
+        (Table::Addon, "addon"),
+        (Table::AddonRemoval, "addon_removal"),
         (Table::App, "app"),
         (Table::AppSetup, "app_setup"),
         (Table::Build, "build"),

@@ -78,6 +78,9 @@ async fn every_route_answers_each_kind_of_caller_as_the_matrix_says() {
         let answer = admins
             .ask(&admin, route, &admins.path(route, |_| false))
             .await;
+        // What providers are told by and by is nobody's doing.
+        world.server.providers_idle().await;
+        admins.server.providers_idle().await;
         write!(line, " admin {}", answer.status).unwrap();
         // Where the app, the pipeline and the team of the path are the team's, and the caller has this role in it.
         for (role, (world, client)) in &teams {

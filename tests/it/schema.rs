@@ -1,5 +1,7 @@
 //! The database: how it comes to its schema, and that its lists are found by their indexes.
 
+mod lists;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -8,11 +10,11 @@ use penstock::error::ErrorId;
 use penstock::name::{Id, Identity};
 use penstock::store::access::Permission;
 use penstock::store::accounts::Account;
-use penstock::store::page::{Field, Page};
+use penstock::store::page::Page;
 use penstock::store::{
-    Store, app_transfers, apps, builds, collaborators, couplings, domains, dynos, formation,
-    oauth_authorizations, oauth_clients, oauth_tokens, pipelines, promotions, releases, seals,
-    sni_endpoints, team_apps, team_invitations, team_members, teams,
+    Store, addon_attachments, addon_services, addon_tasks, addons, app_transfers, apps, builds,
+    couplings, dynos, formation, oauth_authorizations, oauth_clients, oauth_tokens, pipelines,
+    promotions, releases, seals, sni_endpoints, team_invitations, team_members, teams,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -132,168 +134,13 @@ fn plan(path: &Path, query: impl FnOnce(&Connection)) -> Vec<String> {
     steps
 }
 
-type List = Box<dyn Fn(&Connection, &Page)>;
-
-/// Every list of the API: its name, its fields, and how it is read.
-fn lists() -> Vec<(&'static str, &'static [Field], List)> {
-    let now = Timestamp::from_micros(0);
-    let app = Id::new();
-    let account = Account {
-        id: Id::new(),
-        email: String::new(),
-        name: None,
-        admin: false,
-        created_at: now,
-        updated_at: now,
-    };
-    let (ann, bea, eve) = (account.clone(), account.clone(), account.clone());
-    let (ida, lea, lou) = (account.clone(), account.clone(), account.clone());
-    let (tea, ted, tim, tom, uma, una) = (
-        account.clone(),
-        account.clone(),
-        account.clone(),
-        account.clone(),
-        account.clone(),
-        account.clone(),
-    );
-    vec![
-        (
-            "apps",
-            apps::FIELDS,
-            Box::new(move |c, page| drop(apps::list(c, &ann, None, page).unwrap())),
-        ),
-        (
-            "builds",
-            builds::FIELDS,
-            Box::new(move |c, page| drop(builds::list(c, app, page).unwrap())),
-        ),
-        (
-            "apps of some ids",
-            apps::FIELDS,
-            Box::new(move |c, page| drop(apps::list(c, &ida, Some(&[app]), page).unwrap())),
-        ),
-        (
-            "collaborators",
-            collaborators::FIELDS,
-            Box::new(move |c, page| drop(collaborators::list(c, app, page).unwrap())),
-        ),
-        (
-            "latest releases of a pipeline",
-            releases::FIELDS,
-            Box::new(move |c, page| {
-                drop(releases::latest_of_pipeline(c, &lea, app, page).unwrap())
-            }),
-        ),
-        (
-            "latest builds of a pipeline",
-            builds::FIELDS,
-            Box::new(move |c, page| drop(builds::latest_of_pipeline(c, &lou, app, page).unwrap())),
-        ),
-        (
-            "couplings",
-            couplings::FIELDS,
-            Box::new(move |c, page| drop(couplings::list(c, &bea, None, page).unwrap())),
-        ),
-        (
-            "couplings of a pipeline",
-            couplings::FIELDS,
-            Box::new(move |c, page| drop(couplings::list(c, &account, Some(app), page).unwrap())),
-        ),
-        (
-            "domains",
-            domains::FIELDS,
-            Box::new(move |c, page| drop(domains::list(c, app, "localhost", page).unwrap())),
-        ),
-        (
-            "sni endpoints",
-            sni_endpoints::FIELDS,
-            Box::new(move |c, page| drop(sni_endpoints::list(c, app, page).unwrap())),
-        ),
-        (
-            "oauth authorizations",
-            oauth_authorizations::FIELDS,
-            Box::new(move |c, page| drop(oauth_authorizations::list(c, app, page).unwrap())),
-        ),
-        (
-            "oauth clients",
-            oauth_clients::FIELDS,
-            Box::new(move |c, page| drop(oauth_clients::list(c, app, page).unwrap())),
-        ),
-        (
-            "dynos",
-            dynos::FIELDS,
-            Box::new(move |c, page| drop(dynos::list(c, app, page).unwrap())),
-        ),
-        (
-            "formation",
-            formation::FIELDS,
-            Box::new(move |c, page| drop(formation::list(c, app, page).unwrap())),
-        ),
-        (
-            "pipelines",
-            pipelines::FIELDS,
-            Box::new(move |c, page| drop(pipelines::list(c, &eve, None, page).unwrap())),
-        ),
-        (
-            "promotion targets",
-            promotions::TARGET_FIELDS,
-            Box::new(move |c, page| drop(promotions::targets(c, app, page).unwrap())),
-        ),
-        (
-            "releases",
-            releases::FIELDS,
-            Box::new(move |c, page| drop(releases::list(c, app, page).unwrap())),
-        ),
-        (
-            "apps of an account itself",
-            apps::FIELDS,
-            Box::new(move |c, page| drop(apps::list_personal(c, &uma, page).unwrap())),
-        ),
-        (
-            "app transfers",
-            app_transfers::FIELDS,
-            Box::new(move |c, page| drop(app_transfers::list(c, &una, page).unwrap())),
-        ),
-        (
-            "teams",
-            teams::FIELDS,
-            Box::new(move |c, page| drop(teams::list(c, &tea, page).unwrap())),
-        ),
-        (
-            "members of a team",
-            team_members::FIELDS,
-            Box::new(move |c, page| drop(team_members::list(c, app, page).unwrap())),
-        ),
-        (
-            "invitations of a team",
-            team_invitations::FIELDS,
-            Box::new(move |c, page| drop(team_invitations::list(c, app, now, page).unwrap())),
-        ),
-        (
-            "apps of a team",
-            team_apps::FIELDS,
-            Box::new(move |c, page| drop(team_apps::list(c, &ted, app, Some(app), page).unwrap())),
-        ),
-        (
-            "permissions in a team",
-            team_apps::FIELDS,
-            Box::new(move |c, page| drop(team_apps::permissions(c, &tim, app, page).unwrap())),
-        ),
-        (
-            "couplings of a team",
-            couplings::FIELDS,
-            Box::new(move |c, page| drop(couplings::list_of_team(c, &tom, app, page).unwrap())),
-        ),
-    ]
-}
-
 #[test]
 fn no_list_reads_a_whole_table() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("penstock.db");
     drop(fresh(dir.path()));
     let mut plans = String::new();
-    for (name, fields, list) in lists() {
+    for (name, fields, list) in lists::all() {
         for field in fields {
             let page = Page {
                 field: *field,
@@ -342,6 +189,15 @@ fn no_look_up_reads_a_whole_table() {
             let _ = dynos::find(connection, id, &identity);
             let _ = releases::find(connection, id, &identity);
             let _ = releases::current(connection, id);
+            let _ = addons::find(connection, &account, "name", Permission::View);
+            let _ = addons::of_app(connection, id, &identity);
+            let _ = addons::resolve(connection, &account, None, "name", None);
+            let _ = addon_attachments::of_app(connection, id, &identity);
+            let _ = addon_attachments::resolve(connection, &account, None, "app::name");
+            let _ = addon_services::plan_on_offer(connection, &identity);
+            let _ = addon_services::find(connection, &identity);
+            let _ = addon_tasks::due(connection, account.created_at);
+            let _ = addon_tasks::removals_due(connection, account.created_at);
             let _ = builds::find(connection, id, id);
             let _ = couplings::of_app(connection, id);
             let _ = couplings::find(connection, &account, id);
@@ -360,7 +216,8 @@ fn no_look_up_reads_a_whole_table() {
             let _ = oauth_clients::secret_of(connection, id);
         });
         for step in steps {
-            assert!(!step.starts_with("SCAN"), "{step}");
+            let own = step.starts_with("SCAN json_each");
+            assert!(own || !step.starts_with("SCAN"), "{step}");
         }
     }
 }

@@ -81,7 +81,8 @@ impl World {
         let source = json!({"source_blob": {"url": ann.upload(&crate::harness::web_app()).await}});
         let setup = ann.post("/app-setups", source).await.expect(202);
         let shown = async |path: &str| id(&ann.get(path).await.ok());
-        let params = vec![
+        let mut params = crate::addons::params(&server, &ann).await;
+        params.extend([
             ("app", shown("/apps/harbour").await),
             ("build", id(&build)),
             ("release", id(&build["release"])),
@@ -113,7 +114,7 @@ impl World {
             ("generation", "cedar".to_owned()),
             ("source", Id::new().to_string()),
             ("session", "7b7d".to_owned()),
-        ];
+        ]);
         let signed = signed_urls(&ann, &build).await;
         World {
             owner: json!({"id": ann.id, "type": "user"}),
@@ -176,15 +177,24 @@ impl World {
     }
 
     fn body(&self, route: &Route) -> Value {
-        let slug = || {
-            let slug = self.params.iter().find(|(name, _)| *name == "slug");
-            slug.unwrap().1.clone()
+        let of = |wanted: &str| {
+            let found = self.params.iter().find(|(name, _)| *name == wanted);
+            found.unwrap().1.clone()
         };
+        let slug = || of("slug");
         match (route.method, route.path) {
             ("POST", "/app-setups") => json!({"source_blob": {"url": "http://x.test/app.tgz"}}),
             ("POST", "/apps/{app}/builds") => {
                 json!({"source_blob": {"url": "http://x.test/source.tgz"}})
             }
+            ("POST", "/actions/addons/resolve") => json!({"addon": of("addon")}),
+            ("POST", "/actions/addon-attachments/resolve") => {
+                json!({"addon_attachment": of("attachment")})
+            }
+            ("POST", "/addon-attachments") => json!({"addon": of("addon"), "app": "spare"}),
+            ("POST", "/apps/{app}/addons") => json!({"plan": "acme"}),
+            ("DELETE", "/apps/{app}/addons/{addon}") => json!({"force": true}),
+            ("PATCH", "/apps/{app}/addons/{addon}") => json!({"name": "renamed"}),
             ("PUT", "/apps/{app}/buildpack-installations") => json!({"updates": []}),
             ("PATCH", "/apps/{app}/config-vars") => json!({"A": "1"}),
             ("PATCH", "/apps/{app}/formation") => {
@@ -279,5 +289,6 @@ async fn signed_urls(ann: &Client, build: &Value) -> Vec<String> {
         text(&slug["blob"]["url"]),
         text(&build["output_stream_url"]),
         text(&session.created()["logplex_url"]),
+        text(&ann.get("/addons").await.list()[0]["web_url"]),
     ]
 }

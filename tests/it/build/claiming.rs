@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, pin_mut};
 use penstock::name::Id;
 use penstock::store::builds::{self, Build, Status};
-use penstock::store::{Table, apps};
+use penstock::store::{Table, addons, apps};
 use tokio::sync::Semaphore;
 
 use super::server::{Server, ok};
@@ -204,7 +204,10 @@ async fn a_build_whose_app_is_deleted_is_left_without_a_trace() {
     let app = site.app.clone();
     site.parts
         .store
-        .write(move |connection| apps::delete(connection, &app))
+        .write(move |connection| {
+            let owner = addons::owner(connection, app.id)?;
+            apps::delete(connection, &app, &owner, app.created_at)
+        })
         .await
         .unwrap();
     builder.idle().await;

@@ -21,6 +21,7 @@ use penstock::config::{Config, DataDirArg};
 use penstock::data_dir::DataDir;
 use penstock::name::Id;
 use penstock::promotion::Promoter;
+use penstock::provisioning::Provisioner;
 use penstock::runtime::plan::Policy;
 use penstock::runtime::{Drain, Reconciler};
 use penstock::secret::SealingKey;
@@ -42,6 +43,8 @@ pub fn sealing_key() -> SealingKey {
     SealingKey::new([7; 32]).unwrap()
 }
 
+/// For which a provider of add-ons may be silent.
+const PROVIDERS: Duration = Duration::from_secs(3);
 /// Where the router would be.
 const ROUTER_PORT: u16 = 8080;
 
@@ -54,6 +57,9 @@ pub struct Server {
     builder: Builder,
     promoter: Promoter,
     setups: Setups,
+    provisioner: Provisioner,
+    /// The provisioner's own loop: a request for an add-on is answered once its provider has been asked.
+    providers: tokio::task::JoinHandle<()>,
     reconciler: Reconciler,
     http: reqwest::Client,
     api: ServerHandle,
@@ -82,6 +88,9 @@ impl Server {
             Arc::new(NoVisitors),
             policy,
         );
+        let provisioner = Provisioner::new(platform.clone(), PROVIDERS);
+        let looping = provisioner.clone();
+        let providers = tokio::spawn(async move { looping.run().await });
         let (api, task) = serve::serve_api(&platform, listener).unwrap();
         drop(task);
         Server {
@@ -90,6 +99,8 @@ impl Server {
             builder: serve::builder(&platform, &data).unwrap(),
             promoter: Promoter::new(platform.clone()),
             setups: serve::setups(&platform, &data),
+            provisioner,
+            providers,
             reconciler,
             http: client::http(),
             api,
@@ -142,13 +153,23 @@ impl Server {
             let begun = self.builder.tick().await.unwrap();
             self.builder.idle().await;
             let promoted = self.promoter.tick().await.unwrap();
+            let asked = self.provisioner.tick().unwrap();
+            self.provisioner.idle().await;
             self.reconciler.settle().await.unwrap();
             let set_up = self.setups.tick().await.unwrap();
             self.setups.idle().await;
-            if begun + promoted + set_up == 0 {
+            if begun + promoted + asked + set_up == 0 {
                 return;
             }
         }
+    }
+
+    /// Resolves once no provider of add-ons is being asked, and none is due to be.
+    pub async fn providers_idle(&self) {
+        while self.provisioner.tick().unwrap() > 0 {
+            self.provisioner.idle().await;
+        }
+        self.provisioner.idle().await;
     }
 
     /// Makes waiting promotions come true, and nothing else.
@@ -182,6 +203,7 @@ impl Drop for Server {
     /// What must hold at the end of every test.
     fn drop(&mut self) {
         drop(self.api.stop(false));
+        self.providers.abort();
         if !std::thread::panicking() {
             database::check(self.dir.path(), &self.dynos.running());
         }

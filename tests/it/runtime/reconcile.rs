@@ -5,7 +5,7 @@ use std::sync::Arc;
 use penstock::name::Id;
 use penstock::runtime::{Drain, Ended, Local};
 use penstock::store::dynos::{self, State};
-use penstock::store::{Store, Table, apps};
+use penstock::store::{Store, Table, addons, apps};
 use tokio::sync::oneshot;
 
 use super::soon;
@@ -179,7 +179,10 @@ async fn the_dynos_of_a_deleted_app_end_and_their_rows_go() {
     let app = stage.app.clone();
     stage
         .store
-        .write(move |connection| apps::delete(connection, &app))
+        .write(move |connection| {
+            let owner = addons::owner(connection, app.id)?;
+            apps::delete(connection, &app, &owner, app.created_at)
+        })
         .await
         .unwrap();
     reconciler.settle().await.unwrap();

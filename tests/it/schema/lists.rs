@@ -1,0 +1,209 @@
+//! Every list of the API, and how it is read.
+
+use penstock::name::Id;
+use penstock::store::accounts::Account;
+use penstock::store::page::{Field, Page};
+use penstock::store::{
+    addon_attachments, addon_services, addons, app_transfers, apps, builds, collaborators,
+    couplings, domains, dynos, formation, oauth_authorizations, oauth_clients, pipelines,
+    promotions, releases, sni_endpoints, team_apps, team_invitations, team_members, teams,
+};
+use penstock::time::Timestamp;
+use rusqlite::Connection;
+
+pub type List = Box<dyn Fn(&Connection, &Page)>;
+
+/// Every list of the API: its name, its fields, and how it is read.
+pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
+    let now = Timestamp::from_micros(0);
+    let app = Id::new();
+    let account = Account {
+        id: Id::new(),
+        email: String::new(),
+        name: None,
+        admin: false,
+        created_at: now,
+        updated_at: now,
+    };
+    let [
+        una,
+        ada,
+        abe,
+        aya,
+        ann,
+        bea,
+        eve,
+        ida,
+        lea,
+        lou,
+        tea,
+        ted,
+        tim,
+        tom,
+        uma,
+    ] = std::array::from_fn(|_| account.clone());
+    vec![
+        (
+            "add-on attachments",
+            addon_attachments::FIELDS,
+            Box::new(move |c, page| drop(addon_attachments::list(c, &ada, page).unwrap())),
+        ),
+        (
+            "add-on attachments of an add-on",
+            addon_attachments::FIELDS,
+            Box::new(move |c, page| drop(addon_attachments::list_of_addon(c, app, page).unwrap())),
+        ),
+        (
+            "add-on attachments of an app",
+            addon_attachments::FIELDS,
+            Box::new(move |c, page| drop(addon_attachments::list_of_app(c, app, page).unwrap())),
+        ),
+        (
+            "add-ons",
+            addons::FIELDS,
+            Box::new(move |c, page| drop(addons::list(c, &abe, page).unwrap())),
+        ),
+        (
+            "add-ons of an app",
+            addons::FIELDS,
+            Box::new(move |c, page| drop(addons::list_of_app(c, app, page).unwrap())),
+        ),
+        (
+            "add-ons of a team",
+            addons::FIELDS,
+            Box::new(move |c, page| drop(addons::list_of_team(c, &aya, app, page).unwrap())),
+        ),
+        (
+            "plans",
+            addon_services::PLAN_FIELDS,
+            Box::new(move |c, page| drop(addon_services::plans(c, app, page).unwrap())),
+        ),
+        (
+            "app transfers",
+            app_transfers::FIELDS,
+            Box::new(move |c, page| drop(app_transfers::list(c, &una, page).unwrap())),
+        ),
+        (
+            "apps",
+            apps::FIELDS,
+            Box::new(move |c, page| drop(apps::list(c, &ann, None, page).unwrap())),
+        ),
+        (
+            "builds",
+            builds::FIELDS,
+            Box::new(move |c, page| drop(builds::list(c, app, page).unwrap())),
+        ),
+        (
+            "apps of some ids",
+            apps::FIELDS,
+            Box::new(move |c, page| drop(apps::list(c, &ida, Some(&[app]), page).unwrap())),
+        ),
+        (
+            "collaborators",
+            collaborators::FIELDS,
+            Box::new(move |c, page| drop(collaborators::list(c, app, page).unwrap())),
+        ),
+        (
+            "latest releases of a pipeline",
+            releases::FIELDS,
+            Box::new(move |c, page| {
+                drop(releases::latest_of_pipeline(c, &lea, app, page).unwrap())
+            }),
+        ),
+        (
+            "latest builds of a pipeline",
+            builds::FIELDS,
+            Box::new(move |c, page| drop(builds::latest_of_pipeline(c, &lou, app, page).unwrap())),
+        ),
+        (
+            "couplings",
+            couplings::FIELDS,
+            Box::new(move |c, page| drop(couplings::list(c, &bea, None, page).unwrap())),
+        ),
+        (
+            "couplings of a pipeline",
+            couplings::FIELDS,
+            Box::new(move |c, page| drop(couplings::list(c, &account, Some(app), page).unwrap())),
+        ),
+        (
+            "domains",
+            domains::FIELDS,
+            Box::new(move |c, page| drop(domains::list(c, app, "localhost", page).unwrap())),
+        ),
+        (
+            "sni endpoints",
+            sni_endpoints::FIELDS,
+            Box::new(move |c, page| drop(sni_endpoints::list(c, app, page).unwrap())),
+        ),
+        (
+            "oauth authorizations",
+            oauth_authorizations::FIELDS,
+            Box::new(move |c, page| drop(oauth_authorizations::list(c, app, page).unwrap())),
+        ),
+        (
+            "oauth clients",
+            oauth_clients::FIELDS,
+            Box::new(move |c, page| drop(oauth_clients::list(c, app, page).unwrap())),
+        ),
+        (
+            "dynos",
+            dynos::FIELDS,
+            Box::new(move |c, page| drop(dynos::list(c, app, page).unwrap())),
+        ),
+        (
+            "formation",
+            formation::FIELDS,
+            Box::new(move |c, page| drop(formation::list(c, app, page).unwrap())),
+        ),
+        (
+            "pipelines",
+            pipelines::FIELDS,
+            Box::new(move |c, page| drop(pipelines::list(c, &eve, None, page).unwrap())),
+        ),
+        (
+            "promotion targets",
+            promotions::TARGET_FIELDS,
+            Box::new(move |c, page| drop(promotions::targets(c, app, page).unwrap())),
+        ),
+        (
+            "releases",
+            releases::FIELDS,
+            Box::new(move |c, page| drop(releases::list(c, app, page).unwrap())),
+        ),
+        (
+            "apps of an account itself",
+            apps::FIELDS,
+            Box::new(move |c, page| drop(apps::list_personal(c, &uma, page).unwrap())),
+        ),
+        (
+            "teams",
+            teams::FIELDS,
+            Box::new(move |c, page| drop(teams::list(c, &tea, page).unwrap())),
+        ),
+        (
+            "members of a team",
+            team_members::FIELDS,
+            Box::new(move |c, page| drop(team_members::list(c, app, page).unwrap())),
+        ),
+        (
+            "invitations of a team",
+            team_invitations::FIELDS,
+            Box::new(move |c, page| drop(team_invitations::list(c, app, now, page).unwrap())),
+        ),
+        (
+            "apps of a team",
+            team_apps::FIELDS,
+            Box::new(move |c, page| drop(team_apps::list(c, &ted, app, Some(app), page).unwrap())),
+        ),
+        (
+            "permissions in a team",
+            team_apps::FIELDS,
+            Box::new(move |c, page| drop(team_apps::permissions(c, &tim, app, page).unwrap())),
+        ),
+        (
+            "couplings of a team",
+            couplings::FIELDS,
+            Box::new(move |c, page| drop(couplings::list_of_team(c, &tom, app, page).unwrap())),
+        ),
+    ]
+}
