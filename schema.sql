@@ -552,6 +552,19 @@ CREATE INDEX addon_attachment_addon ON addon_attachment (addon_id, id);
 CREATE INDEX addon_attachment_app ON addon_attachment (app_id, id);
 CREATE INDEX addon_attachment_name ON addon_attachment (name);
 
+-- With which a provider comes to us about one add-on: an access token for some hours, and a refresh token for as long as the add-on
+-- is there. Only digests are kept.
+CREATE TABLE addon_token (
+    id         TEXT PRIMARY KEY,
+    addon_id   TEXT NOT NULL REFERENCES addon (id) ON DELETE CASCADE,
+    kind       TEXT NOT NULL CHECK (kind IN ('access', 'refresh')),
+    digest     BLOB NOT NULL UNIQUE,
+    expires_at TEXT,
+    created_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX addon_token_addon ON addon_token (addon_id, id);
+CREATE INDEX addon_token_expires ON addon_token (expires_at) WHERE expires_at IS NOT NULL;
+
 -- What a provider still has to be told to remove. The row is written when the add-on goes, and goes when the provider has agreed.
 -- addon_id is no reference: the add-on is no more.
 CREATE TABLE addon_removal (

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use crate::Platform;
 use crate::error::{Error, Result};
-use crate::store::{app_setups, apps, builds, oauth_tokens, slugs, sources, team_invitations};
+use crate::store::{
+    addon_tokens, app_setups, apps, builds, oauth_tokens, slugs, sources, team_invitations,
+};
 
 /// Longer than any upload may take to get its row.
 const GRACE: Duration = Duration::from_secs(60 * 60);
@@ -20,6 +22,7 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
     platform
         .store
         .write(move |connection| {
+            addon_tokens::delete_expired(connection, now)?;
             oauth_tokens::delete_expired(connection, now)?;
             sources::delete_expired(connection, now)?;
             team_invitations::delete_expired(connection, now)?;

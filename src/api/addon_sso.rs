@@ -96,7 +96,7 @@ impl Call {
     /// A link that a browser opens, for this account alone; none for a token that may not see what is behind it.
     pub(super) fn sso_url(&self, addon: Id) -> Option<String> {
         let scopes = self.caller.scopes;
-        if !scopes.has_any(&[Scope::Global, Scope::WriteProtected]) {
+        if self.caller.addon.is_some() || !scopes.has_any(&[Scope::Global, Scope::WriteProtected]) {
             return None;
         }
         let path = format!("/sso/addons/{addon}/{}", self.caller.account.id);

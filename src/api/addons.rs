@@ -148,13 +148,18 @@ pub async fn of_app(call: Call) -> Result<Reply<Vec<View>>> {
     paged.reply(|addon| call.addon_view(addon))
 }
 
-/// The add-on in the path, if the caller may do this with it.
+/// The add-on in the path, if the caller may do this with it, or is its provider.
 pub(super) fn find(
     connection: &Connection,
     caller: &Caller,
     permission: Permission,
 ) -> Result<AddOn> {
     let identity = caller.params.text("addon");
+    if let Some(own) = caller.addon {
+        let own = addons::by_id(connection, own)?.ok_or_else(addons::missing)?;
+        let meant = Id::parse(identity).map_or(own.name == identity, |id| id == own.id);
+        return meant.then_some(own).ok_or_else(addons::missing);
+    }
     addons::find(connection, &caller.account, identity, permission)
 }
 

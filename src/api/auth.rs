@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorId, Result};
 use crate::secret;
+use crate::store::addon_tokens;
 use crate::store::oauth_tokens::{self, Credential};
 use crate::time::Timestamp;
 
@@ -28,7 +29,11 @@ pub fn credential(
         .and_then(token)
         .ok_or_else(unauthorized)?;
     let digest = secret::digest(&token);
-    oauth_tokens::credential(connection, &digest, now)?.ok_or_else(unauthorized)
+    let credential = match oauth_tokens::credential(connection, &digest, now)? {
+        Some(credential) => Some(credential),
+        None => addon_tokens::credential(connection, &digest, now)?,
+    };
+    credential.ok_or_else(unauthorized)
 }
 
 fn token(value: &str) -> Option<String> {

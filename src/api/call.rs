@@ -63,6 +63,8 @@ pub struct Caller {
     /// Of whose token the request came with.
     pub authorization: Id,
     pub scopes: Scopes,
+    /// The one add-on that its provider asks about; the account is nobody's then.
+    pub addon: Option<Id>,
     pub now: Timestamp,
     pub params: PathParams,
     /// What the route needs on the app in its path.

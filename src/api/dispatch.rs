@@ -120,13 +120,17 @@ impl Api {
         // A stranger learns that he is one before he learns which paths there are.
         let (credential, snapshot) = self.let_in(request, now, remaining)?;
         let (route, params) = found?;
-        scopes::require(credential.scopes, route)?;
+        match credential.addon {
+            Some(_) => scopes::require_for_providers(route)?,
+            None => scopes::require(credential.scopes, route)?,
+        }
         // A connection is not held while a client takes its time to send.
         let snapshot = Some(snapshot).filter(|_| !body::is_sent(request));
         let caller = Caller {
             account: credential.account,
             authorization: credential.authorization,
             scopes: credential.scopes,
+            addon: credential.addon,
             now,
             params,
             permission: Permission::Own,

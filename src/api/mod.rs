@@ -5,6 +5,7 @@
 //! all answers have in common is in [`dispatch`].
 
 pub mod account;
+pub mod addon_actions;
 pub mod addon_attachments;
 pub mod addon_config;
 pub mod addon_resolution;

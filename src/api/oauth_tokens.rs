@@ -13,6 +13,7 @@ use super::view::Ref;
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::secret;
+use crate::store::addon_tokens;
 use crate::store::oauth_authorizations::{self, Authorization};
 use crate::store::oauth_tokens::{self, Fresh, Held};
 use crate::time::Timestamp;
@@ -134,6 +135,10 @@ impl Exchange {
                     access: &given.0,
                     refresh: &given.1,
                 };
+                let of_provider = addon_tokens::exchange(connection, &held, &client, &fresh, now)?;
+                if let Some(of_provider) = of_provider {
+                    return Ok(of_provider);
+                }
                 let id = oauth_tokens::exchange(connection, &held, &client, &fresh, now)?;
                 oauth_authorizations::by_id(connection, id)
             })

@@ -83,8 +83,13 @@ pub async fn of_team(call: Call) -> Result<Reply<Vec<View>>> {
     paged.reply(view)
 }
 
-/// An object, since an app is in one pipeline at most.
+/// An object, since an app is in one pipeline at most. Providers know it as a list, which is empty for an app in none.
 pub async fn of_app(call: Call) -> Result<Reply<View>> {
+    if let Some(addon) = call.caller.addon {
+        let app = call.caller.params.id("app", "app")?;
+        let coupling = call.read(|connection, _| couplings::of_addon(connection, addon, app))?;
+        return Reply::listed(&coupling.into_iter().map(view).collect::<Vec<_>>());
+    }
     let coupling =
         call.read(|connection, caller| couplings::of_app(connection, caller.app_id(connection)?))?;
     Reply::of(&view(coupling))

@@ -69,6 +69,10 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
 
 pub async fn info(call: Call) -> Result<Reply<View>> {
     let found = call.read(|connection, caller| {
+        if let Some(addon) = caller.addon {
+            let id = caller.params.id("pipeline", "pipeline")?;
+            return Ok(vec![pipelines::of_addon(connection, addon, id)?]);
+        }
         pipelines::candidates(
             connection,
             &caller.account,

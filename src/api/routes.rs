@@ -251,6 +251,9 @@ routes! {
     GET    "/addons/{addon}"                                Account  addons::info;
     GET    "/addons/{addon}/addon-attachments"              Account  addon_attachments::of_addon;
     GET    "/addons/{addon}/config"                         Account  addon_config::list;
+    PATCH  "/addons/{addon}/config"                         Account  addon_config::update;
+    POST   "/addons/{addon}/actions/provision"              Account  addon_actions::provision;
+    POST   "/addons/{addon}/actions/deprovision"            Account  addon_actions::deprovision;
     GET    "/addons/{addon}/sso"                            Account  addon_sso::info;
     GET    "/users/{account}/addons"                        Account  addons::of_account;
     GET    "/addon-attachments"                             Account  addon_attachments::list;

@@ -70,6 +70,27 @@ pub fn require(scopes: Scopes, route: &Route) -> Result<()> {
     )))
 }
 
+/// All that the provider of an add-on may ask for, with the token that it was given for it.
+const FOR_PROVIDERS: &[(&str, &str)] = &[
+    ("GET", "/addons/{addon}"),
+    ("GET", "/addons/{addon}/config"),
+    ("PATCH", "/addons/{addon}/config"),
+    ("POST", "/addons/{addon}/actions/provision"),
+    ("POST", "/addons/{addon}/actions/deprovision"),
+    ("GET", "/apps/{app}/pipeline-couplings"),
+    ("GET", "/pipelines/{pipeline}"),
+];
+
+/// 403 for every other route.
+pub fn require_for_providers(route: &Route) -> Result<()> {
+    match FOR_PROVIDERS.contains(&(route.method, route.path)) {
+        true => Ok(()),
+        false => Err(Error::forbidden(
+            "This token is a provider's, for one add-on: its config and actions, the pipeline coupling of its app, and that pipeline.",
+        )),
+    }
+}
+
 fn need(method: &str, path: &str) -> Need {
     let found = TABLE.iter().find(|(methods, pattern, _)| {
         (methods.is_empty() || methods.contains(&method)) && fits(pattern, path)

@@ -3,9 +3,10 @@
 use rusqlite::{Connection, Row, params};
 
 use super::accounts::Account;
+use super::addons;
 use super::page::{self, Field, Kind, Listing, Page};
 use super::release_statuses;
-use super::row::{self, found, text_enum, unique};
+use super::row::{self, found, optional, text_enum, unique};
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::time::Timestamp;
@@ -118,6 +119,18 @@ pub fn find(connection: &Connection, account: &Account, id: Id) -> Result<Coupli
             .prepare_cached(&sql)?
             .query_row(params![account.id, id, account.admin], coupling),
         "pipeline coupling",
+    )
+}
+
+/// Where the app of an add-on stands, as its provider may see it. 404 for any other app.
+pub fn of_addon(connection: &Connection, addon: Id, app: Id) -> Result<Option<Coupling>> {
+    let own = addons::by_id(connection, addon)?.filter(|own| own.app_id == app);
+    let own = own.ok_or_else(|| Error::not_found("app"))?;
+    let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE pipeline_coupling.app_id = ?1");
+    optional(
+        connection
+            .prepare_cached(&sql)?
+            .query_row([own.app_id], coupling),
     )
 }
 

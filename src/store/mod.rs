@@ -13,6 +13,7 @@ pub mod addon_changes;
 pub mod addon_plans;
 pub mod addon_services;
 pub mod addon_tasks;
+pub mod addon_tokens;
 pub mod addon_vars;
 pub mod addons;
 pub mod app_setups;

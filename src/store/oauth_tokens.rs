@@ -26,6 +26,8 @@ pub struct Credential {
     pub account: Account,
     pub authorization: Id,
     pub scopes: Scopes,
+    /// The one add-on that a provider's token is about; such a token opens no account.
+    pub addon: Option<Id>,
 }
 
 /// What the token with this digest opens, if it has not expired. One look-up by an index, as each request makes it.
@@ -49,6 +51,7 @@ pub fn credential(
             account: accounts::account(row)?,
             authorization: row.get(accounts::COUNT)?,
             scopes: row.get(accounts::COUNT + 1)?,
+            addon: None,
         })
     }))
 }

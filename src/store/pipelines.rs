@@ -103,6 +103,21 @@ const VISIBLE_SET: &str = "pipeline.id IN (
     UNION SELECT pipeline_coupling.pipeline_id FROM collaborator
     JOIN pipeline_coupling ON pipeline_coupling.app_id = collaborator.app_id WHERE collaborator.account_id = ?1)";
 
+/// The pipeline that the app of an add-on is in, for its provider. 404 for any other.
+pub fn of_addon(connection: &Connection, addon: Id, id: Id) -> Result<Pipeline> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM pipeline WHERE pipeline.id = ?2 AND EXISTS (
+             SELECT 1 FROM addon JOIN pipeline_coupling ON pipeline_coupling.app_id = addon.app_id
+             WHERE addon.id = ?1 AND pipeline_coupling.pipeline_id = pipeline.id)"
+    );
+    found(
+        connection
+            .prepare_cached(&sql)?
+            .query_row(params![addon, id], pipeline),
+        "pipeline",
+    )
+}
+
 /// The one pipeline that the identity means. A name that means several is refused with 422: only reading offers a choice.
 pub fn find(connection: &Connection, account: &Account, identity: &Identity) -> Result<Pipeline> {
     let mut candidates = candidates(connection, account, identity)?;

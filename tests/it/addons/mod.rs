@@ -2,7 +2,9 @@
 
 mod customer;
 mod failing;
+mod partner;
 pub mod provider;
+mod restart;
 mod services;
 
 use serde_json::{Value, json};

@@ -191,6 +191,7 @@ impl World {
             ("POST", "/actions/addon-attachments/resolve") => {
                 json!({"addon_attachment": of("attachment")})
             }
+            ("PATCH", "/addons/{addon}/config") => json!({"config": []}),
             ("POST", "/addon-attachments") => json!({"addon": of("addon"), "app": "spare"}),
             ("POST", "/apps/{app}/addons") => json!({"plan": "acme"}),
             ("DELETE", "/apps/{app}/addons/{addon}") => json!({"force": true}),

@@ -44,7 +44,7 @@ pub fn sealing_key() -> SealingKey {
 }
 
 /// For which a provider of add-ons may be silent.
-const PROVIDERS: Duration = Duration::from_secs(3);
+const PROVIDERS: Duration = Duration::from_secs(5);
 /// Where the router would be.
 const ROUTER_PORT: u16 = 8080;
 
