@@ -437,6 +437,29 @@ CREATE TABLE pipeline_config (
     UNIQUE (pipeline_id, stage)
 ) STRICT;
 
+CREATE TABLE review_app_config (
+    pipeline_id        TEXT PRIMARY KEY REFERENCES pipeline (id) ON DELETE CASCADE,
+    base_name          TEXT,
+    destroy_stale_apps INTEGER NOT NULL CHECK (destroy_stale_apps IN (0, 1)),
+    stale_days         INTEGER NOT NULL CHECK (stale_days BETWEEN 1 AND 30)
+) STRICT;
+
+-- An app that was made for one branch. Its status follows from its setup; deleted tells that somebody deleted it.
+CREATE TABLE review_app (
+    id           TEXT PRIMARY KEY,
+    pipeline_id  TEXT NOT NULL REFERENCES pipeline (id) ON DELETE CASCADE,
+    account_id   TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    app_setup_id TEXT NOT NULL REFERENCES app_setup (id) ON DELETE CASCADE,
+    branch       TEXT NOT NULL,
+    pr_number    INTEGER,
+    deleted      INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1)),
+    created_at   TEXT NOT NULL,
+    updated_at   TEXT NOT NULL
+) STRICT;
+CREATE INDEX review_app_pipeline ON review_app (pipeline_id, id);
+CREATE INDEX review_app_account ON review_app (account_id);
+CREATE INDEX review_app_setup ON review_app (app_setup_id);
+
 -- A promotion is its own queue entry: pending until the releases are made on its targets, which happens in one transaction.
 -- source_app_id and source_release_id are no references: the record stays readable when the source is deleted.
 CREATE TABLE pipeline_promotion (

@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::Platform;
 use crate::error::{Error, Result};
 use crate::store::{
-    addon_tokens, app_setups, apps, builds, oauth_tokens, slugs, sources, team_invitations,
+    addon_tokens, app_setups, apps, builds, oauth_tokens, review_apps, slugs, sources,
+    team_invitations,
 };
 
 /// Longer than any upload may take to get its row.
@@ -24,6 +25,7 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
         .write(move |connection| {
             addon_tokens::delete_expired(connection, now)?;
             oauth_tokens::delete_expired(connection, now)?;
+            review_apps::delete_stale(connection, now)?;
             sources::delete_expired(connection, now)?;
             team_invitations::delete_expired(connection, now)?;
             slugs::delete_unreachable(connection)

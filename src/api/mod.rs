@@ -50,6 +50,8 @@ mod rate;
 pub mod release_statuses;
 pub mod releases;
 mod reply;
+pub mod review_app_configs;
+pub mod review_apps;
 mod routes;
 pub mod schema;
 mod scopes;

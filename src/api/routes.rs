@@ -228,6 +228,15 @@ routes! {
     GET    "/pipelines/{pipeline}/latest-deployments"       Pipeline releases::latest_of_pipeline;
     GET    "/pipelines/{pipeline}/stage/{stage}/config-vars" Pipeline pipeline_config_vars::info;
     PATCH  "/pipelines/{pipeline}/stage/{stage}/config-vars" Pipeline pipeline_config_vars::update;
+    GET    "/pipelines/{pipeline}/review-app-config"        Pipeline review_app_configs::info;
+    POST   "/pipelines/{pipeline}/review-app-config"        Pipeline review_app_configs::create;
+    PATCH  "/pipelines/{pipeline}/review-app-config"        Pipeline review_app_configs::update;
+    DELETE "/pipelines/{pipeline}/review-app-config"        Pipeline review_app_configs::delete;
+    GET    "/pipelines/{pipeline}/review-apps"              Pipeline review_apps::list;
+    POST   "/review-apps"                                   Account  review_apps::create;
+    GET    "/review-apps/{review_app}"                      Account  review_apps::info;
+    DELETE "/review-apps/{review_app}"                      Account  review_apps::delete;
+    GET    "/apps/{app}/review-app"                         View     review_apps::of_app;
     GET    "/pipelines/{pipeline}/statuses"                 Pipeline pipelines::statuses;
     GET    "/pipeline-stages"                               Account  pipelines::stages;
     POST   "/pipeline-transfers"                            Account  pipeline_transfers::create;

@@ -41,6 +41,8 @@ pub mod promotions;
 mod readers;
 pub mod release_statuses;
 pub mod releases;
+pub mod review_app_configs;
+pub mod review_apps;
 pub mod routes;
 mod row;
 pub mod scopes;

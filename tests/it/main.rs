@@ -45,6 +45,7 @@ mod process_types;
 mod promotions;
 mod readme;
 mod releases;
+mod review_apps;
 mod router;
 mod runtime;
 mod scale;

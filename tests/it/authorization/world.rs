@@ -80,6 +80,10 @@ impl World {
         let client = ann.post("/oauth/clients", client).await.created();
         let source = json!({"source_blob": {"url": ann.upload(&crate::harness::web_app()).await}});
         let setup = ann.post("/app-setups", source).await.expect(202);
+        let config = "/pipelines/water/review-app-config";
+        ann.post(config, json!({"repo": "x"})).await.created();
+        let body = json!({"branch": "x", "pipeline": id(&pipeline), "source_blob": {"url": "http://127.0.0.1:1/app.tgz"}});
+        let review = ann.post("/review-apps", body).await.created();
         let shown = async |path: &str| id(&ann.get(path).await.ok());
         let mut params = crate::addons::params(&server, &ann).await;
         params.extend([
@@ -107,6 +111,7 @@ impl World {
             ("access_token", id(&other["access_token"])),
             ("client", id(&client)),
             ("stage", "review".to_owned()),
+            ("review_app", id(&review)),
             ("setup", id(&setup)),
             ("region", "us".to_owned()),
             ("stack", "heroku-24".to_owned()),
@@ -183,6 +188,11 @@ impl World {
         };
         let slug = || of("slug");
         match (route.method, route.path) {
+            ("POST", "/review-apps") => {
+                let pipeline = self.params.iter().find(|(name, _)| *name == "pipeline");
+                let source = json!({"url": "http://x.test/app.tgz"});
+                json!({"branch": "x", "pipeline": pipeline.unwrap().1, "source_blob": source})
+            }
             ("POST", "/app-setups") => json!({"source_blob": {"url": "http://x.test/app.tgz"}}),
             ("POST", "/apps/{app}/builds") => {
                 json!({"source_blob": {"url": "http://x.test/source.tgz"}})

@@ -6,7 +6,8 @@ use penstock::store::page::{Field, Page};
 use penstock::store::{
     addon_attachments, addon_services, addons, app_transfers, apps, builds, collaborators,
     couplings, domains, dynos, formation, oauth_authorizations, oauth_clients, pipelines,
-    promotions, releases, sni_endpoints, team_apps, team_invitations, team_members, teams,
+    promotions, releases, review_apps, sni_endpoints, team_apps, team_invitations, team_members,
+    teams,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -109,6 +110,11 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
             Box::new(move |c, page| {
                 drop(releases::latest_of_pipeline(c, &lea, app, page).unwrap())
             }),
+        ),
+        (
+            "review apps of a pipeline",
+            review_apps::FIELDS,
+            Box::new(move |c, page| drop(review_apps::list(c, app, page).unwrap())),
         ),
         (
             "latest builds of a pipeline",

@@ -1,0 +1,153 @@
+//! Review apps: made for a branch by an app setup, coupled at the stage review, and gone again.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Client, Server, gz, id};
+
+const CONFIG: &str = "/pipelines/water/review-app-config";
+
+async fn server() -> (Server, Client, Value) {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    let pipeline = ann.pipeline("water").await;
+    (server, ann, pipeline)
+}
+
+async fn ask(ann: &Client, pipeline: &Value, manifest: &str, number: Value) -> Answer {
+    let url = ann
+        .upload(&gz(&[("Procfile", "web: serve"), ("app.json", manifest)]))
+        .await;
+    let body = json!({
+        "branch": "tidal", "pipeline": id(pipeline), "pr_number": number,
+        "source_blob": { "url": url, "version": "1" }, "environment": {"C": "own"},
+    });
+    ann.post("/review-apps", body).await
+}
+
+async fn shown(ann: &Client, review: &Value) -> Value {
+    ann.get(format!("/review-apps/{}", id(review))).await.ok()
+}
+
+#[tokio::test]
+async fn a_review_app_is_made_with_the_stages_vars_and_deleted_again() {
+    let (server, ann, pipeline) = server().await;
+    ann.post(CONFIG, json!({"repo": "ann/water", "base_name": "tide"}))
+        .await
+        .created();
+    let vars = json!({"A": "stage", "B": "stage", "C": "stage"});
+    ann.patch("/pipelines/water/stage/review/config-vars", vars)
+        .await
+        .ok();
+    let manifest = r#"{"env": {"A": "all", "D": "all"}, "environments": {"review": {"env": {"D": "review"}}}}"#;
+    let review = ask(&ann, &pipeline, manifest, json!(12)).await.created();
+    assert_eq!(review["status"], "pending");
+    assert_eq!(review["creator"]["email"], "ann@example.com");
+    let again = ask(&ann, &pipeline, manifest, json!(12)).await;
+    again.refused(409, "conflict", "pull request 12");
+    server.settle().await;
+    let made = shown(&ann, &review).await;
+    assert_eq!(made["status"], "created", "{made}");
+    assert_eq!(made["pr_number"], 12);
+    let vars = ann.get("/apps/tide-pr-12/config-vars").await.ok();
+    let wanted = json!({
+        "A": "stage", "B": "stage", "C": "own", "D": "review",
+        "HEROKU_APP_NAME": "tide-pr-12", "HEROKU_BRANCH": "tidal", "HEROKU_PR_NUMBER": "12",
+    });
+    assert_eq!(vars, wanted);
+    let coupling = ann.get("/apps/tide-pr-12/pipeline-couplings").await.ok();
+    assert_eq!(coupling["stage"], "review");
+    assert_eq!(ann.get("/apps/tide-pr-12/review-app").await.ok(), made);
+    let listed = ann.get("/pipelines/water/review-apps").await.list();
+    assert_eq!(listed, [made]);
+    assert_eq!(server.dynos.of("tide-pr-12").len(), 1);
+    let path = format!("/review-apps/{}", id(&review));
+    let deleted = ann.delete(&path).await.ok();
+    assert_eq!(
+        (&deleted["status"], &deleted["app"]),
+        (&json!("deleted"), &Value::Null)
+    );
+    server.settle().await;
+    assert!(server.dynos.running().is_empty());
+    ann.get("/apps/tide-pr-12").await.missing("app");
+    ask(&ann, &pipeline, manifest, json!(12)).await.created();
+    server.settle().await;
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_made_is_errored_and_says_why() {
+    let (server, ann, pipeline) = server().await;
+    ask(&ann, &pipeline, "{}", json!(null))
+        .await
+        .invalid("not enabled");
+    ann.post(CONFIG, json!({"repo": "ann/water"}))
+        .await
+        .created();
+    let review = ask(&ann, &pipeline, "[]", json!(null)).await.created();
+    server.settle().await;
+    let errored = shown(&ann, &review).await;
+    assert_eq!(errored["status"], "errored");
+    assert!(errored["message"].as_str().unwrap().contains("app.json"));
+    assert_eq!(ann.get("/apps").await.list().len(), 0);
+    let url = json!({"url": "resolve"});
+    let body = json!({"branch": "x", "pipeline": id(&pipeline), "source_blob": url});
+    ann.post("/review-apps", body).await.invalid("URL");
+}
+
+#[tokio::test]
+async fn review_apps_are_enabled_configured_and_disabled() {
+    let (_server, ann, _) = server().await;
+    ann.get(CONFIG).await.missing("review app config");
+    let made = ann
+        .post(CONFIG, json!({"repo": "ann/water"}))
+        .await
+        .created();
+    assert_eq!(
+        (&made["stale_days"], &made["destroy_stale_apps"]),
+        (&json!(5), &json!(false))
+    );
+    ann.post(CONFIG, json!({"repo": "x"}))
+        .await
+        .invalid("already");
+    let change = json!({"destroy_stale_apps": true, "stale_days": 3, "base_name": "tide"});
+    let changed = ann.patch(CONFIG, change).await.ok();
+    assert_eq!(
+        (&changed["stale_days"], &changed["base_name"]),
+        (&json!(3), &json!("tide"))
+    );
+    for (change, words) in [
+        (json!({"automatic_review_apps": true}), "GitHub"),
+        (json!({"wait_for_ci": true}), "CI"),
+        (json!({"stale_days": 0}), "stale_days"),
+        (json!({"base_name": "A B"}), "lowercase"),
+        (
+            json!({"deploy_target": {"id": "eu", "type": "region"}}),
+            "region us",
+        ),
+    ] {
+        ann.patch(CONFIG, change).await.invalid(words);
+    }
+    assert_eq!(ann.get(CONFIG).await.ok(), changed);
+    let cleared = ann.patch(CONFIG, json!({"base_name": null})).await.ok();
+    assert_eq!(cleared["base_name"], Value::Null);
+    ann.delete(CONFIG).await.ok();
+    ann.get(CONFIG).await.missing("review app config");
+}
+
+#[tokio::test]
+async fn stale_review_apps_go_by_themselves_where_that_is_asked_for() {
+    let (server, ann, pipeline) = server().await;
+    let config = json!({"repo": "ann/water", "destroy_stale_apps": true, "stale_days": 2});
+    ann.post(CONFIG, config).await.created();
+    let review = ask(&ann, &pipeline, "{}", json!(1)).await.created();
+    server.settle().await;
+    server.pass(Duration::from_secs(2 * 24 * 3_600 - 1));
+    server.sweep().await;
+    assert_eq!(shown(&ann, &review).await["status"], "created");
+    server.pass(Duration::from_secs(1));
+    server.sweep().await;
+    server.settle().await;
+    assert_eq!(shown(&ann, &review).await["status"], "deleted");
+    ann.get("/apps/water-pr-1").await.missing("app");
+}
