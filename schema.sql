@@ -204,15 +204,14 @@ CREATE INDEX app_transfer_recipient ON app_transfer (recipient_id, id);
 
 -- The config vars of an app at one time, as a JSON object of strings. A change makes a new set; a release points at the set it
 -- runs with, and a rollback points at an old one again. A set is never altered. An app's config vars are those of its newest
--- release, whatever became of that release. The vars are sealed (src/store/seals.rs).
+-- release, whatever became of that release. The vars are sealed (src/store/seals.rs). It goes with the last release that runs with
+-- it, so it needs no index of its own: a change of config vars is the most frequent write.
 CREATE TABLE config_set (
-    id     TEXT PRIMARY KEY,
-    app_id TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
-    vars   BLOB NOT NULL,
+    id   TEXT PRIMARY KEY,
+    vars BLOB NOT NULL,
     -- The names of those that add-ons set, as a JSON array. A client cannot change them, and a rollback does not bring them back.
     addon_vars TEXT NOT NULL DEFAULT '[]'
-) STRICT;
-CREATE INDEX config_set_app ON config_set (app_id);
+) STRICT, WITHOUT ROWID;
 
 -- An upload slot for a source tarball. The digest is null until the bytes are there.
 CREATE TABLE source (
@@ -260,9 +259,14 @@ CREATE TABLE release (
     UNIQUE (app_id, version)
 ) STRICT;
 CREATE INDEX release_app ON release (app_id, id);
-CREATE INDEX release_slug ON release (slug_id);
+CREATE INDEX release_slug ON release (slug_id) WHERE slug_id IS NOT NULL;
 CREATE INDEX release_config_set ON release (config_set_id);
 CREATE INDEX release_account ON release (account_id);
+
+CREATE TRIGGER release_deleted AFTER DELETE ON release BEGIN
+    DELETE FROM config_set WHERE id = OLD.config_set_id
+        AND NOT EXISTS (SELECT 1 FROM release WHERE config_set_id = OLD.config_set_id);
+END;
 
 -- What a test or a person said of a release. It never changes the release's own status.
 CREATE TABLE release_status (

@@ -95,7 +95,7 @@ pub fn release(
     now: Timestamp,
 ) -> Result<Release> {
     let set = config_vars::head(connection, app)?.with(of_app(connection, app)?);
-    let config_set = config_vars::insert(connection, app, &set)?;
+    let config_set = config_vars::insert(connection, &set)?;
     releases::create(
         connection,
         app,

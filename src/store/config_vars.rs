@@ -52,15 +52,15 @@ impl Set {
 }
 
 /// Stores a new set.
-pub(super) fn insert(connection: &Connection, app: Id, set: &Set) -> Result<Id> {
+pub(super) fn insert(connection: &Connection, set: &Set) -> Result<Id> {
     let id = Id::new();
     let vars = serde_json::to_string(&set.vars).map_err(Error::internal)?;
     let addon_vars = serde_json::to_string(&set.addon_vars).map_err(Error::internal)?;
     connection
         .prepare_cached(
-            "INSERT INTO config_set (id, app_id, vars, addon_vars) VALUES (?1, ?2, seal(?1, ?3), ?4)",
+            "INSERT INTO config_set (id, vars, addon_vars) VALUES (?1, seal(?1, ?2), ?3)",
         )?
-        .execute(params![id, app, vars, addon_vars])?;
+        .execute(params![id, vars, addon_vars])?;
     Ok(id)
 }
 
@@ -90,7 +90,7 @@ pub(super) fn rolled_back(connection: &Connection, app: Id, to: Id) -> Result<Id
     let now = then.with(head(connection, app)?.of_addons());
     match now == then {
         true => Ok(to),
-        false => insert(connection, app, &now),
+        false => insert(connection, &now),
     }
 }
 
@@ -137,7 +137,7 @@ pub fn update(
         return Ok((vars, None));
     }
     let after = Set { vars, addon_vars };
-    let config_set = insert(connection, app, &after)?;
+    let config_set = insert(connection, &after)?;
     let release = releases::create(
         connection,
         app,

@@ -148,7 +148,7 @@ pub fn create(
             config_vars::rolled_back(connection, app, to.config_set_id)?
         }
         (_, Some(before)) => before.config_set,
-        (_, None) => config_vars::insert(connection, app, &config_vars::Set::default())?,
+        (_, None) => config_vars::insert(connection, &config_vars::Set::default())?,
     };
     let description = describe(connection, &change)?;
     let addon_plan_names = addon_attachments::plan_names(connection, app)?;

@@ -149,3 +149,20 @@ async fn a_copy_of_the_database_tells_no_config_var() {
         assert!(!dump.contains(secret), "{dump}");
     }
 }
+
+#[tokio::test]
+async fn no_config_var_outlives_its_app() {
+    let (server, ann) = server().await;
+    ann.app("marina").await;
+    for app in ["harbour", "marina"] {
+        let path = format!("/apps/{app}/config-vars");
+        ann.patch(&path, json!({"A": "1"})).await.ok();
+        ann.patch(&path, json!({"A": "2"})).await.ok();
+    }
+    let sets = || server.dump().matches("\nconfig_set: ").count();
+    assert_eq!(sets(), 6);
+    ann.delete("/apps/harbour").await.ok();
+    assert_eq!(sets(), 3);
+    let vars = ann.get("/apps/marina/config-vars").await.ok();
+    assert_eq!(vars, json!({"A": "2"}));
+}
