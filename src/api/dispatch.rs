@@ -60,7 +60,7 @@ impl Api {
 
     /// Answers one request. Never fails: an error is an answer too.
     pub async fn answer(self: Arc<Api>, request: HttpRequest, payload: Payload) -> HttpResponse {
-        let request_id = Id::new();
+        let request_id = Id::passing();
         let mut remaining = None;
         let answered =
             std::panic::AssertUnwindSafe(self.dispatch(&request, payload, &mut remaining))
