@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use penstock::api::{Policy, ROUTES};
 use serde_json::{Value, json};
 
-use crate::harness::Server;
+use crate::harness::{Server, golden};
 
 /// Each place that some part of a document points at.
 fn pointers(value: &Value, found: &mut BTreeSet<String>) {
@@ -84,6 +84,36 @@ async fn openapi_gives_an_example_of_every_answer() {
             }
         }
     }
+}
+
+/// A line for each operation and each type, so that a change to the contract is a diff that a person can read. What follows
+/// from them, the examples and the body of every refusal, is left out.
+#[tokio::test]
+async fn openapi_is_as_it_is_kept() {
+    let server = Server::start().await;
+    let mut document = server.nobody().get("/openapi.json").await.ok();
+    let mut lines = String::new();
+    for (path, operations) in document["paths"].as_object_mut().unwrap() {
+        for (method, operation) in operations.as_object_mut().unwrap() {
+            if let Some(body) = operation.pointer_mut("/requestBody/content/application~1json") {
+                body["example"].take();
+            }
+            let answers = operation
+                .get_mut("responses")
+                .and_then(Value::as_object_mut);
+            for (status, answer) in answers.into_iter().flatten() {
+                match status.starts_with('2') {
+                    true => *answer = answer["content"]["application/json"]["schema"].take(),
+                    false => *answer = json!("Error"),
+                }
+            }
+            lines.push_str(&format!("{} {path} {operation}\n", method.to_uppercase()));
+        }
+    }
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        lines.push_str(&format!("{name} {schema}\n"));
+    }
+    golden("openapi.txt", &lines);
 }
 
 /// What a client that is generated from the schema would send.

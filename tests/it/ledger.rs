@@ -1,6 +1,6 @@
 //! The ledger: each operation of Heroku's published schema, and whether it is served, will be, or never is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use penstock::api::ROUTES;
 
@@ -46,4 +46,60 @@ fn the_ledger_says_served_of_exactly_what_is_served() {
 #[test]
 fn the_ledger_has_every_operation_of_the_published_schema() {
     assert_eq!(ledger().len(), 305);
+}
+
+/// What an operation is about: the noun that its path names last before it goes into detail.
+fn noun(path: &str) -> String {
+    let words: Vec<&str> = path
+        .split('/')
+        .filter(|part| !part.is_empty() && !part.starts_with('{'))
+        .collect();
+    match *words.as_slice() {
+        ["users", "~", noun] => noun.replace('-', " "),
+        ["apps" | "addons" | "account" | "users" | "oauth", noun, ..] if noun != "actions" => {
+            noun.replace('-', " ")
+        }
+        ["actions", noun, ..] | [noun, ..] => noun.replace('-', " "),
+        [] => String::new(),
+    }
+}
+
+/// The table of the README.
+fn table() -> String {
+    let mut nouns: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for (status, _, path) in ledger() {
+        let (served, all) = nouns.entry(noun(path)).or_default();
+        *served += usize::from(status == "served");
+        *all += 1;
+    }
+    let served: usize = nouns.values().map(|(served, _)| served).sum();
+    let (mut whole, mut part, mut none) = (Vec::new(), Vec::new(), Vec::new());
+    for (noun, (served, all)) in nouns {
+        match served {
+            0 => none.push(noun),
+            _ if served == all => whole.push(noun),
+            _ => part.push(format!("{noun} ({served} of {all})")),
+        }
+    }
+    format!(
+        "Of the 305 operations of Heroku's published schema {served} are served:\n\n| | |\n| --- | --- |\n\
+         | all of | {} |\n| some of | {} |\n| none of | {} |\n",
+        whole.join(", "),
+        part.join(", "),
+        none.join(", ")
+    )
+}
+
+#[test]
+fn readme_says_what_the_ledger_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = readme.split_once("<!-- ledger -->\n").unwrap();
+    let (kept, after) = rest.split_once("<!-- end -->\n").unwrap();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let anew = format!("{before}<!-- ledger -->\n{}<!-- end -->\n{after}", table());
+        std::fs::write(path, anew).unwrap();
+        return;
+    }
+    assert_eq!(kept, table());
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
+use futures_util::StreamExt;
 use penstock::name::Id;
 use reqwest::Method;
 use serde_json::Value;
@@ -102,6 +103,18 @@ impl Client {
             .json(&body)
             .send()
             .await
+    }
+
+    /// Sends many requests without taking more connections than a test should.
+    pub async fn few_at_once(
+        &self,
+        requests: impl Iterator<Item = impl Future<Output = Answer>>,
+        check: impl Fn(Answer),
+    ) {
+        let mut answers = futures_util::stream::iter(requests).buffer_unordered(32);
+        while let Some(answer) = answers.next().await {
+            check(answer);
+        }
     }
 
     /// Sends bytes to a signed URL.

@@ -133,6 +133,13 @@ impl State {
         201
     }
 
+    /// A pipeline is its owner's, and is shown to whoever may see an app in it.
+    fn sees(&self, user: usize, pipeline: usize) -> bool {
+        let within = |app: &App| app.coupling.is_some_and(|(its, _)| its == pipeline);
+        let mut apps = self.apps.values();
+        user == ANN || apps.any(|app| app.visible(user) && within(app))
+    }
+
     /// 404 for a stranger.
     fn seen(&mut self, user: usize, app: usize, f: impl FnOnce(&mut App) -> u16) -> u16 {
         match self.apps.get_mut(&app) {
@@ -167,10 +174,15 @@ impl State {
     }
 
     fn couple(&mut self, user: usize, app: usize, coupling: (usize, usize)) -> u16 {
+        let refused = if self.sees(user, coupling.0) {
+            403
+        } else {
+            404
+        };
         self.owned(user, app, |apps| {
             let app = apps.get_mut(&app).unwrap();
             if user != ANN {
-                return 404;
+                return refused;
             }
             if app.coupling.is_some() {
                 return 409;
@@ -194,10 +206,7 @@ impl State {
     }
 
     fn promote(&mut self, user: usize, pipeline: usize, from: usize, to: usize) -> u16 {
-        let sees = |coupled: &App| {
-            coupled.visible(user) && coupled.coupling.is_some_and(|(its, _)| its == pipeline)
-        };
-        if user != ANN && !self.apps.values().any(sees) {
+        if !self.sees(user, pipeline) {
             return 404;
         }
         // The source first, whole, and then the target.
