@@ -11,9 +11,27 @@ CREATE TABLE account (
     name       TEXT,
     -- An admin runs the server: it may do everything with every app.
     admin      INTEGER NOT NULL DEFAULT 0 CHECK (admin IN (0, 1)),
+    -- What clients keep with an account; the server makes nothing of them.
+    allow_tracking INTEGER NOT NULL DEFAULT 0 CHECK (allow_tracking IN (0, 1)),
+    beta           INTEGER NOT NULL DEFAULT 0 CHECK (beta IN (0, 1)),
+    preferences    TEXT NOT NULL DEFAULT '{}',
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
 ) STRICT;
+CREATE INDEX account_admin ON account (id) WHERE admin = 1;
+
+-- A public SSH key. It is one account's, whom it would let in. The fingerprint is the MD5 of the key, as Heroku shows it.
+CREATE TABLE ssh_key (
+    id          TEXT PRIMARY KEY,
+    account_id  TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    fingerprint TEXT NOT NULL UNIQUE,
+    public_key  TEXT NOT NULL,
+    comment     TEXT NOT NULL,
+    created_at  TEXT NOT NULL,
+    updated_at  TEXT NOT NULL
+) STRICT;
+CREATE INDEX ssh_key_account ON ssh_key (account_id, id);
+CREATE INDEX ssh_key_account_fingerprint ON ssh_key (account_id, fingerprint);
 
 -- A program that accounts may authorize. Its secret is sealed (src/store/seals.rs), since its owner may read it again.
 CREATE TABLE oauth_client (
@@ -137,6 +155,15 @@ CREATE TABLE app (
 ) STRICT;
 CREATE INDEX app_owner ON app (owner_id, id);
 CREATE INDEX app_team ON app (team_id, id);
+
+-- Whether a feature of an app is on, where that was ever said.
+CREATE TABLE app_feature (
+    app_id     TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    name       TEXT NOT NULL,
+    enabled    INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+    updated_at TEXT NOT NULL,
+    PRIMARY KEY (app_id, name)
+) STRICT;
 
 -- Who may do what with an app. Its owner stands here too, and so does every member of the team that has it, so that this is the
 -- one place to look. permissions is a sum of bits: 1 view, 2 deploy, 4 operate, 8 manage, 16 own. Of these, granted are what

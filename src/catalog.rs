@@ -1,4 +1,4 @@
-//! What is built in: the one region, the stack, and the sizes a dyno can have. Their ids are the same on every server.
+//! What is built in: the one region, the stack, the sizes a dyno can have, and features. Their ids are the same on every server.
 
 use crate::name::Id;
 use crate::time::Timestamp;
@@ -26,6 +26,20 @@ pub const STACK: Entry = Entry {
 pub const GENERATION: Entry = Entry {
     id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0003),
     name: "cedar",
+};
+
+/// Features by which clients know what an app or an account can do.
+pub const PREBOOT: Entry = Entry {
+    id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0301),
+    name: "preboot",
+};
+pub const METADATA: Entry = Entry {
+    id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0302),
+    name: "runtime-dyno-metadata",
+};
+pub const REPOSITORIES: Entry = Entry {
+    id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0401),
+    name: "dashboard-repositories-api",
 };
 
 /// When all of this came to be, as far as a client is concerned.

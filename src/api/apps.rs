@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::account;
 use super::call::Call;
 use super::params::{self, Reference};
 use super::reply::{Created, Reply};
@@ -98,7 +99,8 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
 pub async fn list_personal(call: Call) -> Result<Reply<Vec<View>>> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
-            apps::list_personal(connection, &caller.account, page)
+            let account = account::meant(connection, caller)?;
+            apps::list_personal(connection, &account, page)
         })
         .await?;
     paged.reply(|app| view(app, &call.platform.urls))

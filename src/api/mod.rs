@@ -5,6 +5,7 @@
 //! all answers have in common is in [`dispatch`].
 
 pub mod account;
+pub mod account_features;
 pub mod addon_actions;
 pub mod addon_attachments;
 pub mod addon_config;
@@ -12,6 +13,7 @@ pub mod addon_resolution;
 pub mod addon_services;
 pub mod addon_sso;
 pub mod addons;
+pub mod app_features;
 pub mod app_setups;
 pub mod app_transfers;
 pub mod apps;
@@ -32,6 +34,7 @@ pub mod domains;
 pub mod dynos;
 mod example;
 pub mod formation;
+pub mod keys;
 pub mod log_sessions;
 pub mod oauth_authorizations;
 pub mod oauth_clients;
@@ -58,12 +61,15 @@ mod scopes;
 pub mod slugs;
 pub mod sni_endpoints;
 pub mod sources;
+mod ssh;
 pub mod team_apps;
 pub mod team_features;
 pub mod team_invitations;
 pub mod team_members;
 pub mod teams;
 mod upload;
+pub mod user_preferences;
+pub mod users;
 mod view;
 
 pub use dispatch::Api;

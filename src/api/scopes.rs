@@ -24,11 +24,11 @@ const GLOBAL: Need = &[Global];
 /// and `**` any number of them, or none.
 const TABLE: &[(&[&str], &str, Need)] = &[
     (&["GET"], "/account", ANY),
-    (&["GET"], "/users/~", ANY),
     (&["GET"], "/account/rate-limits", READ),
     (&["GET"], "/account/features/**", READ),
     (&["GET"], "/account/app-transfers/**", READ),
     (&[], "/account/app-transfers/**", WRITE),
+    (&["GET"], "/users/*", READ),
     (&["GET"], "/users/*/apps", READ),
     (&["GET"], "/users/*/addons", READ),
     (&["GET"], "/users/*/pipeline-couplings", READ),

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::log::{Logs, platform};
 use crate::name::Id;
 use crate::store::dynos::{self, Dyno, State};
-use crate::store::{Store, config_vars, one_offs};
+use crate::store::{Store, app_features, config_vars, one_offs};
 use crate::time::Clock;
 
 /// Between two attempts to write what has happened and must not be forgotten.
@@ -131,7 +131,8 @@ impl Acts {
         let wanted = start.wanted;
         let config_set = wanted.config_set_id;
         let config_vars = self.store.read(|connection| {
-            let mut vars = config_vars::read(connection, config_set)?;
+            let mut vars = app_features::metadata(connection, &dyno)?;
+            vars.extend(config_vars::read(connection, config_set)?);
             if dyno.one_off {
                 vars.extend(one_offs::env(connection, dyno.id)?);
             }

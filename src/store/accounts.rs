@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::row::{optional, unique};
-use super::teams;
+use super::page::{self, Field, Kind, Listing, Page};
+use super::row::{json, optional, unique};
+use super::{team_members, teams};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
 use crate::time::Timestamp;
@@ -110,6 +111,171 @@ pub fn make_admin(connection: &Connection, id: Id) -> Result<()> {
     connection
         .prepare_cached("UPDATE account SET admin = 1 WHERE id = ?1")?
         .execute([id])?;
+    Ok(())
+}
+
+/// What clients keep with an account, besides what is in [`Account`].
+#[derive(Clone, Copy, Debug)]
+pub struct Flags {
+    pub allow_tracking: bool,
+    pub beta: bool,
+}
+
+pub fn flags(connection: &Connection, id: Id) -> Result<Flags> {
+    let mut statement =
+        connection.prepare_cached("SELECT allow_tracking, beta FROM account WHERE id = ?1")?;
+    Ok(statement.query_row([id], |row| {
+        Ok(Flags {
+            allow_tracking: row.get(0)?,
+            beta: row.get(1)?,
+        })
+    })?)
+}
+
+/// What a PATCH may change; `None` leaves it.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    pub name: Option<Option<String>>,
+    pub admin: Option<bool>,
+    pub allow_tracking: Option<bool>,
+    pub beta: Option<bool>,
+}
+
+/// Changes an account. 409 when no admin would be left.
+pub fn update(
+    connection: &Connection,
+    account: &Account,
+    update: &Update,
+    now: Timestamp,
+) -> Result<Account> {
+    if account.admin && update.admin == Some(false) {
+        another_admin(connection, account.id)?;
+    }
+    connection
+        .prepare_cached(
+            "UPDATE account SET name = ?2, admin = coalesce(?3, admin), allow_tracking = coalesce(?4, allow_tracking),
+             beta = coalesce(?5, beta), updated_at = ?6 WHERE id = ?1",
+        )?
+        .execute(params![
+            account.id,
+            update.name.as_ref().unwrap_or(&account.name),
+            update.admin,
+            update.allow_tracking,
+            update.beta,
+            now
+        ])?;
+    by_id(connection, account.id)?.ok_or_else(|| Error::not_found("account"))
+}
+
+/// 409 unless somebody else runs the server too.
+fn another_admin(connection: &Connection, id: Id) -> Result<()> {
+    let mut statement = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM account WHERE admin = 1 AND id <> ?1)")?;
+    match statement.query_row([id], |row| row.get(0))? {
+        true => Ok(()),
+        false => Err(Error::conflict(
+            "This is the only admin of the server. Make another account an admin first.",
+        )),
+    }
+}
+
+pub const FIELDS: &[Field] = &[
+    Field::new("id", "account.id", Kind::Id),
+    Field::new("email", "account.email", Kind::Text),
+];
+
+/// Every account, but for the one that stands for the deleted ones.
+pub fn list(connection: &Connection, page: &Page) -> Result<Listing<(Account, Flags)>> {
+    let query = page::Query {
+        columns: &format!("{COLUMNS}, account.allow_tracking, account.beta"),
+        // Whichever column the list goes by, its index is entered at the start and left at the end of the page.
+        from: "account WHERE account.id > '' AND account.email > '' AND account.id <> ?1",
+        id: "account.id",
+        parameters: &[&DELETED],
+    };
+    page::select(connection, &query, page, |row| {
+        let flags = Flags {
+            allow_tracking: row.get(COUNT)?,
+            beta: row.get(COUNT + 1)?,
+        };
+        Ok((account(row)?, flags))
+    })
+}
+
+/// The account that stands for deleted ones in what they once did with the apps of others: releases, builds, promotions.
+const DELETED: Id = Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0004);
+
+/// Deletes an account, all that opens it, and its part in the apps of others. 409 while it owns something.
+pub fn delete(connection: &Connection, account: &Account, now: Timestamp) -> Result<()> {
+    if account.admin {
+        another_admin(connection, account.id)?;
+    }
+    if let Some(team) = team_members::only_admin_of(connection, account.id)? {
+        return Err(Error::conflict(format!(
+            "This account is the only admin of the team {team}. Make another member an admin first, or delete the team."
+        )));
+    }
+    for (sql, what) in [
+        ("SELECT name FROM app WHERE owner_id = ?1 LIMIT 1", "app"),
+        (
+            "SELECT name FROM pipeline WHERE owner_id = ?1 LIMIT 1",
+            "pipeline",
+        ),
+    ] {
+        let mut statement = connection.prepare_cached(sql)?;
+        let owned = optional(statement.query_row([account.id], |row| row.get::<_, String>(0)))?;
+        if let Some(name) = owned {
+            return Err(Error::conflict(format!(
+                "This account owns the {what} {name}. Delete what it owns, or give it away, first."
+            )));
+        }
+    }
+    forget(connection, account.id, now)?;
+    let deleted = connection
+        .prepare_cached("DELETE FROM account WHERE id = ?1")?
+        .execute([account.id]);
+    deleted.map_err(|error| match error.sqlite_extended_error_code() {
+        Some(rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => Error::conflict(
+            "This account still owns something. Delete what it owns, or give it away, first.",
+        ),
+        _ => error.into(),
+    })?;
+    Ok(())
+}
+
+/// What the account did stays, and is no more known to have been its deed.
+fn forget(connection: &Connection, id: Id, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO account (id, email, created_at, updated_at) VALUES (?1, 'deleted@account.invalid', ?2, ?2)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![DELETED, now])?;
+    for table in ["release", "build", "pipeline_promotion"] {
+        connection
+            .prepare_cached(&format!(
+                "UPDATE {table} SET account_id = ?2 WHERE account_id = ?1"
+            ))?
+            .execute(params![id, DELETED])?;
+    }
+    Ok(())
+}
+
+/// The preferences that clients keep with an account, as a JSON object.
+pub fn preferences(connection: &Connection, id: Id) -> Result<serde_json::Value> {
+    let mut statement =
+        connection.prepare_cached("SELECT preferences FROM account WHERE id = ?1")?;
+    Ok(statement.query_row([id], |row| json(row, 0))?)
+}
+
+pub fn set_preferences(
+    connection: &Connection,
+    id: Id,
+    preferences: &serde_json::Value,
+) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE account SET preferences = ?2 WHERE id = ?1")?
+        .execute(params![id, preferences.to_string()])?;
     Ok(())
 }
 

@@ -103,6 +103,8 @@ async fn every_route_answers_each_kind_of_caller_as_the_matrix_says() {
 async fn a_stranger_is_answered_as_if_there_were_nothing() {
     let world = World::new().await;
     let stranger = world.server.account("bob").await;
+    // Otherwise he could delete his account, and be nobody.
+    stranger.app("lagoon").await;
     for route in ROUTES {
         let own = world.path(route, |_| false);
         let answer = world.ask(&stranger, route, &own).await;
@@ -140,7 +142,8 @@ async fn what_is_anothers_is_as_absent_under_an_app_of_ones_own() {
     let within = |route: &&Route| route.path.starts_with("/apps/{app}/");
     for route in ROUTES.iter().filter(within) {
         let rest = route.path.trim_start_matches("/apps/{app}");
-        if !rest.contains('{') {
+        // What is built in is anybody's.
+        if !rest.contains('{') || rest.contains("{app_feature}") {
             continue;
         }
         let mut bodies = Vec::new();

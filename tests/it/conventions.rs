@@ -182,7 +182,7 @@ async fn a_path_says_which_methods_it_answers() {
     for (method, path, allowed) in [
         ("PUT", "/apps", "GET, POST"),
         ("POST", "/apps/harbour", "GET, PATCH, DELETE"),
-        ("DELETE", "/account", "GET"),
+        ("DELETE", "/account/rate-limits", "GET"),
     ] {
         let answer = ann.request(method, path).send().await;
         answer.refused(405, "method_not_allowed", allowed);

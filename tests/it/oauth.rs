@@ -5,6 +5,7 @@ mod scopes;
 
 use std::time::Duration;
 
+use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Server, id};
@@ -202,4 +203,25 @@ async fn what_has_expired_is_swept_away_and_nothing_else() {
     assert!(!listed.contains(&id(&passing)));
     assert!(listed.contains(&id(&lasting)));
     assert_eq!(listed.len(), 2);
+}
+
+/// As `heroku login -i` does, where the token is asked for as the password.
+#[tokio::test]
+async fn a_login_with_a_token_for_a_password_makes_an_authorization_that_logs_out_alone() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    let credentials = format!("ann@example.com:{}", ann.token);
+    let basic = base64::engine::general_purpose::STANDARD.encode(credentials);
+    let body =
+        json!({"description": "Heroku CLI login", "expires_in": 2_592_000, "scope": ["global"]});
+    let request = server.nobody().request("POST", "/oauth/authorizations");
+    let request = request.header("authorization", &format!("Basic {basic}"));
+    let made = request.json(&body).send().await.created();
+    assert_eq!(made["user"]["email"], "ann@example.com");
+    assert_eq!(made["access_token"]["expires_in"], 2_592_000);
+    let cli = ann.with_token(text(&made["access_token"]["token"]));
+    let path = format!("/oauth/authorizations/{}", id(&made));
+    cli.delete(path).await.ok();
+    assert_eq!(cli.get("/account").await.status, 401);
+    ann.get("/account").await.ok();
 }

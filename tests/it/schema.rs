@@ -12,9 +12,10 @@ use penstock::store::access::Permission;
 use penstock::store::accounts::Account;
 use penstock::store::page::Page;
 use penstock::store::{
-    Store, addon_attachments, addon_services, addon_tasks, addons, app_transfers, apps, builds,
-    couplings, dynos, formation, oauth_authorizations, oauth_clients, oauth_tokens, pipelines,
-    promotions, releases, seals, sni_endpoints, team_invitations, team_members, teams,
+    Store, accounts, addon_attachments, addon_services, addon_tasks, addons, app_features,
+    app_transfers, apps, builds, couplings, dynos, formation, keys, oauth_authorizations,
+    oauth_clients, oauth_tokens, pipelines, promotions, releases, seals, sni_endpoints,
+    team_invitations, team_members, teams,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -214,6 +215,9 @@ fn no_look_up_reads_a_whole_table() {
             let _ = oauth_authorizations::find(connection, id, id);
             let _ = oauth_authorizations::api_key(connection, id);
             let _ = oauth_clients::secret_of(connection, id);
+            let _ = keys::find(connection, id, &identity);
+            let _ = app_features::switched(connection, id);
+            let _ = accounts::delete(connection, &account, account.created_at);
         });
         for step in steps {
             let own = step.starts_with("SCAN json_each");

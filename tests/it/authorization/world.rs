@@ -84,6 +84,8 @@ impl World {
         ann.post(config, json!({"repo": "x"})).await.created();
         let body = json!({"branch": "x", "pipeline": id(&pipeline), "source_blob": {"url": "http://127.0.0.1:1/app.tgz"}});
         let review = ann.post("/review-apps", body).await.created();
+        let key = json!({"public_key": crate::keys::ED25519});
+        let key = ann.post("/account/keys", key).await.created();
         let shown = async |path: &str| id(&ann.get(path).await.ok());
         let mut params = crate::addons::params(&server, &ann).await;
         params.extend([
@@ -113,6 +115,10 @@ impl World {
             ("stage", "review".to_owned()),
             ("review_app", id(&review)),
             ("setup", id(&setup)),
+            ("account", ann.id.unwrap().to_string()),
+            ("key", id(&key)),
+            ("account_feature", "dashboard-repositories-api".to_owned()),
+            ("app_feature", "runtime-dyno-metadata".to_owned()),
             ("region", "us".to_owned()),
             ("stack", "heroku-24".to_owned()),
             ("size", "Basic".to_owned()),
@@ -234,6 +240,11 @@ impl World {
             ("POST", "/apps/{app}/sni-endpoints")
             | ("PATCH", "/apps/{app}/sni-endpoints/{sni_endpoint}") => {
                 crate::sni_endpoints::self_signed(&["www.harbour.example.com"])
+            }
+            ("POST", "/users") => json!({"email": "eve@example.com"}),
+            ("PATCH", "/account/features/{account_feature}")
+            | ("PATCH", "/apps/{app}/features/{app_feature}") => {
+                json!({"enabled": false})
             }
             ("POST", "/oauth/clients") => {
                 json!({"name": "Pier", "redirect_uri": "https://pier.example.com/"})

@@ -83,7 +83,7 @@ async fn an_identity_token_reaches_the_account_and_nothing_else() {
             route.policy,
             Policy::Public | Policy::Signed | Policy::Client
         );
-        if open || matches!(route.path, "/account" | "/users/~") && route.method == "GET" {
+        if open || (route.method, route.path) == ("GET", "/account") {
             continue;
         }
         let request = identity.request(route.method, &absent(route.path));
@@ -106,14 +106,15 @@ async fn no_scope_but_global_reaches_what_would_make_a_stronger_token() {
     let strong = ann.scoped(&all, None).await;
     let guarded = |path: &str| {
         let own = path.starts_with("/account/") && !path.contains("app-transfers");
-        path.starts_with("/oauth/") || own
+        path.starts_with("/oauth/") || path.starts_with("/users") || own
     };
     for route in ROUTES {
         if !guarded(route.path) || route.policy == Policy::Client {
             continue;
         }
-        let harmless = ["/account/rate-limits", "/account/features"];
-        if route.method == "GET" && harmless.iter().any(|path| route.path.starts_with(path)) {
+        let harmless = ["/account/rate-limits", "/account/features", "/users/"];
+        let harmless = harmless.iter().any(|path| route.path.starts_with(path));
+        if route.method == "GET" && harmless && !route.path.ends_with("/preferences") {
             continue;
         }
         let request = strong.request(route.method, &absent(route.path));

@@ -4,10 +4,10 @@ use penstock::name::Id;
 use penstock::store::accounts::Account;
 use penstock::store::page::{Field, Page};
 use penstock::store::{
-    addon_attachments, addon_services, addons, app_transfers, apps, builds, collaborators,
-    couplings, domains, dynos, formation, oauth_authorizations, oauth_clients, pipelines,
-    promotions, releases, review_apps, sni_endpoints, team_apps, team_invitations, team_members,
-    teams,
+    accounts, addon_attachments, addon_services, addons, app_transfers, apps, builds,
+    collaborators, couplings, domains, dynos, formation, keys, oauth_authorizations, oauth_clients,
+    pipelines, promotions, releases, review_apps, sni_endpoints, team_apps, team_invitations,
+    team_members, teams,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -145,6 +145,16 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
             "oauth authorizations",
             oauth_authorizations::FIELDS,
             Box::new(move |c, page| drop(oauth_authorizations::list(c, app, page).unwrap())),
+        ),
+        (
+            "accounts",
+            accounts::FIELDS,
+            Box::new(move |c, page| drop(accounts::list(c, page).unwrap())),
+        ),
+        (
+            "keys",
+            keys::FIELDS,
+            Box::new(move |c, page| drop(keys::list(c, app, page).unwrap())),
         ),
         (
             "oauth clients",

@@ -1,0 +1,64 @@
+//! Features of apps: those that can be switched, and those that are always on.
+
+use std::collections::BTreeMap;
+
+use super::account_features::{Body, FIELDS, View, meant, view};
+use super::call::Call;
+use super::reply::Reply;
+use crate::catalog::{METADATA, PREBOOT};
+use crate::error::{Error, Result};
+use crate::store::app_features;
+use crate::time::Timestamp;
+
+fn features(switched: &BTreeMap<String, (bool, Timestamp)>) -> Vec<View> {
+    let mut preboot = view(
+        PREBOOT,
+        "Preboot",
+        "New web dynos take over the visitors before the old ones are stopped. Always so on this server.",
+    );
+    preboot.enabled = true;
+    let mut metadata = view(
+        METADATA,
+        "Dyno metadata",
+        "Dynos that start from now on are told of their app and release in HEROKU_APP_ID, HEROKU_APP_NAME, HEROKU_DYNO_ID, HEROKU_RELEASE_VERSION, HEROKU_RELEASE_CREATED_AT, HEROKU_SLUG_COMMIT and HEROKU_SLUG_DESCRIPTION.",
+    );
+    if let Some((enabled, at)) = switched.get(metadata.name) {
+        (metadata.enabled, metadata.updated_at) = (*enabled, *at);
+    }
+    vec![preboot, metadata]
+}
+
+pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
+    let switched = call.read(|connection, caller| {
+        app_features::switched(connection, caller.app_id(connection)?)
+    })?;
+    call.page_of(FIELDS, features(&switched))
+}
+
+pub async fn info(call: Call) -> Result<Reply<View>> {
+    let switched = call.read(|connection, caller| {
+        app_features::switched(connection, caller.app_id(connection)?)
+    })?;
+    Reply::of(&meant(&call, "app_feature", features(&switched))?)
+}
+
+/// Whoever may restart dynos may say what they are told.
+pub async fn update(call: Call, body: Body) -> Result<Reply<View>> {
+    let app = call.read(|connection, caller| caller.app_id(connection))?;
+    let enabled = body.enabled()?;
+    let feature = meant(&call, "app_feature", features(&BTreeMap::new()))?;
+    let name = feature.name;
+    if name == PREBOOT.name && !enabled {
+        return Err(Error::invalid(
+            "preboot cannot be switched off: an app's visitors never wait for its new dynos here.",
+        ));
+    }
+    let switched = call
+        .write(move |connection, caller| {
+            caller.app_id(connection)?;
+            app_features::switch(connection, app, name, enabled, caller.now)?;
+            app_features::switched(connection, app)
+        })
+        .await?;
+    Reply::of(&meant(&call, "app_feature", features(&switched))?)
+}

@@ -1,0 +1,68 @@
+//! Features of accounts and apps, and what an app's dynos are told because of one.
+
+use serde_json::{Value, json};
+
+use crate::harness::Server;
+
+#[tokio::test]
+async fn an_account_is_told_what_this_server_has_not() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    // The official CLI asks for it before it lets a pipeline have review apps.
+    let path = "/account/features/dashboard-repositories-api";
+    let feature = ann.get(path).await.ok();
+    assert_eq!(feature["enabled"], false);
+    let listed = ann.get("/account/features").await.each("name");
+    assert_eq!(listed, ["dashboard-repositories-api"]);
+    let on = ann.patch(path, json!({"enabled": true})).await;
+    on.invalid("cannot be switched on");
+    ann.patch(path, json!({"enabled": false})).await.ok();
+    ann.patch(path, json!({})).await.invalid("enabled");
+    ann.get("/account/features/other").await.missing("feature");
+}
+
+#[tokio::test]
+async fn an_app_shows_its_features_and_preboot_is_always_on() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    ann.app("harbour").await;
+    let listed = ann.get("/apps/harbour/features").await;
+    assert_eq!(listed.each("name"), ["preboot", "runtime-dyno-metadata"]);
+    assert_eq!(listed.each("enabled"), ["true", "false"]);
+    let path = "/apps/harbour/features/preboot";
+    let off = ann.patch(path, json!({"enabled": false})).await;
+    off.invalid("cannot be switched off");
+    ann.patch(path, json!({"enabled": true})).await.ok();
+    let none = ann
+        .get("/apps/harbour/features/http-session-affinity")
+        .await;
+    none.missing("feature");
+}
+
+#[tokio::test]
+async fn dynos_are_told_of_their_app_once_dyno_metadata_is_on() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    server.running_app(&ann, "harbour").await;
+    let before = server.dynos.one("harbour", "web.1").config_vars;
+    assert!(!before.contains_key("HEROKU_APP_NAME"), "{before:?}");
+    let path = "/apps/harbour/features/runtime-dyno-metadata";
+    let on = ann.patch(path, json!({"enabled": true})).await.ok();
+    assert_eq!(on["enabled"], true);
+    assert_eq!(ann.get(path).await.ok(), on);
+    let mine = json!({"HEROKU_APP_ID": "my own"});
+    ann.patch("/apps/harbour/config-vars", mine).await.ok();
+    server.settle().await;
+    let release = ann.newest_release("harbour").await;
+    let told = server.dynos.one("harbour", "web.1").config_vars;
+    let version = format!("v{}", release["version"]);
+    assert_eq!(told["HEROKU_APP_NAME"], "harbour");
+    assert_eq!(told["HEROKU_RELEASE_VERSION"], version);
+    assert_eq!(
+        Value::from(told["HEROKU_RELEASE_CREATED_AT"].as_str()),
+        release["created_at"]
+    );
+    assert_eq!(told["HEROKU_APP_ID"], "my own");
+    let vars = ann.get("/apps/harbour/config-vars").await.ok();
+    assert_eq!(vars.get("HEROKU_APP_NAME"), None);
+}
