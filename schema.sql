@@ -229,6 +229,62 @@ CREATE TABLE app_transfer (
 CREATE INDEX app_transfer_owner ON app_transfer (owner_id, id);
 CREATE INDEX app_transfer_recipient ON app_transfer (recipient_id, id);
 
+-- Who is told of what happens to an app. Its URL, secret and authorization are sealed; include is a JSON array of entities.
+-- app_id is no reference: a webhook stays after its app until all is told.
+CREATE TABLE app_webhook (
+    id            TEXT PRIMARY KEY,
+    app_id        TEXT NOT NULL,
+    include       TEXT NOT NULL,
+    level         TEXT NOT NULL CHECK (level IN ('notify', 'sync')),
+    url           BLOB NOT NULL,
+    secret        BLOB NOT NULL,
+    authorization BLOB,
+    created_at    TEXT NOT NULL,
+    updated_at    TEXT NOT NULL
+) STRICT;
+CREATE INDEX app_webhook_app ON app_webhook (app_id, id);
+
+-- What happened to a resource of an app, which is told to webhooks. data is the resource as the API showed it, previous_data what
+-- was otherwise before an update, both JSON objects. No reference leads out of here, since all that is told of may be gone.
+CREATE TABLE app_webhook_event (
+    id            TEXT PRIMARY KEY,
+    app_id        TEXT NOT NULL,
+    entity        TEXT NOT NULL,
+    action        TEXT NOT NULL CHECK (action IN ('create', 'update', 'destroy')),
+    actor_id      TEXT NOT NULL,
+    actor_email   TEXT NOT NULL,
+    data          TEXT NOT NULL,
+    previous_data TEXT NOT NULL,
+    created_at    TEXT NOT NULL
+) STRICT;
+CREATE INDEX app_webhook_event_app ON app_webhook_event (app_id, id);
+
+-- An event on its way to a webhook, and its own queue entry. Of those of one webhook that have not ended, the first alone has a
+-- next_attempt_at. What the attempt_ columns say is the last attempt.
+CREATE TABLE app_webhook_delivery (
+    id                 TEXT PRIMARY KEY,
+    app_id             TEXT NOT NULL,
+    webhook_id         TEXT NOT NULL REFERENCES app_webhook (id) ON DELETE CASCADE,
+    event_id           TEXT NOT NULL REFERENCES app_webhook_event (id) ON DELETE CASCADE,
+    status             TEXT NOT NULL CHECK (status IN ('pending', 'scheduled', 'retrying', 'failed', 'succeeded')),
+    num_attempts       INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at    TEXT,
+    attempt_id         TEXT,
+    attempt_status     TEXT CHECK (attempt_status IN ('scheduled', 'succeeded', 'failed')),
+    attempt_code       INTEGER,
+    attempt_error      TEXT,
+    attempt_created_at TEXT,
+    attempt_updated_at TEXT,
+    created_at         TEXT NOT NULL,
+    updated_at         TEXT NOT NULL
+) STRICT;
+CREATE INDEX app_webhook_delivery_app ON app_webhook_delivery (app_id, id);
+CREATE INDEX app_webhook_delivery_app_status ON app_webhook_delivery (app_id, status, id);
+CREATE INDEX app_webhook_delivery_webhook ON app_webhook_delivery (webhook_id, status, id);
+CREATE INDEX app_webhook_delivery_event ON app_webhook_delivery (event_id);
+CREATE INDEX app_webhook_delivery_due ON app_webhook_delivery (next_attempt_at, id) WHERE next_attempt_at IS NOT NULL;
+CREATE INDEX app_webhook_delivery_created ON app_webhook_delivery (created_at);
+
 -- The config vars of an app at one time, as a JSON object of strings. A change makes a new set; a release points at the set it
 -- runs with, and a rollback points at an old one again. A set is never altered. An app's config vars are those of its newest
 -- release, whatever became of that release. The vars are sealed (src/store/seals.rs). It goes with the last release that runs with

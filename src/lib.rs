@@ -14,7 +14,7 @@
 //! | [`blob`], [`archive`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`preflight`], [`certificate`] | files, and what leaves the machine | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
-//! | [`platform`], [`routes`], [`promotion`], [`provisioning`], [`app_setup`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
+//! | [`platform`], [`routes`], [`promotion`], [`provisioning`], [`app_setup`], [`deliveries`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
 //!
 //! # What always holds
 //!
@@ -38,6 +38,7 @@ pub mod certificate;
 pub mod cli;
 pub mod config;
 pub mod data_dir;
+pub mod deliveries;
 pub mod error;
 pub mod hostname;
 pub mod log;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::name::Id;
-use crate::outbound::{Answer, Method, Outbound, Request};
+use crate::outbound::{Answer, Authorization, Method, Outbound, Request};
 use crate::store::addon_tasks::{Made, Provider};
 use crate::store::addons::AddOn;
 use crate::store::config_vars::ConfigVars;
@@ -123,7 +123,8 @@ async fn ask(
     let request = Request {
         method,
         url: &format!("{base}/heroku/resources{path}"),
-        basic: Some((&provider.service, &provider.password)),
+        authorization: Authorization::Basic(&provider.service, &provider.password),
+        headers: &[],
         body: body.map(|body| body.to_string().into_bytes()),
         timeout: reach.timeout,
     };

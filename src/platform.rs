@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::watch;
 
+use crate::api::Witness;
 use crate::blob::signed::{Method, SignedUrls};
 use crate::blob::{Blobs, Digest};
 use crate::config::Config;
@@ -52,7 +53,7 @@ impl Platform {
     ) -> Result<Arc<Platform>> {
         let store =
             Store::open_observed(&data.path("penstock.db"), data.sealing_key()?, after_commit)?;
-        Ok(Arc::new(Platform {
+        let platform = Arc::new(Platform {
             store,
             blobs: Blobs::open(data.root())?,
             logs: Logs::open(&data.path("logs"), clock.clone(), log::Limits::default())?,
@@ -64,7 +65,10 @@ impl Platform {
             config,
             urls,
             clock,
-        }))
+        });
+        let witness = Arc::new(Witness::new(&platform));
+        platform.store.tell_by(witness);
+        Ok(platform)
     }
 
     /// A URL with which whoever holds it may do one thing at `path` until it expires.

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use sha2::{Digest, Sha256};
@@ -49,6 +51,14 @@ pub fn hint(secret: &str) -> String {
         (Some(start), Some(end)) if long => format!("{start}{hidden}{end}"),
         _ => hidden.to_owned(),
     }
+}
+
+/// The HMAC-SHA256 of some bytes under a secret that somebody else chose or was told, as Base64.
+pub fn hmac_base64(secret: &str, bytes: &[u8]) -> Result<String> {
+    let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret.as_bytes());
+    let mut mac = mac.map_err(|cause| Error::internal(cause.to_string()))?;
+    mac.update(bytes);
+    Ok(BASE64.encode(mac.finalize().into_bytes()))
 }
 
 /// A key that signs and checks short texts.

@@ -18,6 +18,7 @@ use crate::app_setup::Setups;
 use crate::build::{self, Builder};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Lock};
+use crate::deliveries::{Deliverer, Limits};
 use crate::error::{Error, Result};
 use crate::partner;
 use crate::promotion::Promoter;
@@ -256,10 +257,12 @@ fn spawn_loops(
     let promoter = Promoter::new(platform.clone());
     let setups = setups(platform, data);
     let provisioner = Provisioner::new(platform.clone(), partner::TIMEOUT);
+    let deliverer = Deliverer::new(platform.clone(), Limits::default());
     loops.spawn(sweep::run(platform.clone()));
     loops.spawn(async move { setups.run().await });
     loops.spawn(async move { promoter.run().await });
     loops.spawn(async move { provisioner.run().await });
+    loops.spawn(async move { deliverer.run().await });
     loops.spawn(async move { builder.run(std::future::pending()).await });
     loops.spawn(async move { routes.run().await });
     Ok(())

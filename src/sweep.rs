@@ -1,5 +1,5 @@
 //! Collects what nothing points at any more: expired tokens, sources and invitations, slugs without an app, blobs without a row,
-//! logs and build outputs of deleted apps.
+//! logs, build outputs and webhooks of deleted apps, and what webhooks were told of long ago.
 //!
 //! Whatever is younger than a grace is left alone, since bytes are on disk before the row that points at them.
 
@@ -10,11 +10,13 @@ use crate::Platform;
 use crate::error::{Error, Result};
 use crate::store::{
     addon_tokens, app_setups, apps, builds, oauth_tokens, review_apps, slugs, sources,
-    team_invitations,
+    team_invitations, webhook_deliveries, webhooks,
 };
 
 /// Longer than any upload may take to get its row.
 const GRACE: Duration = Duration::from_secs(60 * 60);
+/// How long it is remembered what a webhook was told, as on Heroku.
+const TOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// One round. Returns how many blobs went.
@@ -28,6 +30,8 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
             review_apps::delete_stale(connection, now)?;
             sources::delete_expired(connection, now)?;
             team_invitations::delete_expired(connection, now)?;
+            webhook_deliveries::forget_before(connection, now.minus(TOLD))?;
+            webhooks::delete_orphans(connection)?;
             slugs::delete_unreachable(connection)
         })
         .await?;

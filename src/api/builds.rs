@@ -9,6 +9,7 @@ use super::call::{Call, Visit};
 use super::params;
 use super::reply::{Created, Nothing, Reply};
 use super::view::{Ref, User};
+use crate::Platform;
 use crate::blob::Digest;
 use crate::blob::signed::Method;
 use crate::catalog;
@@ -52,14 +53,14 @@ pub struct View {
     user: User,
 }
 
-fn view(call: &Call, build: Build) -> View {
+pub(super) fn view(platform: &Platform, build: Build) -> View {
     View {
         app: Ref { id: build.app_id },
         buildpacks: None,
         created_at: build.created_at,
         generation: catalog::GENERATION.name,
         id: build.id,
-        output_stream_url: call.platform.build_output_url(build.id),
+        output_stream_url: platform.build_output_url(build.id),
         release: Ref::to(build.release_id),
         slug: Ref::to(build.slug_id),
         source_blob: SourceBlob {
@@ -84,7 +85,7 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
             builds::list(connection, caller.app_id(connection)?, page)
         })
         .await?;
-    paged.reply(|build| view(&call, build))
+    paged.reply(|build| view(&call.platform, build))
 }
 
 pub async fn info(call: Call) -> Result<Reply<View>> {
@@ -95,7 +96,7 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
             caller.params.id("build", "build")?,
         )
     })?;
-    Reply::of(&view(&call, build))
+    Reply::of(&view(&call.platform, build))
 }
 
 pub async fn latest_of_pipeline(call: Call) -> Result<Reply<Vec<View>>> {
@@ -105,7 +106,7 @@ pub async fn latest_of_pipeline(call: Call) -> Result<Reply<Vec<View>>> {
             builds::latest_of_pipeline(connection, &caller.account, pipeline.id, page)
         })
         .await?;
-    paged.reply(|build| view(&call, build))
+    paged.reply(|build| view(&call.platform, build))
 }
 
 /// Stops a build that waits or runs. It has failed with this, and its output says why.
@@ -132,7 +133,7 @@ pub async fn cancel(call: Call) -> Result<Reply<View>> {
     }
     let url = platform.build_output_url(build.id);
     lines::build_failed(&platform.logs, build.app_id, &url);
-    Reply::of(&view(&call, build))
+    Reply::of(&view(&call.platform, build))
 }
 
 /// Builds leave nothing behind for the next one, so there is no cache to be deleted.
@@ -186,7 +187,7 @@ pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
             builds::create(connection, app.id, &caller.account, &new, caller.now)
         })
         .await?;
-    Reply::of(&view(&call, build))
+    Reply::of(&view(&call.platform, build))
 }
 
 async fn new_build(call: &Call, body: Body) -> Result<NewBuild> {

@@ -15,6 +15,7 @@ use super::reply::Reply;
 use crate::Platform;
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
+use crate::store;
 use crate::store::access::Permission;
 use crate::store::accounts::Account;
 use crate::store::apps::{self, App};
@@ -202,7 +203,10 @@ impl Call {
     ) -> Result<T> {
         drop(self.snapshot.take());
         let caller = self.caller.clone();
-        let f = move |connection: &Connection| f(connection, &caller);
+        let f = move |connection: &Connection| {
+            store::acting(&caller.account);
+            f(connection, &caller)
+        };
         match &self.turn {
             Some(turn) => turn.write(f).await,
             None => self.platform.store.write(f).await,

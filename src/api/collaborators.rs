@@ -53,7 +53,7 @@ pub struct View {
     user: UserView,
 }
 
-fn view(collaborator: Collaborator) -> View {
+pub(super) fn view(collaborator: Collaborator) -> View {
     let held = |permission: &Permission| collaborator.permissions.has(*permission);
     View {
         app: Named {

@@ -46,7 +46,7 @@ pub struct View {
     updated_at: Timestamp,
 }
 
-fn view(dyno: Dyno, app: &App) -> View {
+pub(super) fn view(dyno: Dyno, app: &App) -> View {
     View {
         app: Named {
             id: app.id,

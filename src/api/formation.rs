@@ -31,7 +31,7 @@ pub struct View {
     updated_at: Timestamp,
 }
 
-fn view(formation: Formation) -> View {
+pub(super) fn view(formation: Formation) -> View {
     View {
         app: Named {
             id: formation.app_id,

@@ -71,6 +71,11 @@ mod upload;
 pub mod user_preferences;
 pub mod users;
 mod view;
+pub mod webhook_deliveries;
+pub mod webhook_events;
+pub mod webhooks;
+mod witness;
 
 pub use dispatch::Api;
 pub use routes::{Policy, ROUTES, Route};
+pub use witness::Witness;

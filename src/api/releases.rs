@@ -41,7 +41,7 @@ pub struct View {
     version: i64,
 }
 
-fn view(release: Release) -> View {
+pub(super) fn view(release: Release) -> View {
     View {
         addon_plan_names: release.addon_plan_names,
         app: Named {

@@ -84,6 +84,12 @@ impl<V: Serialize> Reply<Vec<V>> {
 }
 
 impl<V, const STATUS: u16> Reply<V, STATUS> {
+    /// The same answer with one header more.
+    pub fn with_header(mut self, name: HeaderName, value: &str) -> Reply<V, STATUS> {
+        self.header(name, value);
+        self
+    }
+
     /// Adds a sentence that the official CLI prints: what a person has to know of an answer that went well.
     pub fn warning(mut self, text: &str) -> Reply<V, STATUS> {
         self.header(HeaderName::from_static("warning-message"), text);

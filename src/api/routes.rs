@@ -166,6 +166,15 @@ routes! {
     GET    "/apps/{app}/sni-endpoints/{sni_endpoint}"       View     sni_endpoints::info;
     PATCH  "/apps/{app}/sni-endpoints/{sni_endpoint}"       Manage   sni_endpoints::update;
     DELETE "/apps/{app}/sni-endpoints/{sni_endpoint}"       Manage   sni_endpoints::delete;
+    GET    "/apps/{app}/webhooks"                           Operate  webhooks::list;
+    POST   "/apps/{app}/webhooks"                           Operate  webhooks::create;
+    GET    "/apps/{app}/webhooks/{webhook}"                 Operate  webhooks::info;
+    PATCH  "/apps/{app}/webhooks/{webhook}"                 Operate  webhooks::update;
+    DELETE "/apps/{app}/webhooks/{webhook}"                 Operate  webhooks::delete;
+    GET    "/apps/{app}/webhook-deliveries"                 Operate  webhook_deliveries::list;
+    GET    "/apps/{app}/webhook-deliveries/{delivery}"      Operate  webhook_deliveries::info;
+    GET    "/apps/{app}/webhook-events"                     Operate  webhook_events::list;
+    GET    "/apps/{app}/webhook-events/{event}"             Operate  webhook_events::info;
     GET    "/apps/{app}/dynos"                              View     dynos::list;
     POST   "/apps/{app}/dynos"                              Operate  dynos::create;
     DELETE "/apps/{app}/dynos"                              Operate  dynos::restart_all;

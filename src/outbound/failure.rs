@@ -27,36 +27,94 @@ pub(super) fn private(host: &str) -> Error {
     ))
 }
 
+/// Why no answer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The host has only addresses that may not be reached.
+    Private,
+    NoSuchHost,
+    /// No connection within the time for it.
+    Unreachable,
+    Refused,
+    /// The other side's certificate is not trusted.
+    Untrusted,
+    /// The other side speaks no TLS, or another one.
+    NoTls,
+    NotConnected,
+    /// Connected, and silent.
+    Silent,
+    /// Connected, and no answer that could be read.
+    Unreadable,
+}
+
+impl Failure {
+    pub(super) fn of(cause: &reqwest::Error) -> Failure {
+        let refused = find::<std::io::Error>(cause)
+            .is_some_and(|cause| cause.kind() == std::io::ErrorKind::ConnectionRefused);
+        if find::<Private>(cause).is_some() {
+            Failure::Private
+        } else if cause.is_timeout() && cause.is_connect() {
+            Failure::Unreachable
+        } else if cause.is_timeout() {
+            Failure::Silent
+        } else if cause.is_dns() {
+            Failure::NoSuchHost
+        } else if let Some(tls) = find::<rustls::Error>(cause) {
+            match tls {
+                rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+                    Failure::Untrusted
+                }
+                _ => Failure::NoTls,
+            }
+        } else if refused {
+            Failure::Refused
+        } else if cause.is_connect() {
+            Failure::NotConnected
+        } else {
+            Failure::Unreadable
+        }
+    }
+
+    /// A word for it, for who looks at a table of failures.
+    pub fn class(self) -> &'static str {
+        match self {
+            Failure::Private => "PrivateAddress",
+            Failure::NoSuchHost => "HostNotFound",
+            Failure::Unreachable => "ConnectTimeout",
+            Failure::Refused => "ConnectionRefused",
+            Failure::Untrusted => "CertificateNotTrusted",
+            Failure::NoTls => "TLSError",
+            Failure::NotConnected => "ConnectionFailed",
+            Failure::Silent => "Timeout",
+            Failure::Unreadable => "ConnectionBroken",
+        }
+    }
+}
+
 /// No answer came.
 pub(super) fn refused(cause: reqwest::Error, host: &str) -> Error {
-    if find::<Private>(&cause).is_some() {
-        return private(host);
-    }
-    let refused = find::<std::io::Error>(&cause)
-        .is_some_and(|cause| cause.kind() == std::io::ErrorKind::ConnectionRefused);
-    let message = if cause.is_timeout() && cause.is_connect() {
-        format!("{host} could not be reached in time. Check the URL, then try again.")
-    } else if cause.is_timeout() {
-        return silent(cause, host);
-    } else if cause.is_dns() {
-        format!("There is no host named {host}. Check the URL.")
-    } else if let Some(tls) = find::<rustls::Error>(&cause) {
-        match tls {
-            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
-                format!(
-                    "{host} could not prove who it is: its certificate is not one that this server trusts."
-                )
-            }
-            _ => format!(
-                "{host} does not speak TLS as this server does. Check whether the URL should begin with http:// or name another port."
-            ),
+    let message = match Failure::of(&cause) {
+        Failure::Private => return private(host),
+        Failure::Silent => return silent(cause, host),
+        Failure::Unreachable => {
+            format!("{host} could not be reached in time. Check the URL, then try again.")
         }
-    } else if refused {
-        format!("{host} refused the connection. Check the URL, and whether the server there runs.")
-    } else if cause.is_connect() {
-        format!("{host} could not be connected to. Check the URL, then try again.")
-    } else {
-        format!("{host} gave no answer that could be read. Check the URL, then try again.")
+        Failure::NoSuchHost => format!("There is no host named {host}. Check the URL."),
+        Failure::Untrusted => format!(
+            "{host} could not prove who it is: its certificate is not one that this server trusts."
+        ),
+        Failure::NoTls => format!(
+            "{host} does not speak TLS as this server does. Check whether the URL should begin with http:// or name another port."
+        ),
+        Failure::Refused => format!(
+            "{host} refused the connection. Check the URL, and whether the server there runs."
+        ),
+        Failure::NotConnected => {
+            format!("{host} could not be connected to. Check the URL, then try again.")
+        }
+        Failure::Unreadable => {
+            format!("{host} gave no answer that could be read. Check the URL, then try again.")
+        }
     };
     because(message, cause)
 }

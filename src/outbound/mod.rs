@@ -17,12 +17,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
-use reqwest::{Client, ClientBuilder, Response, Url};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url};
 
 use crate::error::{Error, Result};
 
 pub use address::is_public;
+pub use failure::Failure;
 use failure::{Private, broken_off, refused};
 pub use reqwest::Method;
 
@@ -94,23 +95,14 @@ impl Outbound {
         )))
     }
 
-    /// Sends JSON to a URL, as the user and with the password given, and answers with whatever the other side says, whole. No
-    /// redirect is followed. Fails when no answer came in time, or one of more than a megabyte.
+    /// Sends a request, and answers with whatever the other side says, whole. Fails when no answer came in time, or one of more
+    /// than a megabyte.
     pub async fn send(&self, request: Request<'_>) -> Result<Answer> {
         let url = self.check(request.url)?;
         let host = host(&url).to_owned();
-        let mut builder = self
-            .client()?
-            .request(request.method, url)
-            .timeout(request.timeout)
-            .header(ACCEPT, "application/json");
-        if let Some((user, password)) = request.basic {
-            builder = builder.basic_auth(user, Some(password));
-        }
-        if let Some(body) = request.body {
-            builder = builder.header(CONTENT_TYPE, "application/json").body(body);
-        }
-        let mut response = builder
+        let asked = request.begin(self.client()?, url);
+        let mut response = asked
+            .header(ACCEPT, "application/json")
             .send()
             .await
             .map_err(|cause| refused(cause, &host))?;
@@ -129,6 +121,16 @@ impl Outbound {
             body.extend_from_slice(&chunk);
         }
         Ok(Answer { status, body })
+    }
+
+    /// Sends a request, and answers with the status of what comes back, which is not read any further.
+    pub async fn tell(&self, request: Request<'_>) -> std::result::Result<u16, Failure> {
+        let url = self.check(request.url).map_err(|_| Failure::Private)?;
+        let client = self.client().map_err(|_| Failure::NotConnected)?;
+        match request.begin(client, url).send().await {
+            Ok(response) => Ok(response.status().as_u16()),
+            Err(cause) => Err(Failure::of(&cause)),
+        }
     }
 
     /// Where a response leads that is no success.
@@ -182,16 +184,51 @@ impl Outbound {
     }
 }
 
-/// A request that has an answer to be read.
+/// A request that carries JSON or nothing. No redirect of it is followed.
 pub struct Request<'a> {
     pub method: Method,
     pub url: &'a str,
-    /// User and password.
-    pub basic: Option<(&'a str, &'a str)>,
+    pub authorization: Authorization<'a>,
+    /// Beside those that say what the body is and who sends it.
+    pub headers: &'a [(&'static str, String)],
     /// JSON.
     pub body: Option<Vec<u8>>,
     /// For all of it, from the connection to the last byte of the answer.
     pub timeout: Duration,
+}
+
+/// What a request says of who sends it.
+#[derive(Clone, Copy)]
+pub enum Authorization<'a> {
+    /// The credentials in the URL, if there are any.
+    OfUrl,
+    /// A user and a password, and not those in the URL.
+    Basic(&'a str, &'a str),
+    /// The header's whole value, and not what stands in the URL.
+    Header(&'a str),
+}
+
+impl Request<'_> {
+    fn begin(self, client: &Client, mut url: Url) -> RequestBuilder {
+        if !matches!(self.authorization, Authorization::OfUrl) {
+            // Both fail only for URLs without a host, and this one is http.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+        }
+        let mut request = client.request(self.method, url).timeout(self.timeout);
+        request = match self.authorization {
+            Authorization::OfUrl => request,
+            Authorization::Basic(user, password) => request.basic_auth(user, Some(password)),
+            Authorization::Header(value) => request.header(AUTHORIZATION, value),
+        };
+        for (name, value) in self.headers {
+            request = request.header(*name, value);
+        }
+        match self.body {
+            Some(body) => request.header(CONTENT_TYPE, "application/json").body(body),
+            None => request,
+        }
+    }
 }
 
 /// What the other side said.

@@ -31,6 +31,7 @@ pub mod formation;
 pub mod gates;
 pub mod keys;
 mod migrate;
+mod net;
 pub mod oauth_authorizations;
 pub mod oauth_clients;
 pub mod oauth_tokens;
@@ -57,12 +58,16 @@ pub mod team_apps;
 pub mod team_invitations;
 pub mod team_members;
 pub mod teams;
+pub mod webhook_deliveries;
+pub mod webhook_events;
+pub mod webhooks;
+mod witness;
 mod writer;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -74,6 +79,7 @@ use crate::secret::SealingKey;
 
 pub use readers::Snapshot;
 pub use row::optional;
+pub use witness::{Resource, Witness, acting};
 pub use writer::{AfterCommit, Table};
 
 /// How long a connection waits for another process (`penstock account`, a backup) to let go of the file.
@@ -86,6 +92,7 @@ const STATEMENTS: usize = 256;
 pub struct Store {
     readers: readers::Readers,
     writer: writer::Writer,
+    witness: Arc<OnceLock<Arc<dyn Witness>>>,
     /// Writers share it; who has a turn has it alone.
     turns: Arc<RwLock<()>>,
 }
@@ -133,9 +140,13 @@ impl Store {
         migrate::migrate(&mut connection)?;
         let checkpoints = Connection::open(path)?;
         configure(&checkpoints)?;
+        let witness = Arc::default();
+        let before = readers::open(path, &key)?;
+        let changes = witness::Changes::new(before, Arc::clone(&witness))?;
         Ok(Store {
             readers: readers::Readers::open(path, key)?,
-            writer: writer::Writer::start(connection, checkpoints, after_commit)?,
+            writer: writer::Writer::start(connection, checkpoints, changes, after_commit)?,
+            witness,
             turns: Arc::default(),
         })
     }
@@ -189,6 +200,11 @@ impl Store {
         self.writer
             .submit(f, move |result| drop(reply.send(result)))?;
         answer.recv().unwrap_or_else(|_| Err(writer::stopped()))
+    }
+
+    /// From here on, what happens to an app is told to its webhooks as this witness shows it. The first one stays.
+    pub fn tell_by(&self, witness: Arc<dyn Witness>) {
+        let _ = self.witness.set(witness);
     }
 
     /// A counter that rises after each commit that touched one of `tables`. A loop waits on it instead of asking again and again.

@@ -54,6 +54,16 @@ impl Readers {
     }
 }
 
+/// A connection that only reads.
+pub fn open(path: &Path, key: &SealingKey) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    settings(&connection)?;
+    connection.pragma_update(None, "mmap_size", MAPPED)?;
+    seals::define(&connection, key)?;
+    Ok(connection)
+}
+
 /// Opens the pool's connections.
 pub struct Opener {
     path: PathBuf,
@@ -65,12 +75,7 @@ impl r2d2::ManageConnection for Opener {
     type Error = rusqlite::Error;
 
     fn connect(&self) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        settings(&connection)?;
-        connection.pragma_update(None, "mmap_size", MAPPED)?;
-        seals::define(&connection, &self.key)?;
-        Ok(connection)
+        open(&self.path, &self.key)
     }
 
     fn is_valid(&self, connection: &mut Connection) -> rusqlite::Result<()> {

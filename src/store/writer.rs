@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::watch;
 
+use super::witness::Changes;
 use crate::error::{Error, ErrorId, Result};
 
 /// Writes in one commit at most, so that nobody waits long for a stranger's group.
@@ -38,6 +39,7 @@ pub enum Table {
     Formation,
     Promotion,
     Release,
+    WebhookDelivery,
 }
 
 impl Table {
@@ -52,6 +54,7 @@ impl Table {
         (Table::Formation, "formation"),
         (Table::Promotion, "pipeline_promotion"),
         (Table::Release, "release"),
+        (Table::WebhookDelivery, "app_webhook_delivery"),
     ];
 
     fn bit(self) -> u64 {
@@ -69,7 +72,7 @@ impl Table {
 /// Tells the submitter how its write ended, once the group's fate is known.
 type Reply = Box<dyn FnOnce(std::result::Result<(), String>) + Send>;
 /// A write, to be run in the group's transaction, or told that none could be begun.
-type Job = Box<dyn FnOnce(Option<&Connection>) -> Reply + Send>;
+type Job = Box<dyn FnOnce(Option<(&Connection, &mut Changes)>) -> Reply + Send>;
 type Listeners = Arc<Mutex<Vec<(u64, watch::Sender<u64>)>>>;
 
 #[derive(Clone)]
@@ -83,18 +86,21 @@ impl Writer {
     pub fn start(
         mut connection: Connection,
         checkpoints: Connection,
+        changes: Changes,
         after_commit: Option<AfterCommit>,
     ) -> Result<Writer> {
         let (jobs, waiting) = mpsc::sync_channel(QUEUE);
         let listeners = Listeners::default();
         let touched = Arc::new(AtomicU64::new(0));
-        let note = touched.clone();
-        connection.update_hook(Some(move |_, _: &str, table: &str, _| {
+        let (note, witnessed) = (touched.clone(), changes.hook());
+        connection.update_hook(Some(move |touch, _: &str, table: &str, row| {
             note.fetch_or(Table::bit_of(table), Ordering::Relaxed);
+            witnessed(touch, table, row);
         }))?;
         let finish = Arc::new(AtomicBool::new(false));
         let group = Group {
             connection,
+            changes,
             touched,
             listeners: listeners.clone(),
             after_commit,
@@ -134,8 +140,8 @@ impl Writer {
         f: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
         reply: impl FnOnce(Result<T>) + Send + 'static,
     ) -> Result<()> {
-        let job: Job = Box::new(move |connection| {
-            let result = connection.map(|connection| in_savepoint(connection, f));
+        let job: Job = Box::new(move |begun| {
+            let result = begun.map(|(connection, changes)| in_savepoint(connection, changes, f));
             Box::new(move |commit| {
                 reply(match (result, commit) {
                     (Some(Err(error)), _) => Err(error),
@@ -174,9 +180,19 @@ fn uncommitted(cause: String) -> Error {
 }
 
 /// Runs one write so that it undoes itself alone, whether it fails or panics.
-fn in_savepoint<T>(connection: &Connection, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+fn in_savepoint<T>(
+    connection: &Connection,
+    changes: &mut Changes,
+    f: impl FnOnce(&Connection) -> Result<T>,
+) -> Result<T> {
+    changes.begin();
     connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let result = catch_unwind(AssertUnwindSafe(|| f(connection))).unwrap_or_else(|_| {
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let answer = f(connection)?;
+        changes.tell(connection)?;
+        Ok(answer)
+    }))
+    .unwrap_or_else(|_| {
         Err(Error::internal(
             "a write panicked; the panic is in the log above",
         ))
@@ -186,6 +202,9 @@ fn in_savepoint<T>(connection: &Connection, f: impl FnOnce(&Connection) -> Resul
         Ok(answer)
     });
     // With the whole transaction gone, so is the savepoint; asking for it would only hide why.
+    if result.is_err() {
+        changes.undone();
+    }
     if result.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
     }
@@ -194,6 +213,7 @@ fn in_savepoint<T>(connection: &Connection, f: impl FnOnce(&Connection) -> Resul
 
 struct Group {
     connection: Connection,
+    changes: Changes,
     touched: Arc<AtomicU64>,
     listeners: Listeners,
     after_commit: Option<AfterCommit>,
@@ -208,8 +228,10 @@ impl Group {
             let mut replies = Vec::new();
             self.touched.store(0, Ordering::Relaxed);
             let committed = self.commit(first, waiting, &mut replies);
+            self.changes.over();
             if let Err(cause) = &committed {
                 tracing::error!(%cause, "a group of writes was not committed");
+                self.changes.undone();
             } else {
                 self.commits += 1;
                 if let Some(after_commit) = &self.after_commit {
@@ -253,12 +275,12 @@ impl Group {
                 return Err(cause.to_string());
             }
         };
-        replies.push(first(Some(&transaction)));
+        replies.push(first(Some((&transaction, &mut self.changes))));
         // A disk that fails or is full ends the transaction from within. What ran after that would be committed by itself, and its
         // submitter told that nothing was changed; so it waits for the next group.
         while replies.len() < GROUP && !transaction.is_autocommit() {
             let Ok(job) = waiting.try_recv() else { break };
-            replies.push(job(Some(&transaction)));
+            replies.push(job(Some((&transaction, &mut self.changes))));
         }
         transaction.commit().map_err(|cause| cause.to_string())
     }

@@ -63,3 +63,4 @@ mod team_invitations;
 mod teams;
 mod tidy;
 mod users;
+mod webhooks;

@@ -15,7 +15,7 @@ use penstock::store::{
     Store, accounts, addon_attachments, addon_services, addon_tasks, addons, app_features,
     app_transfers, apps, builds, couplings, dynos, formation, keys, oauth_authorizations,
     oauth_clients, oauth_tokens, pipelines, promotions, releases, seals, sni_endpoints,
-    team_invitations, team_members, teams,
+    team_invitations, team_members, teams, webhook_deliveries, webhook_events, webhooks,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -218,6 +218,11 @@ fn no_look_up_reads_a_whole_table() {
             let _ = keys::find(connection, id, &identity);
             let _ = app_features::switched(connection, id);
             let _ = accounts::delete(connection, &account, account.created_at);
+            let _ = webhooks::find(connection, id, id);
+            let _ = webhook_events::find(connection, id, id);
+            let _ = webhook_deliveries::find(connection, id, id);
+            let _ = webhook_deliveries::due(connection, account.created_at, 1);
+            let _ = webhook_deliveries::next_due(connection);
         });
         for step in steps {
             let own = step.starts_with("SCAN json_each");

@@ -67,6 +67,13 @@ impl World {
         let invitation = invitations.json(&fay).send().await.ok();
         let transfer = json!({"app": "spare", "recipient": "rita@example.com"});
         let transfer = ann.post("/account/app-transfers", transfer).await.created();
+        let webhook = ann
+            .post("/apps/harbour/webhooks", webhook_body())
+            .await
+            .created();
+        let maintenance = json!({"maintenance": true});
+        ann.patch("/apps/harbour", maintenance).await.ok();
+        let delivery = ann.get("/apps/harbour/webhook-deliveries").await.list();
         let statuses = format!("/apps/harbour/releases/{}/statuses", id(&build["release"]));
         let status = json!({"context": "tests/all", "state": "success"});
         let status = ann.post(statuses, status).await.created();
@@ -107,6 +114,9 @@ impl World {
             ("transfer", id(&transfer)),
             ("feature", "org-access-controls".to_owned()),
             ("status", id(&status)),
+            ("webhook", id(&webhook)),
+            ("delivery", id(&delivery[0])),
+            ("event", id(&delivery[0]["event"])),
             ("domain", id(&domain)),
             ("sni_endpoint", id(&certificate)),
             ("authorization", id(&authorization)),
@@ -235,6 +245,7 @@ impl World {
             ("POST", "/apps/{app}/releases/{release}/statuses") => {
                 json!({"context": "tests/some", "state": "pending"})
             }
+            ("POST", "/apps/{app}/webhooks") => webhook_body(),
             ("POST", "/apps/{app}/domains") => json!({"hostname": "www.harbour.example.com"}),
             ("PATCH", "/apps/{app}/domains/{domain}") => json!({"sni_endpoint": null}),
             ("POST", "/apps/{app}/sni-endpoints")
@@ -287,6 +298,11 @@ impl World {
         let request = self.ann.request(route.method, url);
         request.body(crate::harness::web_app()).send().await
     }
+}
+
+/// Nobody listens there.
+fn webhook_body() -> Value {
+    json!({"include": ["api:app"], "level": "notify", "url": "http://127.0.0.1:9/hooks"})
 }
 
 fn promotion_body() -> Value {

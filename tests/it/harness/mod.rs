@@ -19,6 +19,7 @@ use penstock::app_setup::Setups;
 use penstock::build::Builder;
 use penstock::config::{Config, DataDirArg};
 use penstock::data_dir::DataDir;
+use penstock::deliveries::{Deliverer, Limits};
 use penstock::name::Id;
 use penstock::promotion::Promoter;
 use penstock::provisioning::Provisioner;
@@ -45,6 +46,11 @@ pub fn sealing_key() -> SealingKey {
 
 /// For which a provider of add-ons may be silent.
 const PROVIDERS: Duration = Duration::from_secs(5);
+/// A receiver that says nothing is waited for this long, by the machine's clock.
+const DELIVERIES: Limits = Limits {
+    at_once: 16,
+    attempt: Duration::from_secs(2),
+};
 /// Where the router would be.
 const ROUTER_PORT: u16 = 8080;
 
@@ -60,6 +66,7 @@ pub struct Server {
     provisioner: Provisioner,
     /// The provisioner's own loop: a request for an add-on is answered once its provider has been asked.
     providers: tokio::task::JoinHandle<()>,
+    deliverer: Deliverer,
     reconciler: Reconciler,
     http: reqwest::Client,
     api: ServerHandle,
@@ -101,6 +108,7 @@ impl Server {
             setups: serve::setups(&platform, &data),
             provisioner,
             providers,
+            deliverer: Deliverer::new(platform.clone(), DELIVERIES),
             reconciler,
             http: client::http(),
             api,
@@ -158,7 +166,9 @@ impl Server {
             self.reconciler.settle().await.unwrap();
             let set_up = self.setups.tick().await.unwrap();
             self.setups.idle().await;
-            if begun + promoted + asked + set_up == 0 {
+            let told = self.deliverer.tick().await.unwrap();
+            self.deliverer.idle().await;
+            if begun + promoted + asked + set_up + told == 0 {
                 return;
             }
         }
@@ -181,6 +191,11 @@ impl Server {
     pub async fn step_setups(&self) {
         self.setups.tick().await.unwrap();
         self.setups.idle().await;
+    }
+
+    /// Begins the deliveries that are due, and does not wait for them.
+    pub async fn deliver(&self) -> usize {
+        self.deliverer.tick().await.unwrap()
     }
 
     /// Moves the clock.

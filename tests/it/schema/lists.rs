@@ -7,7 +7,7 @@ use penstock::store::{
     accounts, addon_attachments, addon_services, addons, app_transfers, apps, builds,
     collaborators, couplings, domains, dynos, formation, keys, oauth_authorizations, oauth_clients,
     pipelines, promotions, releases, review_apps, sni_endpoints, team_apps, team_invitations,
-    team_members, teams,
+    team_members, teams, webhook_deliveries, webhook_events, webhooks,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -160,6 +160,29 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
             "oauth clients",
             oauth_clients::FIELDS,
             Box::new(move |c, page| drop(oauth_clients::list(c, app, page).unwrap())),
+        ),
+        (
+            "webhooks",
+            webhooks::FIELDS,
+            Box::new(move |c, page| drop(webhooks::list(c, app, page).unwrap())),
+        ),
+        (
+            "webhook events",
+            webhook_events::FIELDS,
+            Box::new(move |c, page| drop(webhook_events::list(c, app, page).unwrap())),
+        ),
+        (
+            "webhook deliveries",
+            webhook_deliveries::FIELDS,
+            Box::new(move |c, page| drop(webhook_deliveries::list(c, app, None, page).unwrap())),
+        ),
+        (
+            "failed webhook deliveries",
+            webhook_deliveries::FIELDS,
+            Box::new(move |c, page| {
+                let failed = Some(webhook_deliveries::Status::Failed);
+                drop(webhook_deliveries::list(c, app, failed, page).unwrap())
+            }),
         ),
         (
             "dynos",
