@@ -43,38 +43,43 @@ pub struct View {
     web_url: Option<String>,
 }
 
+/// `web_url` is where the provider's own pages are opened.
+pub(super) fn view(attachment: Attachment, web_url: Option<String>) -> View {
+    View {
+        addon: AddOnView {
+            app: Named {
+                id: attachment.addon_app_id,
+                name: attachment.addon_app_name,
+            },
+            id: attachment.addon_id,
+            name: attachment.addon_name,
+            plan: Named {
+                id: attachment.plan_id,
+                name: attachment.plan_name,
+            },
+        },
+        app: Named {
+            id: attachment.app_id,
+            name: attachment.app_name,
+        },
+        config_vars: attachment.config_vars,
+        created_at: attachment.created_at,
+        id: attachment.id,
+        log_input_url: None,
+        name: attachment.name,
+        namespace: attachment.namespace,
+        updated_at: attachment.updated_at,
+        web_url,
+    }
+}
+
 impl Call {
     pub(super) fn attachment_view(&self, attachment: Attachment) -> View {
         let web_url = attachment
             .has_pages
             .then(|| self.sso_url(attachment.addon_id))
             .flatten();
-        View {
-            addon: AddOnView {
-                app: Named {
-                    id: attachment.addon_app_id,
-                    name: attachment.addon_app_name,
-                },
-                id: attachment.addon_id,
-                name: attachment.addon_name,
-                plan: Named {
-                    id: attachment.plan_id,
-                    name: attachment.plan_name,
-                },
-            },
-            app: Named {
-                id: attachment.app_id,
-                name: attachment.app_name,
-            },
-            config_vars: attachment.config_vars,
-            created_at: attachment.created_at,
-            id: attachment.id,
-            log_input_url: None,
-            name: attachment.name,
-            namespace: attachment.namespace,
-            updated_at: attachment.updated_at,
-            web_url,
-        }
+        view(attachment, web_url)
     }
 }
 

@@ -8,7 +8,10 @@ use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{apps, builds, collaborators, domains, dynos, formation, releases, sni_endpoints};
+use super::{
+    addon_attachments, addons, apps, builds, collaborators, domains, dynos, formation, releases,
+    sni_endpoints,
+};
 use crate::Platform;
 use crate::error::{Error, ErrorId, Result};
 use crate::name::{Id, Identity};
@@ -62,6 +65,16 @@ fn shown(
 ) -> Result<Value> {
     let (urls, by_id) = (&platform.urls, &Identity::Id(id));
     match resource {
+        // A link to a provider's pages is for one account, and events are for whoever is told of them.
+        Resource::AddOn => {
+            let addon = store::addons::by_id(connection, id)?;
+            let addon = addon.ok_or_else(store::addons::missing)?;
+            json(&addons::view(addon, None))
+        }
+        Resource::AddOnAttachment => {
+            let attachment = store::addon_attachments::of_app(connection, app, by_id)?;
+            json(&addon_attachments::view(attachment, None))
+        }
         Resource::App => json(&apps::view(store::apps::by_id(connection, app)?, urls)),
         Resource::Build => {
             let build = store::builds::find(connection, app, id)?;

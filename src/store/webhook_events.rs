@@ -14,7 +14,7 @@ use crate::name::Id;
 use crate::time::Timestamp;
 
 text_enum! {
-    /// What a webhook can be told of, by Heroku's names. There is nothing to tell of an add-on while there are none.
+    /// What a webhook can be told of, by Heroku's names.
     Entity {
         Addon = "api:addon",
         AddonAttachment = "api:addon-attachment",

@@ -40,6 +40,8 @@ pub trait Witness: Send + Sync {
 /// What events tell of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Resource {
+    AddOn,
+    AddOnAttachment,
     App,
     Build,
     Collaborator,
@@ -52,7 +54,9 @@ pub enum Resource {
 
 impl Resource {
     /// Each with its table, which has an `id`, and the column with the app's id.
-    const ALL: [(Resource, &str, &str); 8] = [
+    const ALL: &[(Resource, &str, &str)] = &[
+        (Resource::AddOn, "addon", "app_id"),
+        (Resource::AddOnAttachment, "addon_attachment", "app_id"),
         (Resource::App, "app", "id"),
         (Resource::Build, "build", "app_id"),
         (Resource::Collaborator, "collaborator", "app_id"),
@@ -71,6 +75,8 @@ impl Resource {
     /// What is told of it under which name, as Heroku does.
     fn entities(self, action: Action) -> &'static [Entity] {
         match (self, action) {
+            (Resource::AddOn, _) => &[Entity::Addon],
+            (Resource::AddOnAttachment, _) => &[Entity::AddonAttachment],
             (Resource::App, _) => &[Entity::App],
             (Resource::Build, Action::Create | Action::Update) => &[Entity::Build],
             (Resource::Collaborator, _) => &[Entity::Collaborator],

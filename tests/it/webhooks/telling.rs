@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::receiver::{Does, Receiver};
 use super::{subscribe, subscribed};
+use crate::addons;
 use crate::harness::{Client, id, web_app};
 
 const EVENTS: &str = "/apps/harbour/webhook-events";
@@ -219,4 +220,38 @@ async fn of_changes_at_once_each_is_told_as_it_came() {
         assert_eq!(event["previous_data"]["quantity"], quantity);
         quantity = event["data"]["quantity"].clone();
     }
+}
+
+#[tokio::test]
+async fn add_ons_are_told_of_as_they_are_made_attached_and_destroyed() {
+    let (server, ann, _provider) = addons::world().await;
+    let mut receiver = Receiver::start(Does::Answer(200)).await;
+    let include = ["api:addon", "api:addon-attachment"];
+    subscribe(&ann, &receiver, &include, "notify").await;
+    let addon = ann.addon("harbour", json!({"plan": "acme"})).await;
+    let attachment = ann.get("/apps/harbour/addon-attachments").await.list();
+    server.settle().await;
+    let told = receiver.all();
+    let what: Vec<String> = told.iter().map(|received| received.what()).collect();
+    let made = ["create addon", "create addon-attachment", "update addon"];
+    assert_eq!(what, made);
+    assert_eq!(told[0].body["data"]["state"], "provisioning");
+    assert_eq!(told[1].body["data"]["id"], attachment[0]["id"]);
+    assert_eq!(told[2].body["previous_data"]["state"], "provisioning");
+    let mut shown = addon.clone();
+    // It opens the provider's pages to whoever has it, so it is Ann's alone.
+    assert!(shown["web_url"].is_string());
+    shown["web_url"] = Value::Null;
+    assert_eq!(told[2].body["data"], shown);
+    assert_eq!(told[2].body["actor"]["email"], "ann@example.com");
+    ann.delete(format!("{}/{}", addons::ADDONS, id(&addon)))
+        .await
+        .ok();
+    server.settle().await;
+    let told = receiver.all();
+    let mut what: Vec<String> = told.iter().map(|received| received.what()).collect();
+    what.sort();
+    assert_eq!(what, ["destroy addon", "destroy addon-attachment"]);
+    let end = told.iter().find(|told| told.what() == "destroy addon");
+    assert_eq!(end.unwrap().body["data"]["id"], addon["id"]);
 }
