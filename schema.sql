@@ -486,6 +486,33 @@ CREATE INDEX app_setup_source_digest ON app_setup (source_digest) WHERE status =
 CREATE INDEX app_setup_build ON app_setup (build_id);
 CREATE INDEX app_setup_postdeploy_dyno ON app_setup (postdeploy_dyno_id);
 
+-- Where an app's log is to be sent. The URL may hold credentials, so it is sealed; the token names the drain to whoever receives
+-- from it, and is no secret.
+CREATE TABLE log_drain (
+    id         TEXT PRIMARY KEY,
+    app_id     TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    url        BLOB NOT NULL,
+    token      TEXT NOT NULL UNIQUE,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX log_drain_app ON log_drain (app_id, id);
+
+-- Where an app's OpenTelemetry signals are to be sent. The endpoint and the headers may hold credentials, so they are sealed.
+CREATE TABLE telemetry_drain (
+    id            TEXT PRIMARY KEY,
+    app_id        TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    -- A JSON array of strings.
+    signals       TEXT NOT NULL,
+    exporter_type TEXT NOT NULL CHECK (exporter_type IN ('otlphttp', 'otlp')),
+    endpoint      BLOB NOT NULL,
+    -- A JSON object of strings.
+    headers       BLOB NOT NULL,
+    created_at    TEXT NOT NULL,
+    updated_at    TEXT NOT NULL
+) STRICT;
+CREATE INDEX telemetry_drain_app ON telemetry_drain (app_id, id);
+
 -- A pipeline belongs to an account or to a team, like an app.
 CREATE TABLE pipeline (
     id         TEXT PRIMARY KEY,

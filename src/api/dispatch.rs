@@ -73,7 +73,9 @@ impl Api {
         });
         let mut response = result.unwrap_or_else(|error| {
             if let Some(cause) = &error.cause {
-                tracing::error!(%request_id, method = %request.method(), path = request.path(), %cause, "a request failed");
+                // Not its path, in which a drain's URL may stand with its credentials.
+                let route = self.find(&request).map_or("", |(route, _)| route.path);
+                tracing::error!(%request_id, method = %request.method(), route, %cause, "a request failed");
             }
             reply::error(&error)
         });

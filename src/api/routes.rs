@@ -161,6 +161,15 @@ routes! {
     GET    "/apps/{app}/domains/{domain}"                   View     domains::info;
     PATCH  "/apps/{app}/domains/{domain}"                   Manage   domains::update;
     DELETE "/apps/{app}/domains/{domain}"                   Manage   domains::delete;
+    GET    "/apps/{app}/log-drains"                         Operate  log_drains::list;
+    POST   "/apps/{app}/log-drains"                         Manage   log_drains::create;
+    GET    "/apps/{app}/log-drains/{log_drain}"             Operate  log_drains::info;
+    DELETE "/apps/{app}/log-drains/{log_drain}"             Manage   log_drains::delete;
+    GET    "/apps/{app}/telemetry-drains"                   Operate  telemetry_drains::list;
+    POST   "/telemetry-drains"                              Account  telemetry_drains::create;
+    GET    "/telemetry-drains/{telemetry_drain}"            Account  telemetry_drains::info;
+    PATCH  "/telemetry-drains/{telemetry_drain}"            Account  telemetry_drains::update;
+    DELETE "/telemetry-drains/{telemetry_drain}"            Account  telemetry_drains::delete;
     GET    "/apps/{app}/sni-endpoints"                      View     sni_endpoints::list;
     POST   "/apps/{app}/sni-endpoints"                      Manage   sni_endpoints::create;
     GET    "/apps/{app}/sni-endpoints/{sni_endpoint}"       View     sni_endpoints::info;

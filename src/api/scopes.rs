@@ -14,7 +14,7 @@ type Need = &'static [Scope];
 const ANY: Need = &[Global, Identity, Read, Write, ReadProtected, WriteProtected];
 const READ: Need = &[Global, Read, Write, ReadProtected, WriteProtected];
 const WRITE: Need = &[Global, Write, WriteProtected];
-/// Config vars, what holds some, and what runs with them before somebody's eyes.
+/// Config vars, what holds some, the credentials of drains, and what runs with them before somebody's eyes.
 const READ_PROTECTED: Need = &[Global, ReadProtected, WriteProtected];
 const WRITE_PROTECTED: Need = &[Global, WriteProtected];
 /// The account itself, and whatever would let a token make a stronger one.
@@ -41,6 +41,11 @@ const TABLE: &[(&[&str], &str, Need)] = &[
     (&["GET"], "**/config", READ_PROTECTED),
     (&[], "**/config", WRITE_PROTECTED),
     (&[], "**/sso", WRITE_PROTECTED),
+    // Every answer shows a URL or headers with credentials, that of a deletion too.
+    (&["GET"], "**/log-drains/**", READ_PROTECTED),
+    (&[], "**/log-drains/**", WRITE_PROTECTED),
+    (&["GET"], "**/telemetry-drains/**", READ_PROTECTED),
+    (&[], "**/telemetry-drains/**", WRITE_PROTECTED),
     (&["POST"], "/apps/*/dynos", WRITE_PROTECTED),
     // These only ask, though by POST.
     (&["POST"], "/filters/**", READ),

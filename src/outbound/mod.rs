@@ -8,6 +8,7 @@
 //! what the other side said, nor the credentials or the query of a URL.
 
 mod address;
+mod drain;
 mod failure;
 
 use std::net::{IpAddr, SocketAddr};

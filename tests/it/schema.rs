@@ -13,9 +13,10 @@ use penstock::store::accounts::Account;
 use penstock::store::page::Page;
 use penstock::store::{
     Store, accounts, addon_attachments, addon_services, addon_tasks, addons, app_features,
-    app_transfers, apps, builds, couplings, dynos, formation, keys, oauth_authorizations,
-    oauth_clients, oauth_tokens, pipelines, promotions, releases, seals, sni_endpoints,
-    team_invitations, team_members, teams, webhook_deliveries, webhook_events, webhooks,
+    app_transfers, apps, builds, couplings, dynos, formation, keys, log_drains,
+    oauth_authorizations, oauth_clients, oauth_tokens, pipelines, promotions, releases, seals,
+    sni_endpoints, team_invitations, team_members, teams, telemetry_drains, webhook_deliveries,
+    webhook_events, webhooks,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -203,6 +204,8 @@ fn no_look_up_reads_a_whole_table() {
             let _ = couplings::of_app(connection, id);
             let _ = couplings::find(connection, &account, id);
             let _ = promotions::find(connection, &account, id);
+            let _ = log_drains::find(connection, id, "name");
+            let _ = telemetry_drains::find(connection, &account, id, Permission::View);
             let _ = sni_endpoints::find(connection, id, &identity);
             let _ = app_transfers::find(connection, &account, &identity);
             let _ = teams::find(connection, &account, &identity);

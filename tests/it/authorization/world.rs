@@ -51,6 +51,10 @@ impl World {
             .post("/apps/harbour/sni-endpoints", certificate)
             .await
             .created();
+        let drain = json!({"url": "syslog://logs.example.com:514"});
+        let log_drain = ann.post("/apps/harbour/log-drains", drain).await.created();
+        let drain = crate::telemetry_drains::drain("harbour");
+        let telemetry_drain = ann.post("/telemetry-drains", drain).await.created();
         for name in ["dora", "elsa", "gus", "rita"] {
             server.account(name).await;
         }
@@ -119,6 +123,8 @@ impl World {
             ("event", id(&delivery[0]["event"])),
             ("domain", id(&domain)),
             ("sni_endpoint", id(&certificate)),
+            ("log_drain", id(&log_drain)),
+            ("telemetry_drain", id(&telemetry_drain)),
             ("authorization", id(&authorization)),
             ("access_token", id(&other["access_token"])),
             ("client", id(&client)),
@@ -257,6 +263,9 @@ impl World {
             | ("PATCH", "/apps/{app}/features/{app_feature}") => {
                 json!({"enabled": false})
             }
+            ("POST", "/apps/{app}/log-drains") => json!({"url": "https://logs.example.com/drain"}),
+            ("POST", "/telemetry-drains") => crate::telemetry_drains::drain(&of("app")),
+            ("PATCH", "/telemetry-drains/{telemetry_drain}") => json!({"signals": ["logs"]}),
             ("POST", "/oauth/clients") => {
                 json!({"name": "Pier", "redirect_uri": "https://pier.example.com/"})
             }

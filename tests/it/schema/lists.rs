@@ -5,9 +5,10 @@ use penstock::store::accounts::Account;
 use penstock::store::page::{Field, Page};
 use penstock::store::{
     accounts, addon_attachments, addon_services, addons, app_transfers, apps, builds,
-    collaborators, couplings, domains, dynos, formation, keys, oauth_authorizations, oauth_clients,
-    pipelines, promotions, releases, review_apps, sni_endpoints, team_apps, team_invitations,
-    team_members, teams, webhook_deliveries, webhook_events, webhooks,
+    collaborators, couplings, domains, dynos, formation, keys, log_drains, oauth_authorizations,
+    oauth_clients, pipelines, promotions, releases, review_apps, sni_endpoints, team_apps,
+    team_invitations, team_members, teams, telemetry_drains, webhook_deliveries, webhook_events,
+    webhooks,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -135,6 +136,16 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
             "domains",
             domains::FIELDS,
             Box::new(move |c, page| drop(domains::list(c, app, "localhost", page).unwrap())),
+        ),
+        (
+            "log drains",
+            log_drains::FIELDS,
+            Box::new(move |c, page| drop(log_drains::list(c, app, page).unwrap())),
+        ),
+        (
+            "telemetry drains",
+            telemetry_drains::FIELDS,
+            Box::new(move |c, page| drop(telemetry_drains::list(c, app, page).unwrap())),
         ),
         (
             "sni endpoints",
