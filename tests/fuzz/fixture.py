@@ -28,7 +28,13 @@ pipeline = call("POST", "/pipelines", {"name": "harbour"})
 spare = call("POST", "/pipelines", {"name": "spare"})
 coupling = {"app": "harbour", "pipeline": pipeline["id"], "stage": "staging"}
 coupling = call("POST", "/pipeline-couplings", coupling)
-source = call("POST", "/sources")
+client = {"name": "fuzz", "redirect_uri": "https://example.com/"}
+client = call("POST", "/oauth/clients", client)
+# Not the one whose token asks, or all that follows would be refused.
+authorization = call("POST", "/oauth/authorizations", {"description": "spare"})
+team = call("POST", "/teams", {"name": "crew"})
+domain = {"hostname": "harbour.example.com", "sni_endpoint": None}
+domain = call("POST", "/apps/harbour/domains", domain)
 
 # By id wherever something can be renamed.
 named = {
@@ -43,6 +49,16 @@ named = {
     "region": "local",
     "stack": "heroku-24",
     "size": "basic",
+    "account": "~",
+    "authorization": authorization["id"],
+    "client": client["id"],
+    "domain": domain["id"],
+    "feature": "none",
+    "generation": "cedar",
+    "plan": "none:none",
+    "stage": "review",
+    "team": team["id"],
+    "member": call("GET", "/account")["email"],
     "collaborator": call("GET", "/account")["email"],
 }
 # What would take the others' ground away gets ground of its own.
@@ -50,6 +66,9 @@ apart = {
     "DELETE /apps/{app}": {"app": lost["id"]},
     "DELETE /pipelines/{pipeline}": {"pipeline": spare["id"]},
     "DELETE /pipeline-couplings/{coupling}": {"coupling": "none"},
+    "DELETE /oauth/authorizations/{authorization}": {"authorization": "none"},
+    "DELETE /teams/{team}": {"team": "none"},
+    "DELETE /users/{account}": {"account": "nobody@example.com"},
 }
 
 print("headers = " + "{ Authorization = %s }" % json.dumps("Bearer " + ready["api_key"]))
