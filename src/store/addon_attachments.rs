@@ -1,6 +1,8 @@
 //! Attachments: where an add-on's config vars appear. The first is made with the add-on; others bring it to more apps, or to the
 //! same app under another name.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, Row, ToSql, params};
 
 use super::access;
@@ -216,6 +218,16 @@ pub(super) fn plan_names(connection: &Connection, app: Id) -> Result<Vec<String>
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT plan.name FROM addon_attachment JOIN addon ON addon.id = addon_attachment.addon_id
          JOIN plan ON plan.id = addon.plan_id WHERE addon_attachment.app_id = ?1 ORDER BY plan.name",
+    )?;
+    let names = statement.query_map([app], |row| row.get(0))?;
+    Ok(names.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The services of which an app has an add-on attached, by name.
+pub(super) fn service_names(connection: &Connection, app: Id) -> Result<BTreeSet<String>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT addon_service.name FROM addon_attachment JOIN addon ON addon.id = addon_attachment.addon_id
+         JOIN addon_service ON addon_service.id = addon.addon_service_id WHERE addon_attachment.app_id = ?1",
     )?;
     let names = statement.query_map([app], |row| row.get(0))?;
     Ok(names.collect::<rusqlite::Result<_>>()?)

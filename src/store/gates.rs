@@ -1,18 +1,21 @@
-//! What a promotion must pass before anything moves: the next stage, the status checks of its targets, and equal config.
+//! What a promotion must pass before anything moves: the next stage, the status checks of its targets, and equal config and add-ons.
 //!
 //! Akkeris' rules and words. All gates are asked before the promotion is queued, so one that is closed stops it whole.
+
+use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
 use super::couplings::{Coupling, Stage};
 use super::releases::Release;
-use super::{config_vars, release_statuses};
+use super::{addon_attachments, config_vars, release_statuses};
 use crate::error::{Error, Result};
+use crate::name::Id;
 
 /// Which gates there are for one promotion, beside the status checks, which always count.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gates {
-    /// The config vars of source and targets must have the same names.
+    /// The config vars of source and targets must have the same names, and their add-ons must be of the same services.
     pub safe: bool,
     /// Only the next stage may be promoted to.
     pub strict_stages: bool,
@@ -32,7 +35,7 @@ impl Gates {
         }
         status_checks(connection, release, targets)?;
         if self.safe {
-            same_config(connection, source, targets)
+            same_surroundings(connection, source, targets)
         } else {
             Ok(())
         }
@@ -82,31 +85,43 @@ fn status_checks(connection: &Connection, release: &Release, targets: &[Coupling
     }
 }
 
-fn same_config(connection: &Connection, source: &Coupling, targets: &[Coupling]) -> Result<()> {
-    let ours = config_vars::get(connection, source.app_id)?;
+/// The config vars of source and target must have the same names, and their add-ons must be of the same services.
+fn same_surroundings(
+    connection: &Connection,
+    source: &Coupling,
+    targets: &[Coupling],
+) -> Result<()> {
+    let (our_vars, our_addons) = surroundings(connection, source.app_id)?;
     let mut reasons = String::new();
     for target in targets {
-        let theirs = config_vars::get(connection, target.app_id)?;
-        let only = |one: &config_vars::ConfigVars, other: &config_vars::ConfigVars| {
-            one.keys()
-                .filter(|key| !other.contains_key(*key))
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(", ")
+        let (their_vars, their_addons) = surroundings(connection, target.app_id)?;
+        let app = &target.app_name;
+        let mut differs = |one: &Names, other: &Names, before: &str, after: String| {
+            let only: Vec<&str> = one.difference(other).map(String::as_str).collect();
+            if !only.is_empty() {
+                reasons.push_str(&format!("\n  {before} ({}) {after}", only.join(", ")));
+            }
         };
-        let (missing, extra) = (only(&ours, &theirs), only(&theirs, &ours));
-        if !missing.is_empty() {
-            reasons.push_str(&format!(
-                "\n  The source app contains config var(s) ({missing}) that are not present in the destination app ({}).",
-                target.app_name
-            ));
-        }
-        if !extra.is_empty() {
-            reasons.push_str(&format!(
-                "\n  The destination app ({}) contains config var(s) ({extra}) that is not present in the source app.",
-                target.app_name
-            ));
-        }
+        let after = format!("that are not present in the destination app ({app}).");
+        differs(
+            &our_vars,
+            &their_vars,
+            "The source app contains config var(s)",
+            after,
+        );
+        let before = format!("The destination app ({app}) contains config var(s)");
+        let after = "that is not present in the source app.".to_owned();
+        differs(&their_vars, &our_vars, &before, after);
+        let after = format!("that are not on the destination app ({app})");
+        differs(
+            &our_addons,
+            &their_addons,
+            "The source app has addon(s)",
+            after,
+        );
+        let before = format!("The destination app ({app}) has addon(s)");
+        let after = "that are not on the source app".to_owned();
+        differs(&their_addons, &our_addons, &before, after);
     }
     match reasons.is_empty() {
         true => Ok(()),
@@ -114,4 +129,12 @@ fn same_config(connection: &Connection, source: &Coupling, targets: &[Coupling])
             "Safe promotion was specified and this promotion has been deemed unsafe. Reasons:{reasons}"
         ))),
     }
+}
+
+type Names = BTreeSet<String>;
+
+/// What an app's code finds around it: the names of its config vars, and the services of its add-ons.
+fn surroundings(connection: &Connection, app: Id) -> Result<(Names, Names)> {
+    let vars = config_vars::get(connection, app)?.into_keys().collect();
+    Ok((vars, addon_attachments::service_names(connection, app)?))
 }

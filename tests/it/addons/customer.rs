@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::provider::answer;
 use super::{ADDONS, world};
-use crate::harness::id;
+use crate::harness::{id, web_app};
 
 #[tokio::test]
 async fn an_add_on_is_made_by_its_provider_and_sets_its_config_var() {
@@ -220,4 +220,26 @@ async fn a_rollback_takes_old_config_vars_but_todays_add_ons() {
         .patch("/apps/lagoon/config-vars", json!({ "ACME_URL": "x" }))
         .await;
     refused.invalid("Cannot overwrite");
+}
+
+#[tokio::test]
+async fn a_safe_promotion_asks_for_add_ons_of_the_same_services() {
+    let (server, ann, _provider) = world().await;
+    server.deploy(&ann, "harbour", &web_app()).await;
+    ann.app("marina").await;
+    let pipeline = ann.pipeline("water").await;
+    ann.couple("harbour", &pipeline, "staging").await;
+    ann.couple("marina", &pipeline, "production").await;
+    ann.addon("harbour", json!({"plan": "acme:basic"})).await;
+    let promotion = json!({
+        "pipeline": "water", "source": {"app": "harbour"}, "targets": [{"app": "marina"}], "safe": true,
+    });
+    let before = server.dump();
+    let refused = ann.post("/pipeline-promotions", promotion.clone()).await;
+    refused
+        .invalid("The source app has addon(s) (acme) that are not on the destination app (marina)");
+    assert_eq!(server.dump(), before);
+    ann.addon("marina", json!({"plan": "acme:pro"})).await;
+    ann.post("/pipeline-promotions", promotion).await.created();
+    server.settle().await;
 }
