@@ -194,7 +194,7 @@ pub struct AttachmentParam {
     name: Option<String>,
 }
 
-pub async fn create(mut call: Call, new: New) -> Result<Created<View>> {
+pub async fn create(call: Call, new: New) -> Result<Created<View>> {
     let Reference(plan) = params::required(new.plan.clone(), "plan")?;
     let options = options(&new)?;
     let (made, releases) = call
@@ -248,9 +248,7 @@ async fn unless_refused(call: &Call, addon: AddOn) -> Result<AddOn> {
 
 impl Call {
     /// The add-on once it is no longer `asked` about, or as it is when patience is over.
-    async fn heard(&mut self, id: Id, asked: impl Fn(&AddOn) -> bool) -> Result<AddOn> {
-        // The loop could not write what came of it while nobody else may.
-        self.turn = None;
+    async fn heard(&self, id: Id, asked: impl Fn(&AddOn) -> bool) -> Result<AddOn> {
         let store = &self.platform.store;
         let mut changes = store.changes(&[Table::Addon]);
         let find = || {
@@ -280,7 +278,7 @@ pub struct Change {
     plan: Option<Reference>,
 }
 
-pub async fn update(mut call: Call, change: Change) -> Result<Reply<View>> {
+pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
     let addon = call
         .write(move |connection, caller| {
             let addon = find_in_app(connection, caller)?;

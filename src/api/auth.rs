@@ -4,6 +4,7 @@ use actix_web::http::header::HeaderMap;
 use base64::Engine;
 use rusqlite::Connection;
 
+use super::call::Call;
 use crate::error::{Error, ErrorId, Result};
 use crate::secret;
 use crate::store::addon_tokens;
@@ -34,6 +35,20 @@ pub fn credential(
         None => addon_tokens::credential(connection, &digest, now)?,
     };
     credential.ok_or_else(unauthorized)
+}
+
+/// 401 when the token of a call that was let in opens it no longer.
+pub fn again(connection: &Connection, call: &Call) -> Result<()> {
+    let now = credential(
+        connection,
+        call.request.headers(),
+        call.platform.clock.now(),
+    )?;
+    if now.account.admin == call.caller.account.admin && now.scopes == call.caller.scopes {
+        Ok(())
+    } else {
+        Err(unauthorized())
+    }
 }
 
 fn token(value: &str) -> Option<String> {

@@ -119,8 +119,8 @@ pub struct Call {
     pub remaining: Option<u32>,
     /// What the caller's token was looked up in, for the first read.
     pub(super) snapshot: Cell<Option<Snapshot>>,
-    /// Held by a request that is to be done only if nothing has changed (`If-Match`).
-    pub(super) turn: Option<Arc<Turn>>,
+    /// Held by a request that is to be done only if nothing has changed (`If-Match`), until it has written.
+    pub(super) turn: Cell<Option<Turn>>,
 }
 
 impl Call {
@@ -133,7 +133,7 @@ impl Call {
             body: Bytes::new(),
             remaining: self.remaining,
             snapshot: Cell::new(None),
-            turn: None,
+            turn: Cell::new(None),
         }
     }
 
@@ -207,7 +207,7 @@ impl Call {
             store::acting(&caller.account);
             f(connection, &caller)
         };
-        match &self.turn {
+        match self.turn.take() {
             Some(turn) => turn.write(f).await,
             None => self.platform.store.write(f).await,
         }

@@ -1,6 +1,7 @@
 //! From an HTTP request to the function behind its route, and back: what all requests have in common.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +20,12 @@ use super::{auth, body, compression, conditional, cors, params, reply, scopes};
 use crate::Platform;
 use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
-use crate::store::Snapshot;
 use crate::store::access::Permission;
 use crate::store::oauth_tokens::Credential;
+use crate::store::{Snapshot, Turn};
 use crate::time::Timestamp;
 
-/// How long a request with `If-Match` may keep other writes waiting, and wait for its turn.
+/// How long a request with `If-Match` may wait for its turn and look at what is there.
 const TURN: Duration = Duration::from_secs(10);
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -144,7 +145,7 @@ impl Api {
             body: Bytes::new(),
             remaining: *remaining,
             snapshot: Cell::new(snapshot),
-            turn: None,
+            turn: Cell::new(None),
         };
         self.run(route, call, payload).await
     }
@@ -180,8 +181,17 @@ impl Api {
         mut call: Call,
         payload: Payload,
     ) -> Result<HttpResponse> {
-        call.body = body::read(&call.request, payload).await?;
         let request = call.request.clone();
+        let mut reading = pin!(body::read(&request, payload));
+        call.body = match (&mut reading).now_or_never() {
+            Some(body) => body?,
+            None => {
+                let body = reading.await?;
+                // A client may take its time to send, and its token may be revoked meanwhile.
+                auth::again(&*self.platform.store.snapshot()?, &call)?;
+                body
+            }
+        };
         if !conditional::asks(&request) {
             return operate(route, call).await;
         }
@@ -190,35 +200,32 @@ impl Api {
             conditional::expected(request.headers(), conditional::of(&answer))?;
             return Ok(answer);
         }
-        tokio::time::timeout(TURN, self.run_if_unchanged(route, call))
-            .await
-            .map_err(|_| busy())?
+        let unchanged = self.turn_if_unchanged(route, &call);
+        let turn = tokio::time::timeout(TURN, unchanged).await;
+        call.turn = Cell::new(Some(turn.map_err(|_| busy())??));
+        operate(route, call).await
     }
 
-    /// Reads what the path shows and then changes it, with nobody's write between the two.
-    async fn run_if_unchanged(&self, route: &'static Route, call: Call) -> Result<HttpResponse> {
-        let turn = Arc::new(self.platform.store.turn().await);
-        let (request, path) = (call.request.clone(), route.path);
-        let Some(shows) = ROUTES
+    /// Reads what the path shows, and keeps others from writing until the call has written or is over.
+    async fn turn_if_unchanged(&self, route: &'static Route, call: &Call) -> Result<Turn> {
+        let path = route.path;
+        let shows = ROUTES
             .iter()
-            .find(|shows| shows.path == path && shows.method == "GET")
-        else {
+            .find(|shows| shows.path == path && shows.method == "GET");
+        // What is made by POST is not what the path shows, and may take long.
+        let Some(shows) = shows.filter(|_| route.method != "POST") else {
             return Err(Error::bad_request(format!(
-                "Nothing can be read at this path, so If-Match has nothing to match: send {} {path} without it.",
+                "If-Match is for changes to what can be read at the same path: send {} {path} without it.",
                 route.method
             )));
         };
+        // Those who wait for their turn must not hold what the one who has it needs to read.
         drop(call.snapshot.take());
+        let turn = self.platform.store.turn().await;
+        auth::again(&*self.platform.store.snapshot()?, call)?;
         let now = operate(shows, call.again()).await?;
-        conditional::expected(request.headers(), conditional::of(&now))?;
-        operate(
-            route,
-            Call {
-                turn: Some(turn),
-                ..call
-            },
-        )
-        .await
+        conditional::expected(call.request.headers(), conditional::of(&now))?;
+        Ok(turn)
     }
 
     async fn open(&self, request: &HttpRequest, payload: Payload, now: Timestamp) -> Result<Open> {

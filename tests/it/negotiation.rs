@@ -6,6 +6,8 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::harness::{Answer, Client, Server};
 
@@ -67,12 +69,31 @@ async fn an_expectation_that_cannot_be_checked_is_refused() {
     let (server, ann) = server().await;
     let bob = server.account("bob").await;
     let before = server.dump();
-    let restart = ann.request("POST", "/apps/harbour/dynos/actions/restart-all");
-    let restart = restart.header("if-match", "*").send().await;
-    restart.refused(400, "bad_request", "If-Match");
+    for path in ["/apps/harbour/dynos/actions/restart-all", "/apps"] {
+        let post = ann.request("POST", path).header("if-match", "*");
+        post.send().await.refused(400, "bad_request", "If-Match");
+    }
     let theirs = change_if(&bob, APP, "*", json!({"maintenance": true})).await;
     theirs.missing("app");
     assert_eq!(server.dump(), before);
+}
+
+#[tokio::test]
+async fn those_who_wait_for_their_turn_keep_nobody_from_reading() {
+    let (server, ann) = server().await;
+    let bob = server.account("bob").await;
+    let restarts = (0..60).map(|_| {
+        let restart = ann.request("DELETE", "/apps/harbour/dynos");
+        restart.header("if-match", "*").send()
+    });
+    let reads = (0..60).map(|_| bob.get("/apps"));
+    let (restarts, reads) = futures_util::future::join(
+        futures_util::future::join_all(restarts),
+        futures_util::future::join_all(reads),
+    )
+    .await;
+    assert!(restarts.iter().all(|answer| answer.status == 202));
+    assert!(reads.iter().all(|answer| answer.status == 200));
 }
 
 #[tokio::test]
@@ -246,4 +267,26 @@ async fn an_upload_is_named_by_its_bytes() {
     let put = ann.put(blob["put_url"].as_str().unwrap(), b"bytes").await;
     let get = ann.get(blob["get_url"].as_str().unwrap()).await;
     assert_eq!(put.header("etag"), get.header("etag"));
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_while_a_body_comes_opens_nothing() {
+    let (server, ann) = server().await;
+    let made = json!({"description": "short"});
+    let made = ann.post("/oauth/authorizations", made).await.created();
+    let token = made["access_token"]["token"].as_str().unwrap();
+    let address = server.platform.urls.api.trim_start_matches("http://");
+    let mut wire = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /apps HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{"
+    );
+    wire.write_all(head.as_bytes()).await.unwrap();
+    let revoke = format!("/oauth/authorizations/{}", made["id"].as_str().unwrap());
+    ann.delete(revoke).await.ok();
+    let before = server.dump();
+    wire.write_all(b"}").await.unwrap();
+    let mut answer = String::new();
+    wire.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    assert_eq!(server.dump(), before);
 }
