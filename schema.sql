@@ -450,7 +450,7 @@ CREATE INDEX dyno_one_off ON dyno (id) WHERE one_off = 1;
 -- a setup that fails deletes its app, and the record stays.
 CREATE TABLE app_setup (
     id                   TEXT PRIMARY KEY,
-    account_id           TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    account_id           TEXT NOT NULL REFERENCES account (id),
     app_id               TEXT NOT NULL,
     app_name             TEXT NOT NULL,
     status               TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'failed')),
@@ -474,7 +474,8 @@ CREATE TABLE app_setup (
     postdeploy_process   TEXT,
     postdeploy_ended     INTEGER NOT NULL DEFAULT 0 CHECK (postdeploy_ended IN (0, 1)),
     postdeploy_exit_code INTEGER,
-    postdeploy_output    TEXT,
+    -- Sealed: a script may print config vars.
+    postdeploy_output    BLOB,
     success_url          TEXT,
     created_at           TEXT NOT NULL,
     updated_at           TEXT NOT NULL
@@ -562,7 +563,7 @@ CREATE TABLE review_app_config (
 CREATE TABLE review_app (
     id           TEXT PRIMARY KEY,
     pipeline_id  TEXT NOT NULL REFERENCES pipeline (id) ON DELETE CASCADE,
-    account_id   TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    account_id   TEXT NOT NULL REFERENCES account (id),
     app_setup_id TEXT NOT NULL REFERENCES app_setup (id) ON DELETE CASCADE,
     branch       TEXT NOT NULL,
     pr_number    INTEGER,

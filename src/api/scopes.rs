@@ -47,6 +47,10 @@ const TABLE: &[(&[&str], &str, Need)] = &[
     (&["GET"], "**/telemetry-drains/**", READ_PROTECTED),
     (&[], "**/telemetry-drains/**", WRITE_PROTECTED),
     (&["POST"], "/apps/*/dynos", WRITE_PROTECTED),
+    // They set config vars and run a script with them, and show what it printed.
+    (&["POST"], "/app-setups", WRITE_PROTECTED),
+    (&["POST"], "/review-apps", WRITE_PROTECTED),
+    (&["GET"], "/app-setups/*", READ_PROTECTED),
     // These only ask, though by POST.
     (&["POST"], "/filters/**", READ),
     (&["POST"], "/actions/*/resolve", READ),

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorId, Result};
 use crate::log::{Filter, Line, Source, platform as lines};
 use crate::name::Identity;
 use crate::secret;
-use crate::store::accounts::{self, Account};
+use crate::store::app_setup_ends;
 use crate::store::app_setups::{self, Postdeploy, Setup};
 use crate::store::buildpacks::{self, Buildpack};
 use crate::store::builds::{self, NewBuild};
@@ -165,10 +165,6 @@ fn generated() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn owner(connection: &Connection, setup: &Setup) -> Result<Account> {
-    accounts::by_id(connection, setup.account_id)?.ok_or_else(|| Error::not_found("account"))
-}
-
 /// Config vars, buildpacks and the build, all at once. The release that this made, if any.
 fn queue(
     connection: &Connection,
@@ -180,7 +176,7 @@ fn queue(
     if current.is_none_or(|setup| super::next(&setup) != super::Step::Begin) {
         return Ok(None);
     }
-    let by = owner(connection, setup)?;
+    let by = app_setup_ends::maker(connection, setup)?;
     let changes = plan.vars.iter();
     let changes = changes.map(|(name, value)| (name.clone(), Some(value.clone())));
     let (_, release) = config_vars::update(connection, setup.app_id, changes.collect(), &by, now)?;
@@ -243,7 +239,7 @@ pub(super) async fn deploy(platform: &Arc<Platform>, setup: &Setup) -> Result<bo
 fn follow_up(connection: &Connection, setup: &Setup, now: Timestamp) -> Result<Deployed> {
     let manifest: Manifest =
         serde_json::from_str(setup.manifest.as_deref().unwrap_or("{}")).map_err(Error::internal)?;
-    let (app, by) = (setup.app_id, owner(connection, setup)?);
+    let (app, by) = (setup.app_id, app_setup_ends::maker(connection, setup)?);
     for (kind, scale) in &manifest.formation {
         let identity = Identity::Name(kind.clone());
         let quantity = scale.quantity.map(Quantity::Exactly);
@@ -263,7 +259,7 @@ fn follow_up(connection: &Connection, setup: &Setup, now: Timestamp) -> Result<D
     };
     let mut postdeploy = None;
     match manifest.postdeploy {
-        None => drop(app_setups::succeed(connection, setup.id, None, now)?),
+        None => drop(app_setup_ends::succeed(connection, setup, None, now)?),
         Some(command) => {
             let new = NewOneOff {
                 r#type: POSTDEPLOY.to_owned(),
@@ -292,9 +288,9 @@ pub(super) async fn conclude(platform: &Arc<Platform>, setup: &Setup) -> Result<
     let output = printed(platform, setup, script)?;
     match script.exit_code {
         Some(0) => {
-            let (id, now) = (setup.id, platform.clock.now());
+            let (of, now) = (setup.clone(), platform.clock.now());
             let succeed = move |connection: &Connection| {
-                app_setups::succeed(connection, id, Some(&output), now)
+                app_setup_ends::succeed(connection, &of, Some(&output), now)
             };
             platform.store.write(succeed).await
         }
@@ -329,7 +325,7 @@ fn printed(platform: &Platform, setup: &Setup, script: &Postdeploy) -> Result<St
     Ok(output)
 }
 
-/// Ends a setup that came to nothing. Its app is deleted with it.
+/// Ends a setup that came to nothing. Its app is deleted with it, if that is still its maker's.
 pub(super) async fn fail(
     platform: &Arc<Platform>,
     setup: &Setup,
@@ -341,11 +337,13 @@ pub(super) async fn fail(
     let (of, now) = (setup.clone(), platform.clock.now());
     let (message, errors) = (message.to_owned(), errors.to_vec());
     let write = move |connection: &Connection| {
-        app_setups::fail(connection, &of, &message, &errors, output.as_deref(), now)
+        app_setup_ends::fail(connection, &of, &message, &errors, output.as_deref(), now)
     };
-    let ended = platform.store.write(write).await?;
-    if ended && let Err(error) = platform.logs.remove(setup.app_id) {
+    let failed = platform.store.write(write).await?;
+    if failed.deleted_app
+        && let Err(error) = platform.logs.remove(setup.app_id)
+    {
         tracing::warn!(%error, app = %setup.app_id, "a deleted app's log was left for the sweep");
     }
-    Ok(ended)
+    Ok(failed.ended)
 }

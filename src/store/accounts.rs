@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::page::{self, Field, Kind, Listing, Page};
 use super::row::{json, optional, unique};
-use super::{team_members, teams};
+use super::{app_setup_ends, team_members, teams};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
 use crate::time::Timestamp;
@@ -202,7 +202,8 @@ pub fn list(connection: &Connection, page: &Page) -> Result<Listing<(Account, Fl
     })
 }
 
-/// The account that stands for deleted ones in what they once did with the apps of others: releases, builds, promotions.
+/// The account that stands for deleted ones in what they once did with the apps of others: releases, builds, promotions,
+/// app setups, review apps.
 const DELETED: Id = Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0004);
 
 /// Deletes an account, all that opens it, and its part in the apps of others. 409 while it owns something.
@@ -251,7 +252,15 @@ fn forget(connection: &Connection, id: Id, now: Timestamp) -> Result<()> {
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![DELETED, now])?;
-    for table in ["release", "build", "pipeline_promotion"] {
+    app_setup_ends::abandon_all_of(connection, id, now)?;
+    let tables = [
+        "release",
+        "build",
+        "pipeline_promotion",
+        "app_setup",
+        "review_app",
+    ];
+    for table in tables {
         connection
             .prepare_cached(&format!(
                 "UPDATE {table} SET account_id = ?2 WHERE account_id = ?1"

@@ -6,7 +6,6 @@
 use rusqlite::{Connection, Row, params};
 
 use super::accounts::Account;
-use super::addons;
 use super::apps::{self, App};
 use super::builds;
 use super::config_vars::ConfigVars;
@@ -72,8 +71,8 @@ const COLUMNS: &str = "app_setup.id, app_setup.account_id, app_setup.app_id,
     app_setup.manifest_errors, app_setup.source_url, app_setup.source_digest, app_setup.checksum, app_setup.version,
     app_setup.environment, app_setup.buildpacks, app_setup.manifest, app_setup.build_id,
     coalesce((SELECT status FROM build WHERE build.id = app_setup.build_id), app_setup.build_status),
-    app_setup.postdeploy_process, app_setup.postdeploy_ended, app_setup.postdeploy_exit_code, app_setup.postdeploy_output,
-    app_setup.success_url, EXISTS (SELECT 1 FROM app WHERE app.id = app_setup.app_id), app_setup.created_at, app_setup.updated_at";
+    app_setup.postdeploy_process, app_setup.postdeploy_ended, app_setup.postdeploy_exit_code,
+    CASE WHEN app_setup.postdeploy_output IS NOT NULL THEN unseal(app_setup.id, app_setup.postdeploy_output) END, app_setup.success_url, EXISTS (SELECT 1 FROM app WHERE app.id = app_setup.app_id), app_setup.created_at, app_setup.updated_at";
 
 fn setup(row: &Row<'_>) -> rusqlite::Result<Setup> {
     let buildpacks: Option<String> = row.get(12)?;
@@ -203,11 +202,12 @@ fn create_app(
     }
 }
 
-/// A setup, for who made it and for whoever may see its app.
+/// A setup, for whoever may see its app, and when that is gone for who made it.
 pub fn find(connection: &Connection, account: &Account, id: Id) -> Result<Setup> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM app_setup WHERE app_setup.id = ?2 AND (?3 OR app_setup.account_id = ?1 OR EXISTS (
-             SELECT 1 FROM collaborator WHERE collaborator.app_id = app_setup.app_id AND collaborator.account_id = ?1))"
+        "SELECT {COLUMNS} FROM app_setup WHERE app_setup.id = ?2 AND (?3 OR EXISTS (
+             SELECT 1 FROM collaborator WHERE collaborator.app_id = app_setup.app_id AND collaborator.account_id = ?1)
+         OR (app_setup.account_id = ?1 AND NOT EXISTS (SELECT 1 FROM app WHERE app.id = app_setup.app_id)))"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     found(
@@ -286,63 +286,6 @@ pub(super) fn postdeploy_ended(
         )?
         .execute(params![dyno, status, now])?;
     Ok(())
-}
-
-/// Ends a setup whose app is ready; whether this call was the one that ended it.
-pub fn succeed(
-    connection: &Connection,
-    id: Id,
-    output: Option<&str>,
-    now: Timestamp,
-) -> Result<bool> {
-    end(connection, id, Status::Succeeded, None, &[], output, now)
-}
-
-/// Ends a setup that came to nothing, and deletes its app; whether this call was the one that ended it.
-pub fn fail(
-    connection: &Connection,
-    setup: &Setup,
-    message: &str,
-    manifest_errors: &[String],
-    output: Option<&str>,
-    now: Timestamp,
-) -> Result<bool> {
-    let ended = end(
-        connection,
-        setup.id,
-        Status::Failed,
-        Some(message),
-        manifest_errors,
-        output,
-        now,
-    )?;
-    if ended && apps::name(connection, setup.app_id)?.is_some() {
-        let app = apps::by_id(connection, setup.app_id)?;
-        let owner = addons::owner(connection, app.id)?;
-        apps::delete(connection, &app, &owner, now)?;
-    }
-    Ok(ended)
-}
-
-fn end(
-    connection: &Connection,
-    id: Id,
-    status: Status,
-    message: Option<&str>,
-    manifest_errors: &[String],
-    output: Option<&str>,
-    now: Timestamp,
-) -> Result<bool> {
-    let errors = serde_json::to_string(manifest_errors).map_err(Error::internal)?;
-    Ok(connection
-        .prepare_cached(
-            "UPDATE app_setup SET status = ?2, failure_message = ?3, manifest_errors = ?4, postdeploy_output = ?5, updated_at = ?6,
-                 build_status = coalesce((SELECT CASE status WHEN 'pending' THEN 'failed' ELSE status END FROM build
-                                          WHERE build.id = app_setup.build_id), CASE WHEN build_id IS NULL THEN NULL ELSE 'failed' END)
-             WHERE id = ?1 AND status = 'pending'",
-        )?
-        .execute(params![id, status, message, errors, output, now])?
-        == 1)
 }
 
 /// Whether a setup tells of this build. Its output is kept then, though the build's app may be gone.

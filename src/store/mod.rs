@@ -17,6 +17,7 @@ pub mod addon_tokens;
 pub mod addon_vars;
 pub mod addons;
 pub mod app_features;
+pub mod app_setup_ends;
 pub mod app_setups;
 pub mod app_transfers;
 pub mod apps;

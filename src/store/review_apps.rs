@@ -41,7 +41,7 @@ pub struct ReviewApp {
     pub creator_id: Id,
     pub creator_email: String,
     pub app_setup_id: Id,
-    /// While it is there.
+    /// While it is there, and is still a review app of this pipeline.
     pub app_id: Option<Id>,
     pub branch: String,
     pub pr_number: Option<i64>,
@@ -57,16 +57,22 @@ pub const FIELDS: &[Field] = &[
     Field::new("created_at", "review_app.created_at", Kind::Time),
 ];
 
-/// The status follows from the setup, and from whether the app is there still.
+/// The status follows from the setup, and from whether the app is there still. An app that was given away, uncoupled or moved to
+/// another stage is no review app any more: who has the pipeline has no power over it through the record of what it was.
 const COLUMNS: &str = "review_app.id, review_app.pipeline_id, review_app.account_id, account.email, review_app.app_setup_id,
-    (SELECT id FROM app WHERE app.id = app_setup.app_id), review_app.branch, review_app.pr_number,
+    own.id, review_app.branch, review_app.pr_number,
     CASE WHEN review_app.deleted = 1 THEN 'deleted' WHEN app_setup.status = 'failed' THEN 'errored'
          WHEN app_setup.status = 'succeeded' THEN
-             CASE WHEN EXISTS (SELECT 1 FROM app WHERE app.id = app_setup.app_id) THEN 'created' ELSE 'deleted' END
+             CASE WHEN own.id IS NOT NULL THEN 'created' ELSE 'deleted' END
          WHEN app_setup.build_id IS NULL THEN 'pending' ELSE 'creating' END,
     app_setup.failure_message, review_app.created_at, max(review_app.updated_at, app_setup.updated_at)";
 const FROM: &str = "review_app JOIN app_setup ON app_setup.id = review_app.app_setup_id
-    JOIN account ON account.id = review_app.account_id";
+    JOIN account ON account.id = review_app.account_id
+    LEFT JOIN pipeline AS its ON its.id = review_app.pipeline_id
+    LEFT JOIN pipeline_coupling AS coupling ON coupling.app_id = app_setup.app_id
+        AND coupling.pipeline_id = review_app.pipeline_id AND coupling.stage = 'review'
+    LEFT JOIN app AS own ON own.id = coupling.app_id
+        AND (own.owner_id = its.owner_id OR own.team_id = its.team_id OR own.owner_id = review_app.account_id)";
 
 fn review_app(row: &Row<'_>) -> rusqlite::Result<ReviewApp> {
     Ok(ReviewApp {
@@ -171,12 +177,12 @@ fn insert(
 
 /// Whether a pull request has a review app that is there or on its way.
 fn of_pull_request(connection: &Connection, pipeline: Id, number: i64) -> Result<bool> {
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM {FROM} WHERE review_app.pipeline_id = ?1 AND review_app.pr_number = ?2
+         AND review_app.deleted = 0 AND own.id IS NOT NULL)"
+    );
     Ok(connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM review_app JOIN app_setup ON app_setup.id = review_app.app_setup_id
-             WHERE review_app.pipeline_id = ?1 AND review_app.pr_number = ?2 AND review_app.deleted = 0
-             AND EXISTS (SELECT 1 FROM app WHERE app.id = app_setup.app_id))",
-        )?
+        .prepare_cached(&sql)?
         .query_row(params![pipeline, number], |row| row.get(0))?)
 }
 
@@ -209,7 +215,8 @@ pub fn by_id(connection: &Connection, id: Id) -> Result<ReviewApp> {
 
 /// The review app that this app is.
 pub fn of_app(connection: &Connection, app: Id) -> Result<ReviewApp> {
-    let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE app_setup.app_id = ?1");
+    let sql =
+        format!("SELECT {COLUMNS} FROM {FROM} WHERE app_setup.app_id = ?1 AND own.id IS NOT NULL");
     let mut statement = connection.prepare_cached(&sql)?;
     found(statement.query_row([app], review_app), "review app")
 }
@@ -225,7 +232,7 @@ pub fn list(connection: &Connection, pipeline: Id, page: &Page) -> Result<Listin
     page::select(connection, &query, page, review_app)
 }
 
-/// Deletes the app of a review app; the record stays. Harmless for one that is deleted.
+/// Deletes the app of a review app, if it still is one; the record stays. Harmless for one that is deleted.
 pub fn delete(connection: &Connection, id: Id, now: Timestamp) -> Result<ReviewApp> {
     let before = by_id(connection, id)?;
     if let Some(app) = before.app_id {

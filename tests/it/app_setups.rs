@@ -1,5 +1,7 @@
 //! App setups: an app made from a source and its `app.json`, or nothing at all.
 
+mod given_away;
+
 use penstock::log::Source;
 use penstock::name::Id;
 use serde_json::{Value, json};

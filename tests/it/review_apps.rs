@@ -151,3 +151,72 @@ async fn stale_review_apps_go_by_themselves_where_that_is_asked_for() {
     assert_eq!(shown(&ann, &review).await["status"], "deleted");
     ann.get("/apps/water-pr-1").await.missing("app");
 }
+
+#[tokio::test]
+async fn an_app_that_left_its_pipeline_is_not_deleted_through_its_record() {
+    let (server, ann, pipeline) = server().await;
+    let bob = server.account("bob").await;
+    let config = json!({"repo": "ann/water", "destroy_stale_apps": true, "stale_days": 2});
+    ann.post(CONFIG, config).await.created();
+    let mut reviews = Vec::new();
+    for number in 1..=4 {
+        reviews.push(ask(&ann, &pipeline, "{}", json!(number)).await.created());
+    }
+    server.settle().await;
+    for number in [1, 2, 3] {
+        let app = format!("water-pr-{number}");
+        let body = json!({"app": app, "recipient": "bob@example.com"});
+        let offered = ann.post("/account/app-transfers", body).await.created();
+        let path = format!("/account/app-transfers/{}", id(&offered));
+        bob.patch(path, json!({"state": "accepted"})).await.ok();
+    }
+    // A former owner is a collaborator who may couple it, but not delete it.
+    ann.couple("water-pr-2", &pipeline, "review").await;
+    let coupling = ann.get("/apps/water-pr-4/pipeline-couplings").await.ok();
+    let staging = json!({"stage": "staging"});
+    ann.patch(format!("/pipeline-couplings/{}", id(&coupling)), staging)
+        .await
+        .ok();
+    for index in [0, 1, 3] {
+        assert_eq!(shown(&ann, &reviews[index]).await["app"], Value::Null);
+        let path = format!("/review-apps/{}", id(&reviews[index]));
+        assert_eq!(ann.delete(&path).await.ok()["status"], "deleted");
+    }
+    server.pass(Duration::from_secs(3 * 24 * 3_600));
+    server.sweep().await;
+    server.settle().await;
+    for review in &reviews {
+        assert_eq!(shown(&ann, review).await["status"], "deleted");
+    }
+    let listed = bob.get("/apps").await.each("name");
+    assert_eq!(listed, ["water-pr-1", "water-pr-2", "water-pr-3"]);
+    for app in listed {
+        bob.get(format!("/apps/{app}/review-app"))
+            .await
+            .missing("review app");
+    }
+    ann.get("/apps/water-pr-4").await.ok();
+}
+
+#[tokio::test]
+async fn the_record_of_a_teams_review_app_outlives_the_account_that_made_it() {
+    let server = Server::start().await;
+    let (ann, mia) = (server.account("ann").await, server.account("mia").await);
+    ann.team("crew").await;
+    ann.member("crew", "mia", "admin").await.created();
+    let owner = json!({"id": id(&ann.get("/teams/crew").await.ok()), "type": "team"});
+    let body = json!({"name": "water", "owner": owner});
+    let pipeline = ann.post("/pipelines", body).await.created();
+    ann.post(CONFIG, json!({"repo": "crew/water"}))
+        .await
+        .created();
+    let review = ask(&mia, &pipeline, "{}", json!(1)).await.created();
+    server.settle().await;
+    mia.delete("/account").await.ok();
+    let after = shown(&ann, &review).await;
+    assert_eq!(after["status"], "created", "{after}");
+    assert_eq!(after["creator"]["email"], "deleted@account.invalid");
+    let path = format!("/review-apps/{}", id(&review));
+    assert_eq!(ann.delete(&path).await.ok()["status"], "deleted");
+    ann.get("/apps/water-pr-1").await.missing("app");
+}

@@ -122,3 +122,25 @@ async fn no_scope_but_global_reaches_what_would_make_a_stronger_token() {
         refused.refused(403, "forbidden", "scope");
     }
 }
+
+#[tokio::test]
+async fn what_sets_an_app_up_takes_a_scope_that_opens_config_vars() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    let setup = format!("/app-setups/{}", Id::new());
+    for (scope, set, see) in [
+        ("read", 403, 403),
+        ("write", 403, 403),
+        ("read-protected", 403, 404),
+        ("write-protected", 422, 404),
+    ] {
+        let token = ann.scoped(&[scope], None).await;
+        for (answer, status) in [
+            (token.post("/app-setups", json!({})).await, set),
+            (token.post("/review-apps", json!({})).await, set),
+            (token.get(&setup).await, see),
+        ] {
+            assert_eq!(answer.status, status, "{scope}: {}", answer.asked);
+        }
+    }
+}
