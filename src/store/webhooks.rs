@@ -124,7 +124,8 @@ pub struct Update {
     pub authorization: Option<Option<String>>,
 }
 
-/// Deliveries that have not ended are made as the webhook is from here on.
+/// Deliveries that have not ended are made as the webhook is from here on. What was to be shown to one receiver is not shown to
+/// another: where the URL becomes another, the authorization goes, unless a new one comes with it.
 pub fn update(connection: &Connection, id: Id, update: &Update, now: Timestamp) -> Result<()> {
     let include = update.include.as_deref().map(names).transpose()?;
     let authorization = update.authorization.clone().flatten();
@@ -133,7 +134,8 @@ pub fn update(connection: &Connection, id: Id, update: &Update, now: Timestamp) 
             "UPDATE app_webhook SET include = coalesce(?2, include), level = coalesce(?3, level),
                  url = iif(?4 IS NULL, url, seal(id, coalesce(?4, ''))),
                  secret = iif(?5 IS NULL, secret, seal(id, coalesce(?5, ''))),
-                 authorization = CASE WHEN NOT ?6 THEN authorization WHEN ?7 IS NULL THEN NULL ELSE seal(id, coalesce(?7, '')) END,
+                 authorization = CASE WHEN NOT ?6 THEN iif(?4 <> unseal(id, url), NULL, authorization)
+                     WHEN ?7 IS NULL THEN NULL ELSE seal(id, coalesce(?7, '')) END,
                  updated_at = ?8 WHERE id = ?1",
         )?
         .execute(params![

@@ -157,3 +157,30 @@ async fn a_delivery_is_signed_and_authorized_as_the_webhook_says() {
     set("3").await;
     assert_eq!(receiver.next().await.header("authorization"), "");
 }
+
+#[tokio::test]
+async fn an_authorization_is_not_shown_to_another_receiver() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    ann.app("harbour").await;
+    let mut receiver = Receiver::start(Does::Answer(204)).await;
+    let mut body = body();
+    body["url"] = json!("https://example.com/hooks");
+    body["authorization"] = json!("Bearer 1");
+    let made = ann.post(WEBHOOKS, body).await.created();
+    let path = format!("{WEBHOOKS}/{}", id(&made));
+    let moved = json!({"url": receiver.url});
+    ann.patch(&path, moved.clone()).await.ok();
+    let vars = json!({ "A": "1" });
+    ann.patch("/apps/harbour/config-vars", vars).await.ok();
+    server.settle().await;
+    assert_eq!(receiver.next().await.header("authorization"), "");
+    let again = json!({"url": receiver.url, "authorization": "Bearer 2"});
+    ann.patch(&path, again).await.ok();
+    // The same URL once more takes nothing away.
+    ann.patch(&path, moved).await.ok();
+    let vars = json!({ "A": "2" });
+    ann.patch("/apps/harbour/config-vars", vars).await.ok();
+    server.settle().await;
+    assert_eq!(receiver.next().await.header("authorization"), "Bearer 2");
+}
