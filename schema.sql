@@ -372,7 +372,8 @@ CREATE TABLE build (
     app_id              TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
     account_id          TEXT NOT NULL REFERENCES account (id),
     status              TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'failed')),
-    source_url          TEXT NOT NULL,
+    -- May hold credentials, so it is sealed.
+    source_url          BLOB NOT NULL,
     source_digest       TEXT,
     checksum            TEXT,
     version             TEXT,

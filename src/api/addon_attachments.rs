@@ -96,7 +96,7 @@ pub async fn of_addon(call: Call) -> Result<Reply<Vec<View>>> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
             let addon = find(connection, caller, Permission::View)?;
-            addon_attachments::list_of_addon(connection, addon.id, page)
+            addon_attachments::list_of_addon(connection, &caller.account, addon.id, page)
         })
         .await?;
     paged.reply(|attachment| call.attachment_view(attachment))

@@ -154,7 +154,7 @@ async fn deploy(call: &Call, slug: Identity, description: Option<String>) -> Res
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
             let Identity::Id(id) = slug else { return Err(Error::invalid("A slug is named by its id.")) };
-            let slug = slugs::visible(connection, &caller.account, id)?;
+            let slug = slugs::deployable(connection, &caller.account, id)?;
             if slug.digest.is_none() {
                 return Err(Error::invalid("Nothing was uploaded to this slug yet. PUT its tar.gz to the slug's blob url first."));
             }

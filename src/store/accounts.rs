@@ -50,7 +50,8 @@ pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
 pub(super) const COLUMNS: &str = "account.id, account.email, account.name, account.admin, account.created_at, account.updated_at";
 pub(super) const COUNT: usize = 6;
 
-/// 422 for what is no e-mail address, and for the addresses by which Heroku's clients know the apps of teams.
+/// 422 for what is no e-mail address, for the addresses by which Heroku's clients know the apps of teams, and for the host of the
+/// account that stands for deleted ones.
 pub fn check_email(email: &str) -> Result<()> {
     let (user, host) = email.split_once('@').unwrap_or_default();
     if user.is_empty()
@@ -58,6 +59,7 @@ pub fn check_email(email: &str) -> Result<()> {
         || email.len() > 254
         || email.contains(|c: char| c.is_whitespace() || c.is_control())
         || host == teams::HOST
+        || host == DELETED_HOST
     {
         return Err(Error::invalid(
             "An account needs an e-mail address, such as ann@example.com.",
@@ -89,16 +91,17 @@ pub fn create(connection: &Connection, email: &str, now: Timestamp) -> Result<Ac
     })
 }
 
-/// The account with this address.
+/// The account with this address. The one that stands for deleted accounts is nobody, and nothing can be given to it.
 pub fn by_email(connection: &Connection, email: &str) -> Result<Option<Account>> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM account WHERE email = ?1"))?;
-    optional(statement.query_row([email.trim().to_lowercase()], account))
+    let sql = format!("SELECT {COLUMNS} FROM account WHERE email = ?1 AND id <> ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    optional(statement.query_row(params![email.trim().to_lowercase(), DELETED], account))
 }
 
 /// The account that somebody names: by its id, its address, or `~` for his own. 404 when there is none.
 pub fn named(connection: &Connection, by: &Account, identity: &Identity) -> Result<Account> {
     let found = match identity {
+        Identity::Id(id) if *id == DELETED => None,
         Identity::Id(id) => by_id(connection, *id)?,
         Identity::Name(name) if name == "~" => Some(by.clone()),
         Identity::Name(email) => by_email(connection, email)?,
@@ -205,6 +208,8 @@ pub fn list(connection: &Connection, page: &Page) -> Result<Listing<(Account, Fl
 /// The account that stands for deleted ones in what they once did with the apps of others: releases, builds, promotions,
 /// app setups, review apps.
 const DELETED: Id = Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0004);
+/// The host of its address, where no account can be made.
+const DELETED_HOST: &str = "account.invalid";
 
 /// Deletes an account, all that opens it, and its part in the apps of others. 409 while it owns something.
 pub fn delete(connection: &Connection, account: &Account, now: Timestamp) -> Result<()> {
@@ -248,10 +253,10 @@ pub fn delete(connection: &Connection, account: &Account, now: Timestamp) -> Res
 fn forget(connection: &Connection, id: Id, now: Timestamp) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO account (id, email, created_at, updated_at) VALUES (?1, 'deleted@account.invalid', ?2, ?2)
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO account (id, email, created_at, updated_at) VALUES (?1, 'deleted@' || ?3, ?2, ?2)
+             ON CONFLICT (id) DO NOTHING",
         )?
-        .execute(params![DELETED, now])?;
+        .execute(params![DELETED, now, DELETED_HOST])?;
     app_setup_ends::abandon_all_of(connection, id, now)?;
     let tables = [
         "release",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, Row, ToSql, params};
 
-use super::access;
+use super::access::{self, Permission, Permissions};
 use super::accounts::Account;
 use super::addon_vars;
 use super::page::{self, Field, Kind, Listing, Page};
@@ -50,12 +50,18 @@ const COLUMNS: &str = "addon_attachment.id, addon_attachment.name, addon_attachm
 const FROM: &str = "addon_attachment JOIN app ON app.id = addon_attachment.app_id
     JOIN addon ON addon.id = addon_attachment.addon_id JOIN app AS owner ON owner.id = addon.app_id
     JOIN plan ON plan.id = addon.plan_id JOIN addon_service ON addon_service.id = addon.addon_service_id";
-/// On the apps of an account, and of the add-ons of its apps.
+/// On the apps that an account may see, and of the add-ons of the apps that it manages, from which it may take them off. To see an
+/// add-on is not enough: the other apps that use it may be hidden.
 const VISIBLE_SET: &str = "addon_attachment.id IN (
     SELECT own.id FROM collaborator JOIN addon_attachment AS own ON own.app_id = collaborator.app_id
     WHERE collaborator.account_id = ?1
     UNION SELECT own.id FROM collaborator JOIN addon AS theirs ON theirs.app_id = collaborator.app_id
-    JOIN addon_attachment AS own ON own.addon_id = theirs.id WHERE collaborator.account_id = ?1)";
+    JOIN addon_attachment AS own ON own.addon_id = theirs.id WHERE collaborator.account_id = ?1 AND collaborator.permissions & 8)";
+/// The same as a condition, for the attachments of one add-on.
+const VISIBLE: &str = "(EXISTS (
+    SELECT 1 FROM collaborator WHERE collaborator.app_id = addon_attachment.app_id AND collaborator.account_id = ?1) OR EXISTS (
+    SELECT 1 FROM collaborator WHERE collaborator.app_id = addon.app_id AND collaborator.account_id = ?1
+    AND collaborator.permissions & 8))";
 
 fn attachment(row: &Row<'_>) -> rusqlite::Result<Attachment> {
     let (name, prefix): (String, String) = (row.get(1)?, row.get(11)?);
@@ -121,7 +127,7 @@ pub fn of_addon(connection: &Connection, addon: Id) -> Result<Vec<Attachment>> {
     select_all(connection, "addon_attachment.addon_id = ?1", &[&addon])
 }
 
-/// An attachment that `account` may see: on an app of its own, or of an add-on of such an app.
+/// An attachment that `account` may see: on an app that it sees, or of an add-on of an app that it manages.
 pub fn find(connection: &Connection, account: &Account, id: Id) -> Result<Attachment> {
     let found = select_all(connection, "addon_attachment.id = ?1", &[&id])?.pop();
     let found = found.ok_or_else(missing)?;
@@ -132,8 +138,9 @@ pub fn find(connection: &Connection, account: &Account, id: Id) -> Result<Attach
 }
 
 fn is_visible(connection: &Connection, account: &Account, found: &Attachment) -> Result<bool> {
-    let sees = |app| Ok::<_, Error>(access::permissions(connection, account, app)?.is_some());
-    Ok(sees(found.app_id)? || sees(found.addon_app_id)?)
+    let of = |app| access::permissions(connection, account, app);
+    let manages = |own: Permissions| own.has(Permission::Manage);
+    Ok(of(found.app_id)?.is_some() || of(found.addon_app_id)?.is_some_and(manages))
 }
 
 /// The attachments that an identity may mean to `account`: an id, a name, or `app::name`; on one app, if that is named.
@@ -177,15 +184,17 @@ pub fn list_of_app(connection: &Connection, app: Id, page: &Page) -> Result<List
     listing(connection, "addon_attachment.app_id = ?1", &[&app], page)
 }
 
+/// The attachments of an add-on that `account` may see; for an admin of the server all of them.
 pub fn list_of_addon(
     connection: &Connection,
+    account: &Account,
     addon: Id,
     page: &Page,
 ) -> Result<Listing<Attachment>> {
     listing(
         connection,
-        "addon_attachment.addon_id = ?1",
-        &[&addon],
+        &format!("addon_attachment.addon_id = ?2 AND (?3 OR {VISIBLE})"),
+        &[&account.id, &addon, &account.admin],
         page,
     )
 }

@@ -28,6 +28,7 @@ pub struct Build {
     pub account_id: Id,
     pub account_email: String,
     pub status: Status,
+    /// May hold credentials, so it is stored sealed.
     pub source_url: String,
     /// Of the uploaded source, when the URL is one of ours.
     pub source_digest: Option<String>,
@@ -48,7 +49,7 @@ pub const FIELDS: &[Field] = &[
     Field::new("created_at", "build.created_at", Kind::Time),
 ];
 
-const COLUMNS: &str = "build.id, build.app_id, build.account_id, account.email, build.status, build.source_url, build.source_digest,
+const COLUMNS: &str = "build.id, build.app_id, build.account_id, account.email, build.status, unseal(build.id, build.source_url), build.source_digest,
     build.checksum, build.version, build.version_description, build.attempts, build.slug_id, build.release_id,
     build.created_at, build.updated_at";
 const FROM: &str = "build JOIN account ON account.id = build.account_id";
@@ -103,7 +104,7 @@ pub fn create(
     connection
         .prepare_cached(
             "INSERT INTO build (id, app_id, account_id, status, source_url, source_digest, checksum, version, version_description,
-                 created_at, updated_at) VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+                 created_at, updated_at) VALUES (?1, ?2, ?3, 'pending', seal(?1, ?4), ?5, ?6, ?7, ?8, ?9, ?9)",
         )?
         .execute(params![
             id,

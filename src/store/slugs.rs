@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Row, params};
 
+use super::access::Permission;
 use super::accounts::Account;
 use super::row::{self, found, optional};
 use crate::error::{Error, Result};
@@ -96,17 +97,20 @@ pub fn find(connection: &Connection, app: Id, id: Id) -> Result<Slug> {
     )
 }
 
-/// A slug of any app that `account` can see.
-pub fn visible(connection: &Connection, account: &Account, id: Id) -> Result<Slug> {
+/// A slug of any app that `account` may deploy: who releases it elsewhere can read its bytes there, so seeing is not enough.
+pub fn deployable(connection: &Connection, account: &Account, id: Id) -> Result<Slug> {
     let sql = format!(
         "SELECT {COLUMNS} FROM slug WHERE slug.id = ?2
-         AND (?3 OR EXISTS (SELECT 1 FROM collaborator WHERE app_id = slug.app_id AND account_id = ?1)
+         AND (?3 OR EXISTS (SELECT 1 FROM collaborator WHERE app_id = slug.app_id AND account_id = ?1 AND permissions & ?4)
            OR EXISTS (SELECT 1 FROM release JOIN collaborator ON collaborator.app_id = release.app_id
-                      WHERE release.slug_id = slug.id AND collaborator.account_id = ?1))"
+                      WHERE release.slug_id = slug.id AND collaborator.account_id = ?1 AND collaborator.permissions & ?4))"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     found(
-        statement.query_row(params![account.id, id, account.admin], slug),
+        statement.query_row(
+            params![account.id, id, account.admin, Permission::Deploy as u8],
+            slug,
+        ),
         "slug",
     )
 }

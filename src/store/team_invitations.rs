@@ -47,6 +47,9 @@ const COLUMNS: &str = "team_invitation.id, team_invitation.team_id, team.name, t
 const FROM: &str = "team_invitation JOIN team ON team.id = team_invitation.team_id
     JOIN account AS inviter ON inviter.id = team_invitation.invited_by
     LEFT JOIN account AS invited ON invited.email = team_invitation.email";
+/// An invitation is worth what its inviter may do now: it ends when he is no admin any more, of the team or of the server.
+const LIVE: &str = "(inviter.admin OR EXISTS (SELECT 1 FROM team_member WHERE team_member.team_id = team_invitation.team_id
+    AND team_member.account_id = team_invitation.invited_by AND team_member.role = 'admin'))";
 
 fn invitation(row: &Row<'_>) -> rusqlite::Result<Invitation> {
     Ok(Invitation {
@@ -116,7 +119,7 @@ pub fn find(
     };
     let sql = format!(
         "SELECT {COLUMNS} FROM {FROM}
-         WHERE team_invitation.team_id = ?1 AND team_invitation.{column} = ?2 AND team_invitation.expires_at > ?3"
+         WHERE team_invitation.team_id = ?1 AND team_invitation.{column} = ?2 AND team_invitation.expires_at > ?3 AND {LIVE}"
     );
     found(
         connection
@@ -126,10 +129,10 @@ pub fn find(
     )
 }
 
-/// The invitation that this token opens, if it has not expired.
+/// The invitation that this token opens, if it has not expired and its inviter could still make it.
 pub fn by_token(connection: &Connection, token: &str, now: Timestamp) -> Result<Invitation> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM {FROM} WHERE team_invitation.digest = ?1 AND team_invitation.expires_at > ?2"
+        "SELECT {COLUMNS} FROM {FROM} WHERE team_invitation.digest = ?1 AND team_invitation.expires_at > ?2 AND {LIVE}"
     );
     found(
         connection
@@ -149,7 +152,7 @@ pub fn list(
     let query = page::Query {
         columns: COLUMNS,
         from: &format!(
-            "{FROM} WHERE team_invitation.team_id = ?1 AND team_invitation.expires_at > ?2"
+            "{FROM} WHERE team_invitation.team_id = ?1 AND team_invitation.expires_at > ?2 AND {LIVE}"
         ),
         id: "team_invitation.id",
         parameters: &[&team, &now],
@@ -162,6 +165,14 @@ pub fn delete(connection: &Connection, id: Id) -> Result<()> {
     connection
         .prepare_cached("DELETE FROM team_invitation WHERE id = ?1")?
         .execute([id])?;
+    Ok(())
+}
+
+/// Ends what an account invited into a team, which it no longer is an admin of.
+pub(super) fn delete_by(connection: &Connection, team: Id, inviter: Id) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM team_invitation WHERE invited_by = ?2 AND team_id = ?1")?
+        .execute((team, inviter))?;
     Ok(())
 }
 

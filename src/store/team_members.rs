@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, params};
 use super::page::{self, Field, Kind, Listing, Page};
 use super::row::found;
 use super::team_access::{self, Scope};
+use super::team_invitations;
 use super::teams::{MAX_TEAMS, Role};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
@@ -89,6 +90,7 @@ pub fn put(
         Ok(before) => {
             if before.role == Role::Admin {
                 another_admin(connection, &before)?;
+                team_invitations::delete_by(connection, team, account)?;
             }
             connection
                 .prepare_cached("UPDATE team_member SET role = ?2, updated_at = ?3 WHERE id = ?1")?
@@ -139,6 +141,7 @@ pub fn delete(connection: &Connection, member: &Member) -> Result<()> {
     if member.role == Role::Admin {
         another_admin(connection, member)?;
     }
+    team_invitations::delete_by(connection, member.team_id, member.account_id)?;
     team_access::revoke(connection, member.team_id, member.account_id)?;
     connection
         .prepare_cached("DELETE FROM team_member WHERE id = ?1")?

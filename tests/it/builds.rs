@@ -279,3 +279,14 @@ async fn there_is_never_a_build_cache_to_keep() {
     let gone = ann.delete("/apps/harbour/build-cache").await.ok();
     assert_eq!(gone, json!({}));
 }
+
+#[tokio::test]
+async fn the_url_of_a_source_is_stored_sealed() {
+    let (server, ann) = server().await;
+    let url = "http://ann:correct-horse@source.test/app.tar.gz";
+    let body = json!({"source_blob": {"url": url}});
+    let build = ann.post(BUILDS, body).await.created();
+    let shown = ann.get(format!("{BUILDS}/{}", id(&build))).await.ok();
+    assert_eq!(shown["source_blob"]["url"], url);
+    assert!(!server.dump().contains("correct-horse"));
+}

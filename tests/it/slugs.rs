@@ -176,3 +176,35 @@ async fn a_slug_is_found_where_it_was_made_and_where_it_runs() {
         .created();
     ann.get(format!("/apps/marina/slugs/{slug}")).await.ok();
 }
+
+#[tokio::test]
+async fn who_may_only_look_takes_no_slug_elsewhere() {
+    let (server, ann) = server().await;
+    let bob = server.account("bob").await;
+    ann.app("marina").await;
+    bob.app("lagoon").await;
+    let build = server.deploy(&ann, "harbour", &web_app()).await;
+    let slug = id(&build["slug"]);
+    ann.post("/apps/marina/releases", json!({ "slug": slug }))
+        .await
+        .created();
+    for app in ["harbour", "marina"] {
+        let body = json!({"user": "bob@example.com", "permissions": ["view"]});
+        let path = format!("/apps/{app}/collaborators");
+        ann.post(path, body).await.created();
+        let release = bob.newest_release(app).await;
+        assert_eq!(release["slug"]["id"], json!(slug));
+    }
+    bob.post("/apps/lagoon/releases", json!({ "slug": slug }))
+        .await
+        .missing("slug");
+    bob.get(format!("/apps/lagoon/slugs/{slug}"))
+        .await
+        .missing("slug");
+    let path = "/apps/marina/collaborators/bob@example.com";
+    let body = json!({"permissions": ["view", "deploy"]});
+    ann.patch(path, body).await.ok();
+    bob.post("/apps/lagoon/releases", json!({ "slug": slug }))
+        .await
+        .created();
+}

@@ -150,3 +150,50 @@ async fn no_account_takes_the_address_by_which_clients_know_a_teams_apps() {
     let refused = ann.request("PUT", INVITATIONS).json(&body).send().await;
     refused.invalid("e-mail address");
 }
+
+#[tokio::test]
+async fn an_invitation_ends_when_its_inviter_is_no_admin_any_more() {
+    let server = Server::start().await;
+    let (ann, bob) = (server.account("ann").await, server.account("bob").await);
+    let dan = server.account("dan").await;
+    ann.team("docks").await;
+    ann.member("docks", "bob", "admin").await.created();
+    let removed = invite(&bob, "dan", "admin").await.ok();
+    ann.delete("/teams/docks/members/bob@example.com")
+        .await
+        .ok();
+    assert!(ann.get(INVITATIONS).await.list().is_empty());
+    let late = dan.post(accept(&server, &removed), json!({})).await;
+    late.missing("team invitation");
+    ann.member("docks", "bob", "admin").await.created();
+    let demoted = invite(&bob, "dan", "admin").await.ok();
+    let kept = invite(&ann, "eve", "member").await.ok();
+    for role in ["member", "admin"] {
+        ann.member("docks", "bob", role).await.created();
+        for invitation in [&removed, &demoted] {
+            let late = dan.post(accept(&server, invitation), json!({})).await;
+            late.missing("team invitation");
+        }
+        assert_eq!(ann.get(INVITATIONS).await.each("id"), [id(&kept)]);
+    }
+    dan.get("/teams/docks").await.missing("team");
+}
+
+#[tokio::test]
+async fn an_invitation_by_who_runs_the_server_ends_when_he_does_not() {
+    let server = Server::start().await;
+    let (ann, ada) = (server.account("ann").await, server.admin("ada").await);
+    let dan = server.account("dan").await;
+    server.admin("abe").await;
+    ann.team("docks").await;
+    let invitation = invite(&ada, "dan", "admin").await.ok();
+    let shown = format!("/teams/invitations/{}", token(&invitation));
+    dan.get(&shown).await.ok();
+    ada.patch("/account", json!({"admin": false})).await.ok();
+    dan.get(shown).await.missing("team invitation");
+    let late = dan.post(accept(&server, &invitation), json!({})).await;
+    late.missing("team invitation");
+    let path = format!("{INVITATIONS}/dan@example.com");
+    ann.delete(path).await.missing("team invitation");
+    invite(&ann, "dan", "member").await.ok();
+}

@@ -171,3 +171,35 @@ async fn preferences_are_kept_until_they_are_changed() {
     ann.patch(path, wrong).await.invalid("dismissed-sms-banner");
     assert_eq!(ann.get(path).await.ok(), changed);
 }
+
+#[tokio::test]
+async fn nothing_is_given_to_the_account_that_stands_for_deleted_ones() {
+    let server = Server::start().await;
+    let (ann, bob) = (server.account("ann").await, server.account("bob").await);
+    let ada = server.admin("ada").await;
+    let address = "Deleted@account.invalid";
+    let refused = ada.post("/users", json!({"email": address})).await;
+    refused.invalid("e-mail");
+    ann.app("harbour").await;
+    let body = json!({"user": "bob@example.com"});
+    ann.post("/apps/harbour/collaborators", body)
+        .await
+        .created();
+    let vars = json!({"A": "1"});
+    bob.patch("/apps/harbour/config-vars", vars).await.ok();
+    bob.delete("/account").await.ok();
+    let by = ann.newest_release("harbour").await["user"].clone();
+    for name in [json!(address), by["email"].clone(), by["id"].clone()] {
+        let body = json!({"user": name});
+        let refused = ann.post("/apps/harbour/collaborators", body).await;
+        refused.missing("account");
+        let body = json!({"app": "harbour", "recipient": name});
+        let refused = ann.post("/account/app-transfers", body).await;
+        refused.missing("account");
+        let path = format!("/users/{}", name.as_str().unwrap());
+        ada.patch(&path, json!({"admin": true}))
+            .await
+            .missing("account");
+        ada.delete(path).await.missing("account");
+    }
+}

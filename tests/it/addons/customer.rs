@@ -243,3 +243,44 @@ async fn a_safe_promotion_asks_for_add_ons_of_the_same_services() {
     ann.post("/pipeline-promotions", promotion).await.created();
     server.settle().await;
 }
+
+#[tokio::test]
+async fn where_an_add_on_is_attached_is_for_who_sees_that_app_or_manages_the_add_ons() {
+    let (server, ann, _provider) = world().await;
+    let (bob, ada) = (server.account("bob").await, server.admin("ada").await);
+    ann.app("marina").await;
+    let addon = ann
+        .addon("harbour", json!({ "plan": "acme", "name": "mine" }))
+        .await;
+    let own = ann.get("/apps/harbour/addon-attachments").await.each("id");
+    let body = json!({ "app": "marina", "addon": "mine", "name": "FAR" });
+    let far = id(&ann.post("/addon-attachments", body).await.created());
+    let body = json!({ "user": "bob@example.com", "permissions": ["view", "deploy", "operate"] });
+    ann.post("/apps/harbour/collaborators", body)
+        .await
+        .created();
+    let of_addon = format!("/addons/{}/addon-attachments", id(&addon));
+    let both = [own[0].clone(), far.clone()];
+    for path in [of_addon.as_str(), "/addon-attachments"] {
+        assert_eq!(bob.get(path).await.each("id"), own, "{path}");
+        assert_eq!(ann.get(path).await.each("id"), both, "{path}");
+    }
+    assert_eq!(ada.get(&of_addon).await.each("id"), both);
+    let one = format!("/addon-attachments/{far}");
+    bob.get(&one).await.expect(404);
+    bob.delete(&one).await.expect(404);
+    let find = json!({ "addon_attachment": "FAR" });
+    let found = bob
+        .post("/actions/addon-attachments/resolve", find.clone())
+        .await;
+    assert!(!found.text().contains("marina"), "{}", found.text());
+    let body = json!({ "permissions": ["view", "manage"] });
+    let path = "/apps/harbour/collaborators/bob@example.com";
+    ann.patch(path, body).await.ok();
+    for path in [of_addon.as_str(), "/addon-attachments"] {
+        assert_eq!(bob.get(path).await.each("id"), both, "{path}");
+    }
+    let found = bob.post("/actions/addon-attachments/resolve", find).await;
+    assert_eq!(found.each("id"), [far]);
+    bob.delete(one).await.ok();
+}

@@ -31,6 +31,7 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
         una,
         ada,
         abe,
+        amy,
         aya,
         ann,
         bea,
@@ -53,7 +54,9 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
         (
             "add-on attachments of an add-on",
             addon_attachments::FIELDS,
-            Box::new(move |c, page| drop(addon_attachments::list_of_addon(c, app, page).unwrap())),
+            Box::new(move |c, page| {
+                drop(addon_attachments::list_of_addon(c, &amy, app, page).unwrap())
+            }),
         ),
         (
             "add-on attachments of an app",
