@@ -3,7 +3,8 @@
 //! A slow one holds up nobody else. What they write is conditional on the row's state, so that one that comes late changes
 //! nothing. It must not decide what is to be done.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -35,8 +36,8 @@ pub struct Acts {
     drain: Arc<dyn Drain>,
     /// Dynos that are being started. The sender goes when that is over.
     starting: Mutex<HashMap<Id, watch::Receiver<()>>>,
-    /// Dynos that are being seen to their end.
-    ending: Mutex<HashSet<Id>>,
+    /// Dynos that are being seen to their end, and whether that is over.
+    ending: Mutex<HashMap<Id, bool>>,
     under_way: watch::Sender<usize>,
 }
 
@@ -204,15 +205,22 @@ impl Acts {
 
     /// Sees a dyno that is down to its end, unless that is under way already.
     pub fn end(self: &Arc<Acts>, dyno: &Dyno, drain: bool) -> bool {
-        if !lock(&self.ending).insert(dyno.id) {
-            return false;
-        }
+        match lock(&self.ending).entry(dyno.id) {
+            Entry::Occupied(_) => return false,
+            Entry::Vacant(entry) => entry.insert(false),
+        };
         let (acts, dyno) = (self.clone(), dyno.clone());
         self.spawn(async move {
             acts.see_out(&dyno, drain).await;
-            lock(&acts.ending).remove(&dyno.id);
+            lock(&acts.ending).insert(dyno.id, true);
         });
         true
+    }
+
+    /// Forgets the dynos that have ended. Called before the rows are read: what was read earlier may still have rows of some that
+    /// have ended since, which are not to be ended once more.
+    pub fn forget_ended(&self) {
+        lock(&self.ending).retain(|_, over| !*over);
     }
 
     async fn see_out(&self, dyno: &Dyno, drain: bool) {

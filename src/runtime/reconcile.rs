@@ -167,6 +167,7 @@ impl Reconciler {
     }
 
     async fn act(&self) -> Result<usize> {
+        self.acts.forget_ended();
         let snapshot = self.acts.read(dynos::snapshot).await?;
         let now = self.acts.clock.now();
         let policy = &self.acts.policy;
