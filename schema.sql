@@ -230,9 +230,11 @@ CREATE INDEX app_transfer_owner ON app_transfer (owner_id, id);
 CREATE INDEX app_transfer_recipient ON app_transfer (recipient_id, id);
 
 -- Who is told of what happens to an app. Its URL, secret and authorization are sealed; include is a JSON array of entities.
--- app_id is no reference: a webhook stays after its app until all is told.
+-- owner_id is the app itself or, of a webhook that the provider of an add-on has made, the add-on. Neither is a reference: a
+-- webhook stays after both until all is told.
 CREATE TABLE app_webhook (
     id            TEXT PRIMARY KEY,
+    owner_id      TEXT NOT NULL,
     app_id        TEXT NOT NULL,
     include       TEXT NOT NULL,
     level         TEXT NOT NULL CHECK (level IN ('notify', 'sync')),
@@ -242,13 +244,15 @@ CREATE TABLE app_webhook (
     created_at    TEXT NOT NULL,
     updated_at    TEXT NOT NULL
 ) STRICT;
-CREATE INDEX app_webhook_app ON app_webhook (app_id, id);
+CREATE INDEX app_webhook_owner ON app_webhook (owner_id, id);
+CREATE INDEX app_webhook_app ON app_webhook (app_id);
 
 -- What happened to a resource of an app, which is told to webhooks. data is the resource as the API showed it, previous_data what
--- was otherwise before an update, both JSON objects. No reference leads out of here, since all that is told of may be gone.
+-- was otherwise before an update, both JSON objects. It is told to the webhooks of one owner, and shown among his. No reference
+-- leads out of here, since all that is told of may be gone.
 CREATE TABLE app_webhook_event (
     id            TEXT PRIMARY KEY,
-    app_id        TEXT NOT NULL,
+    owner_id      TEXT NOT NULL,
     entity        TEXT NOT NULL,
     action        TEXT NOT NULL CHECK (action IN ('create', 'update', 'destroy')),
     actor_id      TEXT NOT NULL,
@@ -257,13 +261,13 @@ CREATE TABLE app_webhook_event (
     previous_data TEXT NOT NULL,
     created_at    TEXT NOT NULL
 ) STRICT;
-CREATE INDEX app_webhook_event_app ON app_webhook_event (app_id, id);
+CREATE INDEX app_webhook_event_owner ON app_webhook_event (owner_id, id);
 
 -- An event on its way to a webhook, and its own queue entry. Of those of one webhook that have not ended, the first alone has a
 -- next_attempt_at. What the attempt_ columns say is the last attempt.
 CREATE TABLE app_webhook_delivery (
     id                 TEXT PRIMARY KEY,
-    app_id             TEXT NOT NULL,
+    owner_id           TEXT NOT NULL,
     webhook_id         TEXT NOT NULL REFERENCES app_webhook (id) ON DELETE CASCADE,
     event_id           TEXT NOT NULL REFERENCES app_webhook_event (id) ON DELETE CASCADE,
     status             TEXT NOT NULL CHECK (status IN ('pending', 'scheduled', 'retrying', 'failed', 'succeeded')),
@@ -278,8 +282,8 @@ CREATE TABLE app_webhook_delivery (
     created_at         TEXT NOT NULL,
     updated_at         TEXT NOT NULL
 ) STRICT;
-CREATE INDEX app_webhook_delivery_app ON app_webhook_delivery (app_id, id);
-CREATE INDEX app_webhook_delivery_app_status ON app_webhook_delivery (app_id, status, id);
+CREATE INDEX app_webhook_delivery_owner ON app_webhook_delivery (owner_id, id);
+CREATE INDEX app_webhook_delivery_owner_status ON app_webhook_delivery (owner_id, status, id);
 CREATE INDEX app_webhook_delivery_webhook ON app_webhook_delivery (webhook_id, status, id);
 CREATE INDEX app_webhook_delivery_event ON app_webhook_delivery (event_id);
 CREATE INDEX app_webhook_delivery_due ON app_webhook_delivery (next_attempt_at, id) WHERE next_attempt_at IS NOT NULL;
@@ -489,10 +493,11 @@ CREATE INDEX app_setup_build ON app_setup (build_id);
 CREATE INDEX app_setup_postdeploy_dyno ON app_setup (postdeploy_dyno_id);
 
 -- Where an app's log is to be sent. The URL may hold credentials, so it is sealed; the token names the drain to whoever receives
--- from it, and is no secret.
+-- from it, and is no secret. One that an add-on has made goes with the add-on.
 CREATE TABLE log_drain (
     id         TEXT PRIMARY KEY,
     app_id     TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    addon_id   TEXT UNIQUE REFERENCES addon (id) ON DELETE CASCADE,
     url        BLOB NOT NULL,
     token      TEXT NOT NULL UNIQUE,
     created_at TEXT NOT NULL,
@@ -614,6 +619,8 @@ CREATE TABLE addon_service (
     state              TEXT NOT NULL CHECK (state IN ('alpha', 'beta', 'ga', 'shutdown')),
     supports_multiple_installations INTEGER NOT NULL CHECK (supports_multiple_installations IN (0, 1)),
     supports_sharing   INTEGER NOT NULL CHECK (supports_sharing IN (0, 1)),
+    -- Whether its add-ons are sent the log of their app.
+    wants_log          INTEGER NOT NULL CHECK (wants_log IN (0, 1)),
     config_vars_prefix TEXT NOT NULL,
     -- The names that the provider may set: a JSON array of strings, each beginning with the prefix.
     config_vars        TEXT NOT NULL,
@@ -656,6 +663,8 @@ CREATE TABLE addon (
     config            BLOB NOT NULL,
     -- What the customer asked for at its creation, for the provider: a sealed JSON object.
     options           BLOB NOT NULL,
+    -- Of the drain that the log is sent through, where the service wants it.
+    log_drain_token   TEXT,
     task              TEXT CHECK (task IN ('provision', 'wait', 'plan')),
     due_at            TEXT,
     attempts          INTEGER NOT NULL DEFAULT 0,

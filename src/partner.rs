@@ -64,7 +64,7 @@ pub async fn provision(
     urls: &Urls,
 ) -> Outcome {
     let options: Value = serde_json::from_str(options).unwrap_or_else(|_| json!({}));
-    let body = json!({
+    let mut body = json!({
         "uuid": addon.id,
         "heroku_id": format!("{}@{}", addon.app_name, urls.base_domain),
         "name": addon.name,
@@ -78,6 +78,9 @@ pub async fn provision(
             "type": "authorization_code",
         },
     });
+    if let Some(token) = &addon.log_drain_token {
+        body["log_drain_token"] = json!(token);
+    }
     let answer = ask(reach, provider, Method::POST, "", Some(body)).await;
     outcome(answer, provider, &addon.declared_vars, true)
 }
@@ -140,6 +143,7 @@ struct Said {
     id: Option<Value>,
     config: Option<ConfigVars>,
     message: Option<String>,
+    log_drain_url: Option<String>,
 }
 
 fn outcome(
@@ -220,6 +224,7 @@ fn read(
     Ok(Made {
         provider_id,
         config: said.config.clone(),
+        log_drain_url: said.log_drain_url.clone(),
         message: message(Some(said)).unwrap_or_default(),
     })
 }

@@ -12,7 +12,8 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use crate::Platform;
-use crate::error::Result;
+use crate::api::log_drains::MAX_URL as MAX_DRAIN_URL;
+use crate::error::{Error, Result};
 use crate::log::platform as lines;
 use crate::name::Id;
 use crate::outbound::Outbound;
@@ -181,6 +182,7 @@ impl Provisioner {
             &platform.urls,
         )
         .await;
+        let outcome = self.with_good_drain(outcome, &provider.service);
         let now = platform.clock.now();
         let (created, failures) = (addon.created_at, addon.attempts + 1);
         store
@@ -206,6 +208,26 @@ impl Provisioner {
                 },
             })
             .await
+    }
+
+    /// A log is sent only where any other is, and an add-on that is to get one and cannot is not made.
+    fn with_good_drain(&self, outcome: Outcome, service: &str) -> Outcome {
+        let (Outcome::Done(made) | Outcome::Accepted(made)) = &outcome else {
+            return outcome;
+        };
+        let Some(url) = &made.log_drain_url else {
+            return outcome;
+        };
+        let checked = match url.len() > MAX_DRAIN_URL {
+            true => Err(Error::invalid("It is too long.")),
+            false => self.platform.outbound.check_drain(url),
+        };
+        match checked {
+            Ok(()) => outcome,
+            Err(Error { message, .. }) => Outcome::Unreadable(format!(
+                "The provider of {service} gave a log_drain_url that cannot be used. {message}"
+            )),
+        }
     }
 
     /// The provider said that it would take its time, and has taken too much.

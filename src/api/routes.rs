@@ -297,6 +297,17 @@ routes! {
     GET    "/addons/{addon}/addon-attachments"              Account  addon_attachments::of_addon;
     GET    "/addons/{addon}/config"                         Account  addon_config::list;
     PATCH  "/addons/{addon}/config"                         Account  addon_config::update;
+    GET    "/addons/{addon}/log-drains"                     Account  log_drains::of_addon;
+    PUT    "/addons/{addon}/log-drains/{log_drain}"         Account  log_drains::update_of_addon;
+    GET    "/addons/{addon}/webhooks"                       Account  webhooks::list;
+    POST   "/addons/{addon}/webhooks"                       Account  webhooks::create;
+    GET    "/addons/{addon}/webhooks/{webhook}"             Account  webhooks::info;
+    PATCH  "/addons/{addon}/webhooks/{webhook}"             Account  webhooks::update;
+    DELETE "/addons/{addon}/webhooks/{webhook}"             Account  webhooks::delete;
+    GET    "/addons/{addon}/webhook-deliveries"             Account  webhook_deliveries::list;
+    GET    "/addons/{addon}/webhook-deliveries/{delivery}"  Account  webhook_deliveries::info;
+    GET    "/addons/{addon}/webhook-events"                 Account  webhook_events::list;
+    GET    "/addons/{addon}/webhook-events/{event}"         Account  webhook_events::info;
     POST   "/addons/{addon}/actions/provision"              Account  addon_actions::provision;
     POST   "/addons/{addon}/actions/deprovision"            Account  addon_actions::deprovision;
     GET    "/addons/{addon}/sso"                            Account  addon_sso::info;

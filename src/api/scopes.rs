@@ -84,6 +84,17 @@ const FOR_PROVIDERS: &[(&str, &str)] = &[
     ("GET", "/addons/{addon}"),
     ("GET", "/addons/{addon}/config"),
     ("PATCH", "/addons/{addon}/config"),
+    ("GET", "/addons/{addon}/log-drains"),
+    ("PUT", "/addons/{addon}/log-drains/{log_drain}"),
+    ("GET", "/addons/{addon}/webhooks"),
+    ("POST", "/addons/{addon}/webhooks"),
+    ("GET", "/addons/{addon}/webhooks/{webhook}"),
+    ("PATCH", "/addons/{addon}/webhooks/{webhook}"),
+    ("DELETE", "/addons/{addon}/webhooks/{webhook}"),
+    ("GET", "/addons/{addon}/webhook-deliveries"),
+    ("GET", "/addons/{addon}/webhook-deliveries/{delivery}"),
+    ("GET", "/addons/{addon}/webhook-events"),
+    ("GET", "/addons/{addon}/webhook-events/{event}"),
     ("POST", "/addons/{addon}/actions/provision"),
     ("POST", "/addons/{addon}/actions/deprovision"),
     ("GET", "/apps/{app}/pipeline-couplings"),
@@ -95,7 +106,8 @@ pub fn require_for_providers(route: &Route) -> Result<()> {
     match FOR_PROVIDERS.contains(&(route.method, route.path)) {
         true => Ok(()),
         false => Err(Error::forbidden(
-            "This token is a provider's, for one add-on: its config and actions, the pipeline coupling of its app, and that pipeline.",
+            "This token is a provider's, for one add-on: its config, actions, webhooks and log drain, the pipeline coupling of its app, \
+             and that pipeline.",
         )),
     }
 }

@@ -1,10 +1,11 @@
-//! Webhook deliveries of an app: which event went to which webhook, and how that went.
+//! Webhook deliveries of an app or an add-on: which event went to which webhook, and how that went.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::call::Call;
 use super::reply::Reply;
+use super::webhooks::owner;
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::store::webhook_deliveries::{self, Attempt, AttemptStatus, Delivery, FIELDS, Status};
@@ -79,7 +80,7 @@ fn view(delivery: Delivery) -> View {
     }
 }
 
-/// All of an app, or with `?eq[status]=` those of one status.
+/// All of them, or with `?eq[status]=` those of one status.
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let status = call.query("eq[status]").map(|text| {
         Status::parse(&text).ok_or_else(|| {
@@ -89,7 +90,7 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let status = status.transpose()?;
     let paged = call
         .page(FIELDS, move |connection, caller, page| {
-            webhook_deliveries::list(connection, caller.app_id(connection)?, status, page)
+            webhook_deliveries::list(connection, owner(connection, caller)?.id, status, page)
         })
         .await?;
     paged.reply(view)
@@ -98,7 +99,7 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
 pub async fn info(call: Call) -> Result<Reply<View>> {
     let delivery = call.read(|connection, caller| {
         let id = caller.params.id("delivery", "webhook delivery")?;
-        webhook_deliveries::find(connection, caller.app_id(connection)?, id)
+        webhook_deliveries::find(connection, owner(connection, caller)?.id, id)
     })?;
     Reply::of(&view(delivery))
 }

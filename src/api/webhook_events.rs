@@ -1,4 +1,4 @@
-//! Webhook events of an app: what its webhooks were told of.
+//! Webhook events of an app or an add-on: what their webhooks were told of.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::reply::Reply;
 use super::view::User;
+use super::webhooks::owner;
 use crate::error::Result;
 use crate::name::Id;
 use crate::store::webhook_events::{self, Action, Entity, Event, FIELDS};
@@ -59,7 +60,7 @@ fn view(event: Event) -> View {
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
-            webhook_events::list(connection, caller.app_id(connection)?, page)
+            webhook_events::list(connection, owner(connection, caller)?.id, page)
         })
         .await?;
     paged.reply(view)
@@ -68,7 +69,7 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
 pub async fn info(call: Call) -> Result<Reply<View>> {
     let event = call.read(|connection, caller| {
         let id = caller.params.id("event", "webhook event")?;
-        webhook_events::find(connection, caller.app_id(connection)?, id)
+        webhook_events::find(connection, owner(connection, caller)?.id, id)
     })?;
     Reply::of(&view(event))
 }

@@ -1,10 +1,12 @@
-//! Webhooks of an app. Neither a secret nor an authorization that was given is ever shown again.
+//! Webhooks of an app, and those that the provider of an add-on has made for it. Neither a secret nor an authorization that was given is ever shown again.
 
 use actix_web::http::header::HeaderName;
+use rusqlite::Connection;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::call::Call;
+use super::addon_actions::of_provider;
+use super::call::{Call, Caller};
 use super::params;
 use super::reply::{Created, Reply};
 use super::view::Named;
@@ -13,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::secret;
 use crate::store::webhook_events::Entity;
-use crate::store::webhooks::{self, FIELDS, Level, NewWebhook, Update, Webhook};
+use crate::store::webhooks::{self, FIELDS, Level, NewWebhook, Owner, Update, Webhook};
 use crate::time::Timestamp;
 
 /// Says a generated secret, once.
@@ -24,7 +26,12 @@ const MAX_TEXT: usize = 4_096;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Webhook")]
 pub struct View {
-    app: Named,
+    /// Of a webhook that an add-on's provider has made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    addon: Option<Named>,
+    /// Of any other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<Named>,
     created_at: Timestamp,
     id: Id,
     include: Vec<Entity>,
@@ -34,11 +41,10 @@ pub struct View {
 }
 
 fn view(webhook: Webhook) -> View {
+    let named = |(id, name)| Named { id, name };
     View {
-        app: Named {
-            id: webhook.app_id,
-            name: webhook.app_name,
-        },
+        app: webhook.addon.is_none().then(|| named(webhook.app)),
+        addon: webhook.addon.map(named),
         created_at: webhook.created_at,
         id: webhook.id,
         include: webhook.include,
@@ -48,10 +54,23 @@ fn view(webhook: Webhook) -> View {
     }
 }
 
+/// Whose webhooks the path is about: the app's or, for its provider alone, the add-on's.
+pub(super) fn owner(connection: &Connection, caller: &Caller) -> Result<Owner> {
+    if caller.params.text("addon").is_empty() {
+        let id = caller.app_id(connection)?;
+        return Ok(Owner { id, app_id: id });
+    }
+    let addon = of_provider(connection, caller)?;
+    Ok(Owner {
+        id: addon.id,
+        app_id: addon.app_id,
+    })
+}
+
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
-            webhooks::list(connection, caller.app_id(connection)?, page)
+            webhooks::list(connection, owner(connection, caller)?.id, page)
         })
         .await?;
     paged.reply(view)
@@ -60,7 +79,7 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
 pub async fn info(call: Call) -> Result<Reply<View>> {
     let webhook = call.read(|connection, caller| {
         let id = caller.params.id("webhook", "webhook")?;
-        webhooks::find(connection, caller.app_id(connection)?, id)
+        webhooks::find(connection, owner(connection, caller)?.id, id)
     })?;
     Reply::of(&view(webhook))
 }
@@ -88,7 +107,7 @@ pub async fn create(call: Call, new: New) -> Result<Created<View>> {
     };
     let webhook = call
         .write(move |connection, caller| {
-            webhooks::create(connection, caller.app_id(connection)?, &new, caller.now)
+            webhooks::create(connection, owner(connection, caller)?, &new, caller.now)
         })
         .await?;
     let reply = Reply::of(&view(webhook))?;
@@ -117,11 +136,11 @@ pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
     let (update, generated) = checked(&call.platform, change)?;
     let webhook = call
         .write(move |connection, caller| {
-            let app = caller.app_id(connection)?;
+            let owner = owner(connection, caller)?.id;
             let id = caller.params.id("webhook", "webhook")?;
-            webhooks::find(connection, app, id)?;
+            webhooks::find(connection, owner, id)?;
             webhooks::update(connection, id, &update, caller.now)?;
-            webhooks::find(connection, app, id)
+            webhooks::find(connection, owner, id)
         })
         .await?;
     let reply = Reply::of(&view(webhook))?;
@@ -154,7 +173,7 @@ pub async fn delete(call: Call) -> Result<Reply<View>> {
     let webhook = call
         .write(|connection, caller| {
             let id = caller.params.id("webhook", "webhook")?;
-            let found = webhooks::find(connection, caller.app_id(connection)?, id)?;
+            let found = webhooks::find(connection, owner(connection, caller)?.id, id)?;
             webhooks::delete(connection, id)?;
             Ok(found)
         })

@@ -11,7 +11,7 @@ use super::addons::{AddOn, State, by_id, missing, select_all};
 use super::apps::App;
 use super::releases::{AddOnEvent, Release};
 use super::row::unique;
-use super::{addon_tasks, addon_vars};
+use super::{addon_tasks, addon_vars, log_drains};
 use crate::error::{Error, Result};
 use crate::name::{self, Id, Identity};
 use crate::time::Timestamp;
@@ -42,10 +42,12 @@ pub fn create(
     let id = Id::new();
     let chosen = new.name.map(checked_name).transpose()?;
     let mut insert = connection.prepare_cached(
-        "INSERT INTO addon (id, name, app_id, addon_service_id, plan_id, state, config, options, task, due_at, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, 'provisioning', seal(?1 || '/config', '{}'), seal(?1 || '/options', ?6), 'provision', ?7, ?7, ?7)
+        "INSERT INTO addon (id, name, app_id, addon_service_id, plan_id, state, config, options, log_drain_token, task, due_at,
+             created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'provisioning', seal(?1 || '/config', '{}'), seal(?1 || '/options', ?6), ?8, 'provision', ?7, ?7, ?7)
          ON CONFLICT (name) DO NOTHING",
     )?;
+    let log_drain_token = new.service.wants_log.then(log_drains::token);
     loop {
         let name = match &chosen {
             Some(name) => name.clone(),
@@ -59,7 +61,8 @@ pub fn create(
             service,
             new.plan.id,
             new.options,
-            now
+            now,
+            log_drain_token
         ])?;
         match (inserted, &chosen) {
             (0, Some(_)) => return Err(Error::invalid("Name is already taken")),

@@ -22,6 +22,8 @@ pub struct Manifest {
     pub state: State,
     pub supports_multiple_installations: bool,
     pub supports_sharing: bool,
+    /// Whether its add-ons are sent the log of their app.
+    pub wants_log: bool,
     /// `ACME`, with which the names of its config vars begin.
     pub config_vars_prefix: String,
     pub config_vars: Vec<String>,
@@ -52,6 +54,7 @@ pub struct AddOnService {
     pub state: State,
     pub supports_multiple_installations: bool,
     pub supports_sharing: bool,
+    pub wants_log: bool,
     pub config_vars_prefix: String,
     pub config_vars: Vec<String>,
     pub base_url: String,
@@ -88,7 +91,7 @@ pub const PLAN_FIELDS: &[Field] = &[
 const COLUMNS: &str = "addon_service.id, addon_service.name, addon_service.human_name, addon_service.cli_plugin_name,
     addon_service.state, addon_service.supports_multiple_installations, addon_service.supports_sharing,
     addon_service.config_vars_prefix, addon_service.config_vars, addon_service.base_url, addon_service.sso_url,
-    addon_service.created_at, addon_service.updated_at";
+    addon_service.created_at, addon_service.updated_at, addon_service.wants_log";
 const PLAN_COLUMNS: &str = "plan.id, plan.addon_service_id, addon_service.name, plan.name, plan.human_name, plan.description,
     plan.is_default, plan.visible, plan.created_at, plan.updated_at";
 const PLAN_FROM: &str = "plan JOIN addon_service ON addon_service.id = plan.addon_service_id";
@@ -108,6 +111,7 @@ fn service(row: &Row<'_>) -> rusqlite::Result<AddOnService> {
         sso_url: row.get(10)?,
         created_at: row.get(11)?,
         updated_at: row.get(12)?,
+        wants_log: row.get(13)?,
     })
 }
 
@@ -148,12 +152,13 @@ pub fn register(
     connection
         .prepare_cached(
             "INSERT INTO addon_service (id, name, human_name, cli_plugin_name, state, supports_multiple_installations,
-                 supports_sharing, config_vars_prefix, config_vars, base_url, sso_url, password, sso_salt, client_secret, created_at, updated_at)
+                 supports_sharing, config_vars_prefix, config_vars, base_url, sso_url, password, sso_salt, client_secret, wants_log, created_at, updated_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, seal(?1 || '/password', ?12),
-                 iif(?13 IS NULL, NULL, seal(?1 || '/sso_salt', coalesce(?13, ''))), coalesce(?14, x''), ?15, ?15)
+                 iif(?13 IS NULL, NULL, seal(?1 || '/sso_salt', coalesce(?13, ''))), coalesce(?14, x''), ?16, ?15, ?15)
              ON CONFLICT (name) DO UPDATE SET human_name = excluded.human_name, cli_plugin_name = excluded.cli_plugin_name,
                  state = excluded.state, supports_multiple_installations = excluded.supports_multiple_installations,
-                 supports_sharing = excluded.supports_sharing, config_vars_prefix = excluded.config_vars_prefix,
+                 supports_sharing = excluded.supports_sharing, wants_log = excluded.wants_log,
+                 config_vars_prefix = excluded.config_vars_prefix,
                  config_vars = excluded.config_vars, base_url = excluded.base_url, sso_url = excluded.sso_url,
                  password = excluded.password, sso_salt = excluded.sso_salt,
                  client_secret = coalesce(?14, addon_service.client_secret), updated_at = excluded.updated_at",
@@ -173,7 +178,8 @@ pub fn register(
             manifest.password,
             manifest.sso_salt,
             manifest.client_secret,
-            now
+            now,
+            manifest.wants_log
         ])?;
     register_plans(connection, id, &manifest.plans, now)?;
     by_id(connection, id)

@@ -7,7 +7,7 @@ use super::addons::{self, AddOn, State, Task};
 use super::config_vars::ConfigVars;
 use super::releases::{AddOnEvent, Release};
 use super::row::{found, optional};
-use super::{addon_attaching, addon_attachments, addon_services, addon_vars};
+use super::{addon_attaching, addon_attachments, addon_services, addon_vars, log_drains};
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::time::Timestamp;
@@ -112,6 +112,8 @@ pub struct Made {
     pub provider_id: Option<String>,
     pub message: String,
     pub config: Option<ConfigVars>,
+    /// Where it wants its app's log sent, which was checked.
+    pub log_drain_url: Option<String>,
 }
 
 /// The provider has made it, or (`done` false) is making it and will say when it is done by `deadline`. Nothing when something else
@@ -139,6 +141,11 @@ pub fn made(
         let mut merged = before.config.clone();
         merged.extend(config.clone());
         addon_vars::store(connection, addon, &merged, now)?;
+    }
+    if let Some(url) = made.log_drain_url.as_deref()
+        && before.log_drain_token.is_some()
+    {
+        log_drains::put(connection, &before, url, now)?;
     }
     if done {
         settle(connection, addon, State::Provisioned, now)?;
@@ -241,6 +248,7 @@ pub fn failed(
     }
     settle(connection, addon.id, State::Deprovisioned, now)?;
     addon_vars::store(connection, addon.id, &ConfigVars::new(), now)?;
+    log_drains::delete_of_addon(connection, addon.id)?;
     connection
         .prepare_cached(
             "UPDATE addon SET provision_message = ?2, grant_digest = NULL, grant_expires_at = NULL WHERE id = ?1",

@@ -37,6 +37,8 @@ pub struct AddOn {
     /// What the manifest lets the provider set.
     pub declared_vars: Vec<String>,
     pub has_sso: bool,
+    /// Of the drain through which it is sent its app's log; none for one that is not.
+    pub log_drain_token: Option<String>,
     pub plan_id: Id,
     pub plan_name: String,
     pub state: State,
@@ -93,7 +95,7 @@ const COLUMNS: &str = "addon.id, addon.name, addon.app_id, app.name, addon.addon
     addon.state, addon.provider_id, addon.provision_message, unseal(addon.id || '/config', addon.config), addon.task,
     addon.due_at, addon.attempts, addon.wanted_plan_id, addon.plan_error, addon.announced,
     (SELECT name FROM addon_attachment WHERE addon_id = addon.id AND app_id = addon.app_id ORDER BY id LIMIT 1),
-    addon.created_at, addon.updated_at";
+    addon.created_at, addon.updated_at, addon.log_drain_token";
 const FROM: &str = "addon JOIN app ON app.id = addon.app_id JOIN addon_service ON addon_service.id = addon.addon_service_id
     JOIN plan ON plan.id = addon.plan_id";
 const OF_APP: &str = "addon.id IN (SELECT id FROM addon WHERE app_id = ?1
@@ -129,6 +131,7 @@ fn addon(row: &Row<'_>) -> rusqlite::Result<AddOn> {
         first_attachment: row.get(21)?,
         created_at: row.get(22)?,
         updated_at: row.get(23)?,
+        log_drain_token: row.get(24)?,
     })
 }
 

@@ -106,7 +106,7 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
 /// Puts an event at the end of what waits for a webhook. Where too much waits already, it is failed at once.
 pub(super) fn create(
     connection: &Connection,
-    app: Id,
+    owner: Id,
     webhook: Id,
     event: Id,
     now: Timestamp,
@@ -123,37 +123,37 @@ pub(super) fn create(
     };
     connection
         .prepare_cached(
-            "INSERT INTO app_webhook_delivery (id, app_id, webhook_id, event_id, status, next_attempt_at, created_at, updated_at)
+            "INSERT INTO app_webhook_delivery (id, owner_id, webhook_id, event_id, status, next_attempt_at, created_at, updated_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
         )?
-        .execute(params![Id::new(), app, webhook, event, status, next, now])?;
+        .execute(params![Id::new(), owner, webhook, event, status, next, now])?;
     Ok(())
 }
 
-/// A delivery of this app.
-pub fn find(connection: &Connection, app: Id, id: Id) -> Result<Delivery> {
+/// A delivery to a webhook of this app or add-on.
+pub fn find(connection: &Connection, owner: Id, id: Id) -> Result<Delivery> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM {FROM} WHERE app_webhook_delivery.app_id = ?1 AND app_webhook_delivery.id = ?2"
+        "SELECT {COLUMNS} FROM {FROM} WHERE app_webhook_delivery.owner_id = ?1 AND app_webhook_delivery.id = ?2"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     found(
-        statement.query_row(params![app, id], delivery),
+        statement.query_row(params![owner, id], delivery),
         "webhook delivery",
     )
 }
 
-/// The deliveries of an app; of this status, if one is named.
+/// The deliveries to the webhooks of an app or an add-on; of this status, if one is named.
 pub fn list(
     connection: &Connection,
-    app: Id,
+    owner: Id,
     status: Option<Status>,
     page: &Page,
 ) -> Result<Listing<Delivery>> {
-    let all = format!("{FROM} WHERE app_webhook_delivery.app_id = ?1");
+    let all = format!("{FROM} WHERE app_webhook_delivery.owner_id = ?1");
     let some = format!("{all} AND app_webhook_delivery.status = ?2");
     let (from, parameters): (&str, &[&dyn rusqlite::ToSql]) = match &status {
-        None => (&all, &[&app]),
-        Some(status) => (&some, &[&app, status]),
+        None => (&all, &[&owner]),
+        Some(status) => (&some, &[&owner, status]),
     };
     let query = page::Query {
         columns: COLUMNS,

@@ -108,6 +108,8 @@ pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<Event> {
 /// What happened.
 pub struct NewEvent<'a> {
     pub app: Id,
+    /// Whose it is, when it is an add-on or attached by one.
+    pub addon: Option<Id>,
     pub entity: Entity,
     pub action: Action,
     pub actor: &'a Actor,
@@ -115,51 +117,50 @@ pub struct NewEvent<'a> {
     pub previous_data: &'a Value,
 }
 
-/// Writes down what happened, for each webhook of the app that asks for it; nothing where none does.
+/// Writes down what happened, for each webhook of the app, or of an add-on, that asks for it; nothing where none does.
 pub fn create(connection: &Connection, new: &NewEvent<'_>, now: Timestamp) -> Result<()> {
-    let webhooks = webhooks::asking(connection, new.app, new.entity)?;
-    if webhooks.is_empty() {
-        return Ok(());
-    }
-    let id = Id::new();
-    connection
-        .prepare_cached(
-            "INSERT INTO app_webhook_event (id, app_id, entity, action, actor_id, actor_email, data, previous_data, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute(params![
-            id,
-            new.app,
-            new.entity,
-            new.action,
-            new.actor.id,
-            new.actor.email,
-            new.data.to_string(),
-            new.previous_data.to_string(),
-            now
-        ])?;
-    for webhook in webhooks {
-        webhook_deliveries::create(connection, new.app, webhook, id, now)?;
+    let webhooks = webhooks::asking(connection, new.app, new.addon, new.entity)?;
+    for told in webhooks.chunk_by(|one, other| one.owner_id == other.owner_id) {
+        let (id, owner) = (Id::new(), told[0].owner_id);
+        connection
+            .prepare_cached(
+                "INSERT INTO app_webhook_event (id, owner_id, entity, action, actor_id, actor_email, data, previous_data, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                id,
+                owner,
+                new.entity,
+                new.action,
+                new.actor.id,
+                new.actor.email,
+                new.data.to_string(),
+                new.previous_data.to_string(),
+                now
+            ])?;
+        for webhook in told {
+            webhook_deliveries::create(connection, owner, webhook.id, id, now)?;
+        }
     }
     Ok(())
 }
 
-/// An event of this app.
-pub fn find(connection: &Connection, app: Id, id: Id) -> Result<Event> {
-    let sql = format!("SELECT {COLUMNS} FROM app_webhook_event WHERE app_id = ?1 AND id = ?2");
+/// An event that the webhooks of this app or add-on were told of.
+pub fn find(connection: &Connection, owner: Id, id: Id) -> Result<Event> {
+    let sql = format!("SELECT {COLUMNS} FROM app_webhook_event WHERE owner_id = ?1 AND id = ?2");
     let mut statement = connection.prepare_cached(&sql)?;
     found(
-        statement.query_row(params![app, id], |row| event(row, 0)),
+        statement.query_row(params![owner, id], |row| event(row, 0)),
         "webhook event",
     )
 }
 
-pub fn list(connection: &Connection, app: Id, page: &Page) -> Result<Listing<Event>> {
+pub fn list(connection: &Connection, owner: Id, page: &Page) -> Result<Listing<Event>> {
     let query = page::Query {
         columns: COLUMNS,
-        from: "app_webhook_event WHERE app_webhook_event.app_id = ?1",
+        from: "app_webhook_event WHERE app_webhook_event.owner_id = ?1",
         id: "app_webhook_event.id",
-        parameters: &[&app],
+        parameters: &[&owner],
     };
     page::select(connection, &query, page, |row| event(row, 0))
 }

@@ -1,4 +1,5 @@
-//! App webhooks: who is told of what happens to an app, and where.
+//! Webhooks: who is told of what happens to an app, and where. An app has some of its own, and so has each of its add-ons: those
+//! are the provider's, who is told what the app's own are, but of no other provider's add-ons.
 //!
 //! The URL, the secret and the authorization are sealed. A webhook outlives its app until the last of its deliveries has ended, so
 //! that it can be told of the app's own end.
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::time::Timestamp;
 
-/// Webhooks of one app at most, as on Heroku.
+/// Webhooks of one app or add-on at most, as on Heroku.
 const MAX_WEBHOOKS: i64 = 10;
 
 text_enum! {
@@ -25,8 +26,10 @@ text_enum! {
 #[derive(Clone, Debug)]
 pub struct Webhook {
     pub id: Id,
-    pub app_id: Id,
-    pub app_name: String,
+    /// The app that it tells of.
+    pub app: (Id, String),
+    /// The add-on whose provider has made it.
+    pub addon: Option<(Id, String)>,
     pub include: Vec<Entity>,
     pub level: Level,
     pub url: String,
@@ -40,21 +43,31 @@ pub const FIELDS: &[Field] = &[
 ];
 
 const COLUMNS: &str =
-    "app_webhook.id, app_webhook.app_id, app.name, app_webhook.include, app_webhook.level,
+    "app_webhook.id, app_webhook.app_id, app.name, addon.id, addon.name, app_webhook.include, app_webhook.level,
     unseal(app_webhook.id, app_webhook.url), app_webhook.created_at, app_webhook.updated_at";
-const FROM: &str = "app_webhook JOIN app ON app.id = app_webhook.app_id";
+const FROM: &str = "app_webhook JOIN app ON app.id = app_webhook.app_id
+    LEFT JOIN addon ON addon.id = app_webhook.owner_id";
+
+/// Whose a webhook is, and of which app it tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    /// The app itself, or one of its add-ons.
+    pub id: Id,
+    pub app_id: Id,
+}
 
 fn webhook(row: &Row<'_>) -> rusqlite::Result<Webhook> {
-    let include: Vec<String> = json(row, 3)?;
+    let include: Vec<String> = json(row, 5)?;
+    let addon = |id| Ok::<_, rusqlite::Error>((id, row.get(4)?));
     Ok(Webhook {
         id: row.get(0)?,
-        app_id: row.get(1)?,
-        app_name: row.get(2)?,
+        app: (row.get(1)?, row.get(2)?),
+        addon: row.get::<_, Option<Id>>(3)?.map(addon).transpose()?,
         include: entities(&include).collect(),
-        level: row.get(4)?,
-        url: row.get(5)?,
-        created_at: row.get(6)?,
-        updated_at: row.get(7)?,
+        level: row.get(6)?,
+        url: row.get(7)?,
+        created_at: row.get(8)?,
+        updated_at: row.get(9)?,
     })
 }
 
@@ -82,35 +95,36 @@ pub struct NewWebhook {
 /// 422 when it is one too many.
 pub fn create(
     connection: &Connection,
-    app: Id,
+    owner: Owner,
     new: &NewWebhook,
     now: Timestamp,
 ) -> Result<Webhook> {
     let count: i64 = connection
-        .prepare_cached("SELECT count(*) FROM app_webhook WHERE app_id = ?1")?
-        .query_row([app], |row| row.get(0))?;
+        .prepare_cached("SELECT count(*) FROM app_webhook WHERE owner_id = ?1")?
+        .query_row([owner.id], |row| row.get(0))?;
     if count >= MAX_WEBHOOKS {
         return Err(Error::invalid(format!(
-            "This app has {count} webhooks already. Remove one that is no longer used."
+            "There are {count} webhooks already. Remove one that is no longer used."
         )));
     }
     let id = Id::new();
     connection
         .prepare_cached(
-            "INSERT INTO app_webhook (id, app_id, include, level, url, secret, authorization, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, seal(?1, ?5), seal(?1, ?6), iif(?7 IS NULL, NULL, seal(?1, coalesce(?7, ''))), ?8, ?8)",
+            "INSERT INTO app_webhook (id, owner_id, app_id, include, level, url, secret, authorization, created_at, updated_at)
+             VALUES (?1, ?9, ?2, ?3, ?4, seal(?1, ?5), seal(?1, ?6), iif(?7 IS NULL, NULL, seal(?1, coalesce(?7, ''))), ?8, ?8)",
         )?
         .execute(params![
             id,
-            app,
+            owner.app_id,
             names(&new.include)?,
             new.level,
             new.url,
             new.secret,
             new.authorization,
-            now
+            now,
+            owner.id
         ])?;
-    find(connection, app, id)
+    find(connection, owner.id, id)
 }
 
 /// What a PATCH may change; `None` leaves it.
@@ -151,21 +165,21 @@ pub fn update(connection: &Connection, id: Id, update: &Update, now: Timestamp) 
     Ok(())
 }
 
-/// A webhook of this app.
-pub fn find(connection: &Connection, app: Id, id: Id) -> Result<Webhook> {
+/// A webhook of this app or add-on.
+pub fn find(connection: &Connection, owner: Id, id: Id) -> Result<Webhook> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM {FROM} WHERE app_webhook.app_id = ?1 AND app_webhook.id = ?2"
+        "SELECT {COLUMNS} FROM {FROM} WHERE app_webhook.owner_id = ?1 AND app_webhook.id = ?2"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    found(statement.query_row(params![app, id], webhook), "webhook")
+    found(statement.query_row(params![owner, id], webhook), "webhook")
 }
 
-pub fn list(connection: &Connection, app: Id, page: &Page) -> Result<Listing<Webhook>> {
+pub fn list(connection: &Connection, owner: Id, page: &Page) -> Result<Listing<Webhook>> {
     let query = page::Query {
         columns: COLUMNS,
-        from: &format!("{FROM} WHERE app_webhook.app_id = ?1"),
+        from: &format!("{FROM} WHERE app_webhook.owner_id = ?1"),
         id: "app_webhook.id",
-        parameters: &[&app],
+        parameters: &[&owner],
     };
     page::select(connection, &query, page, webhook)
 }
@@ -178,36 +192,59 @@ pub fn delete(connection: &Connection, id: Id) -> Result<()> {
     Ok(())
 }
 
-/// The app's webhooks that ask to be told of this.
-pub fn asking(connection: &Connection, app: Id, entity: Entity) -> Result<Vec<Id>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id FROM app_webhook WHERE app_id = ?1
-         AND EXISTS (SELECT 1 FROM json_each(app_webhook.include) WHERE json_each.value = ?2) ORDER BY id",
-    )?;
-    let ids = statement.query_map(params![app, entity], |row| row.get(0))?;
-    Ok(ids.collect::<rusqlite::Result<_>>()?)
+/// One that asks to be told.
+pub struct Asking {
+    pub owner_id: Id,
+    pub id: Id,
 }
 
-/// What the webhooks of each app that is there ask to be told of, all together.
+/// The webhooks that ask to be told of this: the app's own and those of its add-ons, one owner's after another's. What is an
+/// `addon`'s is told to that one and to no other, and a provider that gave its add-on up is told of nothing else.
+pub fn asking(
+    connection: &Connection,
+    app: Id,
+    addon: Option<Id>,
+    entity: Entity,
+) -> Result<Vec<Asking>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT owner_id, id FROM app_webhook WHERE (owner_id = ?1 OR owner_id = ?2 OR (?2 IS NULL AND app_id = ?1 AND EXISTS
+             (SELECT 1 FROM addon WHERE addon.id = app_webhook.owner_id AND addon.state <> 'deprovisioned')))
+         AND EXISTS (SELECT 1 FROM json_each(app_webhook.include) WHERE json_each.value = ?3) ORDER BY owner_id, id",
+    )?;
+    let asking = statement.query_map(params![app, addon, entity], |row| {
+        Ok(Asking {
+            owner_id: row.get(0)?,
+            id: row.get(1)?,
+        })
+    })?;
+    Ok(asking.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What the webhooks of each app that is there, and of each add-on, ask to be told of, all together. An add-on's count for its app
+/// as well.
 pub fn wanted(connection: &Connection) -> Result<HashMap<Id, BTreeSet<Entity>>> {
     let mut wanted: HashMap<Id, BTreeSet<Entity>> = HashMap::new();
     let mut statement = connection.prepare_cached(
-        "SELECT app_webhook.app_id, app_webhook.include FROM app_webhook JOIN app ON app.id = app_webhook.app_id",
+        "SELECT app_webhook.app_id, app_webhook.owner_id, app_webhook.include
+         FROM app_webhook JOIN app ON app.id = app_webhook.app_id",
     )?;
     for row in statement.query_map([], |row| {
-        Ok((row.get::<_, Id>(0)?, json::<Vec<String>>(row, 1)?))
+        let include = json::<Vec<String>>(row, 2)?;
+        Ok((row.get::<_, Id>(0)?, row.get::<_, Id>(1)?, include))
     })? {
-        let (app, include) = row?;
+        let (app, owner, include) = row?;
         wanted.entry(app).or_default().extend(entities(&include));
+        wanted.entry(owner).or_default().extend(entities(&include));
     }
     Ok(wanted)
 }
 
-/// Forgets the webhooks of apps that are no more, once they have nothing left to tell. How many there were.
+/// Forgets the webhooks of apps and add-ons that are no more, once they have nothing left to tell. How many there were.
 pub fn delete_orphans(connection: &Connection) -> Result<usize> {
     Ok(connection
         .prepare_cached(
-            "DELETE FROM app_webhook WHERE NOT EXISTS (SELECT 1 FROM app WHERE app.id = app_webhook.app_id)
+            "DELETE FROM app_webhook WHERE NOT EXISTS (SELECT 1 FROM app WHERE app.id = app_webhook.owner_id)
+             AND NOT EXISTS (SELECT 1 FROM addon WHERE addon.id = app_webhook.owner_id)
              AND NOT EXISTS (SELECT 1 FROM app_webhook_delivery WHERE webhook_id = app_webhook.id
                  AND status IN ('pending', 'scheduled', 'retrying'))",
         )?

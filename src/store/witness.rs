@@ -72,6 +72,15 @@ impl Resource {
         found.map(|(resource, ..)| *resource)
     }
 
+    /// The column with the id of the add-on that it is a matter of.
+    fn addon(self) -> &'static str {
+        match self {
+            Resource::AddOn => "id",
+            Resource::AddOnAttachment => "addon_id",
+            _ => "NULL",
+        }
+    }
+
     /// What is told of it under which name, as Heroku does.
     fn entities(self, action: Action) -> &'static [Entity] {
         match (self, action) {
@@ -124,10 +133,17 @@ impl Notes {
     }
 }
 
-/// The row as it was told of last, with whose it is.
-struct Told {
+/// A row's id, and whose it is.
+#[derive(Clone, Copy)]
+struct Named {
     id: Id,
     app: Id,
+    addon: Option<Id>,
+}
+
+/// The row as it was told of last.
+struct Told {
+    named: Named,
     shown: Value,
 }
 
@@ -135,7 +151,7 @@ struct Told {
 struct Change {
     resource: Resource,
     action: Action,
-    app: Id,
+    row: Named,
     data: Value,
     previous: Value,
 }
@@ -146,7 +162,7 @@ pub struct Changes {
     witness: Arc<OnceLock<Arc<dyn Witness>>>,
     /// Sees what was committed last: how rows were before this group of writes.
     before: Connection,
-    /// What each app's webhooks ask to be told of.
+    /// What the webhooks of each app and add-on ask to be told of.
     wanted: HashMap<Id, BTreeSet<Entity>>,
     /// What earlier writes of the group told of, which `before` does not see.
     told: HashMap<Place, Told>,
@@ -236,7 +252,7 @@ impl Changes {
             false => None,
         };
         let was = match (change.was, &before) {
-            (true, Some(told)) => Some((told.id, told.app)),
+            (true, Some(told)) => Some(told.named),
             (true, None) => row(&self.before, place)?,
             (false, _) => None,
         };
@@ -245,7 +261,7 @@ impl Changes {
             false => None,
         };
         let events = match (was, is) {
-            (Some(was), Some(is)) if was.0 == is.0 => vec![(Action::Update, is)],
+            (Some(was), Some(is)) if was.id == is.id => vec![(Action::Update, is)],
             (was, is) => {
                 let gone = was.map(|was| (Action::Destroy, was));
                 gone.into_iter()
@@ -254,10 +270,11 @@ impl Changes {
             }
         };
         let mut before = before.map(|told| told.shown);
-        for (action, (id, app)) in events {
-            if !self.wants(app, place.0, action) {
+        for (action, named) in events {
+            if !self.wants(named, place.0, action) {
                 continue;
             }
+            let Named { id, app, .. } = named;
             let shows = |connection: &Connection| match witness.shown(connection, place.0, app, id)
             {
                 Ok(shown) => shown,
@@ -280,32 +297,33 @@ impl Changes {
             let told = Change {
                 resource: place.0,
                 action,
-                app,
+                row: named,
                 data,
                 previous,
             };
             self.write(connection, &told, witness.now())?;
             if let Some(shown) = later {
-                self.told.insert(place, Told { id, app, shown });
+                self.told.insert(place, Told { named, shown });
             }
         }
         Ok(())
     }
 
-    fn wants(&self, app: Id, resource: Resource, action: Action) -> bool {
-        self.wanted.get(&app).is_some_and(|wanted| {
-            let entities = resource.entities(action).iter();
-            entities.into_iter().any(|entity| wanted.contains(entity))
-        })
+    fn wants(&self, row: Named, resource: Resource, action: Action) -> bool {
+        let owners = std::iter::once(row.app).chain(row.addon);
+        let mut wanted = owners.filter_map(|owner| self.wanted.get(&owner));
+        let entities = resource.entities(action);
+        wanted.any(|wanted| entities.iter().any(|entity| wanted.contains(entity)))
     }
 
     fn write(&self, connection: &Connection, change: &Change, now: Timestamp) -> Result<()> {
-        let Some(actor) = self.actor(connection, change.app, &change.data)? else {
+        let Some(actor) = self.actor(connection, change.row.app, &change.data)? else {
             return Ok(());
         };
         for entity in change.resource.entities(change.action) {
             let event = NewEvent {
-                app: change.app,
+                app: change.row.app,
+                addon: change.row.addon,
                 entity: *entity,
                 action: change.action,
                 actor: &actor,
@@ -337,15 +355,22 @@ impl Changes {
     }
 }
 
-/// The id of a row and its app's.
-fn row(connection: &Connection, (resource, place): Place) -> Result<Option<(Id, Id)>> {
+/// Which row that is.
+fn row(connection: &Connection, (resource, place): Place) -> Result<Option<Named>> {
     let known = Resource::ALL.iter().find(|(known, ..)| *known == resource);
     let Some((_, table, app)) = known else {
         return Ok(None);
     };
-    let sql = format!("SELECT id, {app} FROM {table} WHERE rowid = ?1");
+    let addon = resource.addon();
+    let sql = format!("SELECT id, {app}, {addon} FROM {table} WHERE rowid = ?1");
     let mut statement = connection.prepare_cached(&sql)?;
-    optional(statement.query_row([place], |row| Ok((row.get(0)?, row.get(1)?))))
+    optional(statement.query_row([place], |row| {
+        Ok(Named {
+            id: row.get(0)?,
+            app: row.get(1)?,
+            addon: row.get(2)?,
+        })
+    }))
 }
 
 fn owner(connection: &Connection, app: Id) -> Result<Option<Actor>> {

@@ -61,6 +61,7 @@ async fn every_route_answers_each_kind_of_caller_as_the_matrix_says() {
             ("expired", &expired),
             ("identity", &identity),
             ("reader", &reader),
+            ("provider", &world.partner),
         ] {
             let before = world.server.dump();
             let answer = world.ask(client, route, &path).await;

@@ -11,6 +11,7 @@ use penstock::name::{Id, Identity};
 use penstock::store::access::Permission;
 use penstock::store::accounts::Account;
 use penstock::store::page::Page;
+use penstock::store::webhook_events::Entity;
 use penstock::store::{
     Store, accounts, addon_attachments, addon_services, addon_tasks, addons, app_features,
     app_transfers, apps, builds, couplings, dynos, formation, keys, log_drains,
@@ -205,6 +206,8 @@ fn no_look_up_reads_a_whole_table() {
             let _ = couplings::find(connection, &account, id);
             let _ = promotions::find(connection, &account, id);
             let _ = log_drains::find(connection, id, "name");
+            let _ = log_drains::find_of_addon(connection, id, "name");
+            let _ = webhooks::asking(connection, id, Some(id), Entity::Addon);
             let _ = telemetry_drains::find(connection, &account, id, Permission::View);
             let _ = sni_endpoints::find(connection, id, &identity);
             let _ = app_transfers::find(connection, &account, &identity);

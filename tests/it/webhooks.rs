@@ -1,7 +1,7 @@
 //! Webhooks: who is told of what, in which words, and that it is told for certain.
 
 mod delivering;
-mod receiver;
+pub mod receiver;
 mod telling;
 
 use base64::Engine;

@@ -41,6 +41,7 @@ struct Access {
     config_vars_prefix: Option<String>,
     base_url: Option<String>,
     sso_url: Option<String>,
+    requires: Option<Vec<String>>,
     #[serde(default, deserialize_with = "place")]
     production: Place,
 }
@@ -152,6 +153,7 @@ fn check(document: Document, top: Access) -> Result<Manifest> {
         state: state(document.state)?,
         supports_multiple_installations: document.supports_multiple_installations.unwrap_or(true),
         supports_sharing: document.supports_sharing.unwrap_or(true),
+        wants_log: wants_log(top.requires.or(api.requires).unwrap_or_default())?,
         config_vars_prefix,
         config_vars,
         base_url,
@@ -213,6 +215,19 @@ fn state(state: Option<String>) -> Result<State> {
         return Ok(State::Ga);
     };
     State::parse(&state).ok_or_else(|| refused("state", "is alpha, beta, ga or shutdown"))
+}
+
+/// What an add-on needs of the platform. There is the log of its app; another kind is not here.
+fn wants_log(requires: Vec<String>) -> Result<bool> {
+    for needed in &requires {
+        if !matches!(needed.as_str(), "syslog_drain" | "many_per_app") {
+            return Err(refused(
+                "requires",
+                "names something that this server has not: it has syslog_drain and many_per_app",
+            ));
+        }
+    }
+    Ok(requires.iter().any(|needed| needed == "syslog_drain"))
 }
 
 /// An environment variable's name, in capitals.

@@ -2,6 +2,7 @@
 
 mod customer;
 mod failing;
+mod listening;
 mod partner;
 pub mod provider;
 mod restart;
@@ -80,19 +81,21 @@ impl Client {
     }
 }
 
-/// What stands in the paths of add-ons, when Ann has some on her apps `harbour` and `marina`.
-pub async fn params(server: &Server, ann: &Client) -> Vec<(&'static str, String)> {
+/// What stands in the paths of add-ons, when Ann has some on her apps `harbour` and `marina`, and the provider of the one in `addon`.
+pub async fn params(server: &Server, ann: &Client) -> (Vec<(&'static str, String)>, Client) {
     let provider = Provider::start();
     server.register(&acme(&provider.url)).await;
     let addon = ann.addon("harbour", json!({ "plan": "acme" })).await;
+    let partner = partner::partner(server, &provider).await;
     let shared = ann.addon("harbour", json!({ "plan": "acme" })).await;
     let attachment = json!({ "addon": id(&shared), "app": "marina" });
     let attachment = ann.post("/addon-attachments", attachment).await.created();
-    vec![
+    let params = vec![
         ("addon", id(&addon)),
         ("attachment", id(&attachment)),
         ("account", ann.id.unwrap().to_string()),
         ("addon_service", "acme".to_owned()),
         ("plan", "acme:basic".to_owned()),
-    ]
+    ];
+    (params, partner)
 }

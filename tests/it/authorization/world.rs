@@ -10,6 +10,8 @@ use crate::harness::{Answer, Client, Server, id};
 pub struct World {
     pub server: Server,
     pub ann: Client,
+    /// The provider of an add-on of hers.
+    pub partner: Client,
     /// What stands in a path for each of its parameters.
     pub params: Vec<(&'static str, String)>,
     /// URLs that were signed for somebody, by the beginning of their paths.
@@ -98,7 +100,7 @@ impl World {
         let key = json!({"public_key": crate::keys::ED25519});
         let key = ann.post("/account/keys", key).await.created();
         let shown = async |path: &str| id(&ann.get(path).await.ok());
-        let mut params = crate::addons::params(&server, &ann).await;
+        let (mut params, partner) = crate::addons::params(&server, &ann).await;
         params.extend([
             ("app", shown("/apps/harbour").await),
             ("build", id(&build)),
@@ -147,6 +149,7 @@ impl World {
             owner: json!({"id": ann.id, "type": "user"}),
             server,
             ann,
+            partner,
             params,
             signed,
         }
@@ -224,6 +227,9 @@ impl World {
                 json!({"addon_attachment": of("attachment")})
             }
             ("PATCH", "/addons/{addon}/config") => json!({"config": []}),
+            ("PUT", "/addons/{addon}/log-drains/{log_drain}") => {
+                json!({"url": "https://logs.example.com/drain"})
+            }
             ("POST", "/addon-attachments") => json!({"addon": of("addon"), "app": "spare"}),
             ("POST", "/apps/{app}/addons") => json!({"plan": "acme"}),
             ("DELETE", "/apps/{app}/addons/{addon}") => json!({"force": true}),
@@ -251,7 +257,9 @@ impl World {
             ("POST", "/apps/{app}/releases/{release}/statuses") => {
                 json!({"context": "tests/some", "state": "pending"})
             }
-            ("POST", "/apps/{app}/webhooks") => webhook_body(),
+            ("POST", "/apps/{app}/webhooks") | ("POST", "/addons/{addon}/webhooks") => {
+                webhook_body()
+            }
             ("POST", "/apps/{app}/domains") => json!({"hostname": "www.harbour.example.com"}),
             ("PATCH", "/apps/{app}/domains/{domain}") => json!({"sni_endpoint": null}),
             ("POST", "/apps/{app}/sni-endpoints")

@@ -146,6 +146,11 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
             Box::new(move |c, page| drop(log_drains::list(c, app, page).unwrap())),
         ),
         (
+            "log drains of an add-on",
+            log_drains::FIELDS,
+            Box::new(move |c, page| drop(log_drains::list_of_addon(c, app, page).unwrap())),
+        ),
+        (
             "telemetry drains",
             telemetry_drains::FIELDS,
             Box::new(move |c, page| drop(telemetry_drains::list(c, app, page).unwrap())),
