@@ -27,7 +27,7 @@ use crate::router::{self, Router};
 use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
 use crate::runtime::{self, Drain, Event, Local, Reconciler, Runtime};
-use crate::store::{AfterCommit, accounts, dynos, oauth_authorizations, oauth_tokens};
+use crate::store::{AfterCommit, Courier, accounts, dynos, oauth_authorizations, oauth_tokens};
 use crate::sweep;
 use crate::time::Clock;
 use crate::urls::Urls;
@@ -321,6 +321,8 @@ pub fn serve_api(
 ) -> Result<(ServerHandle, JoinHandle<std::io::Result<()>>)> {
     let api = Arc::new(Api::new(platform.clone())?);
     let server = HttpServer::new(move || {
+        // This runs once on each worker's own thread.
+        actix_web::rt::spawn(Courier::enlist().run());
         let api = api.clone();
         let answer =
             move |request: HttpRequest, payload: web::Payload| api.clone().answer(request, payload);

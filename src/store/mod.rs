@@ -26,6 +26,7 @@ pub mod builds;
 pub mod collaborators;
 pub mod config_vars;
 pub mod couplings;
+mod courier;
 pub mod domains;
 pub mod dynos;
 pub mod formation;
@@ -80,6 +81,7 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock, watch};
 use crate::error::{Error, ErrorId, Result};
 use crate::secret::SealingKey;
 
+pub use courier::Courier;
 pub use readers::Snapshot;
 pub use row::optional;
 pub use witness::{Resource, Witness, acting};

@@ -151,7 +151,10 @@ pub fn create(
         (_, None) => config_vars::insert(connection, &config_vars::Set::default())?,
     };
     let description = describe(connection, &change)?;
-    let addon_plan_names = addon_attachments::plan_names(connection, app)?;
+    let addon_plan_names = match &before {
+        Some(before) if !before.has_addons => Vec::new(),
+        _ => addon_attachments::plan_names(connection, app)?,
+    };
     let plans = serde_json::to_string(&addon_plan_names).map_err(Error::internal)?;
     let id = Id::new();
     connection
@@ -171,10 +174,14 @@ pub fn create(
             now,
         )?;
     }
+    let app_name = match before {
+        Some(before) => before.app_name,
+        None => super::apps::name(connection, app)?.ok_or_else(|| Error::not_found("app"))?,
+    };
     Ok(Release {
         id,
         app_id: app,
-        app_name: super::apps::name(connection, app)?.ok_or_else(|| Error::not_found("app"))?,
+        app_name,
         version,
         description,
         status: Status::Succeeded,
@@ -195,11 +202,15 @@ struct Head {
     status: Status,
     slug: Option<Id>,
     config_set: Id,
+    app_name: String,
+    has_addons: bool,
 }
 
 fn head(connection: &Connection, app: Id) -> Result<Option<Head>> {
     let mut statement = connection.prepare_cached(
-        "SELECT version, status, slug_id, config_set_id FROM release WHERE app_id = ?1 ORDER BY version DESC LIMIT 1",
+        "SELECT version, status, slug_id, config_set_id, app.name,
+            EXISTS (SELECT 1 FROM addon_attachment WHERE addon_attachment.app_id = ?1)
+         FROM release JOIN app ON app.id = release.app_id WHERE release.app_id = ?1 ORDER BY version DESC LIMIT 1",
     )?;
     optional(statement.query_row([app], |row| {
         Ok(Head {
@@ -207,6 +218,8 @@ fn head(connection: &Connection, app: Id) -> Result<Option<Head>> {
             status: row.get(1)?,
             slug: row.get(2)?,
             config_set: row.get(3)?,
+            app_name: row.get(4)?,
+            has_addons: row.get(5)?,
         })
     }))
 }

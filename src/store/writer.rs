@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::watch;
 
+use super::courier::{self, Address, Answers};
 use super::witness::Changes;
 use crate::error::{Error, ErrorId, Result};
 
@@ -70,9 +71,13 @@ impl Table {
 }
 
 /// Tells the submitter how its write ended, once the group's fate is known.
-type Reply = Box<dyn FnOnce(std::result::Result<(), String>) + Send>;
+pub(super) type Reply = Box<dyn FnOnce(std::result::Result<(), String>) + Send>;
 /// A write, to be run in the group's transaction, or told that none could be begun.
-type Job = Box<dyn FnOnce(Option<(&Connection, &mut Changes)>) -> Reply + Send>;
+type Run = Box<dyn FnOnce(Option<(&Connection, &mut Changes)>) -> Reply + Send>;
+/// A write, and where its answer goes.
+type Job = (Run, Option<Address>);
+/// The replies of a group, by where they go.
+type Replies = Vec<(Option<Address>, Vec<Reply>)>;
 type Listeners = Arc<Mutex<Vec<(u64, watch::Sender<u64>)>>>;
 
 #[derive(Clone)]
@@ -140,7 +145,7 @@ impl Writer {
         f: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
         reply: impl FnOnce(Result<T>) + Send + 'static,
     ) -> Result<()> {
-        let job: Job = Box::new(move |begun| {
+        let run: Run = Box::new(move |begun| {
             let result = begun.map(|(connection, changes)| in_savepoint(connection, changes, f));
             Box::new(move |commit| {
                 reply(match (result, commit) {
@@ -151,13 +156,15 @@ impl Writer {
                 });
             })
         });
-        self.jobs.try_send(job).map_err(|refused| match refused {
-            mpsc::TrySendError::Full(_) => Error::new(
-                ErrorId::Unavailable,
-                "The server is busy. Send the request again in a moment.",
-            ),
-            mpsc::TrySendError::Disconnected(_) => stopped(),
-        })
+        self.jobs
+            .try_send((run, courier::here()))
+            .map_err(|refused| match refused {
+                mpsc::TrySendError::Full(_) => Error::new(
+                    ErrorId::Unavailable,
+                    "The server is busy. Send the request again in a moment.",
+                ),
+                mpsc::TrySendError::Disconnected(_) => stopped(),
+            })
     }
 }
 
@@ -225,7 +232,7 @@ struct Group {
 impl Group {
     fn run(mut self, waiting: &mpsc::Receiver<Job>, written: &mpsc::SyncSender<()>) {
         while let Ok(first) = waiting.recv() {
-            let mut replies = Vec::new();
+            let mut replies = Replies::new();
             self.touched.store(0, Ordering::Relaxed);
             let committed = self.commit(first, waiting, &mut replies);
             self.changes.over();
@@ -242,8 +249,9 @@ impl Group {
             }
             // Before the answers, so that whoever was answered can ask whether the loops have caught up with its write.
             self.wake();
-            for reply in replies {
-                reply(committed.clone());
+            for (address, replies) in replies {
+                let committed = committed.clone();
+                courier::deliver(address.as_ref(), Answers { committed, replies });
             }
             self.finish_log();
         }
@@ -261,9 +269,9 @@ impl Group {
 
     fn commit(
         &mut self,
-        first: Job,
+        (first, address): Job,
         waiting: &mpsc::Receiver<Job>,
-        replies: &mut Vec<Reply>,
+        replies: &mut Replies,
     ) -> std::result::Result<(), String> {
         let begun = self
             .connection
@@ -271,16 +279,25 @@ impl Group {
         let transaction = match begun {
             Ok(transaction) => transaction,
             Err(cause) => {
-                replies.push(first(None));
+                take_up(replies, address, first(None));
                 return Err(cause.to_string());
             }
         };
-        replies.push(first(Some((&transaction, &mut self.changes))));
+        take_up(
+            replies,
+            address,
+            first(Some((&transaction, &mut self.changes))),
+        );
+        let mut writes = 1;
         // A disk that fails or is full ends the transaction from within. What ran after that would be committed by itself, and its
         // submitter told that nothing was changed; so it waits for the next group.
-        while replies.len() < GROUP && !transaction.is_autocommit() {
-            let Ok(job) = waiting.try_recv() else { break };
-            replies.push(job(Some((&transaction, &mut self.changes))));
+        while writes < GROUP && !transaction.is_autocommit() {
+            let Ok((run, address)) = waiting.try_recv() else {
+                break;
+            };
+            let reply = run(Some((&transaction, &mut self.changes)));
+            take_up(replies, address, reply);
+            writes += 1;
         }
         transaction.commit().map_err(|cause| cause.to_string())
     }
@@ -297,6 +314,18 @@ impl Group {
                 sender.send_modify(|commits| *commits += 1);
             }
         }
+    }
+}
+
+/// Puts a reply to those that go to the same place. There are few places: one for each thread of the API, and one for all others.
+fn take_up(replies: &mut Replies, address: Option<Address>, reply: Reply) {
+    let same = |known: &Option<Address>| match (known, &address) {
+        (Some(known), Some(address)) => known.same_channel(address),
+        (known, address) => known.is_none() && address.is_none(),
+    };
+    match replies.iter_mut().find(|(known, _)| same(known)) {
+        Some((_, there)) => there.push(reply),
+        None => replies.push((address, vec![reply])),
     }
 }
 
