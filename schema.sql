@@ -350,10 +350,31 @@ CREATE INDEX release_slug ON release (slug_id) WHERE slug_id IS NOT NULL;
 CREATE INDEX release_config_set ON release (config_set_id);
 CREATE INDEX release_account ON release (account_id);
 
+CREATE INDEX release_pending ON release (app_id, version) WHERE status = 'pending';
+
 CREATE TRIGGER release_deleted AFTER DELETE ON release BEGIN
     DELETE FROM config_set WHERE id = OLD.config_set_id
         AND NOT EXISTS (SELECT 1 FROM release WHERE config_set_id = OLD.config_set_id);
 END;
+
+-- The phase of a release before it counts, and its own queue entry: a release waits here until those before it have ended and its
+-- command, the slug's process type release, has run. Releases that wait for nothing have no row.
+CREATE TABLE release_phase (
+    release_id    TEXT PRIMARY KEY REFERENCES release (id) ON DELETE CASCADE,
+    -- The slug was to be that of the release before, which was pending: should that one fail, it is the current release's.
+    inherits_slug INTEGER NOT NULL CHECK (inherits_slug IN (0, 1)),
+    -- Whether the command is run for a change like this one.
+    runs_command  INTEGER NOT NULL CHECK (runs_command IN (0, 1)),
+    -- Null when there is nothing to run.
+    command       TEXT,
+    -- The dyno that runs or ran it, once there was one. No reference: a dyno's row goes when it ends.
+    dyno_id       TEXT,
+    attempts      INTEGER NOT NULL DEFAULT 0,
+    -- How the dyno ended, and its exit status. 'lost': it could not be started, or nobody was there to see its end.
+    ended         TEXT CHECK (ended IN ('exited', 'stopped', 'expired', 'lost')),
+    exit_code     INTEGER
+) STRICT;
+CREATE INDEX release_phase_dyno ON release_phase (dyno_id) WHERE dyno_id IS NOT NULL;
 
 -- What a test or a person said of a release. It never changes the release's own status.
 CREATE TABLE release_status (

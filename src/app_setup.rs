@@ -21,6 +21,7 @@ use crate::name::Id;
 use crate::store::Table;
 use crate::store::app_setups::{self, Setup};
 use crate::store::builds;
+use crate::store::releases;
 
 /// The longest between two ticks.
 const EVERY: Duration = Duration::from_secs(10);
@@ -40,6 +41,8 @@ pub enum Step {
     Conclude,
     /// The build has failed.
     FailBuild,
+    /// The build's release command has failed.
+    FailRelease,
     /// The app is gone.
     FailApp,
 }
@@ -52,7 +55,11 @@ pub fn next(setup: &Setup) -> Step {
     match (setup.build_id, setup.build_status, &setup.postdeploy) {
         (None, _, _) => Step::Begin,
         (_, Some(builds::Status::Pending), _) => Step::Wait,
-        (_, Some(builds::Status::Succeeded), None) => Step::Deploy,
+        (_, Some(builds::Status::Succeeded), None) => match setup.release_status {
+            Some(releases::Status::Pending) => Step::Wait,
+            Some(releases::Status::Failed) => Step::FailRelease,
+            _ => Step::Deploy,
+        },
         (_, Some(builds::Status::Succeeded), Some(script)) if script.ended => Step::Conclude,
         (_, Some(builds::Status::Succeeded), Some(_)) => Step::Wait,
         (_, Some(builds::Status::Failed) | None, _) => Step::FailBuild,
@@ -90,6 +97,10 @@ impl Setups {
                 Step::Conclude => usize::from(deeds::conclude(&self.platform, &setup).await?),
                 Step::FailBuild => {
                     let message = "The build failed. Its output says why.";
+                    usize::from(deeds::fail(&self.platform, &setup, message, &[], None).await?)
+                }
+                Step::FailRelease => {
+                    let message = "The release command failed. The app's log says what it printed.";
                     usize::from(deeds::fail(&self.platform, &setup, message, &[], None).await?)
                 }
                 Step::FailApp => {
@@ -131,7 +142,7 @@ impl Setups {
 
     /// Ticks after each change, and now and then for the sake of a tick that failed, until the store is no more.
     pub async fn run(&self) {
-        let tables = [Table::AppSetup, Table::Build, Table::App];
+        let tables = [Table::AppSetup, Table::Build, Table::Release, Table::App];
         let mut changes = self.platform.store.changes(&tables);
         loop {
             changes.mark_unchanged();

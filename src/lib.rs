@@ -14,7 +14,7 @@
 //! | [`blob`], [`archive`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`preflight`], [`certificate`] | files, and what leaves the machine | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
-//! | [`platform`], [`routes`], [`promotion`], [`provisioning`], [`app_setup`], [`deliveries`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
+//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`provisioning`], [`app_setup`], [`deliveries`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
 //!
 //! # What always holds
 //!
@@ -51,6 +51,7 @@ pub mod preflight;
 pub mod process_types;
 pub mod promotion;
 pub mod provisioning;
+pub mod release_phase;
 pub mod router;
 pub mod routes;
 pub mod runtime;

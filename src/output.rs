@@ -1,4 +1,4 @@
-//! The output of builds: what they print, kept for ever and replayed to whoever asks, as it comes or long after.
+//! The output of builds and release commands: what they print, kept for ever and replayed to whoever asks, as it comes or long after.
 //!
 //! Each output is one append-only file, named by the id of the deed that made it. A reader gets it from the start whenever it
 //! connects, then follows it, and is woken by each write. An output is over when two things are true: whoever reads says that
@@ -223,7 +223,7 @@ impl Kept {
             Ok(()) => self.length += text.len() as u64,
             Err(cause) if !self.failed => {
                 self.failed = true;
-                tracing::warn!(%cause, "some output of a build could not be kept");
+                tracing::warn!(%cause, "some output of a build or a release could not be kept");
             }
             Err(_) => {}
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use rusqlite::Connection;
 use tokio::sync::watch;
 
 use crate::api::Witness;
@@ -17,8 +18,7 @@ use crate::log::{self, Logs};
 use crate::name::Id;
 use crate::outbound::Outbound;
 use crate::output::Outputs;
-use crate::store::builds::{self, Status};
-use crate::store::{AfterCommit, Store, Table, sources};
+use crate::store::{AfterCommit, Store, Table, builds, releases, sources};
 use crate::time::{Clock, Timestamp};
 use crate::urls::Urls;
 
@@ -86,7 +86,13 @@ impl Platform {
         self.signed_url(Method::Get, &path, build.made_at().plus(OUTPUT_LIFE))
     }
 
-    /// Lets every stream of a log or of a build's output end. Lines that come later are stored all the same.
+    /// Where the output of a release's command is streamed from.
+    pub fn release_output_url(&self, release: Id) -> String {
+        let path = format!("/streams/releases/{release}");
+        self.signed_url(Method::Get, &path, release.made_at().plus(OUTPUT_LIFE))
+    }
+
+    /// Lets every stream of a log or of an output end. Lines that come later are stored all the same.
     pub fn end_streams(&self) {
         self.stopping.send_replace(true);
         self.logs.close();
@@ -94,14 +100,33 @@ impl Platform {
 
     /// A build's output from its start, until the build has ended or the server stops.
     pub fn build_output(&self, id: Id) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        self.output(id, Table::Build, move |connection| {
+            let build = builds::by_id(connection, id)?;
+            Ok(build.is_some_and(|build| build.status == builds::Status::Pending))
+        })
+    }
+
+    /// What a release's command prints, until the release has ended or the server stops.
+    pub fn release_output(&self, id: Id) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        self.output(id, Table::Release, move |connection| {
+            let release = releases::by_id(connection, id)?;
+            Ok(release.is_some_and(|release| release.status == releases::Status::Pending))
+        })
+    }
+
+    /// An output from its start, for as long as the deed `goes_on`, which a row in `table` says.
+    fn output(
+        &self,
+        id: Id,
+        table: Table,
+        goes_on: impl Fn(&Connection) -> Result<bool> + Send + 'static,
+    ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
         let (store, mut stopping) = (self.store.clone(), self.stopping.subscribe());
         let ended = async move {
-            let mut changes = store.changes(&[Table::Build]);
+            let mut changes = store.changes(&[table]);
             loop {
                 changes.mark_unchanged();
-                let build = store.read(|connection| builds::by_id(connection, id));
-                let waiting = matches!(build, Ok(Some(build)) if build.status == Status::Pending);
-                if !waiting {
+                if !store.read(&goes_on).unwrap_or(false) {
                     return;
                 }
                 tokio::select! {

@@ -1,6 +1,7 @@
 //! Makes waiting promotions come true: releases the source's slug on each target, all in one transaction.
 //!
-//! It must not know how a release is run; that follows from the release being there.
+//! It must not know how a release is run; that follows from the release being there. Targets whose release command has to run first
+//! are ended by that ([`release_phases`](crate::store::release_phases)).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ impl Promoter {
         Promoter { platform }
     }
 
-    /// Completes what is waiting, and returns how many releases that made.
+    /// Releases what is waiting, and returns how many releases that made.
     pub async fn tick(&self) -> Result<usize> {
         if !self.platform.store.read(promotions::any_pending)? {
             return Ok(0);

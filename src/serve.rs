@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::partner;
 use crate::promotion::Promoter;
 use crate::provisioning::Provisioner;
+use crate::release_phase::ReleasePhases;
 use crate::router::{self, Router};
 use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
@@ -144,8 +145,7 @@ impl Server {
         // Nobody who comes now may be told that there is no such app, or be sent to a dyno that is about to be ended.
         retire_earlier(&platform).await?;
         routes.refresh().await?;
-        let (local, events) =
-            Local::open(data.root(), platform.blobs.clone(), platform.logs.clone())?;
+        let (local, events) = local(&platform, &data)?;
         let reconciler = reconciler(&platform, Arc::new(local), events, routes.clone(), policy);
         let (stop_dynos, stopping) = oneshot::channel();
         let dynos = tokio::spawn(reconciler.run(async { drop(stopping.await) }));
@@ -255,12 +255,14 @@ fn spawn_loops(
 ) -> Result<()> {
     let builder = builder(platform, data)?;
     let promoter = Promoter::new(platform.clone());
+    let phases = ReleasePhases::new(platform.clone());
     let setups = setups(platform, data);
     let provisioner = Provisioner::new(platform.clone(), partner::TIMEOUT);
     let deliverer = Deliverer::new(platform.clone(), Limits::default());
     loops.spawn(sweep::run(platform.clone()));
     loops.spawn(async move { setups.run().await });
     loops.spawn(async move { promoter.run().await });
+    loops.spawn(async move { phases.run().await });
     loops.spawn(async move { provisioner.run().await });
     loops.spawn(async move { deliverer.run().await });
     loops.spawn(async move { builder.run(std::future::pending()).await });
@@ -307,6 +309,15 @@ pub fn builder(platform: &Arc<Platform>, data: &DataDir) -> Result<Builder> {
         ..build::Settings::new(data.path("builds"))
     };
     Builder::open(parts, settings, platform.boot)
+}
+
+/// The runtime of this machine, with what it says.
+fn local(
+    platform: &Arc<Platform>,
+    data: &DataDir,
+) -> Result<(Local, mpsc::UnboundedReceiver<Event>)> {
+    let (blobs, logs) = (platform.blobs.clone(), platform.logs.clone());
+    Local::open(data.root(), blobs, logs, platform.outputs.clone())
 }
 
 /// The loop of the app setups.

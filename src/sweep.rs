@@ -1,5 +1,5 @@
 //! Collects what nothing points at any more: expired tokens, sources and invitations, slugs without an app, blobs without a row,
-//! logs, build outputs and webhooks of deleted apps, and what webhooks were told of long ago.
+//! logs, outputs of builds and releases, and webhooks of deleted apps, and what webhooks were told of long ago.
 //!
 //! Whatever is younger than a grace is left alone, since bytes are on disk before the row that points at them.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::Platform;
 use crate::error::{Error, Result};
 use crate::store::{
-    addon_tokens, app_setups, apps, builds, oauth_tokens, review_apps, slugs, sources,
+    addon_tokens, app_setups, apps, builds, oauth_tokens, releases, review_apps, slugs, sources,
     team_invitations, webhook_deliveries, webhooks,
 };
 
@@ -46,12 +46,13 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
                 platform.logs.remove(app)?;
             }
         }
-        for build in platform.outputs.stored()? {
+        for deed in platform.outputs.stored()? {
             if platform.store.read(|connection| {
-                Ok(builds::by_id(connection, build)?.is_none()
-                    && !app_setups::tells_of_build(connection, build)?)
+                Ok(builds::by_id(connection, deed)?.is_none()
+                    && releases::by_id(connection, deed)?.is_none()
+                    && !app_setups::tells_of_build(connection, deed)?)
             })? {
-                platform.outputs.remove(build)?;
+                platform.outputs.remove(deed)?;
             }
         }
         // A blob whose row could not be asked for is kept.

@@ -17,6 +17,7 @@ use crate::store::apps::App;
 use crate::store::dynos::{self, Dyno, FIELDS, Which};
 use crate::store::formation;
 use crate::store::one_offs::{self, MAX_SECONDS, NewOneOff};
+use crate::store::release_phases::RELEASE;
 use crate::time::Timestamp;
 
 /// The type of a one-off dyno that is given no other.
@@ -166,6 +167,10 @@ pub async fn restart_type(call: Call) -> Result<Accepted> {
         let app = caller.app(connection)?;
         let identity = caller.params.exact_identity("type");
         let missing = match formation::find(connection, app.id, &identity) {
+            // Its dynos are one-offs, though the formation has the type.
+            Ok(entry) if entry.r#type == RELEASE => {
+                return one_offs::stop(connection, app.id, RELEASE, caller.now);
+            }
             Ok(entry) => {
                 let which = Which::Type(&entry.r#type);
                 return dynos::restart(connection, app.id, which, caller.now);

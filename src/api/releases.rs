@@ -1,12 +1,15 @@
 //! Releases: seen, made from a slug, and rolled back to.
 
+use actix_web::HttpResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::call::Call;
+use super::call::{Call, Visit};
 use super::params::{self, Reference};
 use super::reply::{Created, Reply};
 use super::view::{Named, Ref, User};
+use crate::Platform;
+use crate::blob::signed::Method;
 use crate::error::{Error, Result};
 use crate::log::platform as lines;
 use crate::name::{Id, Identity};
@@ -41,7 +44,7 @@ pub struct View {
     version: i64,
 }
 
-pub(super) fn view(release: Release) -> View {
+pub(super) fn view(platform: &Platform, release: Release) -> View {
     View {
         addon_plan_names: release.addon_plan_names,
         app: Named {
@@ -58,7 +61,9 @@ pub(super) fn view(release: Release) -> View {
         description: release.description,
         eligible_for_rollback: release.slug_id.is_some() && release.status == Status::Succeeded,
         id: release.id,
-        output_stream_url: None,
+        output_stream_url: release
+            .has_output
+            .then(|| platform.release_output_url(release.id)),
         slug: Ref::to(release.slug_id),
         status: release.status,
         updated_at: release.updated_at,
@@ -71,23 +76,25 @@ pub(super) fn view(release: Release) -> View {
 }
 
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
+    let platform = call.platform.clone();
     let paged = call
         .page(FIELDS, |connection, caller, page| {
             releases::list(connection, caller.app_id(connection)?, page)
         })
         .await?;
-    paged.reply(view)
+    paged.reply(|release| view(&platform, release))
 }
 
 /// The newest release of each app in the pipeline that the caller may see.
 pub async fn latest_of_pipeline(call: Call) -> Result<Reply<Vec<View>>> {
+    let platform = call.platform.clone();
     let paged = call
         .page(FIELDS, |connection, caller, page| {
             let pipeline = caller.pipeline(connection)?;
             releases::latest_of_pipeline(connection, &caller.account, pipeline.id, page)
         })
         .await?;
-    paged.reply(view)
+    paged.reply(|release| view(&platform, release))
 }
 
 pub async fn info(call: Call) -> Result<Reply<View>> {
@@ -98,7 +105,7 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
             &caller.params.identity("release"),
         )
     })?;
-    Reply::of(&view(release))
+    Reply::of(&view(&call.platform, release))
 }
 
 pub async fn config_vars(call: Call) -> Result<Reply<ConfigVars>> {
@@ -111,6 +118,22 @@ pub async fn config_vars(call: Call) -> Result<Reply<ConfigVars>> {
         config_vars::read(connection, release.config_set_id)
     })?;
     Reply::of(&vars)
+}
+
+/// What the release command printed, from its start, live, and again whenever it is asked for.
+pub async fn output(visit: Visit) -> Result<HttpResponse> {
+    visit.verify(Method::Get)?;
+    let id = visit.params.id("release", "release")?;
+    let release = visit
+        .platform
+        .store
+        .read(|connection| releases::by_id(connection, id))?;
+    if !release.is_some_and(|release| release.has_output) {
+        return Err(Error::not_found("release"));
+    }
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .streaming(visit.platform.release_output(id)))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -146,7 +169,7 @@ pub async fn create(call: Call, new: NewRelease) -> Result<Created<View>> {
             return Err(Error::invalid("Name either a slug or a release, not both."));
         }
     };
-    Reply::of(&view(release))
+    Reply::of(&view(&call.platform, release))
 }
 
 async fn deploy(call: &Call, slug: Identity, description: Option<String>) -> Result<Release> {

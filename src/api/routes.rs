@@ -289,6 +289,7 @@ routes! {
     GET    "/blobs/slugs/{slug}"                            Signed   blobs::get_slug;
     PUT    "/blobs/slugs/{slug}"                            Signed   blobs::put_slug;
     GET    "/streams/builds/{build}"                        Signed   builds::output;
+    GET    "/streams/releases/{release}"                    Signed   releases::output;
     GET    "/streams/logs/{app}/{session}"                         Signed   log_sessions::stream;
     POST   "/actions/addons/resolve"                        Account  addon_resolution::addon;
     POST   "/actions/addon-attachments/resolve"             Account  addon_resolution::attachment;

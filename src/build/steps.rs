@@ -159,6 +159,11 @@ impl Work {
         }
         platform::build_succeeded(logs, app);
         output.detail(&format!("Released v{version}"));
+        if release.status == releases::Status::Pending {
+            return output.warning(&format!(
+                "v{version} is pending: what ran until now goes on, and v{version} takes its place once its release command has ended well."
+            ));
+        }
         output.detail(&format!("{} deployed", (links.app)(&release.app_name)));
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Logs;
 use super::app::AppLog;
 use super::line;
+use crate::output::Writer;
 
 /// Capacity that an idle process may keep, in bytes. A thousand silent dynos should not hold the buffers of their loudest moment.
 const IDLE_BYTES: usize = 16 * 1024;
@@ -19,6 +20,7 @@ pub struct Lines {
     label: String,
     /// The beginning of a line whose end has not come: at most [`line::LINE_BYTES`] and a `\r`.
     unfinished: Vec<u8>,
+    copy: Option<Writer>,
 }
 
 impl Lines {
@@ -28,12 +30,21 @@ impl Lines {
             log,
             label,
             unfinished: Vec::new(),
+            copy: None,
         }
+    }
+
+    /// From here on, what is fed goes to this output too, as it comes.
+    pub fn copy_to(&mut self, output: Writer) {
+        self.copy = Some(output);
     }
 
     /// Appends every line that is complete with this chunk, in one batch. A line counts as complete at its newline or at
     /// [`line::LINE_BYTES`]. Large chunks (64 KiB) cost least per line.
     pub fn feed(&mut self, chunk: &[u8]) {
+        if let Some(copy) = &self.copy {
+            copy.write(chunk);
+        }
         let before = self.unfinished.len();
         self.unfinished.extend_from_slice(chunk);
         let whole = chunk

@@ -60,6 +60,11 @@ pub fn release_command(logs: &Logs, app: Id, version: i64, user: &str) {
     );
 }
 
+/// A release command came to nothing, for the reason that is given. `url` is where its output can be read.
+pub fn release_failed(logs: &Logs, app: Id, reason: &str, url: &str) {
+    api(logs, app, &[&format!("{reason} Check its output: {url}")]);
+}
+
 /// `formation` is all of it, types sorted: `web@1:Basic worker@2:Basic`.
 pub fn scaled(logs: &Logs, app: Id, formation: &str, user: &str) {
     api(

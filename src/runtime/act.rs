@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::log::{Logs, platform};
 use crate::name::Id;
 use crate::store::dynos::{self, Dyno, State};
-use crate::store::{Store, app_features, config_vars, one_offs};
+use crate::store::{Store, app_features, config_vars, one_offs, release_phases};
 use crate::time::Clock;
 
 /// Between two attempts to write what has happened and must not be forgotten.
@@ -131,13 +131,14 @@ impl Acts {
     async fn launch(self: Arc<Acts>, start: Start, dyno: Dyno) -> Result<Started> {
         let wanted = start.wanted;
         let config_set = wanted.config_set_id;
-        let config_vars = self.store.read(|connection| {
+        let (config_vars, output) = self.store.read(|connection| {
             let mut vars = app_features::metadata(connection, &dyno)?;
             vars.extend(config_vars::read(connection, config_set)?);
-            if dyno.one_off {
-                vars.extend(one_offs::env(connection, dyno.id)?);
+            if !dyno.one_off {
+                return Ok((vars, None));
             }
-            Ok(vars)
+            vars.extend(one_offs::env(connection, dyno.id)?);
+            Ok((vars, release_phases::of_dyno(connection, dyno.id)?))
         })?;
         let slug = Digest::parse(&wanted.digest)
             .ok_or_else(|| Error::internal("a slug's digest is none"))?;
@@ -154,6 +155,7 @@ impl Acts {
             release_version: dyno.release_version,
             port: dyno.port,
             size: dyno.size,
+            output,
             boot: self.policy.boot,
         };
         self.runtime.start(launch).await
@@ -241,9 +243,11 @@ impl Acts {
         }
         self.tell_exited(dyno, ended.status);
         let (id, one_off, now) = (dyno.id, dyno.one_off, self.clock.now());
+        // What was cut off because the server stops did not fail by itself.
+        let status = ended.status.filter(|status| drain || *status == 0);
         let gone = self
             .record(move |connection| match one_off {
-                true => one_offs::end(connection, id, ended.status, now),
+                true => one_offs::end(connection, id, status, now),
                 false => dynos::delete(connection, id, State::Down),
             })
             .await;

@@ -49,6 +49,8 @@ pub struct Launch {
     /// Where it shall listen, if it is of the web.
     pub port: Option<u16>,
     pub size: String,
+    /// The release whose command it runs: what it prints is also that release's output.
+    pub output: Option<Id>,
     /// How long a dyno with a port may take until it listens. Measured on a clock that nobody can set.
     pub boot: Duration,
 }

@@ -27,6 +27,7 @@ use crate::blob::{Blobs, Digest};
 use crate::error::{Error, Result};
 use crate::log::{Logs, Source};
 use crate::name::Id;
+use crate::output::Outputs;
 use crate::store::dynos::Dyno;
 
 /// Slugs unpacked at the same time. More would only make each of them slower.
@@ -49,6 +50,7 @@ struct Place {
     shell: Shell,
     blobs: Blobs,
     logs: Logs,
+    outputs: Outputs,
     events: mpsc::UnboundedSender<Event>,
     running: Mutex<HashMap<Id, Arc<Running>>>,
 }
@@ -68,6 +70,7 @@ impl Local {
         data: &Path,
         blobs: Blobs,
         logs: Logs,
+        outputs: Outputs,
     ) -> Result<(Local, mpsc::UnboundedReceiver<Event>)> {
         let dir = data.join("dynos");
         make_folder(&dir)?;
@@ -77,6 +80,7 @@ impl Local {
             shell: Shell::find(),
             blobs,
             logs,
+            outputs,
             events,
             running: Mutex::default(),
         };
@@ -153,7 +157,10 @@ impl Place {
         let child = command.process_group(0).spawn()?;
         // The server's copies of the pipe's other end go with the command; else the output would never end.
         drop(command);
-        let lines = self.logs.lines(launch.app, Source::App, &launch.name);
+        let mut lines = self.logs.lines(launch.app, Source::App, &launch.name);
+        if let Some(release) = launch.output {
+            lines.copy_to(self.outputs.writer(release)?);
+        }
         let output = Output::follow(reader, lines)?;
         let leader = child.id().and_then(|pid| i32::try_from(pid).ok());
         let running = Arc::new(Running {

@@ -10,7 +10,7 @@ use super::apps::{self, App};
 use super::builds;
 use super::config_vars::ConfigVars;
 use super::row::{self, found, optional, text_enum};
-use super::teams;
+use super::{releases, teams};
 use crate::error::{Error, Result};
 use crate::name::{self, AppName, Id, Identity};
 use crate::time::Timestamp;
@@ -46,6 +46,8 @@ pub struct Setup {
     pub build_id: Option<Id>,
     /// As of now, or of when the app was deleted.
     pub build_status: Option<builds::Status>,
+    /// Of the release that the build led to, while it is there.
+    pub release_status: Option<releases::Status>,
     pub postdeploy: Option<Postdeploy>,
     pub success_url: Option<String>,
     /// The app is there still.
@@ -72,7 +74,8 @@ const COLUMNS: &str = "app_setup.id, app_setup.account_id, app_setup.app_id,
     app_setup.environment, app_setup.buildpacks, app_setup.manifest, app_setup.build_id,
     coalesce((SELECT status FROM build WHERE build.id = app_setup.build_id), app_setup.build_status),
     app_setup.postdeploy_process, app_setup.postdeploy_ended, app_setup.postdeploy_exit_code,
-    CASE WHEN app_setup.postdeploy_output IS NOT NULL THEN unseal(app_setup.id, app_setup.postdeploy_output) END, app_setup.success_url, EXISTS (SELECT 1 FROM app WHERE app.id = app_setup.app_id), app_setup.created_at, app_setup.updated_at";
+    CASE WHEN app_setup.postdeploy_output IS NOT NULL THEN unseal(app_setup.id, app_setup.postdeploy_output) END, app_setup.success_url, EXISTS (SELECT 1 FROM app WHERE app.id = app_setup.app_id), app_setup.created_at, app_setup.updated_at,
+    (SELECT release.status FROM build JOIN release ON release.id = build.release_id WHERE build.id = app_setup.build_id)";
 
 fn setup(row: &Row<'_>) -> rusqlite::Result<Setup> {
     let buildpacks: Option<String> = row.get(12)?;
@@ -110,6 +113,7 @@ fn setup(row: &Row<'_>) -> rusqlite::Result<Setup> {
         app_exists: row.get(21)?,
         created_at: row.get(22)?,
         updated_at: row.get(23)?,
+        release_status: row.get(24)?,
     })
 }
 

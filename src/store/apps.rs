@@ -31,7 +31,7 @@ pub struct App {
     /// Hidden from those members of the team who were not let in by name.
     pub locked: bool,
     pub maintenance: bool,
-    /// When the newest release was made.
+    /// When the release that it runs was made.
     pub released_at: Option<Timestamp>,
     /// Of the current release's slug, in bytes.
     pub slug_size: Option<i64>,
@@ -64,7 +64,7 @@ pub const FIELDS: &[Field] = &[
 ];
 
 pub(super) const COLUMNS: &str = "app.id, app.name, app.owner_id, account.email, app.maintenance, app.created_at, app.updated_at,
-    (SELECT created_at FROM release WHERE app_id = app.id ORDER BY version DESC LIMIT 1), slug.size, slug.description,
+    release.created_at, slug.size, slug.description,
     app.team_id, team.name, app.locked";
 /// The current release is the newest that succeeded; its slug is what the app runs.
 pub(super) const FROM: &str =

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Row, params};
 
 use super::page::{self, Field, Kind, Listing, Page};
+use super::release_phases::RELEASE;
 use super::row::found;
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
@@ -13,7 +14,7 @@ use crate::time::Timestamp;
 /// Dynos of one type at most, as on Heroku.
 pub const MAX_QUANTITY: i64 = 100;
 /// The size of a new process type.
-const DEFAULT_SIZE: &str = "Basic";
+pub const DEFAULT_SIZE: &str = "Basic";
 
 #[derive(Clone, Debug)]
 pub struct Formation {
@@ -152,6 +153,11 @@ pub fn update(
             "The quantity of {} must be from 0 to {MAX_QUANTITY}.",
             before.r#type
         )));
+    }
+    if before.r#type == RELEASE && wanted > 0 {
+        return Err(Error::invalid(
+            "The process type release runs once with each release, by itself. It cannot be scaled.",
+        ));
     }
     connection
         .prepare_cached(

@@ -10,7 +10,8 @@ use rusqlite::{Connection, Row, params};
 
 use super::config_vars::{self, ConfigVars};
 use super::dynos::{self, COLUMNS, Dyno, Wanted};
-use super::row::found;
+use super::release_phases::{self, Ending};
+use super::row::{found, optional};
 use super::{app_setups, releases, slugs};
 use crate::error::{Error, Result};
 use crate::name::Id;
@@ -44,6 +45,18 @@ pub struct OneOff {
     pub wanted: Wanted,
 }
 
+/// A one-off dyno of a release, whole.
+pub(super) struct Launchable<'a> {
+    pub app: Id,
+    pub release: Id,
+    pub release_version: i64,
+    pub r#type: &'a str,
+    pub command: &'a str,
+    pub size: &'a str,
+    pub env: Option<&'a ConfigVars>,
+    pub seconds: i64,
+}
+
 /// Writes down a one-off dyno of the app's current release. 422 when nothing was deployed, 409 when too many run.
 pub fn create(connection: &Connection, app: Id, new: &NewOneOff, now: Timestamp) -> Result<Dyno> {
     let nothing = || {
@@ -53,14 +66,38 @@ pub fn create(connection: &Connection, app: Id, new: &NewOneOff, now: Timestamp)
     };
     let release = releases::current(connection, app)?.ok_or_else(nothing)?;
     let slug = release.slug_id.ok_or_else(nothing)?;
-    let command = expand(&new.command, &slugs::process_types(connection, slug)?);
     config_vars::check_all(&new.env)?;
-    let id = Id::new();
-    let ordinal = free_number(connection, app, id)?;
-    let env = match new.env.is_empty() {
-        true => None,
-        false => Some(serde_json::to_string(&new.env).map_err(Error::internal)?),
+    let running: i64 = connection
+        .prepare_cached("SELECT count(*) FROM dyno WHERE app_id = ?1 AND one_off = 1")?
+        .query_row([app], |row| row.get(0))?;
+    if running >= MAX_AT_ONCE {
+        return Err(Error::conflict(format!(
+            "This app runs {MAX_AT_ONCE} one-off dynos already. Wait until one has ended, or stop one."
+        )));
+    }
+    let launchable = Launchable {
+        app,
+        release: release.id,
+        release_version: release.version,
+        r#type: &new.r#type,
+        command: &expand(&new.command, &slugs::process_types(connection, slug)?),
+        size: new.size,
+        env: Some(&new.env).filter(|env| !env.is_empty()),
+        seconds: new.seconds,
     };
+    insert(connection, &launchable, now)
+}
+
+/// Writes down a one-off dyno, which waits to be launched.
+pub(super) fn insert(
+    connection: &Connection,
+    new: &Launchable<'_>,
+    now: Timestamp,
+) -> Result<Dyno> {
+    let id = Id::new();
+    let ordinal = free_number(connection, new.app, id)?;
+    let env = new.env.map(serde_json::to_string).transpose();
+    let env = env.map_err(Error::internal)?;
     connection
         .prepare_cached(
             "INSERT INTO dyno (id, app_id, release_id, release_version, type, ordinal, size, command, state, one_off, launched,
@@ -70,13 +107,13 @@ pub fn create(connection: &Connection, app: Id, new: &NewOneOff, now: Timestamp)
         )?
         .execute(params![
             id,
-            app,
-            release.id,
-            release.version,
+            new.app,
+            new.release,
+            new.release_version,
             new.r#type,
             ordinal,
             new.size,
-            command,
+            new.command,
             env,
             now.plus(std::time::Duration::from_secs(new.seconds.unsigned_abs())),
             now
@@ -90,11 +127,6 @@ fn free_number(connection: &Connection, app: Id, id: Id) -> Result<i64> {
         .prepare_cached("SELECT ordinal FROM dyno WHERE app_id = ?1 AND one_off = 1")?
         .query_map([app], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    if taken.len() as i64 >= MAX_AT_ONCE {
-        return Err(Error::conflict(format!(
-            "This app runs {MAX_AT_ONCE} one-off dynos already. Wait until one has ended, or stop one."
-        )));
-    }
     let count = NUMBERS.end - NUMBERS.start;
     let chance = i64::from(id.random_bits()) % count;
     (0..count)
@@ -169,16 +201,26 @@ pub fn env(connection: &Connection, id: Id) -> Result<ConfigVars> {
 }
 
 /// Deletes the row of a one-off dyno of which nothing runs; false when that was done before. `status` is how it ended, as a
-/// shell counts it, if that is known.
+/// shell counts it, if that is known. Whoever asked for it to be run is told.
 pub fn end(connection: &Connection, id: Id, status: Option<i32>, now: Timestamp) -> Result<bool> {
-    let ended = connection
-        .prepare_cached("DELETE FROM dyno WHERE id = ?1 AND one_off = 1")?
-        .execute([id])?
-        == 1;
-    if ended {
-        app_setups::postdeploy_ended(connection, id, status, now)?;
-    }
-    Ok(ended)
+    let mut statement = connection.prepare_cached(
+        "DELETE FROM dyno WHERE id = ?1 AND one_off = 1 RETURNING restart, expires_at",
+    )?;
+    let ended: Option<(bool, Option<Timestamp>)> =
+        optional(statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))))?;
+    let Some((stopped, expires_at)) = ended else {
+        return Ok(false);
+    };
+    let expired = expires_at.is_some_and(|at| at <= now);
+    let ending = match status {
+        _ if stopped => Ending::Stopped,
+        Some(status) if status != 0 && expired => Ending::Expired,
+        Some(_) => Ending::Exited,
+        None => Ending::Lost,
+    };
+    app_setups::postdeploy_ended(connection, id, status, now)?;
+    release_phases::dyno_ended(connection, id, ending, status)?;
+    Ok(true)
 }
 
 /// Asks for the one-off dynos of one type to be stopped. How many there were.

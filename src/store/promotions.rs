@@ -1,5 +1,6 @@
 //! Pipeline promotions: one app's slug, released on others. The row is the queue entry; all targets are released in one
-//! transaction, so a crash leaves a promotion either waiting or done.
+//! transaction, so a crash leaves a promotion either waiting or released. A target whose release command has to run waits for that,
+//! and the promotion with it.
 
 use rusqlite::{Connection, Row, params};
 
@@ -201,18 +202,21 @@ pub fn targets(connection: &Connection, promotion: Id, page: &Page) -> Result<Li
     page::select(connection, &query, page, target)
 }
 
-/// Whether a promotion is waiting.
+/// Promotions with a target on which no release has been made yet. One whose releases are pending waits for them alone.
+const WAITING: &str = "pipeline_promotion WHERE status = 'pending' AND EXISTS (
+    SELECT 1 FROM pipeline_promotion_target WHERE promotion_id = pipeline_promotion.id AND status = 'pending' AND release_id IS NULL)";
+
+/// Whether a promotion is waiting to be run.
 pub fn any_pending(connection: &Connection) -> Result<bool> {
-    let mut statement = connection.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM pipeline_promotion WHERE status = 'pending')",
-    )?;
-    Ok(statement.query_row([], |row| row.get(0))?)
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM {WAITING})");
+    Ok(connection
+        .prepare_cached(&sql)?
+        .query_row([], |row| row.get(0))?)
 }
 
-/// Completes every waiting promotion. Returns the releases that were made, with who asked for them.
+/// Releases on the targets of every waiting promotion. Returns the releases that were made, with who asked for them.
 pub fn run_pending(connection: &Connection, now: Timestamp) -> Result<Vec<Release>> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM pipeline_promotion WHERE status = 'pending' ORDER BY id");
+    let sql = format!("SELECT {COLUMNS} FROM {WAITING} ORDER BY id");
     let pending: Vec<Promotion> = connection
         .prepare_cached(&sql)?
         .query_map([], promotion)?
@@ -244,7 +248,8 @@ fn run(connection: &Connection, promotion: &Promotion, now: Timestamp) -> Result
     );
     let targets: Vec<(Id, Id)> = connection
         .prepare_cached(
-            "SELECT id, app_id FROM pipeline_promotion_target WHERE promotion_id = ?1 ORDER BY id",
+            "SELECT id, app_id FROM pipeline_promotion_target
+             WHERE promotion_id = ?1 AND status = 'pending' AND release_id IS NULL ORDER BY id",
         )?
         .query_map([promotion.id], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
@@ -255,6 +260,9 @@ fn run(connection: &Connection, promotion: &Promotion, now: Timestamp) -> Result
             Err(_) => Err("The source app was deleted before it could be promoted.".to_owned()),
         };
         let (status, release, message) = match outcome {
+            Ok(release) if release.status == releases::Status::Pending => {
+                (TargetStatus::Pending, Some(release), None)
+            }
             Ok(release) => (TargetStatus::Succeeded, Some(release), None),
             Err(message) => (TargetStatus::Failed, None, Some(message)),
         };
@@ -265,12 +273,43 @@ fn run(connection: &Connection, promotion: &Promotion, now: Timestamp) -> Result
             .execute(params![id, status, release.as_ref().map(|release| release.id), message])?;
         made.extend(release);
     }
+    complete(connection, promotion.id, now)?;
+    Ok(made)
+}
+
+/// Notes what became of a release on the target that was waiting for it, if one was, with the words for a person why it failed.
+pub(super) fn released(
+    connection: &Connection,
+    release: Id,
+    fault: Option<&str>,
+    now: Timestamp,
+) -> Result<()> {
+    let status = match fault {
+        None => TargetStatus::Succeeded,
+        Some(_) => TargetStatus::Failed,
+    };
+    let promotions: Vec<Id> = connection
+        .prepare_cached(
+            "UPDATE pipeline_promotion_target SET status = ?2, error_message = ?3 WHERE release_id = ?1 AND status = 'pending'
+             RETURNING promotion_id",
+        )?
+        .query_map(params![release, status, fault], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for promotion in promotions {
+        complete(connection, promotion, now)?;
+    }
+    Ok(())
+}
+
+/// Ends a promotion once none of its targets is pending.
+fn complete(connection: &Connection, promotion: Id, now: Timestamp) -> Result<()> {
     connection
         .prepare_cached(
-            "UPDATE pipeline_promotion SET status = 'completed', updated_at = ?2 WHERE id = ?1 AND status = 'pending'",
+            "UPDATE pipeline_promotion SET status = 'completed', updated_at = ?2 WHERE id = ?1 AND status = 'pending'
+             AND NOT EXISTS (SELECT 1 FROM pipeline_promotion_target WHERE promotion_id = ?1 AND status = 'pending')",
         )?
-        .execute(params![promotion.id, now])?;
-    Ok(made)
+        .execute(params![promotion, now])?;
+    Ok(())
 }
 
 /// The release on one target, or the words for a person why there is none.

@@ -5,10 +5,12 @@ use rusqlite::{Connection, Row, params};
 use super::accounts::Account;
 use super::page::{self, Field, Kind, Listing, Page};
 use super::row::{found, json, optional, text_enum};
-use super::{addon_attachments, config_vars, formation, slugs};
+use super::{addon_attachments, config_vars, formation, release_phases, slugs};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
 use crate::time::Timestamp;
+
+pub use super::changes::{AddOnEvent, Change};
 
 text_enum! {
     /// What became of a release.
@@ -29,59 +31,12 @@ pub struct Release {
     pub account_email: String,
     /// The newest that succeeded, which is what the app runs.
     pub current: bool,
+    /// A release command prints, has printed or is to print something for it.
+    pub has_output: bool,
     /// Of the add-ons that were attached when it was made.
     pub addon_plan_names: Vec<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-}
-
-/// What a release is made from.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// The app was made.
-    Initial,
-    /// The app's log was made, which on Heroku is a release of its own.
-    EnableLogplex,
-    /// A slug was built or named. A description of its own replaces the usual one.
-    Deploy {
-        slug: Id,
-        description: Option<String>,
-    },
-    /// Config vars were changed. The names, for the description.
-    ConfigVars {
-        set: Vec<String>,
-        removed: Vec<String>,
-        config_set: Id,
-    },
-    /// What add-ons set was changed, or which of them are attached.
-    AddOns { event: AddOnEvent, config_set: Id },
-    /// An older release's slug and config vars are taken again.
-    Rollback { to: Release },
-    /// Another app's slug was promoted here.
-    Promotion { from: Release },
-}
-
-/// What happened to an add-on. Attachments go by the beginning of their config vars' names.
-#[derive(Clone, Debug)]
-pub enum AddOnEvent {
-    Attached {
-        attachment: String,
-        addon: String,
-    },
-    Detached {
-        attachment: String,
-        addon: String,
-    },
-    /// A provider that took its time has made it.
-    Provisioned {
-        addon: String,
-        vars: Vec<String>,
-    },
-    /// The provider set other config vars, or the plan is another.
-    Updated {
-        attachments: Vec<String>,
-        service: String,
-    },
 }
 
 pub const FIELDS: &[Field] = &[
@@ -93,7 +48,8 @@ pub const FIELDS: &[Field] = &[
 const COLUMNS: &str = "release.id, release.app_id, app.name, release.version, release.description, release.status,
     release.slug_id, release.config_set_id, release.account_id, account.email,
     release.version = (SELECT max(version) FROM release AS newer WHERE newer.app_id = release.app_id AND newer.status = 'succeeded'),
-    release.created_at, release.updated_at, release.addon_plan_names";
+    release.created_at, release.updated_at, release.addon_plan_names,
+    EXISTS (SELECT 1 FROM release_phase WHERE release_phase.release_id = release.id AND release_phase.command IS NOT NULL)";
 const FROM: &str =
     "release JOIN app ON app.id = release.app_id JOIN account ON account.id = release.account_id";
 
@@ -113,11 +69,13 @@ fn release(row: &Row<'_>) -> rusqlite::Result<Release> {
         created_at: row.get(11)?,
         updated_at: row.get(12)?,
         addon_plan_names: json(row, 13)?,
+        has_output: row.get(14)?,
     })
 }
 
-/// Makes the next release of an app, with the slug and the config vars that the change leaves it with, and brings the formation
-/// in line when the slug is another. The only way in which a release is made.
+/// Makes the next release of an app, with the slug and the config vars that the change leaves it with. The only way in which a
+/// release is made. It is pending while an earlier one is, or while its slug's release command has to run; else it succeeds with
+/// this, and the formation is brought in line with its slug.
 pub fn create(
     connection: &Connection,
     app: Id,
@@ -127,30 +85,32 @@ pub fn create(
 ) -> Result<Release> {
     let before = head(connection, app)?;
     let version = before.as_ref().map_or(1, |before| before.version + 1);
-    let running = match &before {
-        Some(before) if before.status == Status::Succeeded => before.slug,
+    let waits = matches!(&before, Some(before) if before.status == Status::Pending);
+    let carried = match &before {
+        Some(before) if waits || before.status == Status::Succeeded => before.slug,
         _ => current(connection, app)?.and_then(|current| current.slug_id),
     };
     let slug = match &change {
-        Change::Initial
-        | Change::EnableLogplex
-        | Change::ConfigVars { .. }
-        | Change::AddOns { .. } => running,
         Change::Deploy { slug, .. } => Some(*slug),
         Change::Rollback { to } => to.slug_id,
         Change::Promotion { from } => from.slug_id,
+        _ => carried,
     };
-    let config_set = match (&change, &before) {
-        (Change::ConfigVars { config_set, .. } | Change::AddOns { config_set, .. }, _) => {
-            *config_set
-        }
-        (Change::Rollback { to }, _) => {
-            config_vars::rolled_back(connection, app, to.config_set_id)?
-        }
-        (_, Some(before)) => before.config_set,
-        (_, None) => config_vars::insert(connection, &config_vars::Set::default())?,
+    let config_set = config_set(connection, app, &change, before.as_ref())?;
+    let phase = release_phases::NewPhase {
+        inherits_slug: change.inherits_slug(),
+        runs_command: change.runs_command(),
+        refusable: change.is_refusable(),
+        command: match slug {
+            Some(slug) if change.runs_command() => slugs::release_command(connection, slug)?,
+            _ => None,
+        },
     };
-    let description = describe(connection, &change)?;
+    let status = match waits || phase.command.is_some() {
+        true => Status::Pending,
+        false => Status::Succeeded,
+    };
+    let description = change.describe(connection)?;
     let addon_plan_names = match &before {
         Some(before) if !before.has_addons => Vec::new(),
         _ => addon_attachments::plan_names(connection, app)?,
@@ -160,19 +120,13 @@ pub fn create(
     connection
         .prepare_cached(
             "INSERT INTO release (id, app_id, version, description, status, slug_id, config_set_id, account_id, addon_plan_names, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, 'succeeded', ?5, ?6, ?7, ?8, ?9, ?9)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
         )?
-        .execute(params![id, app, version, description, slug, config_set, by.id, plans, now])?;
-    if let Some(slug) = slug
-        && Some(slug) != running
-    {
-        formation::sync(
-            connection,
-            app,
-            &slugs::process_types(connection, slug)?,
-            running.is_none(),
-            now,
-        )?;
+        .execute(params![id, app, version, description, status, slug, config_set, by.id, plans, now])?;
+    if status == Status::Pending {
+        release_phases::insert(connection, app, id, &phase)?;
+    } else {
+        take_over(connection, app, carried, slug, now)?;
     }
     let app_name = match before {
         Some(before) => before.app_name,
@@ -184,16 +138,50 @@ pub fn create(
         app_name,
         version,
         description,
-        status: Status::Succeeded,
+        status,
         slug_id: slug,
         config_set_id: config_set,
         account_id: by.id,
         account_email: by.email.clone(),
-        current: true,
+        current: status == Status::Succeeded,
+        has_output: phase.command.is_some(),
         addon_plan_names,
         created_at: now,
         updated_at: now,
     })
+}
+
+fn config_set(
+    connection: &Connection,
+    app: Id,
+    change: &Change,
+    before: Option<&Head>,
+) -> Result<Id> {
+    match (change, before) {
+        (Change::ConfigVars { config_set, .. } | Change::AddOns { config_set, .. }, _) => {
+            Ok(*config_set)
+        }
+        (Change::Rollback { to }, _) => config_vars::rolled_back(connection, app, to.config_set_id),
+        (_, Some(before)) => Ok(before.config_set),
+        (_, None) => config_vars::insert(connection, &config_vars::Set::default()),
+    }
+}
+
+/// Brings the formation in line when an app runs another slug from now on.
+pub(super) fn take_over(
+    connection: &Connection,
+    app: Id,
+    before: Option<Id>,
+    slug: Option<Id>,
+    now: Timestamp,
+) -> Result<()> {
+    match slug {
+        Some(slug) if Some(slug) != before => {
+            let process_types = slugs::process_types(connection, slug)?;
+            formation::sync(connection, app, &process_types, before.is_none(), now)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Of an app's newest release, what the next one goes on from.
@@ -224,67 +212,6 @@ fn head(connection: &Connection, app: Id) -> Result<Option<Head>> {
     }))
 }
 
-/// The words of Heroku, which double as log text.
-fn describe(connection: &Connection, change: &Change) -> Result<String> {
-    Ok(match change {
-        Change::Initial => "Initial release".to_owned(),
-        Change::EnableLogplex => "Enable Logplex".to_owned(),
-        Change::Deploy {
-            description: Some(description),
-            ..
-        } => description.clone(),
-        Change::Deploy {
-            slug,
-            description: None,
-        } => match slugs::commit(connection, *slug)? {
-            Some(commit) => format!("Deploy {}", short(&commit, 8)),
-            None => "Deploy".to_owned(),
-        },
-        Change::ConfigVars { set, removed, .. } => match (set.is_empty(), removed.is_empty()) {
-            (false, true) => format!("Set {} config vars", set.join(", ")),
-            (true, _) => format!("Remove {} config vars", removed.join(", ")),
-            (false, false) => format!(
-                "Set {} and remove {} config vars",
-                set.join(", "),
-                removed.join(", ")
-            ),
-        },
-        Change::AddOns { event, .. } => describe_addon(event),
-        Change::Rollback { to } => format!("Rollback to v{}", to.version),
-        Change::Promotion { from } => {
-            let commit = match from.slug_id {
-                Some(slug) => slugs::commit(connection, slug)?,
-                None => None,
-            };
-            let commit =
-                commit.map_or_else(String::new, |commit| format!(" {}", short(&commit, 7)));
-            format!("Promote {} v{}{commit}", from.app_name, from.version)
-        }
-    })
-}
-
-fn describe_addon(event: &AddOnEvent) -> String {
-    match event {
-        AddOnEvent::Attached { attachment, addon } => format!("Attach {attachment} (@ref:{addon})"),
-        AddOnEvent::Detached { attachment, addon } => format!("Detach {attachment} (@ref:{addon})"),
-        AddOnEvent::Provisioned { addon, vars } if vars.is_empty() => {
-            format!("@ref:{addon} completed provisioning.")
-        }
-        AddOnEvent::Provisioned { addon, vars } => format!(
-            "@ref:{addon} completed provisioning, setting {}.",
-            vars.join(", ")
-        ),
-        AddOnEvent::Updated {
-            attachments,
-            service,
-        } => format!("Update {} by {service}", attachments.join(", ")),
-    }
-}
-
-fn short(commit: &str, length: usize) -> String {
-    commit.chars().take(length).collect()
-}
-
 /// A release of this app, by id or by version (`12` or `v12`).
 pub fn find(connection: &Connection, app: Id, identity: &Identity) -> Result<Release> {
     let select = |column: &str, value: &dyn rusqlite::ToSql| {
@@ -309,13 +236,13 @@ pub fn find(connection: &Connection, app: Id, identity: &Identity) -> Result<Rel
     }
 }
 
-/// Whether this release brought its app the first slug, and with it a formation.
+/// Whether this release brought its app the first slug to run, and with it a formation.
 pub fn is_first_deploy(connection: &Connection, release: &Release) -> Result<bool> {
     let mut statement = connection.prepare_cached(
-        "SELECT NOT EXISTS (SELECT 1 FROM release WHERE app_id = ?1 AND version < ?2 AND slug_id IS NOT NULL)",
+        "SELECT NOT EXISTS (SELECT 1 FROM release WHERE app_id = ?1 AND version < ?2 AND slug_id IS NOT NULL AND status = 'succeeded')",
     )?;
     let first = statement.query_row(params![release.app_id, release.version], |row| row.get(0))?;
-    Ok(release.slug_id.is_some() && first)
+    Ok(release.slug_id.is_some() && release.status == Status::Succeeded && first)
 }
 
 /// The newest release, whatever became of it.
@@ -324,6 +251,12 @@ pub fn newest(connection: &Connection, app: Id) -> Result<Option<Release>> {
         "SELECT {COLUMNS} FROM {FROM} WHERE release.app_id = ?1 ORDER BY release.version DESC LIMIT 1"
     );
     optional(connection.prepare_cached(&sql)?.query_row([app], release))
+}
+
+/// A release, for the platform's own work and for whoever holds the URL of its output; `None` when its app was deleted.
+pub fn by_id(connection: &Connection, id: Id) -> Result<Option<Release>> {
+    let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE release.id = ?1");
+    optional(connection.prepare_cached(&sql)?.query_row([id], release))
 }
 
 /// The newest release that succeeded: what the app runs.

@@ -151,6 +151,14 @@ pub(super) fn process_types(connection: &Connection, id: Id) -> Result<ProcessTy
         .unwrap_or_default())
 }
 
+/// What is run before a release with this slug counts: its process type `release`, if it has one.
+pub(super) fn release_command(connection: &Connection, id: Id) -> Result<Option<String>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT nullif(trim(process_types ->> 'release'), '') FROM slug WHERE id = ?1",
+    )?;
+    Ok(optional(statement.query_row([id], |row| row.get(0)))?.flatten())
+}
+
 pub(super) fn commit(connection: &Connection, id: Id) -> Result<Option<String>> {
     let mut statement = connection.prepare_cached("SELECT \"commit\" FROM slug WHERE id = ?1")?;
     Ok(optional(statement.query_row([id], |row| row.get(0)))?.flatten())

@@ -40,6 +40,7 @@ pub enum Table {
     Formation,
     Promotion,
     Release,
+    ReleasePhase,
     WebhookDelivery,
 }
 
@@ -55,6 +56,7 @@ impl Table {
         (Table::Formation, "formation"),
         (Table::Promotion, "pipeline_promotion"),
         (Table::Release, "release"),
+        (Table::ReleasePhase, "release_phase"),
         (Table::WebhookDelivery, "app_webhook_delivery"),
     ];
 

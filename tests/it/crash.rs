@@ -13,13 +13,13 @@ use rustix::process::{Signal, getpid, kill_process};
 use serde_json::json;
 
 use self::scenario::Session;
-use crate::binary::sample::{PERL, PYTHON, Sample};
+use crate::binary::sample::{PERL_WITH_RELEASE, PYTHON, Sample};
 use crate::binary::{Lost, Place, Server, processes};
 
 const DATA_DIR: &str = "CRASH_DATA_DIR";
 const COMMIT: &str = "CRASH_COMMIT";
 /// Were it slower to start, all of the rounds would be.
-const APP: Sample = PERL;
+const APP: Sample = PERL_WITH_RELEASE;
 /// Servers at the same time.
 const AT_ONCE: usize = 3;
 /// Fewer commits than this would mean that most of the scenario was not tried.

@@ -47,6 +47,7 @@ mod plan;
 mod process_types;
 mod promotions;
 mod readme;
+mod release_phase;
 mod releases;
 mod review_apps;
 mod router;

@@ -15,9 +15,9 @@ use penstock::store::webhook_events::Entity;
 use penstock::store::{
     Store, accounts, addon_attachments, addon_services, addon_tasks, addons, app_features,
     app_transfers, apps, builds, couplings, dynos, formation, keys, log_drains,
-    oauth_authorizations, oauth_clients, oauth_tokens, pipelines, promotions, releases, seals,
-    sni_endpoints, team_invitations, team_members, teams, telemetry_drains, webhook_deliveries,
-    webhook_events, webhooks,
+    oauth_authorizations, oauth_clients, oauth_tokens, pipelines, promotions, release_phases,
+    releases, seals, sni_endpoints, team_invitations, team_members, teams, telemetry_drains,
+    webhook_deliveries, webhook_events, webhooks,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -204,6 +204,9 @@ fn no_look_up_reads_a_whole_table() {
             let _ = builds::find(connection, id, id);
             let _ = couplings::of_app(connection, id);
             let _ = couplings::find(connection, &account, id);
+            let _ = promotions::any_pending(connection);
+            let _ = release_phases::turns(connection);
+            let _ = release_phases::of_dyno(connection, id);
             let _ = promotions::find(connection, &account, id);
             let _ = log_drains::find(connection, id, "name");
             let _ = log_drains::find_of_addon(connection, id, "name");
@@ -231,8 +234,10 @@ fn no_look_up_reads_a_whole_table() {
             let _ = webhook_deliveries::next_due(connection);
         });
         for step in steps {
+            // What is pending is few, and has an index of its own.
+            let few = step.ends_with("_pending") || step == "SCAN CONSTANT ROW";
             let own = step.starts_with("SCAN json_each");
-            assert!(own || !step.starts_with("SCAN"), "{step}");
+            assert!(own || few || !step.starts_with("SCAN"), "{step}");
         }
     }
 }

@@ -27,6 +27,8 @@ impl World {
         let build = server.running_app(&ann, "harbour").await;
         ann.app("marina").await;
         ann.app("spare").await;
+        ann.app("quay").await;
+        crate::release_phase::deploy(&server, &ann, "quay").await;
         let pipeline = ann.pipeline("water").await;
         let coupling = ann.couple("harbour", &pipeline, "staging").await;
         ann.couple("marina", &pipeline, "production").await;
@@ -337,12 +339,14 @@ async fn signed_urls(ann: &Client, build: &Value) -> Vec<String> {
     let slug = format!("/apps/harbour/slugs/{}", id(&build["slug"]));
     let slug = ann.get(slug).await.ok();
     let session = ann.post("/apps/harbour/log-sessions", json!({})).await;
+    let release = ann.newest_release("quay").await;
     vec![
         put,
         text(&source["source_blob"]["get_url"]),
         text(&new["blob"]["url"]),
         text(&slug["blob"]["url"]),
         text(&build["output_stream_url"]),
+        text(&release["output_stream_url"]),
         text(&session.created()["logplex_url"]),
         text(&ann.get("/addons").await.list()[0]["web_url"]),
     ]

@@ -33,6 +33,12 @@ pub const NODE: Sample = Sample {
     code: include_str!("apps/app.js"),
 };
 
+/// As [`PERL`], with a release command that says so.
+pub const PERL_WITH_RELEASE: Sample = Sample {
+    procfile: "web: perl app.pl\nworker: tail -f /dev/null\nrelease: echo ready to run\n",
+    ..PERL
+};
+
 impl Sample {
     /// Its source, with this text on its page.
     pub fn tarball(&self, text: &str) -> Vec<u8> {

@@ -95,6 +95,21 @@ impl Session {
             let value = ended.pointer(place).unwrap().clone();
             self.note(build_path.clone(), place, value);
         }
+        self.release(client, STAGING, 3).await
+    }
+
+    /// Waits until the release command of an app has ended, however often it was cut off.
+    async fn release(&mut self, client: &Client, app: &str, version: u32) -> Result<(), Lost> {
+        let path = format!("/apps/{app}/releases/{version}");
+        let release = client.try_call("GET", &path, Value::Null).await?;
+        let release = release.expect(200);
+        let output = release["output_stream_url"].as_str().unwrap();
+        let output = client.read(output).await?.text();
+        assert!(output.contains("ready to run\n"), "{output}");
+        let ended = client.try_call("GET", &path, Value::Null).await?;
+        assert_eq!(ended.expect(200)["status"], "succeeded", "{output}");
+        self.note(path.clone(), "/status", json!("succeeded"));
+        self.note(path, "/id", release["id"].clone());
         Ok(())
     }
 
@@ -126,7 +141,7 @@ impl Session {
         let completed = async |seen: &Value| seen["status"] == "completed";
         client.watch(PRODUCTION, &path, completed).await?;
         self.note(path, "/status", json!("completed"));
-        Ok(())
+        self.release(client, PRODUCTION, 4).await
     }
 
     fn promotion_path(&self) -> String {

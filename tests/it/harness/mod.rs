@@ -23,6 +23,7 @@ use penstock::deliveries::{Deliverer, Limits};
 use penstock::name::Id;
 use penstock::promotion::Promoter;
 use penstock::provisioning::Provisioner;
+use penstock::release_phase::ReleasePhases;
 use penstock::runtime::plan::Policy;
 use penstock::runtime::{Drain, Reconciler};
 use penstock::secret::SealingKey;
@@ -62,6 +63,7 @@ pub struct Server {
     pub dynos: Arc<Dynos>,
     builder: Builder,
     promoter: Promoter,
+    phases: ReleasePhases,
     setups: Setups,
     provisioner: Provisioner,
     /// The provisioner's own loop: a request for an add-on is answered once its provider has been asked.
@@ -105,6 +107,7 @@ impl Server {
             dynos,
             builder: serve::builder(&platform, &data).unwrap(),
             promoter: Promoter::new(platform.clone()),
+            phases: ReleasePhases::new(platform.clone()),
             setups: serve::setups(&platform, &data),
             provisioner,
             providers,
@@ -164,11 +167,12 @@ impl Server {
             let asked = self.provisioner.tick().unwrap();
             self.provisioner.idle().await;
             self.reconciler.settle().await.unwrap();
+            let released = self.phases.tick().await.unwrap();
             let set_up = self.setups.tick().await.unwrap();
             self.setups.idle().await;
             let told = self.deliverer.tick().await.unwrap();
             self.deliverer.idle().await;
-            if begun + promoted + asked + set_up + told == 0 {
+            if begun + promoted + released + asked + set_up + told == 0 {
                 return;
             }
         }

@@ -63,7 +63,13 @@ impl Place {
 }
 
 pub fn open(ground: &Ground) -> (Local, UnboundedReceiver<Event>) {
-    Local::open(ground.path(), ground.blobs.clone(), ground.logs.clone()).unwrap()
+    Local::open(
+        ground.path(),
+        ground.blobs.clone(),
+        ground.logs.clone(),
+        ground.outputs.clone(),
+    )
+    .unwrap()
 }
 
 fn launch(slug: Digest, command: &str) -> Launch {
@@ -80,6 +86,7 @@ fn launch(slug: Digest, command: &str) -> Launch {
         release_version: 3,
         port: None,
         size: "Basic".into(),
+        output: None,
         boot: Duration::from_secs(60),
     }
 }

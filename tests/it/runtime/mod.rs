@@ -16,6 +16,7 @@ use penstock::archive::{self, Limits};
 use penstock::blob::{Blobs, Digest};
 use penstock::log::{self, Filter, Logs};
 use penstock::name::Id;
+use penstock::output::Outputs;
 use penstock::time::Clock;
 use tempfile::TempDir;
 
@@ -24,6 +25,7 @@ pub struct Ground {
     pub dir: TempDir,
     pub blobs: Blobs,
     pub logs: Logs,
+    pub outputs: Outputs,
 }
 
 impl Ground {
@@ -32,7 +34,13 @@ impl Ground {
         let blobs = Blobs::open(dir.path()).unwrap();
         let logs = dir.path().join("logs");
         let logs = Logs::open(&logs, Clock::System, log::Limits::default()).unwrap();
-        Ground { dir, blobs, logs }
+        let outputs = Outputs::open(&dir.path().join("outputs")).unwrap();
+        Ground {
+            dir,
+            blobs,
+            logs,
+            outputs,
+        }
     }
 
     pub fn path(&self) -> &Path {

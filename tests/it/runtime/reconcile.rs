@@ -243,8 +243,13 @@ async fn up(store: &Store, than: Option<i64>) -> i64 {
 async fn a_real_web_server_comes_up_is_restarted_when_killed_and_ends_with_the_server() {
     let stage = Stage::new().await;
     let ground = &stage.ground;
-    let (local, events) =
-        Local::open(ground.path(), ground.blobs.clone(), ground.logs.clone()).unwrap();
+    let (local, events) = Local::open(
+        ground.path(),
+        ground.blobs.clone(),
+        ground.logs.clone(),
+        ground.outputs.clone(),
+    )
+    .unwrap();
     let reconciler = stage.reconciler(Arc::new(local), events, Arc::new(NoVisitors));
     let (shutdown, told) = oneshot::channel::<()>();
     let running = tokio::spawn(async move { reconciler.run(async { drop(told.await) }).await });

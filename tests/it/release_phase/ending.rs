@@ -1,0 +1,76 @@
+//! Release commands that do not end by themselves, and queues that grow.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Harbour, VARS};
+
+#[tokio::test]
+async fn a_command_is_ended_after_an_hour_and_by_whoever_stops_its_dyno() {
+    let harbour = Harbour::new().await;
+    harbour.deploy("migrate two").await;
+    harbour.server.pass(Duration::from_secs(3_599));
+    harbour.server.settle().await;
+    assert_eq!(harbour.release(4).await["status"], "pending");
+    harbour.server.pass(Duration::from_secs(1));
+    harbour.server.settle().await;
+    assert_eq!(harbour.release(4).await["status"], "failed");
+    assert!(harbour.told().await.contains("took longer than 60 minutes"));
+    for stop in [
+        "/dynos/NAME/actions/stop",
+        "/formations/release/actions/stop",
+    ] {
+        harbour.deploy("migrate two").await;
+        let stop = format!("/apps/harbour{}", stop.replace("NAME", &harbour.name()));
+        harbour.ann.post(stop, json!({})).await.expect(202);
+        harbour.server.settle().await;
+    }
+    assert_eq!(harbour.statuses().await, "succeeded failed failed failed");
+    assert!(
+        harbour
+            .told()
+            .await
+            .contains("The release command of v6 was stopped.")
+    );
+    assert_eq!(harbour.web(), ["web.1 v3"]);
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_be_started_is_tried_three_times() {
+    let harbour = Harbour::new().await;
+    harbour.server.dynos.refuse();
+    let before = harbour.server.dynos.launches();
+    harbour.ann.patch(VARS, json!({"A": "1"})).await.ok();
+    harbour.server.settle().await;
+    assert_eq!(harbour.release(4).await["status"], "failed");
+    assert_eq!(harbour.server.dynos.launches(), before);
+    let told = harbour.told().await;
+    assert_eq!(told.matches("R99").count(), 3, "{told}");
+    assert!(told.contains("could not be started"), "{told}");
+    assert_eq!(harbour.current().await, 3);
+}
+
+#[tokio::test]
+async fn an_app_that_is_deleted_takes_its_command_with_it() {
+    let harbour = Harbour::new().await;
+    harbour.deploy("migrate two").await;
+    let output = harbour.release(4).await["output_stream_url"].clone();
+    harbour.ann.delete("/apps/harbour").await.ok();
+    harbour.server.settle().await;
+    assert!(harbour.server.dynos.running().is_empty());
+    let gone = harbour.ann.get(output.as_str().unwrap()).await;
+    gone.missing("release");
+}
+
+#[tokio::test]
+async fn too_many_releases_do_not_wait() {
+    let harbour = Harbour::new().await;
+    for value in 0..20 {
+        let vars = json!({"A": value.to_string()});
+        harbour.ann.patch(VARS, vars).await.ok();
+    }
+    let refused = harbour.ann.patch(VARS, json!({"A": "more"})).await;
+    refused.refused(409, "conflict", "20 releases");
+    assert_eq!(harbour.ann.get(VARS).await.ok()["A"], "19");
+}

@@ -1,0 +1,65 @@
+//! Release commands as real processes, and what clients read of them.
+
+use serde_json::json;
+
+use crate::binary::sample::tarball;
+use crate::binary::{Client, Place};
+
+/// A web process that shows its text, behind this release command.
+fn source(text: &str, command: &str) -> Vec<u8> {
+    let page = format!("HTTP/1.1 200 OK\\r\\nConnection: close\\r\\n\\r\\n{text}");
+    let code = format!(
+        "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $ENV{{PORT}}, Listen => 5) or die;
+         while (my $v = $s->accept) {{ while (<$v>) {{ last if /^\\r/ }} print $v \"{page}\"; close $v }}"
+    );
+    let procfile = format!("web: perl app.pl\nrelease: {command}\n");
+    tarball(&[("Procfile", &procfile), ("app.pl", &code)])
+}
+
+/// What the release of this version printed, to its end, without what keeps the line open.
+async fn output(client: &Client, version: u32) -> String {
+    let release = client.get(format!("/apps/app/releases/{version}")).await;
+    let release = release.expect(200);
+    let url = release["output_stream_url"].as_str().unwrap();
+    client.read(url).await.unwrap().text().replace('\0', "")
+}
+
+#[tokio::test]
+async fn what_it_prints_is_streamed_and_logged_and_decides() {
+    let place = Place::new();
+    let server = place.start();
+    let client = server.client();
+    client.create_app("app").await;
+    let vars = json!({"GREETING": "hello"});
+    client
+        .patch("/apps/app/config-vars", vars)
+        .await
+        .expect(200);
+    let command = "echo \"$GREETING from $DYNO\"; test -z \"$PORT\" && cat Procfile | head -1";
+    let build = client.deploy("app", source("one", command)).await;
+    let first = output(&client, 4).await;
+    let release = client.get("/apps/app/releases/4").await.expect(200);
+    assert_eq!(release["id"], build["release"]["id"]);
+    assert_eq!(release["status"], "succeeded");
+    let (greeting, rest) = first.split_once('\n').unwrap();
+    let number = greeting.strip_prefix("hello from release.").unwrap();
+    assert!(number.parse::<u32>().is_ok(), "{first}");
+    assert_eq!(rest, "web: perl app.pl\n");
+    client.visit_until("app", 200, "one").await;
+
+    client.deploy("app", source("two", "echo no; exit 4")).await;
+    let second = output(&client, 5).await;
+    let reason = "The release command of v5 ended with exit status 4.";
+    assert_eq!(second, format!("no\n !     {reason}\n"));
+    let release = client.get("/apps/app/releases/5").await.expect(200);
+    assert_eq!(release["status"], "failed");
+    assert_eq!(client.visit("app", "/").await.text(), "one");
+    let logs = client.logs("app").await;
+    assert!(
+        logs.contains(&format!("app[release.{number}]: {greeting}")),
+        "{logs}"
+    );
+    assert!(logs.contains(reason), "{logs}");
+    // Replayed as long as the release is there.
+    assert_eq!(output(&client, 4).await, first);
+}
