@@ -78,6 +78,10 @@ pub struct Config {
     #[arg(long, env = "PENSTOCK_STRICT_STAGES")]
     pub strict_stages: bool,
 
+    /// Dynos end with the server, however it ends; else they outlive all but Ctrl-C, and the next server takes them up
+    #[arg(long, env = "PENSTOCK_DYNOS_END_WITH_SERVER")]
+    pub dynos_end_with_server: bool,
+
     /// Whether an account is held to Heroku's 4,500 requests an hour
     #[arg(long, env = "PENSTOCK_RATE_LIMIT", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub rate_limit: bool,

@@ -169,6 +169,12 @@ impl std::error::Error for Error {}
 
 /// A full disk is told apart, since the remedy is the operator's and the request may be sent again. An [`Error`] that had to
 /// travel as an `io::Error`, through a `Read` or a `Write`, comes out as it went in.
+impl From<rustix::io::Errno> for Error {
+    fn from(cause: rustix::io::Errno) -> Error {
+        Error::from(std::io::Error::from(cause))
+    }
+}
+
 impl From<std::io::Error> for Error {
     fn from(cause: std::io::Error) -> Error {
         let cause = match cause.downcast::<Error>() {

@@ -6,6 +6,9 @@ use clap::Parser;
 use penstock::cli::Cli;
 
 fn main() -> ExitCode {
+    if let Some(code) = penstock::shim::run_if_asked() {
+        return code;
+    }
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +28,8 @@ use crate::release_phase::ReleasePhases;
 use crate::router::{self, Router};
 use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
-use crate::runtime::{self, Drain, Event, Local, Reconciler, Runtime};
-use crate::store::{AfterCommit, Courier, accounts, dynos, oauth_authorizations, oauth_tokens};
+use crate::runtime::{self, Drain, Event, Local, Parting, Reconciler, Runtime, Shims};
+use crate::store::{AfterCommit, Courier, accounts, oauth_authorizations, oauth_tokens};
 use crate::sweep;
 use crate::time::Clock;
 use crate::urls::Urls;
@@ -72,6 +73,8 @@ pub struct Options {
     pub policy: Policy,
     /// Called after each commit, once it is on disk.
     pub after_commit: Option<AfterCommit>,
+    /// The binary that holds dynos, where this process is none.
+    pub shim: Option<PathBuf>,
 }
 
 /// A running server.
@@ -82,18 +85,20 @@ pub struct Server {
     api: ServerHandle,
     api_task: JoinHandle<std::io::Result<()>>,
     loops: JoinSet<()>,
-    /// The reconciler's loop, and what makes it stop every dyno and end.
+    /// The reconciler's loop, and what makes it end.
     dynos: JoinHandle<()>,
-    stop_dynos: oneshot::Sender<()>,
+    part_from_dynos: oneshot::Sender<Parting>,
+    /// Whatever is asked for.
+    tied: bool,
     _lock: Lock,
 }
 
-/// Runs a server until `shutdown` resolves. `ready` is told once it serves.
+/// Runs a server until `shutdown` resolves, which says what is to become of the dynos. `ready` is told once it serves.
 pub fn serve(
     config: Config,
     options: Options,
     ready: impl FnOnce(&Ready),
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = Parting>,
 ) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -104,18 +109,18 @@ pub fn serve(
         // Polled first, so that signals are listened for before anything is started, and one that comes early ends it cleanly.
         let server = tokio::select! {
             biased;
-            () = &mut shutdown => return Ok(()),
+            _ = &mut shutdown => return Ok(()),
             server = Server::start(config, options) => server?,
         };
         ready(&server.ready);
-        shutdown.await;
-        server.stop().await;
+        let parting = shutdown.await;
+        server.stop(parting).await;
         Ok(())
     })
 }
 
 impl Server {
-    /// Opens everything, ends what an earlier run left behind, and serves.
+    /// Opens everything, takes up what an earlier run left running, and serves.
     pub async fn start(config: Config, options: Options) -> Result<Server> {
         let data = DataDir::open(&config.data_dir.data_dir)?;
         let lock = data.lock()?;
@@ -142,13 +147,14 @@ impl Server {
         let policy = options.policy;
         let routes = Arc::new(Routes::new(platform.clone(), router.clone(), policy.drain));
         router.follow(&routes);
-        // Nobody who comes now may be told that there is no such app, or be sent to a dyno that is about to be ended.
-        retire_earlier(&platform).await?;
-        routes.refresh().await?;
-        let (local, events) = local(&platform, &data)?;
+        let tied = platform.config.dynos_end_with_server;
+        let (local, events) = local(&platform, &data, options.shim)?;
         let reconciler = reconciler(&platform, Arc::new(local), events, routes.clone(), policy);
-        let (stop_dynos, stopping) = oneshot::channel();
-        let dynos = tokio::spawn(reconciler.run(async { drop(stopping.await) }));
+        // Nobody who comes now may be told that there is no such app, or be sent to a dyno that is no more.
+        reconciler.take_up().await?;
+        routes.refresh().await?;
+        let (part_from_dynos, parting) = oneshot::channel();
+        let dynos = tokio::spawn(reconciler.run(async { parting.await.unwrap_or(Parting::Leave) }));
         let mut loops = JoinSet::new();
         spawn_loops(&platform, routes, &data, &mut loops)?;
         let (api, api_task) = serve_api(&platform, api_listener)?;
@@ -161,13 +167,14 @@ impl Server {
             api_task,
             loops,
             dynos,
-            stop_dynos,
+            part_from_dynos,
+            tied,
             _lock: lock,
         })
     }
 
-    /// Ends what is under way, then the dynos, and lets go of the data directory.
-    pub async fn stop(mut self) {
+    /// Ends what is under way, parts from the dynos, and lets go of the data directory.
+    pub async fn stop(mut self, parting: Parting) {
         // The API waits for the answers under way, and a build's output ends only when nobody writes to it any more.
         self.platform.end_streams();
         self.loops.shutdown().await;
@@ -182,10 +189,11 @@ impl Server {
         {
             tracing::error!("the router did not stop cleanly");
         }
-        let _ = self.stop_dynos.send(());
+        let parting = if self.tied { Parting::End } else { parting };
+        let _ = self.part_from_dynos.send(parting);
         if self.dynos.await.is_err() {
             tracing::error!(
-                "the dynos may not have been stopped; the next start ends what is left"
+                "the dynos may not have been stopped; the next start takes up what is left"
             );
         }
         self.platform.logs.flush();
@@ -232,18 +240,6 @@ async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<Strin
             .await?;
     }
     Ok(token)
-}
-
-/// Takes what an earlier run left running out of service. The reconciler ends it.
-async fn retire_earlier(platform: &Arc<Platform>) -> Result<()> {
-    if platform.store.read(dynos::all)?.is_empty() {
-        return Ok(());
-    }
-    let now = platform.clock.now();
-    let retired = platform
-        .store
-        .write(move |connection| dynos::retire_earlier(connection, now));
-    retired.await.map(drop)
 }
 
 /// Starts every loop but the reconciler's, which goes on until it is told to stop the dynos.
@@ -315,9 +311,14 @@ pub fn builder(platform: &Arc<Platform>, data: &DataDir) -> Result<Builder> {
 fn local(
     platform: &Arc<Platform>,
     data: &DataDir,
+    shim: Option<PathBuf>,
 ) -> Result<(Local, mpsc::UnboundedReceiver<Event>)> {
+    let shims = Shims {
+        program: shim.unwrap_or(Shims::default().program),
+        tied: platform.config.dynos_end_with_server,
+    };
     let (blobs, logs) = (platform.blobs.clone(), platform.logs.clone());
-    Local::open(data.root(), blobs, logs, platform.outputs.clone())
+    Local::open(data.root(), blobs, logs, platform.outputs.clone(), shims)
 }
 
 /// The loop of the app setups.

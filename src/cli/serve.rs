@@ -12,6 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
 use crate::error::Result;
+use crate::runtime::Parting;
 use crate::serve::{Options, serve};
 
 #[derive(Args)]
@@ -47,8 +48,9 @@ fn log_to_stderr() {
         .init();
 }
 
-/// Resolves at SIGTERM or SIGINT.
-async fn terminated() {
+/// Resolves at SIGTERM, by which a server makes room for the next one, or at SIGINT, by which a person at a terminal has had
+/// enough of it all.
+async fn terminated() -> Parting {
     let (Ok(mut term), Ok(mut int)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -57,7 +59,7 @@ async fn terminated() {
         return std::future::pending().await;
     };
     tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+        _ = term.recv() => Parting::Leave,
+        _ = int.recv() => Parting::End,
     }
 }

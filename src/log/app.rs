@@ -119,8 +119,14 @@ impl AppLog {
         log
     }
 
-    /// Appends messages, each without a newline, and cuts those that are too long. What cannot be written is counted.
-    pub(super) fn write<'a>(&self, label: &str, messages: impl Iterator<Item = &'a [u8]>) {
+    /// Appends messages, each without a newline, and cuts those that are too long. What cannot be written is counted. They are
+    /// of now, unless they were said at some earlier time.
+    pub(super) fn write<'a>(
+        &self,
+        label: &str,
+        messages: impl Iterator<Item = &'a [u8]>,
+        said: Option<Timestamp>,
+    ) {
         let mut guard = self.state();
         let state = &mut *guard;
         if state.removed {
@@ -128,13 +134,14 @@ impl AppLog {
         }
         self.open_segments(state);
         let now = self.common.clock.now();
+        let said = said.map_or(now, |said| said.min(now));
         let full =
             BATCH_BYTES.min(usize::try_from(self.room().segment_bytes).unwrap_or(BATCH_BYTES));
         let mut batch = state.begin(now);
         for piece in messages.flat_map(line::pieces) {
             // Escaping makes a message longer, so what it made is cut once more.
             for text in line::pieces(line::printable(piece).as_bytes()) {
-                batch.push(&mut state.stamps, now, label, text);
+                batch.push(&mut state.stamps, said, label, text);
                 if batch.text.len() >= full {
                     self.commit(state, &mut batch, now);
                 }
@@ -145,7 +152,7 @@ impl AppLog {
 
     /// Tells of dropped lines that no later line came to tell of.
     pub(super) fn flush(&self) {
-        self.write("", std::iter::empty());
+        self.write("", std::iter::empty(), None);
     }
 
     /// Gives the file descriptor back, unless somebody is writing just now.

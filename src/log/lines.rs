@@ -9,11 +9,13 @@ use super::Logs;
 use super::app::AppLog;
 use super::line;
 use crate::output::Writer;
+use crate::time::Timestamp;
 
 /// Capacity that an idle process may keep, in bytes. A thousand silent dynos should not hold the buffers of their loudest moment.
 const IDLE_BYTES: usize = 16 * 1024;
 
-/// Takes the output of one process. Made by [`Logs::lines`]. Dropping it appends an unfinished last line.
+/// Takes the output of one process. Made by [`Logs::lines`]. When it is dropped an unfinished line is lost, unless
+/// [`Lines::finish`] was called: somebody else may go on with it.
 pub struct Lines {
     logs: Logs,
     log: Arc<AppLog>,
@@ -42,6 +44,20 @@ impl Lines {
     /// Appends every line that is complete with this chunk, in one batch. A line counts as complete at its newline or at
     /// [`line::LINE_BYTES`]. Large chunks (64 KiB) cost least per line.
     pub fn feed(&mut self, chunk: &[u8]) {
+        self.take(chunk, None);
+    }
+
+    /// The same, for what was said at some earlier time.
+    pub fn feed_at(&mut self, chunk: &[u8], said: Timestamp) {
+        self.take(chunk, Some(said));
+    }
+
+    /// Bytes that were taken in and are in no line yet.
+    pub fn unfinished(&self) -> usize {
+        self.unfinished.len()
+    }
+
+    fn take(&mut self, chunk: &[u8], said: Option<Timestamp>) {
         if let Some(copy) = &self.copy {
             copy.write(chunk);
         }
@@ -64,6 +80,7 @@ impl Lines {
             &self.log,
             &self.label,
             line::messages(complete).chain(overlong),
+            said,
         );
         self.unfinished.drain(..end);
         if self.unfinished.is_empty() && self.unfinished.capacity() > IDLE_BYTES {
@@ -75,12 +92,6 @@ impl Lines {
     pub fn finish(&mut self) {
         let rest = std::mem::take(&mut self.unfinished);
         self.logs
-            .write(&self.log, &self.label, line::messages(&rest));
-    }
-}
-
-impl Drop for Lines {
-    fn drop(&mut self) {
-        self.finish();
+            .write(&self.log, &self.label, line::messages(&rest), None);
     }
 }

@@ -37,7 +37,7 @@ pub use session::{Batch, Session};
 
 use crate::error::Result;
 use crate::name::Id;
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 use app::{AppLog, Common};
 
 /// How much is kept.
@@ -103,7 +103,7 @@ impl Logs {
     pub fn append(&self, app: Id, source: Source, process: &str, message: &str) {
         let log = self.app(app);
         let label = line::label(source, process);
-        self.write(&log, &label, line::messages(message.as_bytes()));
+        self.write(&log, &label, line::messages(message.as_bytes()), None);
     }
 
     /// Appends messages that are one line each, with nothing between them; a newline in one is escaped. For text with parts
@@ -111,7 +111,8 @@ impl Logs {
     pub fn append_each(&self, app: Id, source: Source, process: &str, messages: &[&str]) {
         let log = self.app(app);
         let label = line::label(source, process);
-        self.write(&log, &label, messages.iter().map(|text| text.as_bytes()));
+        let messages = messages.iter().map(|text| text.as_bytes());
+        self.write(&log, &label, messages, None);
     }
 
     /// Takes the raw output of a process from here on.
@@ -178,8 +179,14 @@ impl Logs {
         self.each_known(AppLog::close);
     }
 
-    fn write<'a>(&self, log: &AppLog, label: &str, messages: impl Iterator<Item = &'a [u8]>) {
-        log.write(label, messages);
+    fn write<'a>(
+        &self,
+        log: &AppLog,
+        label: &str,
+        messages: impl Iterator<Item = &'a [u8]>,
+        said: Option<Timestamp>,
+    ) {
+        log.write(label, messages, said);
         // Closing all of them is the simplest fair rule: busy apps open theirs again with their next line, in microseconds.
         if self.common.open_files.load(Ordering::Relaxed) > self.common.limits.open_files {
             self.each_known(AppLog::close_idle_file);

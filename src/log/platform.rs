@@ -6,6 +6,7 @@
 use super::{Logs, Source};
 use crate::name::Id;
 use crate::store::releases::Release;
+use crate::time::Timestamp;
 
 fn api(logs: &Logs, app: Id, messages: &[&str]) {
     logs.append_each(app, Source::App, "api", messages);
@@ -183,6 +184,15 @@ pub fn memory_exceeded(logs: &Logs, app: Id, process: &str, used: u64, quota: u6
         process,
         &[&memory(used, quota), "Error R14 (Memory quota exceeded)"],
     );
+}
+
+/// L10: nobody was there to take what the app printed, and it was more than could be kept.
+pub fn output_dropped(logs: &Logs, app: Id, lines: u64, since: Timestamp) {
+    let error = format!(
+        "Error L10 (output buffer overflow): {lines} messages dropped since {}.",
+        since.to_log()
+    );
+    dyno(logs, app, "logplex", &[&error]);
 }
 
 /// `Process running mem=1028M(103.3%)`.

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::plan::{Policy, Start, WEB, Why};
-use super::{Drain, Launch, Runtime, Started};
+use super::{Drain, Launch, Runtime, Started, Streams};
 use crate::blob::Digest;
 use crate::error::{Error, Result};
 use crate::log::{Logs, platform};
@@ -157,12 +157,13 @@ impl Acts {
             size: dyno.size,
             output,
             boot: self.policy.boot,
+            streams: Streams::Output,
         };
         self.runtime.start(launch).await
     }
 
     /// A dyno with a port is up when it listens, any other one when it runs.
-    async fn note_started(&self, dyno: &Dyno, started: Started) {
+    pub async fn note_started(&self, dyno: &Dyno, started: Started) {
         let (id, now) = (dyno.id, self.clock.now());
         let up = self
             .record(move |connection| {
@@ -191,6 +192,12 @@ impl Acts {
         let (policy, now) = (self.policy.clone(), self.clock.now());
         self.record(move |connection| crash(connection, &policy, id, now))
             .await
+    }
+
+    /// Lets go of a dyno whose end is written down.
+    pub fn release(self: &Arc<Acts>, dyno: Id) {
+        let acts = self.clone();
+        self.spawn(async move { acts.runtime.release(dyno).await });
     }
 
     /// Kills a dyno that took too long to listen.

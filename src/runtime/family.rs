@@ -1,18 +1,22 @@
-//! All the processes of a dyno: finding them in `/proc`, and ending them.
+//! All the processes of a dyno whose shim is no more: finding them in `/proc`, and ending them.
 //!
 //! A process is of a dyno if it carries the dyno's id in its environment, which children inherit however they detach
 //! themselves, or is in the process group of the dyno's first process, which holds even for those that emptied their
 //! environment. Who does both escapes; only a sandbox can prevent that. It must not know why a dyno is ended.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::time::{Instant, sleep};
 
 use super::environment::MARK;
 use crate::name::Id;
+use crate::shim;
+use crate::shim::processes::{self, Process};
 
 const FIRST_WAIT: Duration = Duration::from_millis(2);
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
@@ -26,6 +30,8 @@ pub struct Family {
     /// Process groups. With a folder, only processes that work within it count: the number was noted by an earlier run, and the
     /// kernel may have given it to a stranger since.
     groups: HashMap<i32, Option<PathBuf>>,
+    /// Folders of dynos whose shims, too, are to end.
+    held: HashSet<PathBuf>,
 }
 
 impl Family {
@@ -34,12 +40,14 @@ impl Family {
         Family {
             dynos: HashSet::from([dyno]),
             groups: leader.into_iter().map(|leader| (leader, None)).collect(),
+            held: HashSet::new(),
         }
     }
 
     /// Adds a dyno of an earlier run, with the leader that was noted then and the folder that was its own.
     pub fn add_earlier(&mut self, dyno: Id, leader: Option<i32>, folder: PathBuf) {
         self.dynos.insert(dyno);
+        self.held.insert(folder.clone());
         if let Some(leader) = leader {
             self.groups.insert(leader, Some(folder));
         }
@@ -107,89 +115,55 @@ impl Family {
     async fn alive(&self) -> Vec<Process> {
         let family = self.clone();
         tokio::task::spawn_blocking(move || {
-            let mut found = processes();
-            found.retain(|process| family.has(process));
-            found
+            let alive = processes::all()
+                .into_iter()
+                .filter(|process| !process.ended);
+            let members = alive.map(Member::new);
+            let found = members.filter(|member| family.has(member));
+            found.map(|member| member.process).collect()
         })
         .await
         .unwrap_or_default()
     }
 
-    fn has(&self, process: &Process) -> bool {
-        let marked = process.dyno.is_some_and(|dyno| self.dynos.contains(&dyno));
+    fn has(&self, member: &Member) -> bool {
+        let marked = member.dyno.is_some_and(|dyno| self.dynos.contains(&dyno));
         marked
-            || match self.groups.get(&process.group) {
-                Some(Some(folder)) => process.works_in(folder),
+            || match self.groups.get(&member.process.group) {
+                Some(Some(folder)) => member.works_in(folder),
                 Some(None) => true,
                 None => false,
             }
+            || !self.held.is_empty() && member.holds().is_some_and(|held| self.held.contains(&held))
     }
 }
 
-/// A process that has not ended.
-struct Process {
-    pid: i32,
-    group: i32,
-    /// In ticks since the machine started. Tells a process from a later one with the same number.
-    started: u64,
+/// A process that has not ended, with the id that it carries.
+struct Member {
+    process: Process,
     dyno: Option<Id>,
 }
 
-impl Process {
-    fn read(pid: i32) -> Option<Process> {
-        let (group, started) = stat(pid)?;
-        Some(Process {
-            pid,
-            group,
-            started,
-            dyno: mark(pid),
-        })
+impl Member {
+    fn new(process: Process) -> Member {
+        Member {
+            dyno: mark(process.pid),
+            process,
+        }
     }
 
     fn works_in(&self, folder: &Path) -> bool {
-        std::fs::read_link(format!("/proc/{}/cwd", self.pid))
+        std::fs::read_link(format!("/proc/{}/cwd", self.process.pid))
             .is_ok_and(|current| current.starts_with(folder))
     }
 
-    /// Through a descriptor of the process that was looked at, so that a stranger with the same number is safe.
-    fn signal(&self, signal: Signal) {
-        let Some(pid) = Pid::from_raw(self.pid) else {
-            return;
-        };
-        let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else {
-            return;
-        };
-        if stat(self.pid).is_some_and(|(_, started)| started == self.started) {
-            // It may have ended by itself just now.
-            let _ = pidfd_send_signal(descriptor, signal);
-        }
+    /// The folder of the dyno that it holds, if it is a shim.
+    fn holds(&self) -> Option<PathBuf> {
+        let line = std::fs::read(format!("/proc/{}/cmdline", self.process.pid)).ok()?;
+        let mut words = line.split(|byte| *byte == 0).skip(1);
+        (words.next()? == shim::SUBCOMMAND.as_bytes())
+            .then(|| OsStr::from_bytes(words.next().unwrap_or_default()).into())
     }
-}
-
-fn processes() -> Vec<Process> {
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|pid| *pid != own)
-        .filter_map(Process::read)
-        .collect()
-}
-
-/// Process group and start time. `None` for one that has ended, or is a zombie, of which nothing is left but its status. The
-/// name in front of them is the process's to choose, and ends at the last parenthesis.
-fn stat(pid: i32) -> Option<(i32, u64)> {
-    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    let (_, fields) = text.rsplit_once(") ")?;
-    let fields: Vec<&str> = fields.split(' ').collect();
-    let state = fields.first()?;
-    if matches!(*state, "Z" | "X" | "x") {
-        return None;
-    }
-    Some((fields.get(2)?.parse().ok()?, fields.get(19)?.parse().ok()?))
 }
 
 /// The id of the dyno that a process carries in its environment.

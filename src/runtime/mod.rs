@@ -5,14 +5,16 @@
 //! It must not know HTTP, and knows the router only as a [`Drain`].
 
 mod act;
+mod attach;
 mod environment;
 mod family;
+mod following;
 mod news;
-mod output;
 pub mod plan;
 mod port;
 mod process;
 mod reconcile;
+mod taking_up;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -25,7 +27,9 @@ use crate::name::Id;
 use crate::store::config_vars::ConfigVars;
 use crate::store::dynos::Dyno;
 
-pub use process::Local;
+pub use crate::shim::{Size, Streams};
+pub use attach::{Attached, Controls, Signal};
+pub use process::{Local, Shims};
 pub use reconcile::{Parts, Reconciler};
 
 /// One dyno to be started, whole: a runtime looks nothing up.
@@ -53,6 +57,8 @@ pub struct Launch {
     pub output: Option<Id>,
     /// How long a dyno with a port may take until it listens. Measured on a clock that nobody can set.
     pub boot: Duration,
+    /// Only what is printed to [`Streams::Output`] goes to the app's log. Any other dyno is for [`Runtime::attach`].
+    pub streams: Streams,
 }
 
 /// A process that was started. A dyno without a port is up with this; one with a port once it listens.
@@ -62,6 +68,22 @@ pub struct Started {
     pub pid: Option<i64>,
     /// Where it will listen: the port that was wanted, unless the runtime knows better.
     pub port: Option<u16>,
+}
+
+/// A dyno of an earlier run of the server that is watched over again.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    pub dyno: Id,
+    pub started: Started,
+}
+
+/// What becomes of the dynos when the server stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// They go on, for the next server to take them up.
+    Leave,
+    /// They are stopped first.
+    End,
 }
 
 /// How a dyno that was stopped has ended.
@@ -98,8 +120,17 @@ pub trait Runtime: Send + Sync {
     /// nothing of it is left. Harmless for a dyno that has ended or never was; to be called after its `start` has answered.
     fn stop(&self, dyno: Id, grace: Duration) -> BoxFuture<'_, Ended>;
 
-    /// Ends what an earlier run of the server left behind of these dynos. For the time before anything is started.
-    fn sweep<'a>(&'a self, known: &'a [Dyno]) -> BoxFuture<'a, Result<()>>;
+    /// Takes up what an earlier run of the server left running of these dynos, and ends what it left of any other. For the time
+    /// before anything is started. What has ended meanwhile is among those that are returned, and its [`Event`] is there then.
+    fn take_up<'a>(&'a self, known: &'a [Dyno]) -> BoxFuture<'a, Result<Vec<Taken>>>;
+
+    /// What was said of the end of a dyno is on disk, so that nobody has to keep it any more. To be called after each
+    /// [`Event::Exited`]; resolves when nothing is left of it at all. Harmless for a dyno that was stopped or never was.
+    fn release(&self, dyno: Id) -> BoxFuture<'_, ()>;
+
+    /// The streams of a dyno that was launched with some of its own: once for each dyno, from its start on. A dyno that prints
+    /// while nobody has them waits after some 200 KB.
+    fn attach(&self, dyno: Id) -> Option<Attached>;
 }
 
 /// The router, as far as stopping a web dyno needs it.

@@ -11,6 +11,7 @@ use super::act::{Acts, crash};
 use super::plan::Policy;
 use crate::error::Result;
 use crate::log::platform;
+use crate::name::Id;
 use crate::store::dynos::{self, Dyno, State};
 use crate::store::one_offs;
 use crate::time::Timestamp;
@@ -32,6 +33,11 @@ impl Acts {
         if events.is_empty() {
             return Ok(());
         }
+        let ended = events.iter().filter_map(|event| match event {
+            Event::Exited { dyno, .. } => Some(*dyno),
+            Event::Listening { .. } | Event::BootTimeout { .. } => None,
+        });
+        let ended: Vec<Id> = ended.collect();
         let (events, policy, now) = (events.to_vec(), self.policy.clone(), self.clock.now());
         let write = move |connection: &Connection| {
             let mut news = Vec::new();
@@ -42,6 +48,9 @@ impl Acts {
         };
         for news in self.store.write(write).await? {
             self.tell(news);
+        }
+        for dyno in ended {
+            self.release(dyno);
         }
         Ok(())
     }

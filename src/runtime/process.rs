@@ -1,41 +1,38 @@
 //! Dynos as processes of this machine.
 //!
-//! Each has a folder of its own with its own copy of the slug, an environment of its own and a process group of its own. It must
-//! not know what should run: it starts and stops what it is told to, and says what happens.
+//! Each has a folder of its own with its own copy of the slug, an environment of its own, and a [`shim`](crate::shim) that holds
+//! it and outlives this process. It must not know what should run: it starts, takes up and stops what it is told to, and says
+//! what happens.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::process::Child;
-use tokio::sync::{Semaphore, mpsc, watch};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
+use super::attach::Attached;
 use super::environment::Shell;
 use super::family::Family;
-use super::output::Output;
-use super::{Ended, Event, Launch, Runtime, Started, port};
+use super::following::{Running, Who};
+use super::{Ended, Event, Launch, Runtime, Started, Taken, port};
 use crate::archive::{self, Limits, Strip};
 use crate::blob::{Blobs, Digest};
 use crate::error::{Error, Result};
-use crate::log::{Logs, Source};
+use crate::log::Logs;
 use crate::name::Id;
-use crate::output::Outputs;
+use crate::output::{Outputs, Writer};
+use crate::shim::client::{self, Shim};
+use crate::shim::{Spec, Streams};
 use crate::store::dynos::Dyno;
 
 /// Slugs unpacked at the same time. More would only make each of them slower.
 const UNPACKING: usize = 2;
-/// For processes of an earlier run. Nobody waits for what they still have to say.
-const SWEEP_GRACE: Duration = Duration::from_secs(1);
-/// What a shell says of a process whose status nobody knows.
-const UNKNOWN_STATUS: i32 = 255;
 
 /// Runs dynos on this machine, as the user that the server runs as.
 pub struct Local {
@@ -43,11 +40,31 @@ pub struct Local {
     unpacking: Semaphore,
 }
 
+/// How dynos are held.
+#[derive(Clone, Debug)]
+pub struct Shims {
+    /// The binary that is a shim when it is told to be one.
+    pub program: PathBuf,
+    /// Dynos end as soon as this process does, however it ends.
+    pub tied: bool,
+}
+
+impl Default for Shims {
+    /// This very binary, even when another one has been put in its place since it was started.
+    fn default() -> Shims {
+        Shims {
+            program: "/proc/self/exe".into(),
+            tied: false,
+        }
+    }
+}
+
 /// What the tasks that watch over dynos need.
-struct Place {
+pub(super) struct Place {
     /// `<data>/dynos`, absolute.
-    dir: PathBuf,
+    pub dir: PathBuf,
     shell: Shell,
+    pub shims: Shims,
     blobs: Blobs,
     logs: Logs,
     outputs: Outputs,
@@ -55,13 +72,14 @@ struct Place {
     running: Mutex<HashMap<Id, Arc<Running>>>,
 }
 
-/// A dyno with a process.
-struct Running {
-    family: Family,
-    /// Somebody stops it, and learns of its end from that. Set while `Place::running` is locked.
-    stopping: AtomicBool,
-    /// Its status, once nothing of it is left and its output is in the log.
-    ended: watch::Sender<Option<i32>>,
+/// What a shim keeps for the server that takes its dyno up.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Note {
+    pub boot_ms: u64,
+    pub attached: bool,
+    /// The release that has what it prints as its output.
+    pub output: Option<Id>,
 }
 
 impl Local {
@@ -71,6 +89,7 @@ impl Local {
         blobs: Blobs,
         logs: Logs,
         outputs: Outputs,
+        shims: Shims,
     ) -> Result<(Local, mpsc::UnboundedReceiver<Event>)> {
         let dir = data.join("dynos");
         make_folder(&dir)?;
@@ -78,6 +97,7 @@ impl Local {
         let place = Place {
             dir: fs::canonicalize(dir)?,
             shell: Shell::find(),
+            shims,
             blobs,
             logs,
             outputs,
@@ -99,7 +119,7 @@ impl Local {
             .await
             .map_err(Error::internal)??;
         drop(permit);
-        let started = self.place.clone().spawn(&launch);
+        let started = self.place.clone().spawn(&launch).await;
         if started.is_err() {
             self.place.clone().clear(dyno).await;
         }
@@ -120,13 +140,21 @@ impl Runtime for Local {
         Box::pin(self.place.clone().stop(dyno, grace))
     }
 
-    fn sweep<'a>(&'a self, known: &'a [Dyno]) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.place.sweep(known))
+    fn take_up<'a>(&'a self, known: &'a [Dyno]) -> BoxFuture<'a, Result<Vec<Taken>>> {
+        Box::pin(self.place.take_up(known))
+    }
+
+    fn release(&self, dyno: Id) -> BoxFuture<'_, ()> {
+        Box::pin(self.place.clone().release(dyno))
+    }
+
+    fn attach(&self, dyno: Id) -> Option<Attached> {
+        self.place.running().get(&dyno)?.attach()
     }
 }
 
 impl Place {
-    fn folder(&self, dyno: Id) -> PathBuf {
+    pub fn folder(&self, dyno: Id) -> PathBuf {
         self.dir.join(dyno.to_string())
     }
 
@@ -148,64 +176,76 @@ impl Place {
         unpacked.map(drop)
     }
 
-    fn spawn(self: Arc<Place>, launch: &Launch) -> Result<Started> {
-        let (reader, writer) = std::io::pipe()?;
-        let mut command = self.shell.command(launch, &self.home(launch.dyno));
-        command.stdout(writer.try_clone()?).stderr(writer);
-        let mut command = tokio::process::Command::from(command);
-        // A group of its own: what the terminal sends to the server's does not reach it, and it can be signalled as a whole.
-        let child = command.process_group(0).spawn()?;
-        // The server's copies of the pipe's other end go with the command; else the output would never end.
-        drop(command);
-        let mut lines = self.logs.lines(launch.app, Source::App, &launch.name);
-        if let Some(release) = launch.output {
-            lines.copy_to(self.outputs.writer(release)?);
-        }
-        let output = Output::follow(reader, lines)?;
-        let leader = child.id().and_then(|pid| i32::try_from(pid).ok());
-        let running = Arc::new(Running {
-            family: Family::new(launch.dyno, leader),
-            stopping: AtomicBool::new(false),
-            ended: watch::Sender::new(None),
-        });
-        self.running().insert(launch.dyno, running.clone());
-        let probe = launch
-            .port
-            .map(|port| tokio::spawn(probe(self.events.clone(), launch.dyno, port, launch.boot)));
-        let dyno = launch.dyno;
-        tokio::spawn(async move {
-            let status = running.see_out(child).await;
-            if let Some(probe) = probe {
-                probe.abort();
-            }
-            output.finish().await;
-            self.report(dyno, &running, status);
-            self.clear(dyno).await;
-            running.ended.send_replace(Some(status));
-        });
+    async fn spawn(self: Arc<Place>, launch: &Launch) -> Result<Started> {
+        let note = Note {
+            boot_ms: u64::try_from(launch.boot.as_millis()).unwrap_or(u64::MAX),
+            attached: launch.streams != Streams::Output,
+            output: launch.output,
+        };
+        let spec = Spec {
+            note: serde_json::to_string(&note).map_err(Error::internal)?,
+            program: self.shell.program(launch, &self.home(launch.dyno)),
+            streams: launch.streams,
+            tied: self.shims.tied,
+        };
+        let folder = self.folder(launch.dyno);
+        let shim = client::start(&self.shims.program, &folder, spec).await?;
+        let who = Who {
+            dyno: launch.dyno,
+            app: launch.app,
+            name: launch.name.clone(),
+            folder,
+            attached: note.attached,
+            copy: self.copy(note.output),
+        };
+        let probe = launch.port.map(|port| (port, launch.boot));
+        let running = self.follow(shim, who, probe);
         Ok(Started {
-            pid: leader.map(i64::from),
+            pid: Some(i64::from(running.pid)),
             port: launch.port,
         })
     }
 
-    /// Either whoever stops the dyno learns of its end, or the reconciler does.
-    fn report(&self, dyno: Id, ended: &Running, status: i32) {
-        let mut running = self.running();
-        if !ended.stopping.load(Ordering::Relaxed) {
-            running.remove(&dyno);
-            // Nobody listens when the server is stopping.
-            let _ = self.events.send(Event::Exited { dyno, status });
-        }
+    /// Watches over a dyno from here on. A dyno with a port is waited for until it listens there, for so long at most.
+    pub fn follow(
+        self: Arc<Place>,
+        shim: Shim,
+        who: Who,
+        probe: Option<(u16, Duration)>,
+    ) -> Arc<Running> {
+        let dyno = who.dyno;
+        let (running, mut following) = Running::new(shim, who, &self.logs);
+        let running = Arc::new(running);
+        self.running().insert(dyno, running.clone());
+        let followed = running.clone();
+        let events = self.events.clone();
+        let probe = probe.map(|(port, boot)| tokio::spawn(probe_port(events, dyno, port, boot)));
+        tokio::spawn(async move {
+            let ended = following.see_end(running.pid).await;
+            if let Some(probe) = probe {
+                probe.abort();
+            }
+            if !running.end(ended) {
+                let status = ended.status.unwrap_or_default();
+                // Nobody listens when the server is stopping.
+                let _ = self.events.send(Event::Exited { dyno, status });
+            }
+            following.see_gone().await;
+            running.note_gone();
+        });
+        followed
+    }
+
+    /// Where what a dyno prints goes beside the log. A release does without its output rather than fail for it.
+    pub fn copy(&self, output: Option<Id>) -> Option<Writer> {
+        let writer = self.outputs.writer(output?);
+        writer
+            .inspect_err(|error| tracing::error!(%error, "a release's output cannot be written"))
+            .ok()
     }
 
     async fn stop(self: Arc<Place>, dyno: Id, grace: Duration) -> Ended {
-        // In one statement, and so under one lock: between the two the dyno's own end could be reported as well.
-        let found = self
-            .running()
-            .get(&dyno)
-            .inspect(|running| running.stopping.store(true, Ordering::Relaxed))
-            .cloned();
+        let found = self.running().get(&dyno).cloned();
         let Some(running) = found else {
             let killed = Family::new(dyno, None).end(grace).await;
             self.clear(dyno).await;
@@ -214,30 +254,22 @@ impl Place {
                 killed,
             };
         };
-        let killed = running.family.end(grace).await;
-        let mut ended = running.ended.subscribe();
-        let status = ended
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|status| *status);
-        self.running().remove(&dyno);
-        Ended { status, killed }
+        let ended = match running.stop(grace) {
+            true => running.ended().await,
+            false => Ended::default(),
+        };
+        self.release(dyno).await;
+        ended
     }
 
-    async fn sweep(&self, known: &[Dyno]) -> Result<()> {
-        let mut family = Family::default();
-        for dyno in known {
-            let leader = dyno.pid.and_then(|pid| i32::try_from(pid).ok());
-            family.add_earlier(dyno.id, leader, self.folder(dyno.id));
+    /// Lets the shim of a dyno that has ended go, and removes what is left.
+    async fn release(self: Arc<Place>, dyno: Id) {
+        let found = self.running().get(&dyno).cloned();
+        if let Some(running) = found {
+            running.release().await;
+            self.running().remove(&dyno);
+            self.clear(dyno).await;
         }
-        if !known.is_empty() {
-            family.end(SWEEP_GRACE).await;
-        }
-        let dir = self.dir.clone();
-        tokio::task::spawn_blocking(move || remove_contents(&dir))
-            .await
-            .map_err(Error::internal)?
     }
 
     /// Removes the folder of a dyno of which nothing runs. What cannot be removed is tried again at the next start.
@@ -253,36 +285,13 @@ impl Place {
     }
 }
 
-impl Running {
-    /// Waits for the dyno's end, and returns its status when nothing of it is left.
-    async fn see_out(&self, mut child: Child) -> i32 {
-        let status = child.wait().await.map_or(UNKNOWN_STATUS, shell_status);
-        if self.stopping.load(Ordering::Relaxed) {
-            // Those who are left have the rest of the grace, and whoever stops the dyno ends it.
-            self.family.gone(None).await;
-        } else {
-            // A dyno has ended when its first process has; what it left behind must not run beside its successor.
-            self.family.end(Duration::ZERO).await;
-        }
-        status
-    }
-}
-
-async fn probe(events: mpsc::UnboundedSender<Event>, dyno: Id, port: u16, boot: Duration) {
+async fn probe_port(events: mpsc::UnboundedSender<Event>, dyno: Id, port: u16, boot: Duration) {
     let event = match timeout(boot, port::listening(port)).await {
         Ok(()) => Event::Listening { dyno },
         Err(_) => Event::BootTimeout { dyno },
     };
     // Nobody listens when the server is stopping.
     let _ = events.send(event);
-}
-
-/// 128 and the number of the signal, where there was one.
-fn shell_status(status: ExitStatus) -> i32 {
-    status
-        .code()
-        .or(status.signal().map(|signal| 128 + signal))
-        .unwrap_or(UNKNOWN_STATUS)
 }
 
 /// For this user alone.
@@ -293,19 +302,9 @@ fn make_folder(folder: &Path) -> Result<()> {
         .create(folder)?)
 }
 
-fn remove(folder: &Path) -> Result<()> {
+pub(super) fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause.into()),
         _ => Ok(()),
     }
-}
-
-fn remove_contents(dir: &Path) -> Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if let Err(cause) = remove(&path) {
-            tracing::warn!(path = %path.display(), %cause, "a folder of an earlier dyno was not removed");
-        }
-    }
-    Ok(())
 }

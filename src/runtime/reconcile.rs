@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::act::Acts;
 use super::plan::{Action, Policy, Start, WEB, Why, next_moment, plan};
-use super::{Drain, Event, Runtime};
+use super::{Drain, Event, Parting, Runtime};
 use crate::error::Result;
 use crate::log::Logs;
 use crate::name::Id;
@@ -50,8 +50,8 @@ struct Inbox {
     events: mpsc::UnboundedReceiver<Event>,
     /// Events that could not be written down yet.
     pending: Vec<Event>,
-    /// What an earlier run of the server left has been ended.
-    swept: bool,
+    /// What an earlier run of the server left has been taken up.
+    taken_up: bool,
 }
 
 impl Reconciler {
@@ -69,27 +69,38 @@ impl Reconciler {
             inbox: tokio::sync::Mutex::new(Inbox {
                 events: parts.events,
                 pending: Vec::new(),
-                swept: false,
+                taken_up: false,
             }),
             next: Mutex::new(None),
         }
     }
 
+    /// Takes up what an earlier run of the server left running, unless that was done before, and takes in what was said of it.
+    /// After this the rows tell which dynos visitors may be sent to.
+    pub async fn take_up(&self) -> Result<()> {
+        let mut inbox = self.inbox.lock().await;
+        self.take_up_once(&mut inbox).await?;
+        self.take_in(&mut inbox).await.map(drop)
+    }
+
     /// Takes in what the runtime has said, and does what is to be done now. How much that was: zero means that nothing is left
-    /// to do, save what is under way. The first tick ends what an earlier run of the server left running.
+    /// to do, save what is under way.
     pub async fn tick(&self) -> Result<usize> {
         let mut inbox = self.inbox.lock().await;
-        if !inbox.swept {
-            self.sweep().await?;
-            inbox.swept = true;
-        }
+        self.take_up_once(&mut inbox).await?;
+        let news = self.take_in(&mut inbox).await?;
+        Ok(news + self.act().await?)
+    }
+
+    /// How many events there were.
+    async fn take_in(&self, inbox: &mut Inbox) -> Result<usize> {
         while let Ok(event) = inbox.events.try_recv() {
             inbox.pending.push(event);
         }
         let news = inbox.pending.len();
         self.acts.take_in(&inbox.pending).await?;
         inbox.pending.clear();
-        Ok(news + self.act().await?)
+        Ok(news)
     }
 
     /// Ticks until nothing is left to do and nothing is under way. With a runtime of real processes, what they do later is
@@ -105,13 +116,14 @@ impl Reconciler {
         }
     }
 
-    /// Ticks whenever something has changed, until `shutdown`; then stops all dynos, and returns when they have ended. Visitors
-    /// have to be sent away before that: a web dyno that ends with the server is not drained.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    /// Ticks whenever something has changed, until `shutdown`. Then it stops all dynos, and returns when they have ended, or
+    /// leaves them to the next server. Visitors have to be sent away before that: a web dyno that ends with the server is not
+    /// drained.
+    pub async fn run(self, shutdown: impl Future<Output = Parting>) {
         let tables = [Table::App, Table::Dyno, Table::Formation, Table::Release];
         let mut changes = self.acts.store.changes(&tables);
         let mut shutdown = std::pin::pin!(shutdown);
-        loop {
+        let parting = loop {
             changes.borrow_and_update();
             let failed = self.tick().await.inspect_err(|error| {
                 tracing::error!(%error, "dynos could not be brought in line; trying again");
@@ -121,19 +133,21 @@ impl Reconciler {
                 Err(_) => AFTER_FAILURE,
             };
             tokio::select! {
-                () = &mut shutdown => break,
-                changed = changes.changed(), if wait != AFTER_FAILURE => if changed.is_err() { break },
+                parting = &mut shutdown => break parting,
+                changed = changes.changed(), if wait != AFTER_FAILURE => if changed.is_err() { break Parting::Leave },
                 () = self.heard(), if wait != AFTER_FAILURE => {}
                 () = sleep(wait) => {}
             }
+        };
+        if parting == Parting::End {
+            self.stop_all().await;
         }
-        self.stop_all().await;
     }
 
     /// Stops all dynos, and returns when they have ended.
     async fn stop_all(&self) {
         if let Err(error) = self.retire_all().await {
-            tracing::error!(%error, "dynos were left running; the next start ends them");
+            tracing::error!(%error, "dynos were left running; the next start takes them up");
         }
         self.acts.idle().await;
     }
@@ -153,15 +167,31 @@ impl Reconciler {
         next.map_or(EVERY, |next| next.since(self.acts.clock.now()).min(EVERY))
     }
 
-    /// Rows of an earlier run stand for processes that nobody watches over any more. They are ended, and the plan starts anew.
-    async fn sweep(&self) -> Result<()> {
+    /// Rows of an earlier run stand for processes that go on, or are gone. The latter are forgotten, and the plan starts anew.
+    async fn take_up_once(&self, inbox: &mut Inbox) -> Result<()> {
+        if inbox.taken_up {
+            return Ok(());
+        }
         let known = self.acts.read(dynos::all).await?;
-        self.acts.runtime.sweep(&known).await?;
-        if known.iter().any(|dyno| dyno.state != State::Crashed) {
-            let now = self.acts.clock.now();
-            let forget =
-                move |connection: &rusqlite::Connection| dynos::forget_processes(connection, now);
+        let taken = self.acts.runtime.take_up(&known).await?;
+        let held: HashSet<Id> = taken.iter().map(|taken| taken.dyno).collect();
+        let gone = |dyno: &Dyno| dyno.state != State::Crashed && !held.contains(&dyno.id);
+        if known.iter().any(gone) {
+            let (now, held) = (self.acts.clock.now(), held.clone());
+            let forget = move |connection: &rusqlite::Connection| {
+                dynos::forget_processes(connection, &held, now)
+            };
             self.acts.store.write(forget).await?;
+        }
+        inbox.taken_up = true;
+        let rows: HashMap<Id, &Dyno> = known.iter().map(|dyno| (dyno.id, dyno)).collect();
+        for taken in taken {
+            // Killed before it could note what it had started.
+            if let Some(row) = rows.get(&taken.dyno)
+                && row.state == State::Starting
+            {
+                self.acts.note_started(row, taken.started).await;
+            }
         }
         Ok(())
     }

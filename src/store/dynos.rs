@@ -1,5 +1,7 @@
 //! Dynos: one row a process that runs, should run or is ending, written before the process is started.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, Row, params};
 
 use super::one_offs::{self, OneOff};
@@ -311,22 +313,17 @@ pub fn delete(connection: &Connection, id: Id, state: State) -> Result<bool> {
         == 1)
 }
 
-/// Takes the dynos of an earlier run of the server out of service, before any visitor is sent to one. A one-off dyno that was not
-/// launched goes on waiting.
-pub fn retire_earlier(connection: &Connection, now: Timestamp) -> Result<usize> {
-    Ok(connection
-        .prepare_cached(
-            "UPDATE dyno SET state = 'down', updated_at = ?1 WHERE state IN ('starting', 'up') AND launched = 1",
-        )?
-        .execute([now])?)
-}
-
-/// Forgets the dynos of an earlier run of the server, once their processes have ended. Crashed ones stay, with their count, and
-/// so do one-off dynos that wait to be launched.
-pub fn forget_processes(connection: &Connection, now: Timestamp) -> Result<()> {
-    one_offs::forget_launched(connection, now)?;
-    connection
-        .prepare_cached("DELETE FROM dyno WHERE state <> 'crashed' AND launched = 1")?
-        .execute([])?;
+/// Forgets the dynos of an earlier run of the server, save those that are `held`, once their processes have ended. Crashed ones
+/// stay, with their count, and so do one-off dynos that wait to be launched.
+pub fn forget_processes(connection: &Connection, held: &HashSet<Id>, now: Timestamp) -> Result<()> {
+    let gone = |dyno: &Dyno| dyno.state != State::Crashed && dyno.launched;
+    for dyno in all(connection)?.iter().filter(|dyno| gone(dyno)) {
+        match dyno.one_off {
+            _ if held.contains(&dyno.id) => {}
+            // How it ended nobody knows.
+            true => drop(one_offs::end(connection, dyno.id, None, now)?),
+            false => drop(delete(connection, dyno.id, dyno.state)?),
+        }
+    }
     Ok(())
 }

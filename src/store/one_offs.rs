@@ -231,16 +231,3 @@ pub fn stop(connection: &Connection, app: Id, kind: &str, now: Timestamp) -> Res
         )?
         .execute(params![app, kind, now])?)
 }
-
-/// Ends those that an earlier run of the server had launched, once their processes are gone. How they ended nobody knows.
-pub(super) fn forget_launched(connection: &Connection, now: Timestamp) -> Result<()> {
-    let mut statement =
-        connection.prepare_cached("SELECT id FROM dyno WHERE one_off = 1 AND launched = 1")?;
-    let launched: Vec<Id> = statement
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for id in launched {
-        end(connection, id, None, now)?;
-    }
-    Ok(())
-}

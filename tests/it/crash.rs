@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use penstock::config::{Config, DataDirArg};
+use penstock::runtime::Parting;
 use penstock::serve::{Options, serve};
 use rustix::process::{Signal, getpid, kill_process};
 use serde_json::json;
@@ -26,9 +27,9 @@ const AT_ONCE: usize = 3;
 const AT_LEAST: u64 = 15;
 
 #[tokio::test]
-async fn after_kill_9_what_should_run_runs_once_and_the_log_goes_on() {
+async fn after_kill_9_what_should_run_runs_on_and_so_does_the_log() {
     let place = Place::new();
-    let server = place.start();
+    let server = place.start_survived();
     let client = server.client();
     client.create_app("app").await;
     client.deploy("app", PYTHON.tarball("still here")).await;
@@ -41,13 +42,14 @@ async fn after_kill_9_what_should_run_runs_once_and_the_log_goes_on() {
     let mut tail = client.tail("app", 100).await.unwrap();
     tail.until("serving /before").await;
     let data = server.data().to_owned();
+    let before = processes::pids(&data);
+    assert_eq!(before.len(), 3);
     server.kill();
-    let orphans = processes::by_dyno(&data);
-    assert_eq!(orphans.len(), 3, "the dynos of a killed server go on");
+    assert_eq!(processes::pids(&data), before);
 
     let server = place.start();
     let client = server.client();
-    // The first visitor is no worse off than any later one: the router knows the app, and sends nobody to an orphan.
+    // The first visitor is no worse off than any later one: the router knows the app, and the dynos that serve it.
     let page = client.visit("app", "/after").await;
     assert!(
         page.text().starts_with("still here says "),
@@ -55,12 +57,10 @@ async fn after_kill_9_what_should_run_runs_once_and_the_log_goes_on() {
         page.text()
     );
     let dynos = client.dynos("app", 3).await;
-    let running = processes::by_dyno(&data);
-    assert_eq!(running.len(), 3);
+    assert_eq!(processes::pids(&data), before);
     for dyno in dynos.as_array().unwrap() {
         let id = dyno["id"].as_str().unwrap();
-        assert_eq!(running.get(id), Some(&1), "{running:?}");
-        assert!(!orphans.contains_key(id));
+        assert!(before.contains_key(id), "{id} is none of {before:?}");
     }
     let logs = client.logs("app").await;
     let at = |text: &str| {
@@ -69,6 +69,7 @@ async fn after_kill_9_what_should_run_runs_once_and_the_log_goes_on() {
     };
     assert!(at("Release v3 created by user") < at("serving /before"));
     assert!(at("serving /before") < at("serving /after"));
+    assert_eq!(logs.matches("Starting process").count(), 3, "{logs}");
     assert_eq!(client.get("/apps/app/releases/3").await.status, 200);
 }
 
@@ -183,6 +184,7 @@ fn child() {
         builds: 2,
         allow_private_fetch: None,
         strict_stages: false,
+        dynos_end_with_server: false,
         rate_limit: true,
     };
     let options = Options {
@@ -193,12 +195,14 @@ fn child() {
                 std::thread::park();
             }
         })),
+        shim: Some(env!("CARGO_BIN_EXE_penstock").into()),
         ..Options::default()
     };
     // A server that lives to the end of the scenario is told to stop.
     let terminated = async {
         use tokio::signal::unix::{SignalKind, signal};
         signal(SignalKind::terminate()).unwrap().recv().await;
+        Parting::End
     };
     serve(
         config,

@@ -1,6 +1,7 @@
 //! The real binary, run as a person would run it: a process with a data directory, talked to over its sockets.
 //!
-//! A server that is dropped is stopped with SIGTERM, and must then have left nothing running.
+//! Dynos end with their server, unless it was started so that they survive it. One that is dropped is stopped with SIGTERM, and
+//! must then have left nothing running; what survived the last server of a place ends with the place.
 
 mod client;
 mod deploy;
@@ -24,6 +25,9 @@ pub use tail::Tail;
 /// Long enough that only a hang takes so long.
 pub const HANG: Duration = Duration::from_secs(40);
 
+/// Dynos end with their server.
+pub const TIED: &str = "--dynos-end-with-server";
+
 /// A server process.
 pub struct Server {
     pub ready: Ready,
@@ -31,6 +35,7 @@ pub struct Server {
     stdout: BufReader<ChildStdout>,
     /// Where its standard error goes.
     log: PathBuf,
+    is_survived: bool,
 }
 
 /// A folder for a test, in which servers are started one after another.
@@ -68,7 +73,20 @@ impl Place {
     }
 
     pub fn start(&self) -> Server {
-        Server::start(self.command(&[]), &self.log())
+        Server::start(self.command(&[TIED]), &self.log())
+    }
+
+    /// A server whose dynos outlive it.
+    pub fn start_survived(&self) -> Server {
+        let mut server = Server::start(self.command(&[]), &self.log());
+        server.is_survived = true;
+        server
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        processes::kill_all(&self.data());
     }
 }
 
@@ -124,6 +142,7 @@ impl Server {
                 child: Some(child),
                 stdout,
                 log: log.to_owned(),
+                is_survived: false,
             }),
             Err(_) => {
                 let status = in_time(move || child.wait().unwrap());
@@ -168,12 +187,12 @@ impl Server {
         status
     }
 
-    /// SIGKILL. Its dynos go on.
+    /// SIGKILL.
     pub fn kill(mut self) {
         self.end(Signal::KILL);
     }
 
-    /// Waits for a server that ends by itself, whose dynos go on.
+    /// Waits for a server that ends by itself.
     pub fn ended(mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();
         in_time(move || child.wait().unwrap())
@@ -186,10 +205,12 @@ impl Server {
     }
 
     fn nothing_is_left(&self) {
-        let left = processes::of(self.data());
-        for process in &left {
-            process.kill();
+        if self.is_survived {
+            return;
         }
+        let mut left = processes::of(self.data());
+        left.extend(processes::shims(self.data()));
+        processes::kill_all(self.data());
         let left: Vec<&str> = left.iter().map(|left| left.command.as_str()).collect();
         assert!(left.is_empty(), "the server left {left:?} running");
     }
@@ -210,9 +231,7 @@ impl Drop for Server {
         }
         if std::thread::panicking() {
             self.end(Signal::KILL);
-            processes::of(self.data())
-                .iter()
-                .for_each(processes::Process::kill);
+            processes::kill_all(self.data());
             return;
         }
         let status = self.end(Signal::TERM);

@@ -40,6 +40,45 @@ pub fn by_dyno(data: &Path) -> BTreeMap<String, usize> {
     count
 }
 
+/// The shims that hold the dynos of this data directory.
+pub fn shims(data: &Path) -> Vec<Process> {
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| shim(pid, data))
+        .collect()
+}
+
+/// Ends all that is left of the dynos of this data directory.
+pub fn kill_all(data: &Path) {
+    for left in shims(data).into_iter().chain(of(data)) {
+        left.kill();
+    }
+}
+
+fn shim(pid: i32, data: &Path) -> Option<Process> {
+    // Empty for one that has ended and waits to be reaped.
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let command = String::from_utf8_lossy(&line).replace('\0', " ");
+    let folder = command.strip_prefix("penstock dyno-shim ")?.trim_end();
+    let folder = Path::new(folder);
+    let data = data.canonicalize().ok()?;
+    folder.starts_with(data.join("dynos")).then(|| Process {
+        pid,
+        dyno: folder.file_name().unwrap().to_string_lossy().into_owned(),
+        command: command.clone(),
+    })
+}
+
+/// The processes of each dyno, by its id.
+pub fn pids(data: &Path) -> BTreeMap<String, Vec<i32>> {
+    let mut pids: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    for process in of(data) {
+        pids.entry(process.dyno).or_default().push(process.pid);
+    }
+    pids
+}
+
 fn of_dyno(pid: i32, data: &Path) -> Option<Process> {
     // Empty for one that has ended and waits to be reaped.
     let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, ready};
 use penstock::error::{Error, Result};
 use penstock::name::Id;
-use penstock::runtime::{Ended, Event, Launch, Runtime, Started};
+use penstock::runtime::{Attached, Ended, Event, Launch, Runtime, Started, Taken};
 use penstock::store::dynos::Dyno;
 use tokio::sync::mpsc;
 
@@ -135,8 +135,17 @@ impl Runtime for Dynos {
         Box::pin(ready(Ended { status, killed }))
     }
 
-    fn sweep<'a>(&'a self, _: &'a [Dyno]) -> BoxFuture<'a, Result<()>> {
+    /// Those of an earlier server have ended with it.
+    fn take_up<'a>(&'a self, _: &'a [Dyno]) -> BoxFuture<'a, Result<Vec<Taken>>> {
         self.state().running.clear();
-        Box::pin(ready(Ok(())))
+        Box::pin(ready(Ok(Vec::new())))
+    }
+
+    fn release(&self, _: Id) -> BoxFuture<'_, ()> {
+        Box::pin(ready(()))
+    }
+
+    fn attach(&self, _: Id) -> Option<Attached> {
+        None
     }
 }

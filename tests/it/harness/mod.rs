@@ -243,6 +243,7 @@ fn config(data: &DataDir) -> Config {
         builds: 2,
         allow_private_fetch: None,
         strict_stages: false,
+        dynos_end_with_server: true,
         rate_limit: true,
     }
 }

@@ -221,10 +221,35 @@ fn an_unfinished_line_waits_for_its_end() {
 }
 
 #[test]
-fn an_unfinished_line_is_kept_when_its_process_is_given_up() {
+fn an_unfinished_line_is_kept_when_its_process_has_ended_and_left_to_the_next_reader_else() {
     let kept = Kept::new();
     let mut lines = kept.logs.lines(kept.app, Source::App, "web.1");
-    lines.feed(b"last words");
+    lines.feed(b"first\nlast words");
+    assert_eq!(lines.unfinished(), 10);
     drop(lines);
-    assert_eq!(kept.messages(), ["last words"]);
+    assert_eq!(kept.messages(), ["first"]);
+    let mut lines = kept.logs.lines(kept.app, Source::App, "web.1");
+    lines.feed(b"last words");
+    lines.finish();
+    assert_eq!(kept.messages(), ["first", "last words"]);
+}
+
+#[test]
+fn lines_that_were_said_earlier_have_the_time_at_which_they_were_said_unless_later_ones_came_first()
+{
+    let kept = Kept::new();
+    let mut lines = kept.logs.lines(kept.app, Source::App, "web.1");
+    let now = kept.clock.now();
+    let earlier = Timestamp::from_micros(now.micros() - 5_000_000);
+    lines.feed_at(b"earlier\n", earlier);
+    lines.feed_at(b"ahead\n", now.plus(Duration::from_secs(60)));
+    lines.feed_at(b"late\n", earlier);
+    assert_eq!(
+        kept.all(),
+        [
+            "2022-02-27T19:53:45.466499+00:00 app[web.1]: earlier",
+            "2022-02-27T19:53:50.466499+00:00 app[web.1]: ahead",
+            "2022-02-27T19:53:50.466500+00:00 app[web.1]: late",
+        ]
+    );
 }

@@ -131,7 +131,7 @@ async fn after_the_server_was_killed_what_should_run_runs_once() {
 
     let (next, reconciler) = stage.scripted();
     reconciler.settle().await.unwrap();
-    assert_eq!(next.asked(), ["sweep 2", "start worker.1 v3"]);
+    assert_eq!(next.asked(), ["take up 2", "start worker.1 v3"]);
     assert_eq!(stage.rows(), ["worker.1 v3 up"]);
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use penstock::blob::Digest;
 use penstock::name::Id;
-use penstock::runtime::{Ended, Event, Launch, Local, Runtime};
+use penstock::runtime::{Ended, Event, Launch, Local, Runtime, Streams};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Ground, soon};
+use super::{Ground, shims, soon};
 
 pub const GRACE: Duration = Duration::from_secs(50);
 
@@ -21,7 +21,7 @@ pub struct Place {
 impl Place {
     pub fn new() -> Place {
         let ground = Ground::new();
-        let (local, events) = open(&ground);
+        let (local, events) = open(&ground, true);
         Place {
             ground,
             local,
@@ -47,8 +47,7 @@ impl Place {
     }
 
     pub fn folders(&self) -> usize {
-        let folder = self.ground.path().join("dynos");
-        std::fs::read_dir(folder).unwrap().count()
+        folders(&self.ground)
     }
 
     /// Runs a command to its end, and returns its status and what it printed.
@@ -62,17 +61,23 @@ impl Place {
     }
 }
 
-pub fn open(ground: &Ground) -> (Local, UnboundedReceiver<Event>) {
+pub fn folders(ground: &Ground) -> usize {
+    let folder = ground.path().join("dynos");
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+pub fn open(ground: &Ground, tied: bool) -> (Local, UnboundedReceiver<Event>) {
     Local::open(
         ground.path(),
         ground.blobs.clone(),
         ground.logs.clone(),
         ground.outputs.clone(),
+        shims(tied),
     )
     .unwrap()
 }
 
-fn launch(slug: Digest, command: &str) -> Launch {
+pub fn launch(slug: Digest, command: &str) -> Launch {
     Launch {
         dyno: Id::new(),
         app: Id::new(),
@@ -88,6 +93,7 @@ fn launch(slug: Digest, command: &str) -> Launch {
         size: "Basic".into(),
         output: None,
         boot: Duration::from_secs(60),
+        streams: Streams::Output,
     }
 }
 

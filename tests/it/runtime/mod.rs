@@ -17,6 +17,7 @@ use penstock::blob::{Blobs, Digest};
 use penstock::log::{self, Filter, Logs};
 use penstock::name::Id;
 use penstock::output::Outputs;
+use penstock::runtime::Shims;
 use penstock::time::Clock;
 use tempfile::TempDir;
 
@@ -87,11 +88,28 @@ impl Ground {
     }
 }
 
+/// Shims of the real binary. Tied ones leave nothing behind when a test is over.
+pub fn shims(tied: bool) -> Shims {
+    Shims {
+        program: env!("CARGO_BIN_EXE_penstock").into(),
+        tied,
+    }
+}
+
 /// What comes soon or never: a hanging test should fail by itself.
 pub async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), future)
         .await
         .expect("it never came")
+}
+
+/// Runs something as a server would: when this returns, every connection that it had is gone, as after a kill.
+pub fn serve<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(work)
 }
 
 /// The processes that carry a dyno's id in their environment.

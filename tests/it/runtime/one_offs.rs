@@ -1,6 +1,6 @@
 //! One-off dynos over a server that stops: none is lost, and none runs twice.
 
-use penstock::store::dynos::{self, Dyno};
+use penstock::store::dynos::Dyno;
 use penstock::store::one_offs::{self, NewOneOff};
 
 use super::stage::Stage;
@@ -59,13 +59,11 @@ async fn one_that_was_launched_and_never_started_is_not_run_either() {
 async fn one_that_waits_while_the_server_stops_is_run_by_the_next() {
     let stage = Stage::new().await;
     stage.deploy(&[("console", "irb")]).await;
-    let (dyno, now) = (ask(&stage).await, stage.clock.now());
-    // What a server does with the dynos of an earlier one, before it starts any.
-    let retired = stage
-        .store
-        .write(move |connection| dynos::retire_earlier(connection, now));
-    assert_eq!(retired.await.unwrap(), 0);
+    let dyno = ask(&stage).await;
     let (runtime, reconciler) = stage.scripted();
+    // What a server does with the dynos of an earlier one, before it starts any.
+    reconciler.take_up().await.unwrap();
+    assert_eq!(stage.rows(), [format!("{} v3 starting", dyno.name())]);
     reconciler.settle().await.unwrap();
     assert_eq!(runtime.running(), [format!("{} v3", dyno.name())]);
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use penstock::name::Id;
-use penstock::runtime::{Drain, Ended, Local};
+use penstock::runtime::{Drain, Ended, Parting};
 use penstock::store::dynos::{self, State};
 use penstock::store::{Store, Table, addons, apps};
 use tokio::sync::oneshot;
 
+use super::local::open;
 use super::soon;
 use super::stage::Stage;
 
@@ -121,7 +122,7 @@ async fn a_worker_is_stopped_before_its_successor_is_started() {
     assert_eq!(
         runtime.asked(),
         [
-            "sweep 0",
+            "take up 0",
             "start worker.1 v3",
             "stop worker.1 v3",
             "start worker.1 v3"
@@ -243,16 +244,10 @@ async fn up(store: &Store, than: Option<i64>) -> i64 {
 async fn a_real_web_server_comes_up_is_restarted_when_killed_and_ends_with_the_server() {
     let stage = Stage::new().await;
     let ground = &stage.ground;
-    let (local, events) = Local::open(
-        ground.path(),
-        ground.blobs.clone(),
-        ground.logs.clone(),
-        ground.outputs.clone(),
-    )
-    .unwrap();
+    let (local, events) = open(ground, true);
     let reconciler = stage.reconciler(Arc::new(local), events, Arc::new(NoVisitors));
-    let (shutdown, told) = oneshot::channel::<()>();
-    let running = tokio::spawn(async move { reconciler.run(async { drop(told.await) }).await });
+    let (shutdown, told) = oneshot::channel::<Parting>();
+    let running = tokio::spawn(async move { reconciler.run(async { told.await.unwrap() }).await });
     stage
         .deploy(&[("web", "exec /usr/bin/env python3 -m http.server $PORT")])
         .await;
@@ -260,7 +255,7 @@ async fn a_real_web_server_comes_up_is_restarted_when_killed_and_ends_with_the_s
     let pid = rustix::process::Pid::from_raw(i32::try_from(first).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     let second = up(&stage.store, Some(first)).await;
-    shutdown.send(()).unwrap();
+    shutdown.send(Parting::End).unwrap();
     soon(running).await.unwrap();
     assert!(stage.rows().is_empty());
     assert!(!std::path::Path::new(&format!("/proc/{second}")).exists());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use penstock::error::{Error, Result};
 use penstock::name::Id;
-use penstock::runtime::{Drain, Ended, Event, Launch, Runtime, Started};
+use penstock::runtime::{Attached, Drain, Ended, Event, Launch, Runtime, Started, Taken};
 use penstock::store::dynos::Dyno;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -23,7 +23,7 @@ pub struct Scripted {
 #[derive(Default)]
 struct Script {
     running: Vec<Launch>,
-    /// All that was asked, in order: `start web.1 v3`, `drain web.1 v3`, `stop web.1 v3`, `sweep 2`.
+    /// All that was asked, in order: `start web.1 v3`, `drain web.1 v3`, `stop web.1 v3`, `take up 2`.
     asked: Vec<String>,
     ports: u16,
     fails: bool,
@@ -171,13 +171,28 @@ impl Runtime for Scripted {
         .boxed()
     }
 
-    fn sweep<'a>(&'a self, known: &'a [Dyno]) -> BoxFuture<'a, Result<()>> {
+    fn take_up<'a>(&'a self, known: &'a [Dyno]) -> BoxFuture<'a, Result<Vec<Taken>>> {
         let mut state = self.state.lock().unwrap();
-        state.asked.push(format!("sweep {}", known.len()));
-        state
-            .running
-            .retain(|launch| known.iter().all(|dyno| dyno.id != launch.dyno));
-        ready(Ok(())).boxed()
+        state.asked.push(format!("take up {}", known.len()));
+        let taken: Vec<Launch> = std::mem::take(&mut state.running);
+        let known = |launch: &Launch| known.iter().any(|dyno| dyno.id == launch.dyno);
+        state.running = taken.into_iter().filter(known).collect();
+        let taken = state.running.iter().map(|launch| Taken {
+            dyno: launch.dyno,
+            started: Started {
+                pid: Some(4_000_000),
+                port: launch.port,
+            },
+        });
+        ready(Ok(taken.collect())).boxed()
+    }
+
+    fn release(&self, _: Id) -> BoxFuture<'_, ()> {
+        ready(()).boxed()
+    }
+
+    fn attach(&self, _: Id) -> Option<Attached> {
+        None
     }
 }
 

@@ -8,11 +8,12 @@ use penstock::runtime::{Ended, Event, Launch, Runtime};
 use penstock::store::dynos::{Dyno, State};
 use penstock::time::Timestamp;
 
-use super::local::{GRACE, Place, is_alive, open};
-use super::{processes_of, soon};
+use super::local::{GRACE, Place, folders, launch, open};
+use super::{Ground, processes_of, serve, soon};
+use crate::binary::processes;
 
 /// The row of a dyno, as an earlier server would have left it.
-fn row(launch: &Launch, pid: Option<i64>) -> Dyno {
+pub fn row(launch: &Launch, pid: Option<i64>) -> Dyno {
     let now = Timestamp::from_micros(0);
     Dyno {
         id: launch.dyno,
@@ -129,25 +130,45 @@ async fn who_left_the_process_group_is_ended_too() {
     assert!(processes_of(crashed.dyno).is_empty());
 }
 
-#[tokio::test]
-async fn what_an_earlier_server_left_running_is_ended() {
-    let place = Place::new();
-    let marked = place.worker("echo ready; setsid sleep 1000 & exec sleep 1000");
+#[test]
+fn what_an_earlier_server_and_its_shims_left_running_is_ended() {
+    let ground = Ground::new();
+    let slug = ground.slug(&[]);
+    let marked = launch(slug, "setsid sleep 1000 & echo ready; exec sleep 1000");
     // It has emptied its environment, so only the number that was noted tells of it.
-    let bare = place.worker("echo ready; exec env -i sleep 1000");
-    let mut pids = Vec::new();
-    for launch in [&marked, &bare] {
-        let started = soon(place.local.start(launch.clone())).await.unwrap();
-        pids.push(started.pid);
-        place.ground.said(launch.app, "ready").await;
+    let bare = launch(slug, "env -i sleep 1000 & echo ready; exec sleep 1000");
+    let known = serve(async {
+        let (local, _events) = open(&ground, false);
+        let mut known = Vec::new();
+        for launch in [&marked, &bare] {
+            let started = soon(local.start(launch.clone())).await.unwrap();
+            ground.said(launch.app, "ready").await;
+            // The first server was killed before it noted the first one's number.
+            let pid = started.pid.filter(|_| launch.dyno == bare.dyno);
+            known.push(row(launch, pid));
+        }
+        known
+    });
+    for shim in processes::shims(ground.path()) {
+        shim.kill();
     }
-    // The first server was killed before it noted the first one's number.
-    let known = [row(&marked, None), row(&bare, pids[1])];
-    let (next, _events) = open(&place.ground);
-    soon(next.sweep(&known)).await.unwrap();
+    let group = known[1].pid.unwrap();
+    assert!(!processes_of(marked.dyno).is_empty());
+    serve(async {
+        let (next, _events) = open(&ground, true);
+        assert!(soon(next.take_up(&known)).await.unwrap().is_empty());
+    });
     assert!(processes_of(marked.dyno).is_empty());
-    assert!(pids.into_iter().flatten().all(|pid| !is_alive(pid)));
-    assert_eq!(place.folders(), 0);
+    assert_eq!(in_group(group), 0);
+    assert_eq!(folders(&ground), 0);
+}
+
+/// How many processes are in a process group.
+fn in_group(group: i64) -> usize {
+    let found = penstock::shim::processes::all().into_iter();
+    found
+        .filter(|process| i64::from(process.group) == group && !process.ended)
+        .count()
 }
 
 #[tokio::test]
@@ -160,7 +181,7 @@ async fn a_stranger_who_has_the_number_of_an_ended_dyno_is_left_alone() {
         .spawn()
         .unwrap();
     let known = [row(&launch, Some(i64::from(stranger.id())))];
-    soon(place.local.sweep(&known)).await.unwrap();
+    assert!(soon(place.local.take_up(&known)).await.unwrap().is_empty());
     assert!(stranger.try_wait().unwrap().is_none());
     stranger.kill().unwrap();
     stranger.wait().unwrap();

@@ -12,7 +12,8 @@ fn terminate(server: &Server) {
 }
 
 #[tokio::test]
-async fn sigterm_leaves_no_dyno_and_the_next_start_brings_them_back() {
+async fn dynos_that_end_with_their_server_are_stopped_by_sigterm_and_brought_back_by_the_next_start()
+ {
     let place = Place::new();
     let server = place.start();
     let client = server.client();

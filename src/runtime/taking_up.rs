@@ -1,0 +1,142 @@
+//! What an earlier run of the server left running: taken up where there is a row for it, ended where there is none.
+//!
+//! It must not know what should run.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::time::timeout;
+
+use super::family::Family;
+use super::following::{Running, Who};
+use super::process::{Note, Place, remove};
+use super::{Started, Taken};
+use crate::error::{Error, Result};
+use crate::name::Id;
+use crate::shim::client::{self, FromShim, Shim, ToShim};
+use crate::store::dynos::{Dyno, State};
+
+/// Shims that are spoken to at the same time.
+const AT_ONCE: usize = 64;
+/// How long the end of a dyno that ended while no server was there is waited for, until all it had printed is in its log.
+const ENDS: Duration = Duration::from_secs(5);
+/// For processes whose shims are gone. Nobody waits for what they still have to say.
+const GRACE: Duration = Duration::from_secs(1);
+
+impl Place {
+    /// Goes on with the dynos of these rows, and ends all others. Those that it goes on with.
+    pub async fn take_up(self: &Arc<Place>, known: &[Dyno]) -> Result<Vec<Taken>> {
+        let rows: HashMap<Id, &Dyno> = known.iter().map(|dyno| (dyno.id, dyno)).collect();
+        let folders = self.folders()?;
+        let mut found = stream::iter(folders.clone())
+            .map(|dyno| async move { (dyno, client::find(&self.folder(dyno)).await) })
+            .buffer_unordered(AT_ONCE);
+        let (mut taken, mut ended, mut strays) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some((dyno, shim)) = found.next().await {
+            let row = rows.get(&dyno).filter(|row| row.state != State::Crashed);
+            match (shim, row) {
+                (Ok(Some(shim)), Some(row)) => {
+                    let has_ended = shim.hello.ended;
+                    let running = self.take(shim, row, &mut taken);
+                    ended.extend(has_ended.then_some(running));
+                }
+                (Ok(Some(stray)), None) => strays.push(stray),
+                (Ok(None), _) => {}
+                (Err(error), _) => tracing::error!(%dyno, %error, "a dyno cannot be taken up"),
+            }
+        }
+        // Their ends are news for the first tick, before any visitor is sent to one.
+        stream::iter(ended).for_each_concurrent(None, see_end).await;
+        stream::iter(strays).for_each_concurrent(None, end).await;
+        let held = taken.iter().map(|taken| taken.dyno).collect();
+        self.sweep(known, &folders, &held).await?;
+        Ok(taken)
+    }
+
+    fn take(self: &Arc<Place>, shim: Shim, row: &Dyno, taken: &mut Vec<Taken>) -> Arc<Running> {
+        let note: Note = serde_json::from_str(&shim.hello.note).unwrap_or_default();
+        shim.speaking.say(&ToShim::Tie(self.shims.tied));
+        let who = Who {
+            dyno: row.id,
+            app: row.app_id,
+            name: row.name(),
+            folder: self.folder(row.id),
+            attached: note.attached,
+            copy: self.copy(note.output),
+        };
+        let left = Duration::from_millis(note.boot_ms.saturating_sub(shim.hello.age_ms));
+        let waits = row.state == State::Starting && !shim.hello.ended;
+        let probe = row.port.filter(|_| waits).map(|port| (port, left));
+        let running = self.clone().follow(shim, who, probe);
+        let pid = Some(i64::from(running.pid));
+        let port = row.port;
+        let (dyno, started) = (row.id, Started { pid, port });
+        taken.push(Taken { dyno, started });
+        running
+    }
+
+    fn folders(&self) -> Result<Vec<Id>> {
+        let mut folders = Vec::new();
+        for entry in std::fs::read_dir(&self.dir)? {
+            folders.extend(entry?.file_name().to_str().and_then(Id::parse));
+        }
+        Ok(folders)
+    }
+
+    /// Ends what runs without a shim, and removes the folders of which nothing is held.
+    async fn sweep(&self, known: &[Dyno], folders: &[Id], held: &HashSet<Id>) -> Result<()> {
+        let pids: HashMap<Id, Option<i64>> = known.iter().map(|dyno| (dyno.id, dyno.pid)).collect();
+        let all: HashSet<Id> = pids.keys().chain(folders).copied().collect();
+        let lost: Vec<Id> = all.difference(held).copied().collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let mut family = Family::default();
+        for dyno in &lost {
+            let pid = pids.get(dyno).copied().flatten();
+            let leader = pid.and_then(|pid| i32::try_from(pid).ok());
+            family.add_earlier(*dyno, leader, self.folder(*dyno));
+        }
+        family.end(GRACE).await;
+        let folders: Vec<_> = lost.iter().map(|dyno| self.folder(*dyno)).collect();
+        let removing = move || {
+            for folder in folders {
+                if let Err(cause) = remove(&folder) {
+                    tracing::warn!(path = %folder.display(), %cause, "a folder of an earlier dyno was not removed");
+                }
+            }
+        };
+        let removed = tokio::task::spawn_blocking(removing).await;
+        removed.map_err(Error::internal)
+    }
+}
+
+async fn see_end(running: Arc<Running>) {
+    if timeout(ENDS, running.ended()).await.is_err() {
+        tracing::warn!(
+            pid = running.pid,
+            "a dyno that has ended has not said so yet"
+        );
+    }
+}
+
+/// Ends a dyno that no row stands for.
+async fn end(mut shim: Shim) {
+    shim.speaking.say(&ToShim::Stop(Duration::ZERO));
+    let ending = async {
+        while let Ok(Some(said)) = shim.hearing.next().await {
+            match said {
+                FromShim::Exited { .. } => shim.speaking.say(&ToShim::Release),
+                FromShim::Dropped { until: kept, .. } => shim.speaking.say(&ToShim::Ack(kept)),
+                FromShim::Output { .. } => shim.speaking.say(&ToShim::Ack(u64::MAX)),
+                _ => {}
+            }
+        }
+    };
+    if timeout(ENDS, ending).await.is_err() {
+        tracing::error!(pid = shim.hello.pid, "a dyno without a row does not end");
+    }
+}
