@@ -1,5 +1,6 @@
 //! Dynos: real processes on this machine, and the reconciler over them and over a scripted runtime.
 
+mod attaching;
 mod failing;
 mod local;
 mod one_offs;
@@ -7,6 +8,7 @@ mod reconcile;
 mod scripted;
 mod stage;
 mod stopping;
+mod surviving;
 
 use std::future::Future;
 use std::path::Path;
