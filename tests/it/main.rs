@@ -60,6 +60,7 @@ mod slugs;
 mod sni_endpoints;
 mod sources;
 mod store;
+mod survival;
 mod team_apps;
 mod team_invitations;
 mod teams;

@@ -35,7 +35,8 @@ pub struct Server {
     stdout: BufReader<ChildStdout>,
     /// Where its standard error goes.
     log: PathBuf,
-    is_survived: bool,
+    /// Its dynos outlive it.
+    pub is_survived: bool,
 }
 
 /// A folder for a test, in which servers are started one after another.

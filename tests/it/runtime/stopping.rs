@@ -8,7 +8,7 @@ use penstock::runtime::{Ended, Event, Launch, Runtime};
 use penstock::store::dynos::{Dyno, State};
 use penstock::time::Timestamp;
 
-use super::local::{GRACE, Place, folders, launch, open};
+use super::local::{GRACE, Place, folders, is_alive, launch, open};
 use super::{Ground, processes_of, serve, soon};
 use crate::binary::processes;
 
@@ -128,6 +128,25 @@ async fn who_left_the_process_group_is_ended_too() {
         }
     );
     assert!(processes_of(crashed.dyno).is_empty());
+}
+
+#[tokio::test]
+async fn who_left_the_process_group_and_emptied_his_environment_is_ended_too() {
+    let mut place = Place::new();
+    let escape = "env -i setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1000; done' &";
+    for end in ["exec sleep 1000", "sleep 0.1; exit 4"] {
+        let launch = place.worker(&format!("{escape} {end}"));
+        soon(place.local.start(launch.clone())).await.unwrap();
+        place.ground.said(launch.app, "app[worker.1]").await;
+        let pid: i64 = place.ground.printed(launch.app)[0].parse().unwrap();
+        if end.starts_with("exec") {
+            soon(place.local.stop(launch.dyno, Duration::from_millis(50))).await;
+        } else {
+            let (dyno, status) = (launch.dyno, 4);
+            assert_eq!(place.event().await, Event::Exited { dyno, status });
+        }
+        assert!(!is_alive(pid));
+    }
 }
 
 #[test]

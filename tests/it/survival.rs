@@ -1,0 +1,304 @@
+//! Apps go on while their server is killed, restarted or replaced by another version, and the next server goes on with them.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use serde_json::json;
+
+use crate::binary::sample::{PERL, PYTHON};
+use crate::binary::{Client, Place, Server, in_time, processes};
+
+/// A server with an app whose dynos outlive it: so many of the web, and so many workers.
+async fn start(place: &Place, web: usize, workers: usize) -> Server {
+    let server = place.start_survived();
+    let client = server.client();
+    client.create_app("app").await;
+    client.deploy("app", PYTHON.tarball("still here")).await;
+    scale(&client, web, workers).await;
+    server
+}
+
+async fn scale(client: &Client, web: usize, workers: usize) {
+    let scale = json!({"updates": [
+        {"type": "web", "quantity": web}, {"type": "worker", "quantity": workers},
+    ]});
+    client.patch("/apps/app/formation", scale).await.expect(200);
+    client.dynos("app", web + workers).await;
+}
+
+/// Asks a dyno again and again, on a connection of its own each time, until this is dropped.
+struct Visitor {
+    over: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Visitor {
+    fn start(port: u16) -> Visitor {
+        let (over, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let (until, count) = (over.clone(), answered.clone());
+        let visit = move || {
+            while !until.load(Ordering::SeqCst) {
+                let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                let request = b"GET / HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n";
+                stream.write_all(request).unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).unwrap();
+                assert!(answer.contains("still here says"), "{answer}");
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        Visitor {
+            over,
+            answered,
+            thread: Some(std::thread::spawn(visit)),
+        }
+    }
+
+    /// Waits for further answers.
+    fn is_answered(&self) {
+        let answered = self.answered.clone();
+        let before = answered.load(Ordering::SeqCst);
+        in_time(move || {
+            while answered.load(Ordering::SeqCst) < before + 2 {
+                std::thread::yield_now();
+            }
+        });
+    }
+
+    fn was_always_answered(mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+/// The port of the one dyno that has one.
+fn port(server: &Server) -> u16 {
+    let ports: Vec<u16> = processes::of(server.data())
+        .iter()
+        .filter_map(|process| {
+            let environment = std::fs::read(format!("/proc/{}/environ", process.pid)).unwrap();
+            let environment = String::from_utf8_lossy(&environment).into_owned();
+            let mut variables = environment.split('\0');
+            variables.find_map(|variable| variable.strip_prefix("PORT=")?.parse().ok())
+        })
+        .collect();
+    assert_eq!(ports.len(), 1, "{ports:?}");
+    ports[0]
+}
+
+#[tokio::test]
+async fn visitors_are_answered_while_the_server_is_killed_and_stopped_and_started() {
+    let place = Place::new();
+    let server = start(&place, 1, 1).await;
+    let before = processes::pids(server.data());
+    let visitor = Visitor::start(port(&server));
+    visitor.is_answered();
+    server.kill();
+    visitor.is_answered();
+    let server = place.start_survived();
+    // The very first visitor of the new router is answered by the same dyno.
+    let page = server.client().visit("app", "/").await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    let (status, _) = server.stop();
+    assert_eq!(status.code(), Some(0));
+    visitor.is_answered();
+    let server = place.start();
+    let page = server.client().visit("app", "/").await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    assert_eq!(processes::pids(server.data()), before);
+    visitor.was_always_answered();
+    // Whatever the last server was told to do, it still can.
+    let client = server.client();
+    let mut tail = client.tail("app", 0).await.unwrap();
+    scale(&client, 1, 0).await;
+    tail.until("heroku[worker.1]: Process exited").await;
+    assert_eq!(processes::pids(server.data()).len(), 1);
+}
+
+#[tokio::test]
+async fn another_version_in_the_place_of_the_binary_takes_the_dynos_up() {
+    let place = Place::new();
+    let binary = place.path("penstock");
+    let install = || {
+        let _ = std::fs::remove_file(&binary);
+        std::fs::hard_link(env!("CARGO_BIN_EXE_penstock"), &binary)
+            .or_else(|_| std::fs::copy(env!("CARGO_BIN_EXE_penstock"), &binary).map(drop))
+            .unwrap();
+    };
+    let command = |tied: &[&str]| {
+        let usual = place.command(tied);
+        let mut command = std::process::Command::new(&binary);
+        command.args(usual.get_args()).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap());
+        command
+    };
+    install();
+    let mut server = Server::start(command(&[]), &place.log());
+    server.is_survived = true;
+    let client = server.client();
+    client.create_app("app").await;
+    client.deploy("app", PERL.tarball("still here")).await;
+    client.dynos("app", 1).await;
+    std::fs::remove_file(&binary).unwrap();
+    // The old one can still start dynos.
+    scale(&client, 1, 1).await;
+    let before = processes::pids(server.data());
+    assert_eq!(before.len(), 2);
+    install();
+    server.stop();
+    let server = Server::start(command(&[crate::binary::TIED]), &place.log());
+    assert_eq!(processes::pids(server.data()), before);
+    let page = server.client().visit("app", "/").await;
+    assert_eq!(page.status, 200, "{}", page.text());
+}
+
+#[tokio::test]
+async fn twenty_dynos_are_taken_up() {
+    let place = Place::new();
+    let server = start(&place, 1, 19).await;
+    let before = processes::pids(server.data());
+    assert_eq!(before.len(), 20);
+    server.kill();
+    let server = place.start();
+    let dynos = server.client().dynos("app", 20).await;
+    let ids = dynos.as_array().unwrap().iter().map(|dyno| &dyno["id"]);
+    assert!(
+        ids.into_iter()
+            .all(|id| before.contains_key(id.as_str().unwrap()))
+    );
+    assert_eq!(processes::pids(server.data()), before);
+}
+
+#[tokio::test]
+async fn what_has_crashed_without_a_server_is_told_as_the_crash_it_was_and_started_again() {
+    let place = Place::new();
+    let server = start(&place, 1, 1).await;
+    let before = processes::of(server.data());
+    let tail = before
+        .iter()
+        .find(|process| process.command.starts_with("tail"));
+    let tail = tail.unwrap();
+    let process = Pid::from_raw(tail.pid).unwrap();
+    let ended = pidfd_open(process, PidfdFlags::empty()).unwrap();
+    server.kill();
+    tail.kill();
+    in_time(move || {
+        let mut set = [rustix::event::PollFd::new(
+            &ended,
+            rustix::event::PollFlags::IN,
+        )];
+        rustix::event::poll(&mut set, None).unwrap();
+    });
+    let server = place.start();
+    let client = server.client();
+    client.dynos("app", 2).await;
+    let logs = client.logs("app").await;
+    let lines: Vec<&str> = logs
+        .lines()
+        .filter_map(|line| line.split_once("heroku[worker.1]: "))
+        .map(|(_, text)| text)
+        .collect();
+    assert_eq!(
+        lines[2..],
+        [
+            "Process exited with status 137",
+            "State changed from up to crashed",
+            "State changed from crashed to starting",
+            "Starting process with command `tail -f /dev/null`",
+            "State changed from starting to up",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_the_dynos_with_the_server() {
+    let place = Place::new();
+    let server = start(&place, 1, 1).await;
+    let data = server.data().to_owned();
+    kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::INT).unwrap();
+    assert_eq!(server.ended().code(), Some(0));
+    assert!(processes::of(&data).is_empty());
+    assert!(processes::shims(&data).is_empty());
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_dynos_that_end_with_their_server_even_when_it_is_killed() {
+    let place = Place::new();
+    let server = start(&place, 1, 1).await;
+    server.kill();
+    // Taken up by a server that is told that they shall, they do.
+    let server = place.start();
+    let data = server.data().to_owned();
+    let mut left = processes::shims(&data);
+    left.extend(processes::of(&data));
+    assert_eq!(left.len(), 4);
+    let ended: Vec<_> = left
+        .iter()
+        .map(|left| Pid::from_raw(left.pid).unwrap())
+        .map(|pid| pidfd_open(pid, PidfdFlags::empty()).unwrap())
+        .collect();
+    server.kill();
+    for process in ended {
+        in_time(move || {
+            let ended = rustix::event::PollFlags::IN;
+            let mut set = [rustix::event::PollFd::new(&process, ended)];
+            rustix::event::poll(&mut set, None).unwrap();
+        });
+    }
+}
+
+#[tokio::test]
+async fn after_the_machine_was_rebooted_what_should_run_is_started_again() {
+    let place = Place::new();
+    let server = start(&place, 1, 1).await;
+    let data = server.data().to_owned();
+    let before = processes::pids(&data);
+    server.kill();
+    processes::kill_all(&data);
+    let server = place.start();
+    let client = server.client();
+    client.visit_until("app", 200, "still here").await;
+    client.dynos("app", 2).await;
+    let after = processes::pids(&data);
+    assert_eq!(after.len(), 2);
+    assert!(before.keys().all(|dyno| !after.contains_key(dyno)));
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_arguments_the_environment_or_the_folder_of_a_shim() {
+    let place = Place::new();
+    let server = start(&place, 1, 0).await;
+    let client = server.client();
+    let vars = json!({"SECRET": "hunter2-and-more"});
+    client
+        .patch("/apps/app/config-vars", vars)
+        .await
+        .expect(200);
+    client.visit_until("app", 200, "still here").await;
+    client.dynos("app", 1).await;
+    let mut seen = 0;
+    for shim in processes::shims(server.data()) {
+        for file in ["cmdline", "environ"] {
+            // That of the release before may be on its way out.
+            let Ok(text) = std::fs::read(format!("/proc/{}/{file}", shim.pid)) else {
+                continue;
+            };
+            assert!(!String::from_utf8_lossy(&text).contains("hunter2"));
+            assert!(file == "cmdline" || text.is_empty());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2);
+    let found = std::process::Command::new("grep")
+        .args(["-rlF", "hunter2"])
+        .arg(server.data())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    server.kill();
+    place.start().stop();
+}
