@@ -11,7 +11,7 @@
 //! | --- | --- | --- |
 //! | [`error`], [`time`], [`name`], [`hostname`], [`secret`], [`catalog`], [`urls`] | words that everybody uses | one another |
 //! | [`store`] | the state, and all SQL | the above |
-//! | [`blob`], [`archive`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`preflight`], [`certificate`], [`shim`] | files, and what leaves the machine or the process | one another and the above |
+//! | [`blob`], [`archive`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`preflight`], [`certificate`], [`sandbox`], [`shim`] | files, and what leaves the machine or the process | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
 //! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`provisioning`], [`app_setup`], [`deliveries`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
@@ -55,6 +55,7 @@ pub mod release_phase;
 pub mod router;
 pub mod routes;
 pub mod runtime;
+pub mod sandbox;
 pub mod secret;
 pub mod serve;
 pub mod shim;

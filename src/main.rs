@@ -6,7 +6,7 @@ use clap::Parser;
 use penstock::cli::Cli;
 
 fn main() -> ExitCode {
-    if let Some(code) = penstock::shim::run_if_asked() {
+    if let Some(code) = penstock::shim::run_if_asked().or_else(penstock::sandbox::run_if_asked) {
         return code;
     }
     match Cli::parse().run() {

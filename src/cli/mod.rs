@@ -2,6 +2,7 @@
 
 mod account;
 pub mod addon;
+mod doctor;
 mod env;
 mod serve;
 
@@ -26,6 +27,8 @@ enum Command {
     /// Make accounts and tokens
     #[command(subcommand)]
     Account(account::Account),
+    /// Say how well this machine can isolate dynos, what is missing, and what to do about it
+    Doctor(doctor::Doctor),
     /// Register the add-ons of providers
     #[command(subcommand)]
     Addon(addon::AddOn),
@@ -38,6 +41,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::Env(env) => env.run(),
             Command::Account(account) => account.run(),
+            Command::Doctor(doctor) => doctor.run(),
             Command::Addon(addon) => addon.run(),
         }
     }

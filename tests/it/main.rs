@@ -52,6 +52,7 @@ mod releases;
 mod review_apps;
 mod router;
 mod runtime;
+mod sandbox;
 mod scale;
 mod schema;
 mod server;

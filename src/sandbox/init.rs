@@ -1,0 +1,188 @@
+//! The launcher's outer half: it prepares what takes the server's rights, starts the inner half, and outlives it.
+//!
+//! It stays outside of the sandbox, where the dyno cannot see it: signals for the dyno come here and are passed on, and if it is
+//! killed, the inner half and with it the dyno ends.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
+
+use super::inner::{self, Door};
+use super::{FAILED, SUBCOMMAND, Spec, cgroup, confine, net};
+use crate::sandbox::reap;
+
+/// Runs the dyno that the spec describes, and ends as it does, if this process was started as a launcher.
+pub fn run_if_asked() -> Option<ExitCode> {
+    let asked = std::env::args_os().nth(1)? == SUBCOMMAND;
+    asked.then(main)
+}
+
+fn main() -> ExitCode {
+    let status = Spec::receive()
+        .map_err(|error| step("read the spec", error))
+        .and_then(|spec| run(&spec));
+    exit_code(status.unwrap_or_else(|error| {
+        complain(&error);
+        FAILED
+    }))
+}
+
+/// What failed, in front of why.
+pub fn step(what: &str, error: impl Into<io::Error>) -> io::Error {
+    let error: io::Error = error.into();
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// Into the dyno's own log.
+pub fn complain(error: &io::Error) {
+    eprintln!("penstock: the dyno's sandbox could not be built: {error}");
+}
+
+pub fn exit_code(status: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))
+}
+
+/// Signals that are passed on to every process of the dyno, and the one that tells of the end of a child.
+pub fn signals() -> SigSet {
+    use Signal::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    [SIGCHLD, SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2]
+        .into_iter()
+        .collect()
+}
+
+/// Both ends of what the two halves say to each other.
+struct Halves {
+    /// The inner half says here that its namespaces are there.
+    ready: (OwnedFd, OwnedFd),
+    /// The outer one says here that all is prepared. When it ends, so does this.
+    lifeline: (OwnedFd, OwnedFd),
+}
+
+fn run(spec: &Spec) -> io::Result<i32> {
+    let mask = signals();
+    mask.thread_block()?;
+    let arrivals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC)?;
+    // What the inner half leaves behind, should it be killed, comes to us.
+    prctl::set_child_subreaper(true)?;
+    let cgroup = spec.cgroup.as_ref();
+    if let Some(cgroup) = cgroup {
+        cgroup
+            .make(&spec.limits)
+            .map_err(|error| step("make its control group", error))?;
+    }
+    let outcome = start(spec).and_then(|(inner, _lifeline)| {
+        let status = watch(inner, &arrivals);
+        // Only now is the cable known to be this dyno's.
+        if let Some(network) = &spec.network {
+            net::disconnect(network);
+        }
+        status
+    });
+    tidy(spec);
+    outcome
+}
+
+/// Starts the inner half, and lets it go on once it is in its control group and has its network.
+fn start(spec: &Spec) -> io::Result<(Pid, OwnedFd)> {
+    let flags = nix::fcntl::OFlag::O_CLOEXEC;
+    let halves = Halves {
+        ready: pipe2(flags)?,
+        lifeline: pipe2(flags)?,
+    };
+    if spec.level.has_own_tree() {
+        if spec.ids.is_none() {
+            confine::enter_user_namespace()
+                .map_err(|error| step("make a user namespace", error))?;
+        }
+        // It takes effect with the next child, which is the first process of the new namespace.
+        unshare(CloneFlags::CLONE_NEWPID)
+            .map_err(|error| step("make a process namespace", error))?;
+    }
+    #[expect(
+        unsafe_code,
+        reason = "this process has one thread, so the child may do anything"
+    )]
+    let forked = unsafe { fork() }?;
+    let Halves { ready, lifeline } = halves;
+    match forked {
+        ForkResult::Child => {
+            drop((ready.0, lifeline.1));
+            let status = inner::main(
+                spec,
+                Door {
+                    ready: ready.1,
+                    lifeline: lifeline.0,
+                },
+            );
+            std::process::exit(status);
+        }
+        ForkResult::Parent { child } => {
+            drop((ready.1, lifeline.0));
+            let prepared = admit(spec, child, &ready.0, &lifeline.1);
+            if let Err(error) = prepared {
+                let _ = kill(child, Signal::SIGKILL);
+                let _ = waitpid(child, None);
+                return Err(error);
+            }
+            Ok((child, lifeline.1))
+        }
+    }
+}
+
+/// What only the outer half may do for the inner one.
+fn admit(spec: &Spec, inner: Pid, ready: &OwnedFd, lifeline: &OwnedFd) -> io::Result<()> {
+    if let Some(cgroup) = &spec.cgroup {
+        cgroup
+            .admit(inner.as_raw())
+            .map_err(|error| step("enter its control group", error))?;
+    }
+    if read(ready.as_fd(), &mut [0])? == 0 {
+        // It has said why itself, and its status follows.
+        return Ok(());
+    }
+    if let Some(network) = &spec.network {
+        net::connect(network, inner.as_raw())
+            .map_err(|error| step("connect its network", error))?;
+    }
+    match write(lifeline.as_fd(), b"g") {
+        // It ended meanwhile.
+        Ok(_) | Err(Errno::EPIPE) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Passes signals on until the inner half has ended; its status as a shell counts it.
+fn watch(inner: Pid, arrivals: &SignalFd) -> io::Result<i32> {
+    loop {
+        match waitpid(inner, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(_, status)) => return Ok(status),
+            Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(128 + signal as i32),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        if let Some(arrived) = arrivals.read_signal()?
+            && let Some(signal) = reap::passed_on(&arrived)
+        {
+            // It may have ended this moment.
+            let _ = kill(inner, signal);
+        }
+    }
+}
+
+/// Nothing of the dyno may stay: what still runs is ended, and its group removed.
+fn tidy(spec: &Spec) {
+    if !spec.level.has_own_tree() {
+        reap::end_descendants();
+    }
+    if let Some(cgroup) = &spec.cgroup {
+        cgroup::end(cgroup);
+    }
+}

@@ -1,0 +1,154 @@
+//! The launcher's inner half: it walks into the sandbox, locks the door behind itself, and is the dyno's init.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{ForkResult, Pid, execv, fork, read, sethostname, write};
+
+use super::init::{complain, signals, step};
+use super::reap::{self, Reaper};
+use super::{FAILED, Level, Spec, confine, filter, landlock, net, root};
+
+/// As a shell says it: there is no such program, or it cannot be run.
+const NOT_FOUND: i32 = 127;
+const NOT_RUNNABLE: i32 = 126;
+
+/// The inner half's ends of the pipes to the outer one.
+pub struct Door {
+    pub ready: OwnedFd,
+    pub lifeline: OwnedFd,
+}
+
+/// Everything from the first namespace to the end of the last process. The dyno's status.
+pub fn main(spec: &Spec, door: Door) -> i32 {
+    let entered = enter(spec, &door).and_then(|()| launch(spec));
+    drop(door.ready);
+    match entered {
+        Ok(Some(first)) => Reaper::new(first, spec.level.has_own_tree(), door.lifeline).run(),
+        Ok(None) => FAILED,
+        Err(error) => {
+            complain(&error);
+            FAILED
+        }
+    }
+}
+
+/// Builds the sandbox around this process. From the last step on it has no more rights than the dyno's command.
+fn enter(spec: &Spec, door: &Door) -> io::Result<()> {
+    if spec.level.has_own_tree() {
+        // The kernel ends the whole namespace with this process, and this one with the outer half.
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+    } else {
+        // Here it is this process that has to end the others, and so has to outlive the outer half.
+        prctl::set_child_subreaper(true)?;
+    }
+    separate(spec)?;
+    write(door.ready.as_fd(), b"r")?;
+    if read(door.lifeline.as_fd(), &mut [0])? == 0 {
+        return Err(io::Error::other("the launcher's outer half is gone"));
+    }
+    if spec.level.has_own_tree() {
+        // Now that it is in its own group, that is the root of all it sees.
+        unshare(CloneFlags::CLONE_NEWCGROUP)
+            .map_err(|error| step("make a control group namespace", error))?;
+        if let Some(network) = &spec.network {
+            net::configure(network).map_err(|error| step("set up its network", error))?;
+        }
+        sethostname(&spec.hostname).map_err(|error| step("set its host name", error))?;
+        root::enter(spec)?;
+    }
+    confine::take_streams(spec)?;
+    confine::limit(spec)?;
+    if spec.level.has_own_tree() {
+        lock(spec)?;
+        // Changing the user has cleared it.
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+    }
+    Ok(())
+}
+
+fn separate(spec: &Spec) -> io::Result<()> {
+    if !spec.level.has_own_tree() {
+        return Ok(());
+    }
+    let mut flags = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
+    if spec.network.is_some() {
+        flags |= CloneFlags::CLONE_NEWNET;
+    }
+    unshare(flags).map_err(|error| step("make its namespaces", error))?;
+    if spec.network.is_some() {
+        net::prepare().map_err(|error| step("prepare its network", error))?;
+    }
+    Ok(())
+}
+
+/// After this nothing can be gained any more, not by an exec either.
+fn lock(spec: &Spec) -> io::Result<()> {
+    landlock::restrict(spec).map_err(|error| step("restrict it with Landlock", error))?;
+    confine::drop_rights(spec.ids).map_err(|error| step("drop its rights", error))?;
+    filter::apply().map_err(|error| step("filter its system calls", error))
+}
+
+/// Starts the dyno's command as a child; `None` if it could not be.
+fn launch(spec: &Spec) -> io::Result<Option<Pid>> {
+    let home = spec.home();
+    let arguments: Vec<CString> = spec
+        .argv
+        .iter()
+        .map(|argument| CString::new(argument.as_str()))
+        .collect::<Result<_, _>>()
+        .map_err(io::Error::other)?;
+    #[expect(
+        unsafe_code,
+        reason = "this process has one thread, so the child may do anything"
+    )]
+    let forked = unsafe { fork() }?;
+    match forked {
+        ForkResult::Parent { child } => Ok(Some(child)),
+        ForkResult::Child => {
+            let begun = become_leader(spec)
+                .and_then(|()| match spec.level {
+                    // Here the init itself stays outside, so that a dyno cannot end it.
+                    Level::Landlock => lock(spec),
+                    _ => Ok(()),
+                })
+                .and_then(|()| {
+                    nix::unistd::chdir(&home).map_err(|error| step("enter its home", error))
+                });
+            let status = match begun {
+                Err(error) => {
+                    complain(&error);
+                    FAILED
+                }
+                Ok(()) => exec(&arguments),
+            };
+            reap::leave(status)
+        }
+    }
+}
+
+fn become_leader(spec: &Spec) -> io::Result<()> {
+    nix::unistd::setsid()?;
+    if spec.tty {
+        confine::take_terminal().map_err(|error| step("take its terminal", error))?;
+    }
+    signals().thread_unblock()?;
+    confine::close_descriptors().map_err(|error| step("close descriptors", error))
+}
+
+/// Only comes back if that fails.
+fn exec(arguments: &[CString]) -> i32 {
+    let Some(program) = arguments.first() else {
+        return NOT_FOUND;
+    };
+    let Err(errno) = execv(program, arguments);
+    eprintln!("penstock: {}: {}", program.to_string_lossy(), errno.desc());
+    match errno {
+        nix::errno::Errno::ENOENT => NOT_FOUND,
+        _ => NOT_RUNNABLE,
+    }
+}

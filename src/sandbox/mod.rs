@@ -1,0 +1,36 @@
+//! What stands between a dyno and everything else: `penstock dyno-init`, the launcher of every dyno's command.
+//!
+//! A [`Spec`] says all that the launcher needs to know; it is started with the dyno's environment and nothing else, reads the spec
+//! from a descriptor, builds the sandbox from the inside, and is init for the dyno until nothing of it is left. How much of a
+//! sandbox there is depends on the machine: [`Level`] names what is promised, and [`probe`](probe::probe) tries what can be kept.
+//!
+//! It must not know apps, releases or the database: who asks for a dyno has looked everything up.
+
+pub mod cgroup;
+mod command;
+mod confine;
+mod etc;
+mod filter;
+mod init;
+mod inner;
+mod landlock;
+mod level;
+pub mod net;
+pub mod probe;
+mod reap;
+mod root;
+mod settings;
+mod spec;
+
+pub use command::{command, hand_over};
+pub use init::run_if_asked;
+pub use level::Level;
+pub use settings::{Pool, Settings, Uids};
+pub use spec::{Ids, Limits, Network, SPEC_FD, Spec};
+
+/// The name under which the binary is the launcher.
+pub const SUBCOMMAND: &str = "dyno-init";
+
+/// What the launcher ends with when it could not build the sandbox, having said why on standard error. Programs that run others
+/// (`docker run`, `chroot`) use the same.
+pub const FAILED: i32 = 125;

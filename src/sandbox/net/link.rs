@@ -1,0 +1,123 @@
+//! The cable itself: a pair of virtual Ethernet devices, an address and a route at each end.
+
+use std::io;
+use std::net::Ipv4Addr;
+
+use nix::libc;
+use nix::net::if_::if_nametoindex;
+
+use super::message::{Attributes, CREATE, EXCLUSIVE, Message, Netlink};
+use super::{INSIDE, name, switch};
+use crate::sandbox::Network;
+
+const INFO_KIND: u16 = libc::IFLA_INFO_KIND;
+const INFO_DATA: u16 = libc::IFLA_INFO_DATA;
+/// `VETH_INFO_PEER` of linux/veth.h.
+const PEER: u16 = 1;
+/// The link is set by no routing program.
+const STATIC: u8 = 4;
+const LOOPBACK: u32 = 1;
+
+pub fn connect(network: &Network, pid: i32) -> io::Result<()> {
+    let kernel = Netlink::route()?;
+    let outside = name(network.address);
+    kernel.say(vec![pair(&outside, network.mtu, pid)])?;
+    let connected = switch("ipv6", &outside, "disable_ipv6", true)
+        .and_then(|()| switch("ipv4", &outside, "forwarding", true))
+        .and_then(|()| {
+            let index = if_nametoindex(outside.as_str())?;
+            kernel.say(vec![
+                address(index, network.gateway, network.address),
+                up(index),
+            ])
+        });
+    if connected.is_err() {
+        let _ = remove(&outside);
+    }
+    connected
+}
+
+pub fn configure(network: &Network) -> io::Result<()> {
+    let index = if_nametoindex(INSIDE)?;
+    Netlink::route()?.say(vec![
+        up(LOOPBACK),
+        address(index, network.address, network.gateway),
+        up(index),
+        way_out(index, network.gateway),
+    ])
+}
+
+/// What is not there is removed already.
+pub fn remove(name: &str) -> io::Result<()> {
+    let message = Message::new(libc::RTM_DELLINK, 0, &link(0, 0)).text(libc::IFLA_IFNAME, name);
+    match Netlink::route()?.say(vec![message]) {
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Both devices, the second one in the namespace of the process `pid`.
+fn pair(outside: &str, mtu: u32, pid: i32) -> Message {
+    let inside = Attributes::after(&link(0, 0))
+        .text(libc::IFLA_IFNAME, INSIDE)
+        .put(libc::IFLA_MTU, &mtu.to_ne_bytes())
+        .put(libc::IFLA_NET_NS_PID, &pid.to_ne_bytes());
+    let info = Attributes::new()
+        .text(INFO_KIND, "veth")
+        .nest(INFO_DATA, &Attributes::new().nest(PEER, &inside));
+    Message::new(libc::RTM_NEWLINK, CREATE | EXCLUSIVE, &link(0, 0))
+        .text(libc::IFLA_IFNAME, outside)
+        .put(libc::IFLA_MTU, &mtu.to_ne_bytes())
+        .nest(libc::IFLA_LINKINFO, &info)
+}
+
+fn up(index: u32) -> Message {
+    Message::new(
+        libc::RTM_NEWLINK,
+        0,
+        &link(index, libc::IFF_UP.unsigned_abs()),
+    )
+}
+
+/// An address at this end, and with it the route to the one at the other.
+fn address(index: u32, own: Ipv4Addr, other: Ipv4Addr) -> Message {
+    let mut fixed = vec![family(), 32, 0, 0];
+    fixed.extend_from_slice(&index.to_ne_bytes());
+    Message::new(libc::RTM_NEWADDR, CREATE | EXCLUSIVE, &fixed)
+        .put(libc::IFA_LOCAL, &own.octets())
+        .put(libc::IFA_ADDRESS, &other.octets())
+}
+
+/// Everything else goes through the other end.
+fn way_out(index: u32, gateway: Ipv4Addr) -> Message {
+    let fixed = [
+        family(),
+        0,
+        0,
+        0,
+        libc::RT_TABLE_MAIN,
+        STATIC,
+        libc::RT_SCOPE_UNIVERSE,
+        libc::RTN_UNICAST,
+        0,
+        0,
+        0,
+        0,
+    ];
+    Message::new(libc::RTM_NEWROUTE, CREATE, &fixed)
+        .put(libc::RTA_GATEWAY, &gateway.octets())
+        .put(libc::RTA_OIF, &index.to_ne_bytes())
+}
+
+/// `struct ifinfomsg`: which interface, and which of its flags are to be set.
+fn link(index: u32, flags: u32) -> [u8; 16] {
+    let mut fixed = [0; 16];
+    fixed[4..8].copy_from_slice(&index.to_ne_bytes());
+    fixed[8..12].copy_from_slice(&flags.to_ne_bytes());
+    fixed[12..16].copy_from_slice(&flags.to_ne_bytes());
+    fixed
+}
+
+fn family() -> u8 {
+    u8::try_from(libc::AF_INET).unwrap_or_default()
+}

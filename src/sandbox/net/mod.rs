@@ -1,0 +1,146 @@
+//! A network of two for each dyno: a virtual cable between its namespace and this machine, and rules about who may use it.
+//!
+//! Through it the router reaches the dyno, and the dyno reaches out under this machine's address. It reaches nothing that listens
+//! on this machine, no other dyno, and no address that clouds keep secrets behind. Everything is said to the kernel by netlink:
+//! no program is needed.
+
+mod firewall;
+mod link;
+mod message;
+
+use std::fs::{self, File};
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::Network;
+
+pub use firewall::{TABLE, remove as remove_rules};
+
+/// Every cable's end on this machine begins like this, so that one set of rules is right for all of them.
+pub const PREFIX: &str = "dyno-";
+/// The dyno's own end.
+const INSIDE: &str = "eth0";
+/// Held while cables and rules come and go, by whoever isolates dynos on this machine.
+const LOCK: &str = "/run/penstock.lock";
+
+/// The cable's name. There is one for each address, so the kernel refuses the same one twice.
+pub fn name(address: Ipv4Addr) -> String {
+    format!("{PREFIX}{:08x}", address.to_bits())
+}
+
+/// Connects the namespace of the process `pid` with this one.
+pub fn connect(network: &Network, pid: i32) -> io::Result<()> {
+    let _held = lock()?;
+    firewall::ensure()?;
+    link::connect(network, pid)
+}
+
+/// Takes a dyno's cable away, and the rules with the last one. Harmless when it is gone.
+pub fn disconnect(network: &Network) {
+    let Ok(_held) = lock() else {
+        return;
+    };
+    // It goes with the namespace, but not at once.
+    let _ = link::remove(&name(network.address));
+    forget_rules();
+}
+
+/// Removes the cables that are not known, by their names: what a dyno left that ended in no orderly way.
+pub fn sweep(stray: impl Fn(&str) -> bool) -> io::Result<()> {
+    let _held = lock()?;
+    for name in cables() {
+        if stray(&name) {
+            link::remove(&name)?;
+        }
+    }
+    forget_rules();
+    Ok(())
+}
+
+fn forget_rules() {
+    if cables().is_empty() {
+        let _ = firewall::remove();
+    }
+}
+
+/// The names of all cables on this machine.
+pub fn cables() -> Vec<String> {
+    let Ok(entries) = fs::read_dir("/sys/class/net") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| is_cable(name))
+        .collect()
+}
+
+fn is_cable(name: &str) -> bool {
+    name.strip_prefix(PREFIX)
+        .is_some_and(|rest| rest.len() == 8 && u32::from_str_radix(rest, 16).is_ok())
+}
+
+/// In a new namespace, before its cable is there: it speaks IPv4 alone, for which the rules are.
+pub fn prepare() -> io::Result<()> {
+    switch("ipv6", "default", "disable_ipv6", true)
+}
+
+/// In its own namespace, once the cable is there.
+pub fn configure(network: &Network) -> io::Result<()> {
+    link::configure(network)
+}
+
+/// Sets one of the kernel's switches for an interface. What the kernel does not have needs no switching.
+fn switch(family: &str, interface: &str, name: &str, on: bool) -> io::Result<()> {
+    let path = Path::new("/proc/sys/net")
+        .join(family)
+        .join("conf")
+        .join(interface)
+        .join(name);
+    match fs::write(path, if on { "1" } else { "0" }) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether this machine passes packets on, without which dynos reach the router and nothing else.
+pub fn forwards() -> bool {
+    fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1")
+}
+
+/// Makes this machine pass packets on.
+pub fn forward() -> io::Result<()> {
+    fs::write("/proc/sys/net/ipv4/ip_forward", "1")
+}
+
+/// Bytes of a packet on the way out of this machine; those of Ethernet if there is none.
+pub fn mtu() -> u32 {
+    const ETHERNET: u32 = 1500;
+    let routes = fs::read_to_string("/proc/net/route").unwrap_or_default();
+    routes
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace();
+            let (interface, destination) = (fields.next()?, fields.next()?);
+            (destination == "00000000").then_some(interface)
+        })
+        .find_map(|interface| {
+            let path = Path::new("/sys/class/net").join(interface).join("mtu");
+            fs::read_to_string(path).ok()?.trim().parse().ok()
+        })
+        .unwrap_or(ETHERNET)
+        .clamp(576, 9_000)
+}
+
+fn lock() -> io::Result<File> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(LOCK)?;
+    flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
+}

@@ -1,0 +1,129 @@
+//! What whoever runs the server says of isolation: arguments, each with an environment twin and a default that works.
+
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{ArgAction, Args};
+
+use super::Level;
+
+/// Part of the server's settings.
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// How dynos are isolated: full, userns, landlock or none; the server does not start where that cannot be had [default: the best there is but none]
+    #[arg(long, env = "PENSTOCK_ISOLATION", value_name = "LEVEL")]
+    pub isolation: Option<Level>,
+
+    /// User and group ids for the apps' dynos, one each, where the server is root
+    #[arg(
+        long,
+        env = "PENSTOCK_DYNO_UIDS",
+        value_name = "FROM-TO",
+        default_value = "20000-29999"
+    )]
+    pub dyno_uids: Uids,
+
+    /// Addresses for dynos that have a network of their own
+    #[arg(
+        long,
+        env = "PENSTOCK_DYNO_NETWORK",
+        value_name = "ADDRESS/BITS",
+        default_value = "10.209.0.0/16"
+    )]
+    pub dyno_network: Pool,
+
+    /// Whether this machine may be made to forward packets, without which such dynos reach nothing but the router
+    #[arg(long, env = "PENSTOCK_DYNO_FORWARDING", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub dyno_forwarding: bool,
+
+    /// MiB that a dyno may write to its files, which are kept in memory
+    #[arg(long, env = "PENSTOCK_DYNO_DISK", value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub dyno_disk: u64,
+
+    /// A further folder that dynos may read, such as one with programs outside of /usr; may be given several times
+    #[arg(
+        long,
+        env = "PENSTOCK_DYNO_READABLE",
+        value_name = "DIR",
+        value_delimiter = ':'
+    )]
+    pub dyno_readable: Vec<PathBuf>,
+}
+
+impl Default for Settings {
+    /// As without any argument.
+    fn default() -> Settings {
+        Settings {
+            isolation: None,
+            dyno_uids: Uids(20_000..=29_999),
+            dyno_network: Pool {
+                first: Ipv4Addr::new(10, 209, 0, 0),
+                bits: 16,
+            },
+            dyno_forwarding: true,
+            dyno_disk: 512,
+            dyno_readable: Vec::new(),
+        }
+    }
+}
+
+/// Numbers that are the dynos' and nobody else's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uids(pub RangeInclusive<u32>);
+
+impl FromStr for Uids {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Uids, String> {
+        let range = text.split_once('-').and_then(|(from, to)| {
+            let (from, to) = (from.parse().ok()?, to.parse().ok()?);
+            // Zero is root, and the last two are nobody's that could be used.
+            (from > 0 && from <= to && to < u32::MAX - 1).then_some(from..=to)
+        });
+        range
+            .map(Uids)
+            .ok_or_else(|| "the ids are a range above 0, such as 20000-29999".to_owned())
+    }
+}
+
+/// A range of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    first: Ipv4Addr,
+    bits: u32,
+}
+
+impl Pool {
+    /// This machine's, as the dynos see it.
+    pub fn gateway(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.first.to_bits() + 1)
+    }
+
+    /// How many dynos can have one.
+    pub fn size(&self) -> u32 {
+        // Neither the first, nor the gateway, nor the last.
+        (1 << (32 - self.bits)) - 3
+    }
+
+    /// The address of that number, from 0 on; numbers beyond the last begin anew.
+    pub fn address(&self, number: u32) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.first.to_bits() + 2 + number % self.size())
+    }
+}
+
+impl FromStr for Pool {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Pool, String> {
+        let pool = text.split_once('/').and_then(|(first, bits)| {
+            let (first, bits) = (first.parse::<Ipv4Addr>().ok()?, bits.parse::<u32>().ok()?);
+            let whole = (8..=28).contains(&bits) && first.to_bits() & ((1 << (32 - bits)) - 1) == 0;
+            (whole && first.is_private()).then_some(Pool { first, bits })
+        });
+        pool.ok_or_else(|| {
+            "the network is a private one of 8 to 28 bits, such as 10.209.0.0/16".to_owned()
+        })
+    }
+}

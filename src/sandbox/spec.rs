@@ -1,0 +1,114 @@
+//! What the launcher is told of a dyno.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::Ipv4Addr;
+use std::os::fd::{FromRawFd, RawFd};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Level, cgroup};
+
+/// The descriptor that the launcher reads its spec from, to the end. Not the environment and not the arguments, since a dyno can
+/// read those of its first process.
+pub const SPEC_FD: RawFd = 3;
+
+/// Far more than any spec has; a command is one line of a Procfile.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// One dyno's sandbox and what runs in it. Its environment is the launcher's own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Spec {
+    pub level: Level,
+    /// The program and its arguments. The program is a path.
+    pub argv: Vec<String>,
+    /// The app's files. At a level with a tree of its own they are the lower layer of `/app` and stay as they are; else this is
+    /// the dyno's home, and its own.
+    pub app: PathBuf,
+    /// An empty folder of this dyno's alone. The root of its tree is mounted there, out of sight of everybody else; a dyno
+    /// without one has its temporary files there.
+    pub folder: PathBuf,
+    /// Builds write where their caller reads it afterwards: `app` itself is `/app` then, with no layer between.
+    #[serde(default)]
+    pub writes_through: bool,
+    /// Whom the dyno runs as, if the server is root; else it runs as the server's user.
+    pub ids: Option<Ids>,
+    pub hostname: String,
+    pub limits: Limits,
+    pub cgroup: Option<cgroup::Cgroup>,
+    /// Its own network; without, it has the machine's.
+    pub network: Option<Network>,
+    /// The one TCP port that it may listen on where the network is the machine's, besides those that the kernel picks. `None`
+    /// leaves it only those.
+    pub port: Option<u16>,
+    /// Its standard input is a terminal, which shall be its controlling one.
+    #[serde(default)]
+    pub tty: bool,
+    /// Further folders of the machine that it may read, at the same place: where a person keeps programs outside of `/usr`.
+    #[serde(default)]
+    pub readable: Vec<PathBuf>,
+}
+
+/// A user and a group, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ids {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// How much a dyno may use. What is enforced depends on the level and on what the machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes that the size promises. Programs that ask how much there is are told this.
+    pub memory: u64,
+    /// Bytes at which the kernel ends it, the files that it has written included: they are kept in memory.
+    pub memory_max: u64,
+    /// Against other dynos, when they all want the processor; 100 is that of the smallest size.
+    pub cpu_weight: u64,
+    /// Processes and threads.
+    pub pids: u64,
+    /// Bytes that it may write to `/app`, `/tmp` and `/dev/shm` together.
+    pub disk: u64,
+    /// Files that it may make there.
+    pub inodes: u64,
+    /// Descriptors that a process may have, as far as the server's own limit lets it.
+    pub files: u64,
+}
+
+/// A network of two: the dyno and this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// The dyno's address, of which there is one on this machine.
+    pub address: Ipv4Addr,
+    /// This machine's address, as the dyno sees it.
+    pub gateway: Ipv4Addr,
+    /// Bytes of a packet, that of the way out.
+    pub mtu: u32,
+}
+
+impl Spec {
+    /// Takes it from [`SPEC_FD`], which is closed with that.
+    pub fn receive() -> io::Result<Spec> {
+        #[expect(
+            unsafe_code,
+            reason = "the descriptor is named by number between two programs, and nothing else here has it"
+        )]
+        let file = unsafe { File::from_raw_fd(SPEC_FD) };
+        let mut text = Vec::new();
+        file.take(MAX_BYTES).read_to_end(&mut text)?;
+        serde_json::from_slice(&text).map_err(io::Error::other)
+    }
+
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Where the command starts: its home.
+    pub fn home(&self) -> PathBuf {
+        match self.level.has_own_tree() {
+            true => PathBuf::from("/app"),
+            false => self.app.clone(),
+        }
+    }
+}

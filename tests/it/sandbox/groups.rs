@@ -1,0 +1,138 @@
+//! Control groups: the first version as it is on this machine, the second as the kernel documents it.
+
+use std::fs;
+use std::path::Path;
+
+use penstock::sandbox::cgroup::{self, Cgroups, Controller, Sources};
+
+use super::{Bed, Level, Way, root};
+
+/// A hierarchy of the second version, as far as files go.
+fn unified(root: &Path, own: &str, controllers: &str) -> Sources {
+    let dir = root.join(own);
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("cgroup.controllers"), controllers).unwrap();
+    fs::write(dir.join("cgroup.subtree_control"), "").unwrap();
+    Sources {
+        membership: format!("0::/{own}\n"),
+        mounts: format!(
+            "30 23 0:26 / {} rw,nosuid shared:4 - cgroup2 cgroup2 rw\n",
+            root.display()
+        ),
+        pid: 4711,
+    }
+}
+
+#[test]
+fn the_second_version_gets_the_limits_that_its_documentation_names() {
+    let place = tempfile::tempdir().unwrap();
+    let sources = unified(
+        place.path(),
+        "system.slice/penstock.service",
+        "cpuset cpu io memory pids",
+    );
+    // The kernel makes these files with a folder; here the folder is there before.
+    let base = place
+        .path()
+        .join("system.slice/penstock.service/penstock-1");
+    let leaf = base.join("dyno");
+    fs::create_dir_all(&leaf).unwrap();
+    fs::write(base.join("cgroup.subtree_control"), "").unwrap();
+    let names = [
+        "memory.max",
+        "memory.swap.max",
+        "cpu.weight",
+        "pids.max",
+        "cgroup.procs",
+    ];
+    for name in names {
+        fs::write(leaf.join(name), "").unwrap();
+    }
+    let found = Cgroups::find("penstock-1", &sources);
+    assert_eq!(found.controllers(), Controller::ALL);
+    let group = found.of("dyno").unwrap();
+    let bed = Bed::new(
+        Way {
+            level: Level::None,
+            plain: true,
+        },
+        "",
+    );
+    group.make(&bed.spec.limits).unwrap();
+    group.admit(12).unwrap();
+    let read = |name: &str| fs::read_to_string(leaf.join(name)).unwrap();
+    assert_eq!(names.map(read), ["134217728", "0", "100", "40", "12"]);
+    assert_eq!(
+        fs::read_to_string(base.join("cgroup.subtree_control")).unwrap(),
+        "+memory +cpu +pids"
+    );
+    fs::write(leaf.join("memory.stat"), "anon 4096\nfile 99\n").unwrap();
+    fs::write(leaf.join("memory.events"), "low 0\noom 2\noom_kill 1\n").unwrap();
+    let usage = group.usage().unwrap();
+    assert_eq!((usage.memory, usage.oom_kills), (Some(4096), 1));
+}
+
+#[test]
+fn a_machine_without_controllers_has_no_groups() {
+    let place = tempfile::tempdir().unwrap();
+    let sources = unified(place.path(), "user.slice", "hugetlb");
+    let found = Cgroups::find("penstock-1", &sources);
+    assert_eq!(found.controllers(), []);
+    assert_eq!(found.of("dyno"), None);
+}
+
+#[test]
+fn a_dyno_runs_in_its_groups_and_they_go_with_it() {
+    if !root() {
+        return;
+    }
+    for way in Way::own_tree().into_iter().filter(|way| !way.plain) {
+        let bed = Bed::new(way, "cat /proc/self/cgroup").grouped();
+        let Some(group) = bed.spec.cgroup.clone() else {
+            return;
+        };
+        let outcome = bed.run();
+        // Inside, its own group is the root of all groups.
+        let groups: Vec<&str> = outcome
+            .said
+            .lines()
+            .filter(|line| line.contains("pids"))
+            .collect();
+        assert!(
+            groups.iter().all(|line| line.ends_with(":/")),
+            "{}",
+            outcome.said
+        );
+        for group in &group.groups {
+            assert!(
+                !group.dir.exists() && !group.dir.parent().unwrap().exists(),
+                "{}",
+                group.dir.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_killed_launcher_left_is_swept() {
+    if !root() {
+        return;
+    }
+    let way = Way {
+        level: Level::Full,
+        plain: false,
+    };
+    let bed = Bed::new(way, "sleep 1000").grouped();
+    let Some(group) = bed.spec.cgroup.clone() else {
+        return;
+    };
+    group.make(&bed.spec.limits).unwrap();
+    let mut stray = bed.outside("sleep").arg("1000").spawn().unwrap();
+    group.admit(i32::try_from(stray.id()).unwrap()).unwrap();
+    assert!(group.is_populated());
+    assert!(group.usage().is_some());
+    let waiting = std::thread::spawn(move || stray.wait().unwrap());
+    cgroup::end(&group);
+    assert!(!waiting.join().unwrap().success());
+    assert!(group.groups.iter().all(|group| !group.dir.exists()));
+}

@@ -1,0 +1,322 @@
+//! What a dyno must not be able to do, each tried from inside one, and each shown to work without a sandbox where it would.
+
+use std::net::TcpListener;
+use std::process::Child;
+
+use super::{Bed, Way, root};
+
+/// Runs these lines of Python as a dyno, which say `done` if nothing stops them.
+fn attempt(way: Way, lines: &str) -> Bed {
+    let script =
+        format!(
+        "import os, sys, socket, ctypes, signal, errno\nlibc = ctypes.CDLL(None, use_errno=True)\n
+def call(number, *arguments):
+    if libc.syscall(number, *arguments) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+try:
+{}
+    print('done')
+except OSError as error:
+    print('refused:', errno.errorcode[error.errno])
+",
+        lines.lines().map(|line| format!("    {line}\n")).collect::<String>()
+    );
+    Bed::python(way, &script)
+}
+
+#[track_caller]
+fn refused(bed: &Bed) {
+    let outcome = bed.run();
+    assert!(
+        outcome.said.starts_with("refused:") && outcome.status == 0,
+        "{:?}: {} of {:?}",
+        bed.way,
+        outcome.said,
+        bed.spec.argv
+    );
+}
+
+#[track_caller]
+fn done(bed: &Bed) {
+    let outcome = bed.run();
+    assert_eq!(outcome.said, "done\n", "{:?} without a sandbox", bed.way);
+}
+
+/// Nobody can do it inside, at any of these levels.
+#[track_caller]
+fn refused_at(ways: Vec<Way>, lines: &str) {
+    for way in ways {
+        refused(&attempt(way, lines));
+    }
+}
+
+#[test]
+fn what_the_server_keeps_cannot_be_read() {
+    for way in Way::all() {
+        for name in ["penstock.db", "api_key", "sealing_key"] {
+            let lines = "open(os.environ['FILE']).read()\n";
+            let bed = attempt(way, lines);
+            let file = bed.private(name, "secret");
+            refused(&bed.with("FILE", file.display()));
+            let bed = attempt(way.open(), lines);
+            let file = bed.private(name, "secret");
+            done(&bed.with("FILE", file.display()));
+        }
+        let lines = "os.listdir(os.environ['DIR'])\n";
+        let bed = attempt(way, lines);
+        let dir = bed.path().display().to_string();
+        refused(&bed.with("DIR", dir));
+    }
+}
+
+#[test]
+fn another_apps_files_cannot_be_read() {
+    for way in Way::all() {
+        let other = Bed::new(way, "");
+        let lines = "open(os.environ['FILE']).read()\n";
+        let file = other.spec.app.join("hello");
+        refused(&attempt(way, lines).with("FILE", file.display()));
+        done(&attempt(way.open(), lines).with("FILE", file.display()));
+    }
+}
+
+/// A process of the server's user, which has a secret in its environment.
+struct Victim(Child);
+
+impl Victim {
+    fn new(bed: &Bed) -> Victim {
+        let mut command = bed.outside("sleep");
+        Victim(command.arg("1000").env("SECRET", "secret").spawn().unwrap())
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn processes_outside_can_be_neither_seen_nor_signalled_nor_traced() {
+    const ATTEMPTS: [&str; 5] = [
+        "open('/proc/' + os.environ['VICTIM'] + '/environ').read()\n",
+        "os.readlink('/proc/' + os.environ['VICTIM'] + '/fd/0')\n",
+        "os.readlink('/proc/' + os.environ['VICTIM'] + '/root')\n",
+        "os.kill(int(os.environ['VICTIM']), 0)\n",
+        // PTRACE_SEIZE and then its end, so that it does no harm where it works.
+        "call(101, 0x4206, int(os.environ['VICTIM']), 0, 0)\n",
+    ];
+    for way in Way::all() {
+        for lines in ATTEMPTS {
+            let bed = attempt(way, lines);
+            let victim = Victim::new(&bed);
+            refused(&bed.with("VICTIM", victim.pid()));
+            let bed = attempt(way.open(), lines);
+            let victim = Victim::new(&bed);
+            done(&bed.with("VICTIM", victim.pid()));
+        }
+    }
+}
+
+#[test]
+fn a_signal_to_everybody_reaches_nobody_outside() {
+    for way in Way::all() {
+        // Its own init is outside too where it is no part of a namespace.
+        let bed = Bed::new(way, "kill -9 -1; echo survived");
+        let mut victim = Victim::new(&bed);
+        bed.run();
+        assert!(victim.0.try_wait().unwrap().is_none(), "{way:?}");
+    }
+}
+
+#[test]
+fn a_dyno_sees_its_own_processes_alone() {
+    for way in Way::own_tree() {
+        let outcome = Bed::new(way, "echo /proc/[0-9]*; echo $$; hostname").run();
+        assert_eq!(outcome.said, "/proc/1 /proc/2\n2\nshop-web-1\n", "{way:?}");
+    }
+}
+
+#[test]
+fn its_first_process_tells_nothing_but_what_the_dyno_knows() {
+    for way in Way::own_tree() {
+        let bed = Bed::new(way, "cat /proc/1/environ /proc/1/cmdline | tr '\\0' ' '")
+            .with("NAME", "value");
+        let said = bed.run().said;
+        for (at, _) in said.match_indices('=') {
+            let name = said[..at].rsplit(' ').next().unwrap();
+            assert!(
+                ["NAME", "PATH"].contains(&name),
+                "{way:?}: {name} of {said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_can_be_mounted_and_no_namespace_made() {
+    const ATTEMPTS: [&str; 8] = [
+        "call(165, b'tmpfs', b'/tmp', b'tmpfs', 0, 0)\n",
+        "call(165, b'/', b'/tmp', 0, 0x1000, 0)\n",
+        "call(166, b'/proc', 2)\n",
+        // unshare and clone with a new user namespace, then clone3, and another one's.
+        "call(272, 0x10000000)\n",
+        "call(272, 0x00020000)\n",
+        "call(56, 0x10000000 | 17, 0, 0, 0, 0)\n",
+        "call(435, ctypes.create_string_buffer(b'\\0\\0\\0\\x10' + bytes(84)), 88)\n",
+        "call(308, os.open('/proc/self/ns/user', os.O_RDONLY), 0)\n",
+    ];
+    for lines in ATTEMPTS {
+        refused_at(Way::all(), lines);
+    }
+}
+
+#[test]
+fn the_kernels_more_dangerous_calls_are_refused() {
+    const ATTEMPTS: [&str; 7] = [
+        // bpf, perf_event_open, io_uring_setup, userfaultfd, add_key, and process_vm_readv of itself.
+        "call(321, 0, 0, 0)\n",
+        "call(298, ctypes.create_string_buffer(128), 0, -1, -1, 0)\n",
+        "call(425, 8, ctypes.create_string_buffer(128))\n",
+        "call(323, 1)\n",
+        "call(248, b'user', b'name', b'value', 5, -3)\n",
+        "call(310, os.getpid(), 0, 0, 0, 0, 0)\n",
+        // The x32 number of getpid.
+        "call(0x40000000 + 39)\n",
+    ];
+    for lines in ATTEMPTS {
+        refused_at(Way::all(), lines);
+    }
+}
+
+#[test]
+fn no_raw_or_unusual_socket_can_be_had() {
+    const ATTEMPTS: [&str; 5] = [
+        "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)\n",
+        "socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58)\n",
+        "socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)\n",
+        "socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)\n",
+        "socket.socket(38, socket.SOCK_SEQPACKET)\n",
+    ];
+    for lines in ATTEMPTS {
+        refused_at(Way::all(), lines);
+    }
+}
+
+#[test]
+fn the_system_cannot_be_written_to() {
+    for path in [
+        "/usr/evil",
+        "/etc/evil",
+        "/evil",
+        "/proc/sys/kernel/hostname",
+        "/dev/evil",
+    ] {
+        refused_at(Way::all(), &format!("open('{path}', 'w').write('x')\n"));
+    }
+    refused_at(
+        Way::all(),
+        "os.mknod('/tmp/disk', 0o60666, os.makedev(254, 0))\n",
+    );
+}
+
+#[test]
+fn a_dyno_has_no_capability_and_no_program_gives_it_one() {
+    for way in Way::all() {
+        let bed = Bed::new(
+            way,
+            "grep -E '^(Cap|NoNewPrivs|Seccomp:|Groups)' /proc/self/status; ls /proc/self/fd | wc -l",
+        );
+        let said = bed.run().said;
+        let field = |name: &str| {
+            let line = said.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace()
+                .nth(1)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            assert_eq!(field(set), "0000000000000000", "{way:?} {set}");
+        }
+        if way.level.has_own_tree() {
+            assert_eq!(field("CapBnd"), "0000000000000000", "{way:?}");
+        }
+        assert_eq!(
+            (field("NoNewPrivs"), field("Seccomp:")),
+            ("1".into(), "2".into()),
+            "{way:?}"
+        );
+        // Three streams, and the one that ls reads the folder with.
+        assert_eq!(said.lines().last(), Some("4"), "{way:?}");
+    }
+}
+
+#[test]
+fn another_dynos_port_cannot_be_taken_where_the_network_is_shared() {
+    for way in Way::all().into_iter().filter(|way| !(root() && !way.plain)) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = listener.local_addr().unwrap().port();
+        drop(listener);
+        let lines = "s = socket.socket()\ns.bind(('', int(os.environ['WANTED'])))\ns.listen()\n";
+        let mut bed = attempt(way, lines).with("WANTED", other);
+        refused(&bed);
+        bed.spec.port = Some(other);
+        done(&bed);
+        done(&attempt(way, lines).with("WANTED", 0));
+    }
+}
+
+#[test]
+fn what_dynos_write_is_their_own_and_gone_with_them() {
+    for way in Way::own_tree() {
+        let script = "echo more >> hello; echo x > new; echo y > /tmp/z; echo q > /dev/shm/q; rm -rf /var/tmp/none; mkdir d; mv hello d/hello; cat d/hello new; ls /tmp; touch /dev/stdout";
+        let bed = Bed::new(way, script);
+        for _ in 0..2 {
+            let outcome = bed.run();
+            assert_eq!(
+                (outcome.status, outcome.said.as_str()),
+                (0, "hello\nmore\nx\nz\n"),
+                "{way:?}"
+            );
+        }
+        assert_eq!(
+            std::fs::read_to_string(bed.spec.app.join("hello")).unwrap(),
+            "hello\n"
+        );
+        assert_eq!(
+            std::fs::read_dir(&bed.spec.folder).unwrap().count(),
+            0,
+            "{way:?}"
+        );
+    }
+}
+
+#[test]
+fn ordinary_programs_run() {
+    const SCRIPT: &str = "set -e
+python3 - <<'END'
+import multiprocessing, tempfile, threading, socket, subprocess, os, pty
+with multiprocessing.Pool(2) as pool: assert pool.map(abs, [-1, -2]) == [1, 2]
+tempfile.NamedTemporaryFile().write(b'x')
+threading.Thread(target=lambda: None).start()
+a, b = socket.socketpair(); a.send(b'x'); assert b.recv(1) == b'x'
+assert subprocess.check_output(['cat', 'hello']) == b'hello\\n'
+assert socket.gethostbyname('localhost') == '127.0.0.1'
+os.rename('hello', 'other'); os.link('other', 'third')
+pty.spawn(['true'])
+END
+id -un; echo $PWD; cd; yes | head -1";
+    for way in Way::own_tree() {
+        let outcome = Bed::new(way, SCRIPT).with("HOME", "/app").run();
+        assert_eq!(
+            (outcome.status, outcome.said.as_str()),
+            (0, "dyno\n/app\ny\n"),
+            "{way:?}"
+        );
+    }
+}

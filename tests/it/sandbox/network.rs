@@ -1,0 +1,153 @@
+//! The network of a dyno at level full: the router reaches in, it reaches out, and nothing else.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use penstock::sandbox::{Level, net};
+
+use super::{Bed, Way, network, root};
+use crate::binary::in_time;
+
+const FULL: Way = Way {
+    level: Level::Full,
+    plain: false,
+};
+
+/// Tries to connect to each of `TARGETS`, and says what came of it; then answers whoever connects to its port.
+const SCRIPT: &str = "
+import os, socket
+server = socket.socket(); server.bind(('', 5000)); server.listen()
+print('ready', flush=True)
+for target in os.environ.get('TARGETS', '').split():
+    host, port = target.rsplit(':', 1)
+    try:
+        socket.create_connection((host, int(port)), 0.3).close()
+        print(target, 'reached', flush=True)
+    except OSError:
+        print(target, 'refused', flush=True)
+connection, address = server.accept()
+connection.send(address[0].encode())
+";
+
+fn try_connect(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[test]
+fn only_the_router_reaches_a_dyno_and_it_reaches_nothing_here() {
+    if !root() {
+        return;
+    }
+    // Everywhere on this machine, as many programs listen.
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let first = Bed::python(FULL, SCRIPT).networked(1);
+    let second = Bed::python(FULL, SCRIPT).networked(2);
+    let (one, two) = (network(1).address, network(2).address);
+    let targets = format!(
+        "127.0.0.1:{port} {}:{port} 169.254.169.254:80 {two}:5000",
+        network(1).gateway
+    );
+    let mut other = second.start();
+    let first = first.with("TARGETS", targets);
+    let mut child = first.start();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    let said = in_time(move || {
+        let said: Vec<String> = output.by_ref().take(5).map(Result::unwrap).collect();
+        (said, output)
+    });
+    assert_eq!(said.0[0], "ready");
+    assert!(
+        said.0[1..].iter().all(|line| line.ends_with("refused")),
+        "{:?}",
+        said.0
+    );
+    assert_eq!(
+        net::cables()
+            .iter()
+            .filter(|name| **name == net::name(one))
+            .count(),
+        1
+    );
+    // The server is root, and so is this.
+    assert_eq!(
+        try_connect((one, 5000).into()).unwrap(),
+        network(1).gateway.to_string()
+    );
+    assert_eq!(
+        try_connect((two, 5000).into()).unwrap(),
+        network(2).gateway.to_string()
+    );
+    in_time(move || (child.wait().unwrap(), other.wait().unwrap()));
+    let left = net::cables();
+    assert!(
+        !left.contains(&net::name(one)) && !left.contains(&net::name(two)),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn other_users_of_the_machine_do_not_reach_a_dyno() {
+    if !root() {
+        return;
+    }
+    let bed = Bed::python(FULL, SCRIPT).networked(3);
+    let mut child = bed.start();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    let address = network(3).address;
+    let attempt = format!("import socket; socket.create_connection(('{address}', 5000), 0.5)");
+    let way = Way {
+        level: Level::None,
+        plain: true,
+    };
+    let stranger = Bed::python(way, &attempt).run();
+    assert!(
+        stranger.status != 0 && stranger.said.contains("timed out"),
+        "{}",
+        stranger.said
+    );
+    assert!(try_connect((address, 5000).into()).is_ok());
+    in_time(move || child.wait().unwrap());
+}
+
+#[test]
+fn two_dynos_cannot_have_one_address() {
+    if !root() {
+        return;
+    }
+    let first = Bed::python(FULL, SCRIPT).networked(4);
+    let mut child = first.start();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    let second = Bed::new(FULL, "echo ran").networked(4).run();
+    assert_eq!(second.status, 125);
+    assert!(
+        second.said.contains("connect its network"),
+        "{}",
+        second.said
+    );
+    assert!(try_connect((network(4).address, 5000).into()).is_ok());
+    in_time(move || child.wait().unwrap());
+}
+
+#[test]
+fn a_dyno_has_no_other_interface_and_no_address_that_no_rule_is_for() {
+    if !root() {
+        return;
+    }
+    let script = "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ' | sort; grep -v ' lo$' /proc/net/if_inet6";
+    let outcome = Bed::new(FULL, script).networked(5).run();
+    assert_eq!(
+        outcome.said,
+        "eth0
+lo
+"
+    );
+}
