@@ -3,80 +3,83 @@
 use std::net::TcpListener;
 use std::process::Child;
 
-use super::{Bed, Way, root};
+use super::{Bed, Way};
 
-/// Runs these lines of Python as a dyno, which say `done` if nothing stops them.
-fn attempt(way: Way, lines: &str) -> Bed {
-    let script =
-        format!(
-        "import os, sys, socket, ctypes, signal, errno\nlibc = ctypes.CDLL(None, use_errno=True)\n
+/// Runs these lines of Python as a dyno, one after another, and says of each whether it was done or refused.
+fn attempt(way: Way, attempts: &[&str]) -> Bed {
+    let attempts: String = attempts
+        .iter()
+        .map(|lines| {
+            let lines = lines.replace('\n', "\n    ");
+            format!("try:\n    {lines}\n    print('done')\nexcept OSError as error:\n    print('refused')\n")
+        })
+        .collect();
+    Bed::python(way, &format!("{PRELUDE}{attempts}"))
+}
+
+const PRELUDE: &str = "
+import os, socket, ctypes
+libc = ctypes.CDLL(None, use_errno=True)
 def call(number, *arguments):
     if libc.syscall(number, *arguments) < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-try:
-{}
-    print('done')
-except OSError as error:
-    print('refused:', errno.errorcode[error.errno])
-",
-        lines.lines().map(|line| format!("    {line}\n")).collect::<String>()
-    );
-    Bed::python(way, &script)
-}
+";
 
+/// All of so many attempts come to this.
 #[track_caller]
-fn refused(bed: &Bed) {
+fn all(bed: &Bed, count: usize, word: &str) {
     let outcome = bed.run();
-    assert!(
-        outcome.said.starts_with("refused:") && outcome.status == 0,
-        "{:?}: {} of {:?}",
-        bed.way,
-        outcome.said,
-        bed.spec.argv
-    );
+    let expected = vec![word; count];
+    let said: Vec<&str> = outcome.said.lines().collect();
+    assert_eq!(said, expected, "{:?} {:?}", bed.way, bed.spec.argv);
 }
 
+/// Nobody can do any of it inside, at any level that isolates.
 #[track_caller]
-fn done(bed: &Bed) {
-    let outcome = bed.run();
-    assert_eq!(outcome.said, "done\n", "{:?} without a sandbox", bed.way);
-}
-
-/// Nobody can do it inside, at any of these levels.
-#[track_caller]
-fn refused_at(ways: Vec<Way>, lines: &str) {
-    for way in ways {
-        refused(&attempt(way, lines));
+fn refused(attempts: &[&str]) {
+    for way in Way::all() {
+        all(&attempt(way, attempts), attempts.len(), "refused");
     }
 }
 
 #[test]
 fn what_the_server_keeps_cannot_be_read() {
-    for way in Way::all() {
+    const ATTEMPTS: [&str; 4] = [
+        "open(os.environ['DATA'] + '/penstock.db').read()",
+        "open(os.environ['DATA'] + '/api_key').read()",
+        "open(os.environ['DATA'] + '/sealing_key', 'a').write('x')",
+        "os.listdir(os.environ['DATA'])",
+    ];
+    let bed = |way| {
+        let bed = attempt(way, &ATTEMPTS);
         for name in ["penstock.db", "api_key", "sealing_key"] {
-            let lines = "open(os.environ['FILE']).read()\n";
-            let bed = attempt(way, lines);
-            let file = bed.private(name, "secret");
-            refused(&bed.with("FILE", file.display()));
-            let bed = attempt(way.open(), lines);
-            let file = bed.private(name, "secret");
-            done(&bed.with("FILE", file.display()));
+            bed.private(name, "secret");
         }
-        let lines = "os.listdir(os.environ['DIR'])\n";
-        let bed = attempt(way, lines);
-        let dir = bed.path().display().to_string();
-        refused(&bed.with("DIR", dir));
+        let data = bed.path().display().to_string();
+        bed.with("DATA", data)
+    };
+    for way in Way::all() {
+        all(&bed(way), ATTEMPTS.len(), "refused");
     }
+    all(&bed(Way::all()[0].open()), ATTEMPTS.len(), "done");
 }
 
 #[test]
 fn another_apps_files_cannot_be_read() {
+    const ATTEMPT: [&str; 1] = ["open(os.environ['FILE']).read()"];
     for way in Way::all() {
         let other = Bed::new(way, "");
-        let lines = "open(os.environ['FILE']).read()\n";
         let file = other.spec.app.join("hello");
-        refused(&attempt(way, lines).with("FILE", file.display()));
-        done(&attempt(way.open(), lines).with("FILE", file.display()));
+        all(
+            &attempt(way, &ATTEMPT).with("FILE", file.display()),
+            1,
+            "refused",
+        );
+        all(
+            &attempt(way.open(), &ATTEMPT).with("FILE", file.display()),
+            1,
+            "done",
+        );
     }
 }
 
@@ -104,21 +107,18 @@ impl Drop for Victim {
 #[test]
 fn processes_outside_can_be_neither_seen_nor_signalled_nor_traced() {
     const ATTEMPTS: [&str; 5] = [
-        "open('/proc/' + os.environ['VICTIM'] + '/environ').read()\n",
-        "os.readlink('/proc/' + os.environ['VICTIM'] + '/fd/0')\n",
-        "os.readlink('/proc/' + os.environ['VICTIM'] + '/root')\n",
-        "os.kill(int(os.environ['VICTIM']), 0)\n",
+        "open('/proc/' + os.environ['VICTIM'] + '/environ').read()",
+        "os.readlink('/proc/' + os.environ['VICTIM'] + '/fd/0')",
+        "os.readlink('/proc/' + os.environ['VICTIM'] + '/root')",
+        "os.kill(int(os.environ['VICTIM']), 0)",
         // PTRACE_SEIZE and then its end, so that it does no harm where it works.
-        "call(101, 0x4206, int(os.environ['VICTIM']), 0, 0)\n",
+        "call(101, 0x4206, int(os.environ['VICTIM']), 0, 0)",
     ];
     for way in Way::all() {
-        for lines in ATTEMPTS {
-            let bed = attempt(way, lines);
+        for (way, word) in [(way, "refused"), (way.open(), "done")] {
+            let bed = attempt(way, &ATTEMPTS);
             let victim = Victim::new(&bed);
-            refused(&bed.with("VICTIM", victim.pid()));
-            let bed = attempt(way.open(), lines);
-            let victim = Victim::new(&bed);
-            done(&bed.with("VICTIM", victim.pid()));
+            all(&bed.with("VICTIM", victim.pid()), ATTEMPTS.len(), word);
         }
     }
 }
@@ -161,68 +161,57 @@ fn its_first_process_tells_nothing_but_what_the_dyno_knows() {
 #[test]
 fn nothing_can_be_mounted_and_no_namespace_made() {
     const ATTEMPTS: [&str; 8] = [
-        "call(165, b'tmpfs', b'/tmp', b'tmpfs', 0, 0)\n",
-        "call(165, b'/', b'/tmp', 0, 0x1000, 0)\n",
-        "call(166, b'/proc', 2)\n",
+        "call(165, b'tmpfs', b'/tmp', b'tmpfs', 0, 0)",
+        "call(165, b'/', b'/tmp', 0, 0x1000, 0)",
+        "call(166, b'/proc', 2)",
         // unshare and clone with a new user namespace, then clone3, and another one's.
-        "call(272, 0x10000000)\n",
-        "call(272, 0x00020000)\n",
-        "call(56, 0x10000000 | 17, 0, 0, 0, 0)\n",
-        "call(435, ctypes.create_string_buffer(b'\\0\\0\\0\\x10' + bytes(84)), 88)\n",
-        "call(308, os.open('/proc/self/ns/user', os.O_RDONLY), 0)\n",
+        "call(272, 0x10000000)",
+        "call(272, 0x00020000)",
+        "call(56, 0x10000000 | 17, 0, 0, 0, 0)",
+        "call(435, ctypes.create_string_buffer(b'\\0\\0\\0\\x10' + bytes(84)), 88)",
+        "call(308, os.open('/proc/self/ns/user', os.O_RDONLY), 0)",
     ];
-    for lines in ATTEMPTS {
-        refused_at(Way::all(), lines);
-    }
+    refused(&ATTEMPTS);
 }
 
 #[test]
 fn the_kernels_more_dangerous_calls_are_refused() {
     const ATTEMPTS: [&str; 7] = [
         // bpf, perf_event_open, io_uring_setup, userfaultfd, add_key, and process_vm_readv of itself.
-        "call(321, 0, 0, 0)\n",
-        "call(298, ctypes.create_string_buffer(128), 0, -1, -1, 0)\n",
-        "call(425, 8, ctypes.create_string_buffer(128))\n",
-        "call(323, 1)\n",
-        "call(248, b'user', b'name', b'value', 5, -3)\n",
-        "call(310, os.getpid(), 0, 0, 0, 0, 0)\n",
+        "call(321, 0, 0, 0)",
+        "call(298, ctypes.create_string_buffer(128), 0, -1, -1, 0)",
+        "call(425, 8, ctypes.create_string_buffer(128))",
+        "call(323, 1)",
+        "call(248, b'user', b'name', b'value', 5, -3)",
+        "call(310, os.getpid(), 0, 0, 0, 0, 0)",
         // The x32 number of getpid.
-        "call(0x40000000 + 39)\n",
+        "call(0x40000000 + 39)",
     ];
-    for lines in ATTEMPTS {
-        refused_at(Way::all(), lines);
-    }
+    refused(&ATTEMPTS);
 }
 
 #[test]
 fn no_raw_or_unusual_socket_can_be_had() {
     const ATTEMPTS: [&str; 5] = [
-        "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)\n",
-        "socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58)\n",
-        "socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)\n",
-        "socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)\n",
-        "socket.socket(38, socket.SOCK_SEQPACKET)\n",
+        "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)",
+        "socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58)",
+        "socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)",
+        "socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)",
+        "socket.socket(38, socket.SOCK_SEQPACKET)",
     ];
-    for lines in ATTEMPTS {
-        refused_at(Way::all(), lines);
-    }
+    refused(&ATTEMPTS);
 }
 
 #[test]
 fn the_system_cannot_be_written_to() {
-    for path in [
-        "/usr/evil",
-        "/etc/evil",
-        "/evil",
-        "/proc/sys/kernel/hostname",
-        "/dev/evil",
-    ] {
-        refused_at(Way::all(), &format!("open('{path}', 'w').write('x')\n"));
-    }
-    refused_at(
-        Way::all(),
-        "os.mknod('/tmp/disk', 0o60666, os.makedev(254, 0))\n",
-    );
+    refused(&[
+        "open('/usr/evil', 'w')",
+        "open('/etc/evil', 'w')",
+        "open('/evil', 'w')",
+        "open('/dev/evil', 'w')",
+        "open('/proc/sys/kernel/hostname', 'w').write('x')",
+        "os.mknod('/tmp/disk', 0o60666, os.makedev(254, 0))",
+    ]);
 }
 
 #[test]
@@ -258,16 +247,17 @@ fn a_dyno_has_no_capability_and_no_program_gives_it_one() {
 
 #[test]
 fn another_dynos_port_cannot_be_taken_where_the_network_is_shared() {
-    for way in Way::all().into_iter().filter(|way| !(root() && !way.plain)) {
+    const ATTEMPT: [&str; 1] =
+        ["s = socket.socket()\ns.bind(('', int(os.environ['WANTED'])))\ns.listen()"];
+    for way in Way::all() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let other = listener.local_addr().unwrap().port();
         drop(listener);
-        let lines = "s = socket.socket()\ns.bind(('', int(os.environ['WANTED'])))\ns.listen()\n";
-        let mut bed = attempt(way, lines).with("WANTED", other);
-        refused(&bed);
+        let mut bed = attempt(way, &ATTEMPT).with("WANTED", other);
+        all(&bed, 1, "refused");
         bed.spec.port = Some(other);
-        done(&bed);
-        done(&attempt(way, lines).with("WANTED", 0));
+        all(&bed, 1, "done");
+        all(&attempt(way, &ATTEMPT).with("WANTED", 0), 1, "done");
     }
 }
 
