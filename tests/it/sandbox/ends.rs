@@ -93,7 +93,7 @@ fn sigterm_reaches_every_process_and_a_draining_grandchild_is_waited_for() {
     let script = "
 for name in near far; do
   setsid=; [ $name = far ] && setsid=setsid
-  $setsid bash -c 'trap \"read -t 1 < <(sleep 5); echo drained '$name'; exit\" TERM; echo up >&3; while :; do sleep 0.1; done' &
+  $setsid bash -c 'trap \"sleep 0.3; echo drained '$name'; exit\" TERM; echo up >&3; while :; do sleep 0.1; done' &
 done 3> >(head -n 2 > up; echo ready)
 wait";
     for way in everywhere() {
