@@ -483,7 +483,8 @@ CREATE TABLE app_setup (
     failure_message      TEXT,
     -- A JSON array of strings.
     manifest_errors      TEXT NOT NULL DEFAULT '[]',
-    source_url           TEXT NOT NULL,
+    -- May hold credentials, so it is sealed.
+    source_url           BLOB NOT NULL,
     source_digest        TEXT,
     checksum             TEXT,
     version              TEXT,
@@ -492,8 +493,10 @@ CREATE TABLE app_setup (
     env                  BLOB NOT NULL,
     -- In place of those of app.json: a JSON array of strings.
     buildpacks           TEXT,
-    -- What is left to do after the build, from app.json.
+    -- What is left to do, from app.json, once that was read.
     manifest             TEXT,
+    -- The ids of the add-ons that were asked for, which are awaited before the build: a JSON array.
+    addons               TEXT NOT NULL DEFAULT '[]',
     build_id             TEXT,
     build_status         TEXT,
     postdeploy_dyno_id   TEXT,

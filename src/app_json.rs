@@ -33,6 +33,8 @@ pub struct Manifest {
     #[serde(skip)]
     pub env: BTreeMap<String, Var>,
     pub buildpacks: Vec<String>,
+    /// Made before the first build.
+    pub addons: Vec<AddOn>,
     /// By process type.
     pub formation: BTreeMap<String, Scale>,
     /// Run once, after the first release.
@@ -48,6 +50,17 @@ pub struct Var {
     pub required: bool,
     /// A secret is made up for it where nobody gives a value.
     pub generated: bool,
+}
+
+/// An add-on that the app asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddOn {
+    /// `acme:basic`, or `acme` for the default one.
+    pub plan: String,
+    /// The name of the attachment.
+    pub r#as: Option<String>,
+    /// For its provider.
+    pub options: Map<String, Value>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,10 +182,10 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read(&mut self) -> Manifest {
         self.check_stack();
-        self.check_addons();
         Manifest {
             env: self.env(),
             buildpacks: self.buildpacks(),
+            addons: self.addons(),
             formation: self.formation(),
             postdeploy: self.postdeploy(),
             success_url: self.success_url(),
@@ -336,18 +349,36 @@ impl Reader<'_> {
         }
     }
 
-    /// An app that needs what cannot be had is not set up by halves.
-    fn check_addons(&mut self) {
+    /// Each is the name of a plan, or an object with one.
+    fn addons(&mut self) -> Vec<AddOn> {
+        let mut addons = Vec::new();
         for (at, value) in self.list("addons").iter().enumerate() {
             let path = format!("addons[{at}]");
-            let plan = match value {
-                Value::Object(about) => self.text(about.get("plan"), &format!("{path}.plan")),
-                value => self.text(Some(value), &path),
+            let nothing = Map::new();
+            let (plan, about) = match value {
+                Value::Object(about) => (about.get("plan"), about),
+                plan => (Some(plan), &nothing),
             };
-            let plan = plan.unwrap_or_default();
-            self.fault(format!(
-                "{path}: a setup cannot provision add-ons here ({plan}); leave it out, and attach it once the app is there"
-            ));
+            let Some(plan) = self.text(plan, &format!("{path}.plan")) else {
+                if plan.is_none() {
+                    self.fault(format!("{path} has no plan"));
+                }
+                continue;
+            };
+            let options = match about.get("options") {
+                None | Some(Value::Null) => Map::new(),
+                Some(Value::Object(options)) => options.clone(),
+                Some(_) => {
+                    self.fault(format!("{path}.options must be an object"));
+                    continue;
+                }
+            };
+            addons.push(AddOn {
+                plan,
+                r#as: self.text(about.get("as"), &format!("{path}.as")),
+                options,
+            });
         }
+        addons
     }
 }

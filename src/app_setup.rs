@@ -1,10 +1,11 @@
 //! Sets apps up from their `app.json`: a loop over the setups that are pending.
 //!
-//! Each is taken a step further when the step before is on disk: its source is read, its config vars are set and its build is
-//! queued in one transaction; when the build has ended, the formation is scaled and the postdeploy script is asked for in
-//! another; when the script has ended, so has the setup. What has to be done next follows from the row alone, so that a server
+//! Each is taken a step further when the step before is on disk: its source is read, its config vars are set and its add-ons are
+//! asked for in one transaction; when their providers have made them, its build is queued in the next (or in the first, where there
+//! are none); when the build has ended, the formation is scaled and the postdeploy script is asked for in another; when the script has ended, so has the setup. What has to be done next follows from the row alone, so that a server
 //! that is killed goes on where it was. It must not know how a build is made or a dyno is run.
 
+mod begin;
 mod deeds;
 
 use std::collections::HashSet;
@@ -31,8 +32,12 @@ const AT_ONCE: usize = 4;
 /// What is to be done next for a setup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Read the source, and queue its build.
+    /// Read the source, and ask for the add-ons.
     Begin,
+    /// The add-ons are made: queue the build.
+    Build,
+    /// A provider did not make one.
+    FailAddOn,
     /// Somebody else has to do something first.
     Wait,
     /// Scale, and ask for the postdeploy script, if there is one.
@@ -53,7 +58,10 @@ pub fn next(setup: &Setup) -> Step {
         return Step::FailApp;
     }
     match (setup.build_id, setup.build_status, &setup.postdeploy) {
-        (None, _, _) => Step::Begin,
+        (None, _, _) if setup.manifest.is_none() => Step::Begin,
+        (None, _, _) if setup.addon_failure.is_some() => Step::FailAddOn,
+        (None, _, _) if setup.awaits_addons => Step::Wait,
+        (None, _, _) => Step::Build,
         (_, Some(builds::Status::Pending), _) => Step::Wait,
         (_, Some(builds::Status::Succeeded), None) => match setup.release_status {
             Some(releases::Status::Pending) => Step::Wait,
@@ -93,6 +101,12 @@ impl Setups {
             done += match next(&setup) {
                 Step::Wait => 0,
                 Step::Begin => usize::from(self.begin(setup).await),
+                Step::Build => usize::from(begin::build(&self.platform, &setup).await?),
+                Step::FailAddOn => {
+                    let why = setup.addon_failure.as_deref().unwrap_or_default();
+                    let message = format!("An add-on was not made. {why}");
+                    usize::from(deeds::fail(&self.platform, &setup, &message, &[], None).await?)
+                }
                 Step::Deploy => usize::from(deeds::deploy(&self.platform, &setup).await?),
                 Step::Conclude => usize::from(deeds::conclude(&self.platform, &setup).await?),
                 Step::FailBuild => {
@@ -127,7 +141,7 @@ impl Setups {
         let (platform, settings) = (self.platform.clone(), self.settings.clone());
         tasks.spawn(async move {
             let _place = place;
-            if let Err(error) = deeds::begin(&platform, &settings, &setup).await {
+            if let Err(error) = begin::begin(&platform, &settings, &setup).await {
                 tracing::error!(setup = %setup.id, %error, "an app setup could not be begun; it is tried again in a while");
             }
         });
@@ -142,7 +156,13 @@ impl Setups {
 
     /// Ticks after each change, and now and then for the sake of a tick that failed, until the store is no more.
     pub async fn run(&self) {
-        let tables = [Table::AppSetup, Table::Build, Table::Release, Table::App];
+        let tables = [
+            Table::AppSetup,
+            Table::Build,
+            Table::Release,
+            Table::App,
+            Table::Addon,
+        ];
         let mut changes = self.platform.store.changes(&tables);
         loop {
             changes.mark_unchanged();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::call::{Call, Caller};
 use super::params;
 use super::reply::Reply;
+use super::view::Named;
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::store::accounts::{self, Account, Flags, Update};
@@ -22,8 +23,10 @@ pub struct View {
     beta: bool,
     country_of_residence: Option<String>,
     created_at: Timestamp,
-    default_organization: Option<String>,
-    default_team: Option<String>,
+    /// Heroku's older word for the default team.
+    default_organization: Option<Named>,
+    /// That has the account's new team apps when none is named.
+    default_team: Option<Named>,
     delinquent_at: Option<Timestamp>,
     email: String,
     federated: bool,
@@ -39,13 +42,14 @@ pub struct View {
 }
 
 pub fn view(account: Account, flags: Flags) -> View {
+    let team = flags.default_team.map(|(id, name)| Named { id, name });
     View {
         allow_tracking: flags.allow_tracking,
         beta: flags.beta,
         country_of_residence: None,
         created_at: account.created_at,
-        default_organization: None,
-        default_team: None,
+        default_organization: team.clone(),
+        default_team: team,
         delinquent_at: None,
         email: account.email,
         federated: false,

@@ -1,22 +1,17 @@
-//! The steps of a setup. Each ends in one transaction that changes nothing unless the setup is where the step began.
+//! The steps of a setup once its build has ended, and how it fails. Each ends in one transaction that changes nothing unless the setup is where the step began.
 
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
 use crate::Platform;
-use crate::app_json::{self, Manifest};
-use crate::archive::{self, Limits, Strip};
-use crate::build;
+use crate::app_json::Manifest;
 use crate::error::{Error, ErrorId, Result};
 use crate::log::{Filter, Line, Source, platform as lines};
 use crate::name::Identity;
-use crate::secret;
 use crate::store::app_setup_ends;
 use crate::store::app_setups::{self, Postdeploy, Setup};
-use crate::store::buildpacks::{self, Buildpack};
-use crate::store::builds::{self, NewBuild};
-use crate::store::config_vars::{self, ConfigVars};
+use crate::store::config_vars::ConfigVars;
 use crate::store::formation::{self, Formation, Quantity};
 use crate::store::one_offs::{self, NewOneOff};
 use crate::time::Timestamp;
@@ -29,170 +24,9 @@ const POSTDEPLOY_SECONDS: i64 = 3_600;
 /// Of its output, in bytes from the end and in lines.
 const OUTPUT_BYTES: usize = 64 * 1024;
 const OUTPUT_LINES: usize = 1_500;
-/// The words of Heroku.
-const NO_MANIFEST: &str = "app.json not found";
-const BAD_MANIFEST: &str = "app.json is not valid. manifest_errors says what is wrong with it.";
-
-/// Why a setup came to nothing.
-struct Fault {
-    message: String,
-    manifest_errors: Vec<String>,
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Fault {
-        Fault {
-            message: error.message.into_owned(),
-            manifest_errors: Vec::new(),
-        }
-    }
-}
-
-impl Fault {
-    fn manifest(errors: Vec<String>) -> Fault {
-        Fault {
-            message: BAD_MANIFEST.to_owned(),
-            manifest_errors: errors,
-        }
-    }
-}
-
-/// What was read of a source.
-struct Plan {
-    manifest: Manifest,
-    vars: ConfigVars,
-    buildpacks: Vec<Buildpack>,
-    digest: String,
-}
-
 /// Whether another try may do better: what is full or busy now may not be so for ever.
-fn passes(error: &Error) -> bool {
+pub(super) fn passes(error: &Error) -> bool {
     matches!(error.id, ErrorId::OutOfSpace | ErrorId::Unavailable)
-}
-
-/// Reads the source of a setup and queues its build, or ends the setup.
-pub(super) async fn begin(
-    platform: &Arc<Platform>,
-    settings: &build::Settings,
-    setup: &Setup,
-) -> Result<bool> {
-    let plan = match read(platform, settings, setup).await {
-        Ok(plan) => plan,
-        Err(error) if passes(&error) => return Err(error),
-        Err(error) => Err(error.into()),
-    };
-    let plan = match plan {
-        Ok(plan) => plan,
-        Err(fault) => {
-            let (message, errors) = (fault.message, fault.manifest_errors);
-            return fail(platform, setup, &message, &errors, None).await;
-        }
-    };
-    let (of, now) = (setup.clone(), platform.clock.now());
-    let queued = platform
-        .store
-        .write(move |connection| queue(connection, &of, &plan, now))
-        .await;
-    match queued {
-        Ok(Some(release)) => {
-            let (app, version) = (release.app_id, release.version);
-            let (description, user) = (&release.description, &release.account_email);
-            lines::released(&platform.logs, app, description, version, user);
-            Ok(true)
-        }
-        Ok(None) => Ok(true),
-        Err(error) if passes(&error) => Err(error),
-        Err(error) => fail(platform, setup, &error.message, &[], None).await,
-    }
-}
-
-async fn read(
-    platform: &Arc<Platform>,
-    settings: &build::Settings,
-    setup: &Setup,
-) -> Result<std::result::Result<Plan, Fault>> {
-    let wanted = build::SourceOf {
-        url: &setup.source_url,
-        digest: setup.source_digest.as_deref(),
-        checksum: setup.checksum.as_deref(),
-    };
-    let source = build::fetch(&wanted, &platform.blobs, &platform.outbound, settings).await?;
-    let blobs = platform.blobs.clone();
-    let digest = source.digest;
-    let listing = tokio::task::spawn_blocking(move || {
-        let archive = blobs.open_checked(&digest)?;
-        archive::inspect(
-            archive,
-            &Limits::default(),
-            Strip::SoleFolder,
-            &[app_json::NAME],
-        )
-    })
-    .await
-    .map_err(Error::internal)??;
-    let Some(file) = listing.files.get(app_json::NAME) else {
-        return Ok(Err(Error::invalid(NO_MANIFEST).into()));
-    };
-    let manifest = match Manifest::parse(file, setup.environment.as_deref()) {
-        Ok(manifest) => manifest,
-        Err(errors) => return Ok(Err(Fault::manifest(errors))),
-    };
-    let given = platform
-        .store
-        .read(|connection| app_setups::env(connection, setup.id))?;
-    let vars = match manifest.config_vars(&given, generated)? {
-        Ok(vars) => vars,
-        Err(errors) => return Ok(Err(Fault::manifest(errors))),
-    };
-    config_vars::check_all(&vars)?;
-    let named = setup.buildpacks.as_ref().unwrap_or(&manifest.buildpacks);
-    let buildpacks = named
-        .iter()
-        .map(|name| Buildpack::parse(name))
-        .collect::<Result<Vec<_>>>()?;
-    buildpacks::refuse(&buildpacks)?;
-    Ok(Ok(Plan {
-        manifest,
-        vars,
-        buildpacks,
-        digest: digest.to_string(),
-    }))
-}
-
-/// 64 hexadecimal digits, as Heroku makes them.
-fn generated() -> Result<String> {
-    let bytes: [u8; 32] = secret::random()?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Config vars, buildpacks and the build, all at once. The release that this made, if any.
-fn queue(
-    connection: &Connection,
-    setup: &Setup,
-    plan: &Plan,
-    now: Timestamp,
-) -> Result<Option<crate::store::releases::Release>> {
-    let current = app_setups::by_id(connection, setup.id)?;
-    if current.is_none_or(|setup| super::next(&setup) != super::Step::Begin) {
-        return Ok(None);
-    }
-    let by = app_setup_ends::maker(connection, setup)?;
-    let changes = plan.vars.iter();
-    let changes = changes.map(|(name, value)| (name.clone(), Some(value.clone())));
-    let (_, release) = config_vars::update(connection, setup.app_id, changes.collect(), &by, now)?;
-    buildpacks::replace(connection, setup.app_id, &plan.buildpacks)?;
-    let new = NewBuild {
-        source_url: setup.source_url.clone(),
-        source_digest: Some(plan.digest.clone()),
-        checksum: setup.checksum.clone(),
-        version: setup.version.clone(),
-        version_description: None,
-    };
-    let build = builds::create(connection, setup.app_id, &by, &new, now)?;
-    let manifest = serde_json::to_string(&plan.manifest).map_err(Error::internal)?;
-    let success_url = plan.manifest.success_url.as_deref();
-    app_setups::note_build(connection, setup.id, build.id, &manifest, success_url, now)?;
-    Ok(release)
 }
 
 /// What a release was followed by, for the log.

@@ -118,21 +118,33 @@ pub fn make_admin(connection: &Connection, id: Id) -> Result<()> {
 }
 
 /// What clients keep with an account, besides what is in [`Account`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Flags {
     pub allow_tracking: bool,
     pub beta: bool,
+    /// The team that has its new team apps when none is named.
+    pub default_team: Option<(Id, String)>,
+}
+
+/// What [`kept`] reads, and where.
+const KEPT: &str = "account.allow_tracking, account.beta, team.id, team.name";
+const WITH_TEAM: &str =
+    "account LEFT JOIN team_member AS its ON its.account_id = account.id AND its.is_default = 1
+    LEFT JOIN team ON team.id = its.team_id";
+
+fn kept(row: &Row<'_>, at: usize) -> rusqlite::Result<Flags> {
+    let team = |id| Ok::<_, rusqlite::Error>((id, row.get(at + 3)?));
+    Ok(Flags {
+        allow_tracking: row.get(at)?,
+        beta: row.get(at + 1)?,
+        default_team: row.get::<_, Option<Id>>(at + 2)?.map(team).transpose()?,
+    })
 }
 
 pub fn flags(connection: &Connection, id: Id) -> Result<Flags> {
-    let mut statement =
-        connection.prepare_cached("SELECT allow_tracking, beta FROM account WHERE id = ?1")?;
-    Ok(statement.query_row([id], |row| {
-        Ok(Flags {
-            allow_tracking: row.get(0)?,
-            beta: row.get(1)?,
-        })
-    })?)
+    let sql = format!("SELECT {KEPT} FROM {WITH_TEAM} WHERE account.id = ?1");
+    let mut statement = connection.prepare_cached(&sql)?;
+    Ok(statement.query_row([id], |row| kept(row, 0))?)
 }
 
 /// What a PATCH may change; `None` leaves it.
@@ -190,18 +202,16 @@ pub const FIELDS: &[Field] = &[
 /// Every account, but for the one that stands for the deleted ones.
 pub fn list(connection: &Connection, page: &Page) -> Result<Listing<(Account, Flags)>> {
     let query = page::Query {
-        columns: &format!("{COLUMNS}, account.allow_tracking, account.beta"),
+        columns: &format!("{COLUMNS}, {KEPT}"),
         // Whichever column the list goes by, its index is entered at the start and left at the end of the page.
-        from: "account WHERE account.id > '' AND account.email > '' AND account.id <> ?1",
+        from: &format!(
+            "{WITH_TEAM} WHERE account.id > '' AND account.email > '' AND account.id <> ?1"
+        ),
         id: "account.id",
         parameters: &[&DELETED],
     };
     page::select(connection, &query, page, |row| {
-        let flags = Flags {
-            allow_tracking: row.get(COUNT)?,
-            beta: row.get(COUNT + 1)?,
-        };
-        Ok((account(row)?, flags))
+        Ok((account(row)?, kept(row, COUNT)?))
     })
 }
 

@@ -41,8 +41,12 @@ pub struct Setup {
     pub environment: Option<String>,
     /// In place of those of the manifest.
     pub buildpacks: Option<Vec<String>>,
-    /// What is left to do of the manifest, as JSON, once the build was queued.
+    /// What is left to do of the manifest, as JSON, once that was read.
     pub manifest: Option<String>,
+    /// A provider has still to make an add-on for it.
+    pub awaits_addons: bool,
+    /// What became of an add-on that its provider did not make.
+    pub addon_failure: Option<String>,
     pub build_id: Option<Id>,
     /// As of now, or of when the app was deleted.
     pub build_status: Option<builds::Status>,
@@ -70,12 +74,17 @@ pub struct Postdeploy {
 
 const COLUMNS: &str = "app_setup.id, app_setup.account_id, app_setup.app_id,
     coalesce((SELECT name FROM app WHERE app.id = app_setup.app_id), app_setup.app_name), app_setup.status, app_setup.failure_message,
-    app_setup.manifest_errors, app_setup.source_url, app_setup.source_digest, app_setup.checksum, app_setup.version,
+    app_setup.manifest_errors, unseal(app_setup.id, app_setup.source_url), app_setup.source_digest, app_setup.checksum, app_setup.version,
     app_setup.environment, app_setup.buildpacks, app_setup.manifest, app_setup.build_id,
     coalesce((SELECT status FROM build WHERE build.id = app_setup.build_id), app_setup.build_status),
     app_setup.postdeploy_process, app_setup.postdeploy_ended, app_setup.postdeploy_exit_code,
     CASE WHEN app_setup.postdeploy_output IS NOT NULL THEN unseal(app_setup.id, app_setup.postdeploy_output) END, app_setup.success_url, EXISTS (SELECT 1 FROM app WHERE app.id = app_setup.app_id), app_setup.created_at, app_setup.updated_at,
-    (SELECT release.status FROM build JOIN release ON release.id = build.release_id WHERE build.id = app_setup.build_id)";
+    (SELECT release.status FROM build JOIN release ON release.id = build.release_id WHERE build.id = app_setup.build_id),
+    EXISTS (SELECT 1 FROM json_each(app_setup.addons) AS asked JOIN addon ON addon.id = asked.value
+        WHERE addon.state = 'provisioning'),
+    (SELECT plan.name || ': ' || addon.provision_message FROM json_each(app_setup.addons) AS asked
+        JOIN addon ON addon.id = asked.value JOIN plan ON plan.id = addon.plan_id
+        WHERE addon.state = 'deprovisioned' ORDER BY addon.id LIMIT 1)";
 
 fn setup(row: &Row<'_>) -> rusqlite::Result<Setup> {
     let buildpacks: Option<String> = row.get(12)?;
@@ -114,6 +123,8 @@ fn setup(row: &Row<'_>) -> rusqlite::Result<Setup> {
         created_at: row.get(22)?,
         updated_at: row.get(23)?,
         release_status: row.get(24)?,
+        awaits_addons: row.get(25)?,
+        addon_failure: row.get(26)?,
     })
 }
 
@@ -163,7 +174,7 @@ pub fn create(
         .prepare_cached(
             "INSERT INTO app_setup (id, account_id, app_id, app_name, status, source_url, source_digest, checksum, version,
                  environment, env, buildpacks, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, seal(?1, ?10), ?11, ?12, ?12)",
+             VALUES (?1, ?2, ?3, ?4, 'pending', seal(?1, ?5), ?6, ?7, ?8, ?9, seal(?1, ?10), ?11, ?12, ?12)",
         )?
         .execute(params![
             id,
@@ -243,20 +254,33 @@ pub fn pending(connection: &Connection) -> Result<Vec<Setup>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Notes the build of a setup, and what is left to do after it.
-pub fn note_build(
-    connection: &Connection,
-    id: Id,
-    build: Id,
-    manifest: &str,
-    success_url: Option<&str>,
-    now: Timestamp,
-) -> Result<()> {
+/// What was read of the source of a setup.
+pub struct Read<'a> {
+    /// What is left to do, as JSON.
+    pub manifest: &'a str,
+    pub success_url: Option<&'a str>,
+    /// The source, which is kept until the setup has ended.
+    pub digest: &'a str,
+    /// The add-ons that were asked for.
+    pub addons: &'a [Id],
+}
+
+/// Notes what was read.
+pub fn note_read(connection: &Connection, id: Id, read: &Read<'_>, now: Timestamp) -> Result<()> {
+    let addons = serde_json::to_string(read.addons).map_err(Error::internal)?;
     connection
         .prepare_cached(
-            "UPDATE app_setup SET build_id = ?2, manifest = ?3, success_url = ?4, updated_at = ?5 WHERE id = ?1",
+            "UPDATE app_setup SET manifest = ?2, success_url = ?3, source_digest = ?4, addons = ?5, updated_at = ?6 WHERE id = ?1",
         )?
-        .execute(params![id, build, manifest, success_url, now])?;
+        .execute(params![id, read.manifest, read.success_url, read.digest, addons, now])?;
+    Ok(())
+}
+
+/// Notes the build of a setup.
+pub fn note_build(connection: &Connection, id: Id, build: Id, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE app_setup SET build_id = ?2, updated_at = ?3 WHERE id = ?1")?
+        .execute(params![id, build, now])?;
     Ok(())
 }
 

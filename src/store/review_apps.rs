@@ -64,7 +64,7 @@ const COLUMNS: &str = "review_app.id, review_app.pipeline_id, review_app.account
     CASE WHEN review_app.deleted = 1 THEN 'deleted' WHEN app_setup.status = 'failed' THEN 'errored'
          WHEN app_setup.status = 'succeeded' THEN
              CASE WHEN own.id IS NOT NULL THEN 'created' ELSE 'deleted' END
-         WHEN app_setup.build_id IS NULL THEN 'pending' ELSE 'creating' END,
+         WHEN app_setup.manifest IS NULL THEN 'pending' ELSE 'creating' END,
     app_setup.failure_message, review_app.created_at, max(review_app.updated_at, app_setup.updated_at)";
 const FROM: &str = "review_app JOIN app_setup ON app_setup.id = review_app.app_setup_id
     JOIN account ON account.id = review_app.account_id

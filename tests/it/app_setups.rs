@@ -1,5 +1,6 @@
 //! App setups: an app made from a source and its `app.json`, or nothing at all.
 
+mod addons;
 mod given_away;
 
 use penstock::log::Source;
@@ -143,7 +144,7 @@ async fn what_is_wrong_with_a_manifest_is_told_thing_by_thing() {
         "env": {"BAD-NAME": "x", "A": {"generator": "dice"}, "B": {"value": ["x"]}, "C": {"required": "yes"}},
         "formation": {"web": {"quantity": 101, "size": "huge"}, "worker": 1},
         "buildpacks": [{"url": "nodejs"}, {}],
-        "addons": ["heroku-postgresql"],
+        "addons": [{"as": "DB"}, {"plan": "x", "options": 1}, 7],
         "scripts": {"postdeploy": ["x"]},
         "stack": "cedar-14",
     });
@@ -166,12 +167,13 @@ async fn what_is_wrong_with_a_manifest_is_told_thing_by_thing() {
         "buildpacks[0]",
         "buildpacks[1]",
         "addons[0]",
+        "addons[1]",
         "scripts.postdeploy",
         "stack",
     ] {
         told(path);
     }
-    assert_eq!(errors.len(), 12);
+    assert_eq!(errors.len(), 13);
     assert_eq!(failed["app"]["name"], "harbour");
 }
 

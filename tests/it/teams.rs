@@ -183,6 +183,11 @@ async fn a_default_team_gets_the_team_apps_that_name_none() {
         assert_eq!(changed["default"], true);
     }
     assert_eq!(ann.get("/teams/docks").await.ok()["default"], false);
+    for path in ["/account", "/users/~"] {
+        let shown = ann.get(path).await.ok();
+        assert_eq!(shown["default_team"]["name"], "quays");
+        assert_eq!(shown["default_organization"], shown["default_team"]);
+    }
     let app = ann.post("/teams/apps", json!({"name": "two"})).await;
     assert_eq!(app.created()["team"]["name"], "quays");
     let body = json!({"name": "three", "personal": true});

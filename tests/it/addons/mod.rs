@@ -3,7 +3,7 @@
 mod customer;
 mod failing;
 mod listening;
-mod partner;
+pub mod partner;
 pub mod provider;
 mod restart;
 mod services;
