@@ -1,10 +1,11 @@
 //! Tells webhooks of the events that wait for them: signs each delivery, makes it, and tries again later if need be.
 //!
 //! The row of a delivery is its queue entry, and an attempt is written down before it is made; whoever is killed in between makes
-//! it once more, so a receiver may hear of an event twice and never not at all. One delivery at a time goes to a webhook, so that
-//! one which is slow or dead keeps nobody waiting but itself. It must not know what made an event happen.
+//! it once more, so a receiver may hear of an event twice and never not at all. One delivery at a time goes to a webhook, and a
+//! share of all of them to the webhooks of one account, team or provider, so that who is slow or dead keeps nobody waiting but
+//! himself. It must not know what made an event happen.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::name::Id;
 use crate::outbound::{Authorization, Method, Request};
 use crate::secret;
 use crate::store::Table;
-use crate::store::webhook_deliveries::{self as deliveries, Outcome, Outgoing};
+use crate::store::webhook_deliveries::{self as deliveries, Due, Outcome, Outgoing};
 use crate::store::webhooks::Level;
 use crate::time::Timestamp;
 
@@ -36,6 +37,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 pub struct Limits {
     /// Attempts that are under way at the same time.
     pub at_once: usize,
+    /// Of those, to the webhooks of one account, team or provider.
+    pub share: usize,
     /// An attempt takes no longer.
     pub attempt: Duration,
 }
@@ -44,6 +47,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             at_once: 256,
+            share: 32,
             attempt: Duration::from_secs(10),
         }
     }
@@ -53,8 +57,8 @@ impl Default for Limits {
 pub struct Deliverer {
     platform: Arc<Platform>,
     limits: Limits,
-    /// The webhooks that are being told something.
-    under_way: watch::Sender<HashSet<Id>>,
+    /// The webhooks that are being told something, and whose they are.
+    under_way: watch::Sender<HashMap<Id, Id>>,
 }
 
 impl Deliverer {
@@ -69,41 +73,51 @@ impl Deliverer {
     /// Begins what is due, and returns how many attempts that were.
     pub async fn tick(&self) -> Result<usize> {
         let now = self.platform.clock.now();
-        let mut due = {
+        let due = {
             let under_way = self.under_way.borrow();
-            // What is under way is still due, as far as its row says.
-            let read = |connection: &_| deliveries::due(connection, now, self.limits.at_once);
-            let mut due = self.platform.store.read(read)?;
-            due.retain(|due| !under_way.contains(&due.webhook_id));
-            due.truncate(self.limits.at_once.saturating_sub(under_way.len()));
-            due
+            let mut parties: HashMap<Id, usize> = HashMap::new();
+            for party in under_way.values() {
+                *parties.entry(*party).or_default() += 1;
+            }
+            let mut told = HashSet::new();
+            // What is under way is still due, as far as its row says; and a webhook has one delivery that is due, or its rows were
+            // written by hand.
+            let wanted = |due: &Due| {
+                let busy = parties.entry(due.party).or_default();
+                let free = *busy < self.limits.share
+                    && !under_way.contains_key(&due.webhook_id)
+                    && told.insert(due.webhook_id);
+                *busy += usize::from(free);
+                free
+            };
+            let room = self.limits.at_once.saturating_sub(under_way.len());
+            let read = |connection: &_| deliveries::due(connection, now, room, wanted);
+            self.platform.store.read(read)?
         };
-        // A webhook has one delivery that is due, or its rows were written by hand.
-        due.dedup_by_key(|due| due.webhook_id);
         if due.is_empty() {
             return Ok(0);
         }
         let begun = self.platform.store.write(move |connection| {
-            let begun = due
-                .iter()
-                .map(|due| deliveries::begin(connection, due.id, now));
-            begun
-                .filter_map(Result::transpose)
-                .collect::<Result<Vec<_>>>()
+            let mut begun = Vec::new();
+            for due in due {
+                let outgoing = deliveries::begin(connection, due.id, now)?;
+                begun.extend(outgoing.map(|outgoing| (outgoing, due.party)));
+            }
+            Ok(begun)
         });
         let begun = begun.await?;
         let count = begun.len();
-        for outgoing in begun {
-            self.spawn(outgoing);
+        for (outgoing, party) in begun {
+            self.spawn(outgoing, party);
         }
         Ok(count)
     }
 
-    fn spawn(&self, outgoing: Outgoing) {
+    fn spawn(&self, outgoing: Outgoing, party: Id) {
         let (platform, within) = (self.platform.clone(), self.limits.attempt);
         let (under_way, webhook) = (self.under_way.clone(), outgoing.webhook_id);
         under_way.send_modify(|webhooks| {
-            webhooks.insert(webhook);
+            webhooks.insert(webhook, party);
         });
         tokio::spawn(async move {
             let done = std::panic::AssertUnwindSafe(attempt(&platform, outgoing, within));
@@ -121,7 +135,7 @@ impl Deliverer {
     pub async fn idle(&self) {
         let mut under_way = self.under_way.subscribe();
         // The sender is ours, so it is there.
-        let _ = under_way.wait_for(HashSet::is_empty).await;
+        let _ = under_way.wait_for(HashMap::is_empty).await;
     }
 
     /// Ticks after each change, when the next delivery is due, and now and then, until the store is no more.

@@ -22,8 +22,9 @@ use crate::store::{AfterCommit, Store, Table, builds, releases, sources};
 use crate::time::{Clock, Timestamp};
 use crate::urls::Urls;
 
-/// A build's output is kept as long as the build, so its URL does not expire within a person's life.
-const OUTPUT_LIFE: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// For at least so long the URL of a build's output is good, and for at most twice as long. Each look at the build shows one anew,
+/// and within so long the same one, so that what is shown of a build does not change while the build does not.
+const OUTPUT_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// The state, the files and the settings. One of it a server.
 pub struct Platform {
@@ -80,10 +81,13 @@ impl Platform {
         )
     }
 
-    /// Where a build's output is streamed from.
+    /// Where a build's output is streamed from, for whoever looks at the build now.
     pub fn build_output_url(&self, build: Id) -> String {
         let path = format!("/streams/builds/{build}");
-        self.signed_url(Method::Get, &path, build.made_at().plus(OUTPUT_LIFE))
+        let life = OUTPUT_LIFE.as_micros() as i64;
+        let begun = self.clock.now().micros().div_euclid(life) * life;
+        let expires = Timestamp::from_micros(begun).plus(OUTPUT_LIFE * 2);
+        self.signed_url(Method::Get, &path, expires)
     }
 
     /// Where the output of a release's command is streamed from.

@@ -1,13 +1,15 @@
 //! Builds: queued here, built by the builder. Their output is streamed from the start to whoever holds its URL.
 
 use actix_web::HttpResponse;
+use rusqlite::Connection;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::buildpacks::BuildpackView;
-use super::call::{Call, Visit};
+use super::call::{Call, Caller, Visit};
 use super::params;
 use super::reply::{Created, Nothing, Reply};
+use super::scopes;
 use super::view::{Ref, User};
 use crate::Platform;
 use crate::blob::Digest;
@@ -16,7 +18,9 @@ use crate::catalog;
 use crate::error::{Error, Result};
 use crate::log::platform as lines;
 use crate::name::Id;
+use crate::outbound;
 use crate::preflight;
+use crate::store::access::{self, Permission};
 use crate::store::app_setups;
 use crate::store::buildpacks::{self, Buildpack};
 use crate::store::builds::{self, Build, FIELDS, NewBuild};
@@ -53,19 +57,47 @@ pub struct View {
     user: User,
 }
 
-pub(super) fn view(platform: &Platform, build: Build) -> View {
+/// A URL may hold credentials or be signed, so what is not for everybody to use is shown without them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// For who may deploy: the source as it was given.
+    Whole,
+    /// For who may see: where the source is from.
+    Partial,
+    /// For whoever a webhook tells: nothing that opens anything.
+    Told,
+}
+
+/// What the caller may see of an app's builds.
+fn sight(connection: &Connection, caller: &Caller, app: Id) -> Result<Sight> {
+    let held = access::permissions(connection, &caller.account, app)?;
+    let deploys = held.is_some_and(|held| held.has(Permission::Deploy));
+    Ok(match deploys && scopes::opens_protected(caller.scopes) {
+        true => Sight::Whole,
+        false => Sight::Partial,
+    })
+}
+
+pub(super) fn view(platform: &Platform, build: Build, sight: Sight) -> View {
+    let output = platform.build_output_url(build.id);
     View {
         app: Ref { id: build.app_id },
         buildpacks: None,
         created_at: build.created_at,
         generation: catalog::GENERATION.name,
         id: build.id,
-        output_stream_url: platform.build_output_url(build.id),
+        output_stream_url: match sight {
+            Sight::Told => outbound::shown(&output),
+            _ => output,
+        },
         release: Ref::to(build.release_id),
         slug: Ref::to(build.slug_id),
         source_blob: SourceBlob {
             checksum: build.checksum,
-            url: build.source_url,
+            url: match sight {
+                Sight::Whole => build.source_url,
+                _ => outbound::shown(&build.source_url),
+            },
             version: build.version,
             version_description: build.version_description,
         },
@@ -82,43 +114,49 @@ pub(super) fn view(platform: &Platform, build: Build) -> View {
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
-            builds::list(connection, caller.app_id(connection)?, page)
+            let app = caller.app_id(connection)?;
+            let sight = sight(connection, caller, app)?;
+            builds::list(connection, app, page)?.try_map(|build| Ok((build, sight)))
         })
         .await?;
-    paged.reply(|build| view(&call.platform, build))
+    paged.reply(|(build, sight)| view(&call.platform, build, sight))
 }
 
 pub async fn info(call: Call) -> Result<Reply<View>> {
-    let build = call.read(|connection, caller| {
-        builds::find(
-            connection,
-            caller.app_id(connection)?,
-            caller.params.id("build", "build")?,
-        )
+    let (build, sight) = call.read(|connection, caller| {
+        let app = caller.app_id(connection)?;
+        let build = builds::find(connection, app, caller.params.id("build", "build")?)?;
+        Ok((build, sight(connection, caller, app)?))
     })?;
-    Reply::of(&view(&call.platform, build))
+    Reply::of(&view(&call.platform, build, sight))
 }
 
 pub async fn latest_of_pipeline(call: Call) -> Result<Reply<Vec<View>>> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
             let pipeline = caller.pipeline(connection)?;
-            builds::latest_of_pipeline(connection, &caller.account, pipeline.id, page)
+            builds::latest_of_pipeline(connection, &caller.account, pipeline.id, page)?.try_map(
+                |build| {
+                    let sight = sight(connection, caller, build.app_id)?;
+                    Ok((build, sight))
+                },
+            )
         })
         .await?;
-    paged.reply(|build| view(&call.platform, build))
+    paged.reply(|(build, sight)| view(&call.platform, build, sight))
 }
 
 /// Stops a build that waits or runs. It has failed with this, and its output says why.
 pub async fn cancel(call: Call) -> Result<Reply<View>> {
     let boot = call.platform.boot;
-    let (build, begun) = call
+    let (build, begun, sight) = call
         .write(move |connection, caller| {
             let (app, id) = (
                 caller.app_id(connection)?,
                 caller.params.id("build", "build")?,
             );
-            builds::cancel(connection, app, id, boot, caller.now)
+            let (build, begun) = builds::cancel(connection, app, id, boot, caller.now)?;
+            Ok((build, begun, sight(connection, caller, app)?))
         })
         .await?;
     let platform = &call.platform;
@@ -133,7 +171,7 @@ pub async fn cancel(call: Call) -> Result<Reply<View>> {
     }
     let url = platform.build_output_url(build.id);
     lines::build_failed(&platform.logs, build.app_id, &url);
-    Reply::of(&view(&call.platform, build))
+    Reply::of(&view(&call.platform, build, sight))
 }
 
 /// Builds leave nothing behind for the next one, so there is no cache to be deleted.
@@ -187,7 +225,7 @@ pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
             builds::create(connection, app.id, &caller.account, &new, caller.now)
         })
         .await?;
-    Reply::of(&view(&call.platform, build))
+    Reply::of(&view(&call.platform, build, Sight::Whole))
 }
 
 async fn new_build(call: &Call, body: Body) -> Result<NewBuild> {

@@ -61,7 +61,9 @@ impl PathParams {
 #[derive(Clone)]
 pub struct Caller {
     pub account: Account,
-    /// Of whose token the request came with.
+    /// What the request came with.
+    pub token: Id,
+    /// Under which the token was given.
     pub authorization: Id,
     pub scopes: Scopes,
     /// The one add-on that its provider asks about; the account is nobody's then.

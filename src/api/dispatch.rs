@@ -131,6 +131,7 @@ impl Api {
         let snapshot = Some(snapshot).filter(|_| !body::is_sent(request));
         let caller = Caller {
             account: credential.account,
+            token: credential.token,
             authorization: credential.authorization,
             scopes: credential.scopes,
             addon: credential.addon,

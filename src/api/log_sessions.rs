@@ -1,5 +1,9 @@
 //! Log sessions: a URL that shows an app's log for a while, as plain text or as server-sent events.
+//!
+//! Who has the URL needs nothing else, but it is good only while the token that it was asked for with would open the log, and a
+//! stream that is open ends with that too.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -8,21 +12,29 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::call::{Call, Visit};
 use super::params;
 use super::reply::{Created, Reply};
+use crate::Platform;
 use crate::blob::signed::Method;
 use crate::error::{Error, Result};
-use crate::log::session::{DEFAULT_LINES, HISTORY_LINES};
+use crate::log::session::{Batch, DEFAULT_LINES, HISTORY_LINES};
 use crate::log::{Filter, Session, Source, sse};
 use crate::name::Id;
+use crate::store::access::{self, Permission};
+use crate::store::{Table, oauth_tokens};
 use crate::time::Timestamp;
 
 /// How long a session's URL may be connected to, as on Heroku.
 const LIFE: Duration = Duration::from_secs(6 * 60);
 /// A silent session of server-sent events says so often that it is alive.
 const PING_EVERY: Duration = Duration::from_secs(15);
+/// How often it is looked whether an open session may still be seen, however much changes, and however little.
+const LOOK_AT_MOST: Duration = Duration::from_secs(1);
+const LOOK_AT_LEAST: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "LogSessionBody")]
@@ -46,8 +58,10 @@ pub struct View {
 }
 
 /// What a session shows. It travels in the session's URL, under its signature.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Wanted {
+    /// What it was asked for with.
+    token: Id,
     process: Option<String>,
     source: Option<String>,
     lines: usize,
@@ -55,7 +69,7 @@ pub struct Wanted {
 }
 
 impl Body {
-    fn check(self) -> Result<Wanted> {
+    fn check(self, token: Id) -> Result<Wanted> {
         let process = params::text(self.dyno.or(self.dyno_name).or(self.r#type), "dyno", 160)?;
         if self
             .source
@@ -70,6 +84,7 @@ impl Body {
                 .map_err(|_| Error::invalid("The number of lines cannot be negative."))?,
         };
         Ok(Wanted {
+            token,
             process,
             source: self.source,
             lines: lines.min(HISTORY_LINES),
@@ -79,7 +94,7 @@ impl Body {
 }
 
 pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
-    let wanted = body.check()?;
+    let wanted = body.check(call.caller.token)?;
     let app = call.read(|connection, caller| caller.app(connection))?;
     let now = call.caller.now;
     let wanted = hex::encode(serde_json::to_vec(&wanted).map_err(Error::internal)?);
@@ -101,6 +116,12 @@ pub async fn stream(visit: Visit) -> Result<HttpResponse> {
         .and_then(|json| serde_json::from_slice(&json).ok())
         .ok_or_else(|| Error::not_found("log session"))?;
     let (lines, tail) = (wanted.lines, wanted.tail);
+    let access = Access::new(&visit, wanted.token, app);
+    if !access.is_open()? {
+        return Err(Error::forbidden(
+            "This log session is over: the token that it was asked for with does not open the app's log any more.",
+        ));
+    }
     let events =
         header(&visit, "accept").is_some_and(|accept| accept.contains("text/event-stream"));
     let filter = filter(&visit, wanted, events);
@@ -110,10 +131,10 @@ pub async fn stream(visit: Visit) -> Result<HttpResponse> {
     Ok(match events {
         true => response
             .content_type("text/event-stream")
-            .streaming(as_events(session, tail)),
+            .streaming(as_events(session, access, tail)),
         false => response
             .content_type("text/plain; charset=utf-8")
-            .streaming(as_text(session)),
+            .streaming(as_text(session, access)),
     })
 }
 
@@ -133,22 +154,91 @@ fn header<'a>(visit: &'a Visit, name: &str) -> Option<&'a str> {
     value.to_str().ok()
 }
 
-fn as_text(session: Session) -> impl Stream<Item = std::result::Result<Bytes, actix_web::Error>> {
-    session.into_stream().map(|batch| Ok(batch.text))
+/// Whether whoever asked for a session may still see the log.
+struct Access {
+    platform: Arc<Platform>,
+    token: Id,
+    app: Id,
+    changes: watch::Receiver<u64>,
+    /// Something has changed since it was looked at.
+    changed: bool,
+    looked: Instant,
+}
+
+impl Access {
+    fn new(visit: &Visit, token: Id, app: Id) -> Access {
+        let tables = [Table::AccessToken, Table::Account, Table::Collaborator];
+        Access {
+            changes: visit.platform.store.changes(&tables),
+            platform: visit.platform.clone(),
+            token,
+            app,
+            changed: false,
+            looked: Instant::now(),
+        }
+    }
+
+    fn is_open(&self) -> Result<bool> {
+        let now = self.platform.clock.now();
+        self.platform.store.read(|connection| {
+            let Some(account) = oauth_tokens::opens(connection, self.token, now)? else {
+                return Ok(false);
+            };
+            let held = access::permissions(connection, &account, self.app)?;
+            Ok(held.is_some_and(|held| held.has(Permission::View)))
+        })
+    }
+
+    /// Resolves once it is lost. It looks after each change, though not more often than once in a while, and at times for the sake
+    /// of a token that expires. Cancelling it loses nothing.
+    async fn lost(&mut self) {
+        loop {
+            if !self.changed {
+                // The store outlives every request.
+                let _ = timeout(LOOK_AT_LEAST, self.changes.changed()).await;
+                self.changed = true;
+            }
+            sleep_until(self.looked + LOOK_AT_MOST).await;
+            (self.changed, self.looked) = (false, Instant::now());
+            // Should the look fail, another is taken.
+            if matches!(self.is_open(), Ok(false)) {
+                return;
+            }
+        }
+    }
+}
+
+/// The next lines, while they may be seen.
+async fn next(session: &mut Session, access: &mut Access) -> Option<Batch> {
+    tokio::select! {
+        batch = session.next() => batch,
+        () = access.lost() => None,
+    }
+}
+
+fn as_text(
+    session: Session,
+    access: Access,
+) -> impl Stream<Item = std::result::Result<Bytes, actix_web::Error>> {
+    stream::unfold((session, access), |(mut session, mut access)| async {
+        let batch = next(&mut session, &mut access).await?;
+        Some((Ok(batch.text), (session, access)))
+    })
 }
 
 fn as_events(
     session: Session,
+    access: Access,
     tail: bool,
 ) -> impl Stream<Item = std::result::Result<Bytes, actix_web::Error>> {
     let opening = Bytes::from_static(sse::opening(tail));
-    let live = stream::unfold(session, |mut session| async {
-        let event = match tokio::time::timeout(PING_EVERY, session.next()).await {
+    let live = stream::unfold((session, access), |(mut session, mut access)| async {
+        let event = match timeout(PING_EVERY, next(&mut session, &mut access)).await {
             Ok(Some(batch)) => sse::event(&batch),
             Ok(None) => return None,
             Err(_) => Bytes::from_static(sse::PING),
         };
-        Some((Ok(event), session))
+        Some((Ok(event), (session, access)))
     });
     stream::once(async { Ok(opening) }).chain(live)
 }

@@ -66,20 +66,22 @@ fn view(review: ReviewApp) -> View {
     }
 }
 
-/// The review app in the path, with its pipeline, for whoever may see that.
+/// The review app in the path, with its pipeline, for whoever may see both.
 fn find(connection: &rusqlite::Connection, caller: &Caller) -> Result<(ReviewApp, Pipeline)> {
     let missing = || Error::not_found("review app");
     let id = caller.params.id("review_app", "review app")?;
     let pipeline = review_apps::pipeline_of(connection, id)?.ok_or_else(missing)?;
     let pipeline = pipelines::find(connection, &caller.account, &Identity::Id(pipeline))
         .map_err(|_| missing())?;
-    Ok((review_apps::by_id(connection, id)?, pipeline))
+    let found = review_apps::find(connection, &caller.account, id)?;
+    Ok((found, pipeline))
 }
 
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let paged = call
         .page(FIELDS, |connection, caller, page| {
-            review_apps::list(connection, caller.pipeline(connection)?.id, page)
+            let pipeline = caller.pipeline(connection)?.id;
+            review_apps::list(connection, &caller.account, pipeline, page)
         })
         .await?;
     paged.reply(view)

@@ -79,6 +79,11 @@ pub fn require(scopes: Scopes, route: &Route) -> Result<()> {
     )))
 }
 
+/// Whether a token with these scopes is shown credentials, where its account may see them.
+pub fn opens_protected(scopes: Scopes) -> bool {
+    scopes.has_any(READ_PROTECTED)
+}
+
 /// All that the provider of an add-on may ask for, with the token that it was given for it.
 const FOR_PROVIDERS: &[(&str, &str)] = &[
     ("GET", "/addons/{addon}"),

@@ -78,7 +78,7 @@ fn shown(
         Resource::App => json(&apps::view(store::apps::by_id(connection, app)?, urls)),
         Resource::Build => {
             let build = store::builds::find(connection, app, id)?;
-            json(&builds::view(platform, build))
+            json(&builds::view(platform, build, builds::Sight::Told))
         }
         Resource::Collaborator => {
             let collaborator = store::collaborators::find(connection, app, by_id)?;

@@ -81,6 +81,9 @@ impl Work {
                 "The server was stopped in the middle of this build, which now begins again.",
             );
         }
+        self.parts
+            .store
+            .read(|connection| builds::asker(connection, build))?;
         let source = halt
             .within(fetch::source(
                 build,

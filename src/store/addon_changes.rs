@@ -125,7 +125,12 @@ pub fn rename(connection: &Connection, addon: &AddOn, name: &str, now: Timestamp
     let updated = connection
         .prepare_cached("UPDATE addon SET name = ?2, updated_at = ?3 WHERE id = ?1 AND name <> ?2")?
         .execute(params![addon.id, checked_name(name)?, now]);
-    unique(updated, || Error::invalid("Name is already taken"))?;
+    // An attachment shows what its add-on is called.
+    if unique(updated, || Error::invalid("Name is already taken"))? > 0 {
+        connection
+            .prepare_cached("UPDATE addon_attachment SET updated_at = ?2 WHERE addon_id = ?1")?
+            .execute(params![addon.id, now])?;
+    }
     Ok(())
 }
 

@@ -175,6 +175,7 @@ pub fn credential(
         let created_at = row.get(2)?;
         Ok(Credential {
             account: Account::nobody(addon, address(&service), created_at),
+            token: addon,
             authorization: addon,
             scopes: Scopes::GLOBAL,
             addon: Some(addon),

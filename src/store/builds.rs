@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::accounts::Account;
+use super::access::{self, Permission};
+use super::accounts::{self, Account};
 use super::page::{self, Field, Kind, Listing, Page};
 use super::releases::{self, Change, Release};
 use super::row::{found, optional, text_enum};
@@ -224,7 +225,25 @@ pub fn claim(connection: &Connection, boot: Id, room: usize, now: Timestamp) -> 
     Ok(claimed)
 }
 
-/// Ends a build with its slug and its release, all three at once. `None` when the build is no longer waiting for it.
+/// Who asked for a build, while he may deploy the app. 403 once it was given away, or he was shown out: nothing of his is released
+/// then.
+pub fn asker(connection: &Connection, build: &Build) -> Result<Account> {
+    let asker = accounts::by_id(connection, build.account_id)?;
+    let held = match &asker {
+        Some(asker) => access::permissions(connection, asker, build.app_id)?,
+        None => None,
+    };
+    asker
+        .filter(|_| held.is_some_and(|held| held.has(Permission::Deploy)))
+        .ok_or_else(|| {
+            Error::forbidden(
+                "Whoever asked for this build may not deploy the app any more, so nothing was released. Create another build.",
+            )
+        })
+}
+
+/// Ends a build with its slug and its release, all three at once. `None` when the build is no longer waiting for it; 403 when who
+/// asked for it may not deploy any more.
 pub fn succeed(
     connection: &Connection,
     id: Id,
@@ -234,15 +253,8 @@ pub fn succeed(
     let Some(build) = by_id(connection, id)?.filter(|build| build.status == Status::Pending) else {
         return Ok(None);
     };
+    let by = asker(connection, &build)?;
     let slug = slugs::create(connection, build.app_id, slug, now)?;
-    let by = Account {
-        id: build.account_id,
-        email: build.account_email,
-        name: None,
-        admin: false,
-        created_at: now,
-        updated_at: now,
-    };
     let change = Change::Deploy {
         slug: slug.id,
         description: None,

@@ -24,6 +24,8 @@ const AT_ONCE: u32 = 16;
 #[derive(Clone, Debug)]
 pub struct Credential {
     pub account: Account,
+    /// The token itself; the add-on's id where it is a provider's.
+    pub token: Id,
     pub authorization: Id,
     pub scopes: Scopes,
     /// The one add-on that a provider's token is about; such a token opens no account.
@@ -39,7 +41,7 @@ pub fn credential(
     static SQL: OnceLock<String> = OnceLock::new();
     let sql = SQL.get_or_init(|| {
         format!(
-            "SELECT {}, access_token.authorization_id, access_token.scopes
+            "SELECT {}, access_token.authorization_id, access_token.scopes, access_token.id
              FROM access_token JOIN account ON account.id = access_token.account_id
              WHERE access_token.digest = ?1 AND (access_token.expires_at IS NULL OR access_token.expires_at > ?2)",
             accounts::COLUMNS
@@ -51,9 +53,21 @@ pub fn credential(
             account: accounts::account(row)?,
             authorization: row.get(accounts::COUNT)?,
             scopes: row.get(accounts::COUNT + 1)?,
+            token: row.get(accounts::COUNT + 2)?,
             addon: None,
         })
     }))
+}
+
+/// Whose account a token still opens: `None` once it was revoked or has expired.
+pub fn opens(connection: &Connection, token: Id, now: Timestamp) -> Result<Option<Account>> {
+    let sql = format!(
+        "SELECT {} FROM access_token JOIN account ON account.id = access_token.account_id
+         WHERE access_token.id = ?1 AND (access_token.expires_at IS NULL OR access_token.expires_at > ?2)",
+        accounts::COLUMNS
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    optional(statement.query_row(params![token, now], accounts::account))
 }
 
 /// Adds an access token to an authorization. A secret that is known already stays what it is.

@@ -88,6 +88,18 @@ pub struct Listing<T> {
     pub more: bool,
 }
 
+impl<T> Listing<T> {
+    /// The same page of something else, made of each row.
+    pub fn try_map<U>(self, make: impl FnMut(T) -> Result<U>) -> Result<Listing<U>> {
+        Ok(Listing {
+            rows: self.rows.into_iter().map(make).collect::<Result<_>>()?,
+            first: self.first,
+            last: self.last,
+            more: self.more,
+        })
+    }
+}
+
 /// What to select. All text here is ours; what a client sends is bound.
 pub struct Query<'a> {
     pub columns: &'a str,

@@ -221,13 +221,34 @@ pub fn of_app(connection: &Connection, app: Id) -> Result<ReviewApp> {
     found(statement.query_row([app], review_app), "review app")
 }
 
-/// The review apps of a pipeline, those that are gone too.
-pub fn list(connection: &Connection, pipeline: Id, page: &Page) -> Result<Listing<ReviewApp>> {
+/// Who may see a pipeline for an app of his in it sees of its review apps his own and those whose app he may see; who has the
+/// pipeline sees all.
+const VISIBLE: &str = "(review_app.account_id = ?1 OR its.owner_id = ?1
+    OR EXISTS (SELECT 1 FROM team_member WHERE team_member.team_id = its.team_id AND team_member.account_id = ?1
+        AND team_member.role IN ('admin', 'member', 'viewer'))
+    OR EXISTS (SELECT 1 FROM collaborator WHERE collaborator.app_id = app_setup.app_id AND collaborator.account_id = ?1))";
+
+/// A review app that `account` may see, who has been let through to its pipeline.
+pub fn find(connection: &Connection, account: &Account, id: Id) -> Result<ReviewApp> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM {FROM} WHERE review_app.id = ?2 AND (?3 OR {VISIBLE})");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let parameters = params![account.id, id, account.admin];
+    found(statement.query_row(parameters, review_app), "review app")
+}
+
+/// The review apps of a pipeline that `account` may see, those that are gone too.
+pub fn list(
+    connection: &Connection,
+    account: &Account,
+    pipeline: Id,
+    page: &Page,
+) -> Result<Listing<ReviewApp>> {
     let query = page::Query {
         columns: COLUMNS,
-        from: &format!("{FROM} WHERE review_app.pipeline_id = ?1"),
+        from: &format!("{FROM} WHERE review_app.pipeline_id = ?2 AND (?3 OR {VISIBLE})"),
         id: "review_app.id",
-        parameters: &[&pipeline],
+        parameters: &[&account.id, &pipeline, &account.admin],
     };
     page::select(connection, &query, page, review_app)
 }

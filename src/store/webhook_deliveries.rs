@@ -16,6 +16,8 @@ use crate::time::Timestamp;
 
 /// Deliveries that may wait for one webhook. What happens after that is not told to it.
 const MAX_WAITING: i64 = 1_000;
+/// Deliveries that are due and looked at in search of one that may be made now.
+const MAX_LOOKED_AT: i64 = 100_000;
 /// Deliveries of one webhook that are kept once they have ended, as on Heroku.
 const KEPT: i64 = 300;
 
@@ -169,21 +171,40 @@ pub fn list(
 pub struct Due {
     pub id: Id,
     pub webhook_id: Id,
+    /// Whose webhook it is: the account or the team that has the app, or the service of the provider. An app that is gone stands
+    /// for itself.
+    pub party: Id,
 }
 
-/// Deliveries whose time has come, longest due first.
-pub fn due(connection: &Connection, now: Timestamp, max: usize) -> Result<Vec<Due>> {
-    let max = i64::try_from(max).unwrap_or(i64::MAX);
+/// Deliveries whose time has come and that `wanted` takes, longest due first. Of those that it does not take it is asked about so
+/// many at most.
+pub fn due(
+    connection: &Connection,
+    now: Timestamp,
+    max: usize,
+    mut wanted: impl FnMut(&Due) -> bool,
+) -> Result<Vec<Due>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, webhook_id FROM app_webhook_delivery WHERE next_attempt_at <= ?1 ORDER BY next_attempt_at, id LIMIT ?2",
+        "SELECT due.id, due.webhook_id, coalesce(addon.addon_service_id, app.owner_id, app.team_id, due.owner_id)
+         FROM app_webhook_delivery AS due JOIN app_webhook ON app_webhook.id = due.webhook_id
+         LEFT JOIN addon ON addon.id = due.owner_id LEFT JOIN app ON app.id = app_webhook.app_id
+         WHERE due.next_attempt_at <= ?1 ORDER BY due.next_attempt_at, due.id LIMIT ?2",
     )?;
-    let due = statement.query_map(params![now, max], |row| {
-        Ok(Due {
+    let mut rows = statement.query(params![now, MAX_LOOKED_AT])?;
+    let mut due = Vec::new();
+    while due.len() < max
+        && let Some(row) = rows.next()?
+    {
+        let found = Due {
             id: row.get(0)?,
             webhook_id: row.get(1)?,
-        })
-    })?;
-    Ok(due.collect::<rusqlite::Result<_>>()?)
+            party: row.get(2)?,
+        };
+        if wanted(&found) {
+            due.push(found);
+        }
+    }
+    Ok(due)
 }
 
 /// When the next delivery is due.

@@ -30,11 +30,14 @@ pub type AfterCommit = Box<dyn Fn(u64) + Send>;
 /// Tables whose changes a loop may wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
+    AccessToken,
+    Account,
     Addon,
     AddonRemoval,
     App,
     AppSetup,
     Build,
+    Collaborator,
     Domain,
     Dyno,
     Formation,
@@ -46,11 +49,14 @@ pub enum Table {
 
 impl Table {
     const ALL: &[(Table, &str)] = &[
+        (Table::AccessToken, "access_token"),
+        (Table::Account, "account"),
         (Table::Addon, "addon"),
         (Table::AddonRemoval, "addon_removal"),
         (Table::App, "app"),
         (Table::AppSetup, "app_setup"),
         (Table::Build, "build"),
+        (Table::Collaborator, "collaborator"),
         (Table::Domain, "domain"),
         (Table::Dyno, "dyno"),
         (Table::Formation, "formation"),

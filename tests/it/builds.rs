@@ -1,5 +1,7 @@
 //! Builds: queued by the API, built when the builder's turn comes, and told of while they run and after.
 
+use std::time::Duration;
+
 use penstock::blob::Digest;
 use serde_json::{Value, json};
 
@@ -71,13 +73,20 @@ async fn an_output_is_for_whoever_has_its_url_whole() {
     let build = server.deploy(&ann, "harbour", &web_app()).await;
     let (path, _) = output(&build).split_once('?').unwrap();
     ann.get(path).await.refused(403, "forbidden", "altered");
-    // The URL is the same however often it is asked for, and outlives any token.
-    let again = ann.get(format!("{BUILDS}/{}", id(&build))).await.ok();
+    // The URL is the same however often it is asked for, for some hours; then it is another, and a day later the first is no more.
+    let shown = format!("{BUILDS}/{}", id(&build));
+    let again = ann.get(&shown).await.ok();
     assert_eq!(output(&again), output(&build));
-    server.pass(std::time::Duration::from_secs(10 * 365 * 24 * 3600));
+    server.pass(Duration::from_secs(12 * 3_600));
     assert_eq!(server.nobody().get(output(&build)).await.status, 200);
+    let anew = ann.get(&shown).await.ok();
+    assert_ne!(output(&anew), output(&build));
+    server.pass(Duration::from_secs(12 * 3_600));
+    let late = server.nobody().get(output(&build)).await;
+    late.refused(403, "forbidden", "expired");
+    assert_eq!(server.nobody().get(output(&anew)).await.status, 200);
     ann.delete("/apps/harbour").await.ok();
-    ann.get(output(&build)).await.missing("build");
+    ann.get(output(&anew)).await.missing("build");
 }
 
 #[tokio::test]
@@ -289,4 +298,76 @@ async fn the_url_of_a_source_is_stored_sealed() {
     let shown = ann.get(format!("{BUILDS}/{}", id(&build))).await.ok();
     assert_eq!(shown["source_blob"]["url"], url);
     assert!(!server.dump().contains("correct-horse"));
+}
+
+#[tokio::test]
+async fn where_a_source_is_from_is_shown_whole_only_to_who_may_deploy() {
+    let (server, ann) = server().await;
+    let url = "http://ann:correct-horse@source.test/app.tar.gz?token=battery";
+    let body = json!({"source_blob": {"url": url}});
+    let build = ann.post(BUILDS, body).await.created();
+    let (vera, dan) = (server.account("vera").await, server.account("dan").await);
+    for (name, permissions) in [("vera", json!(["view"])), ("dan", json!(["deploy"]))] {
+        let body = json!({"user": format!("{name}@example.com"), "permissions": permissions});
+        let collaborators = "/apps/harbour/collaborators";
+        ann.post(collaborators, body).await.created();
+    }
+    let pipeline = ann.pipeline("water").await;
+    ann.couple("harbour", &pipeline, "staging").await;
+    let reader = ann.scoped(&["read"], None).await;
+    let one = format!("{BUILDS}/{}", id(&build));
+    for (client, seen) in [
+        (&ann, url),
+        (&dan, url),
+        (&vera, "http://source.test/app.tar.gz"),
+        (&reader, "http://source.test/app.tar.gz"),
+    ] {
+        let shown = client.get(&one).await.ok();
+        assert_eq!(shown["source_blob"]["url"], seen);
+        for list in [BUILDS, "/pipelines/water/latest-builds"] {
+            let listed = client.get(list).await.list();
+            assert_eq!(listed[0]["source_blob"]["url"], seen, "{list}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_asked_for_who_may_not_deploy_any_more_is_not_released() {
+    let (server, ann) = server().await;
+    let bob = server.account("bob").await;
+    let body = json!({"user": "bob@example.com", "permissions": ["deploy"]});
+    let collaborators = "/apps/harbour/collaborators";
+    ann.post(collaborators, body).await.created();
+    let his = bob.build("harbour", &web_app(), "his").await;
+    let gone = ann.delete(format!("{collaborators}/bob@example.com"));
+    gone.await.ok();
+    server.settle().await;
+    let build = ann.get(format!("{BUILDS}/{}", id(&his))).await.ok();
+    assert_eq!(build["status"], "failed");
+    let output = server.nobody().get(output(&build)).await.text();
+    assert!(output.contains("may not deploy"), "{output}");
+    assert_eq!(ann.newest_release("harbour").await["version"], 2);
+    // The next one is not held up by it.
+    server.deploy(&ann, "harbour", &web_app()).await;
+}
+
+#[tokio::test]
+async fn a_build_that_was_asked_for_before_the_app_was_given_away_is_its_askers_as_long_as_he_may()
+{
+    let (server, ann) = server().await;
+    let bob = server.account("bob").await;
+    ann.build("harbour", &web_app(), "hers").await;
+    let offer = json!({"app": "harbour", "recipient": "bob@example.com"});
+    let offer = ann.post("/account/app-transfers", offer).await.created();
+    let path = format!("/account/app-transfers/{}", id(&offer));
+    bob.patch(path, json!({"state": "accepted"})).await.ok();
+    server.settle().await;
+    let newest = bob.newest_release("harbour").await;
+    assert_eq!(newest["user"]["email"], "ann@example.com");
+    let second = ann.build("harbour", &web_app(), "hers too").await;
+    let collaborator = "/apps/harbour/collaborators/ann@example.com";
+    bob.delete(collaborator).await.ok();
+    server.settle().await;
+    let build = bob.get(format!("{BUILDS}/{}", id(&second))).await.ok();
+    assert_eq!(build["status"], "failed");
 }

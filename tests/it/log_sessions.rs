@@ -238,3 +238,65 @@ async fn what_is_no_session_is_refused() {
     }
     assert_eq!(harbour.server.dump(), before);
 }
+
+/// Ann's app, somebody who may see it, and the URL that he asked for.
+async fn followed_by_bob(harbour: &Harbour) -> (Client, String) {
+    let bob = harbour.server.account("bob").await;
+    let body = json!({"user": "bob@example.com", "permissions": ["view"]});
+    let collaborators = "/apps/harbour/collaborators";
+    harbour.ann.post(collaborators, body).await.created();
+    let session = json!({"tail": true});
+    let session = bob.post("/apps/harbour/log-sessions", session).await;
+    let url = session.created()["logplex_url"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    (bob, url)
+}
+
+#[tokio::test]
+async fn a_tail_ends_when_whoever_follows_may_see_the_app_no_more() {
+    let harbour = Harbour::new().await;
+    let (_bob, url) = followed_by_bob(&harbour).await;
+    let nobody = harbour.server.nobody();
+    let mut text = nobody.request("GET", &url).stream().await;
+    let events = nobody.request("GET", &url);
+    let mut events = events.header("accept", "text/event-stream").stream().await;
+    harbour.say("web.1", "before");
+    text.until("before").await;
+    events.until("before").await;
+    let gone = "/apps/harbour/collaborators/bob@example.com";
+    harbour.ann.delete(gone).await.ok();
+    for tail in [&mut text, &mut events] {
+        let ended = tokio::time::timeout(HANG, tail.rest()).await;
+        assert!(ended.is_ok(), "the tail goes on");
+    }
+    let again = nobody.get(&url).await;
+    again.refused(403, "forbidden", "session is over");
+}
+
+#[tokio::test]
+async fn a_tail_ends_with_the_token_that_it_was_asked_for_with() {
+    let harbour = Harbour::new().await;
+    let given = json!({"scope": ["read"]});
+    let authorizations = "/oauth/authorizations";
+    let given = harbour.ann.post(authorizations, given).await.created();
+    let token = given["access_token"]["token"].as_str().unwrap();
+    let lesser = harbour.ann.with_token(token);
+    let session = json!({"tail": true});
+    let session = lesser.post("/apps/harbour/log-sessions", session).await;
+    let url = session.created()["logplex_url"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let nobody = harbour.server.nobody();
+    let mut tail = nobody.request("GET", &url).stream().await;
+    harbour.say("web.1", "before");
+    tail.until("before").await;
+    let path = format!("{authorizations}/{}", id(&given));
+    harbour.ann.delete(path).await.ok();
+    let ended = tokio::time::timeout(HANG, tail.rest()).await;
+    assert!(ended.is_ok(), "the tail goes on");
+    let again = nobody.get(&url).await;
+    again.refused(403, "forbidden", "session is over");
+}

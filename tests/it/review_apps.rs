@@ -220,3 +220,25 @@ async fn the_record_of_a_teams_review_app_outlives_the_account_that_made_it() {
     assert_eq!(ann.delete(&path).await.ok()["status"], "deleted");
     ann.get("/apps/water-pr-1").await.missing("app");
 }
+
+#[tokio::test]
+async fn who_has_one_app_in_a_pipeline_sees_his_own_review_apps_there_and_no_others() {
+    let (server, ann, pipeline) = server().await;
+    ann.post(CONFIG, json!({"repo": "x"})).await.created();
+    let hers = ask(&ann, &pipeline, "{}", json!(1)).await.created();
+    let open = ask(&ann, &pipeline, "{}", json!(2)).await.created();
+    server.settle().await;
+    let bob = server.account("bob").await;
+    let all = "/pipelines/water/review-apps";
+    assert_eq!(bob.get(all).await.status, 404);
+    let body = json!({"user": "bob@example.com", "permissions": ["view"]});
+    let collaborators = "/apps/water-pr-2/collaborators";
+    ann.post(collaborators, body).await.created();
+    assert_eq!(bob.get(all).await.each("id"), [id(&open)]);
+    assert_eq!(ann.get(all).await.each("id"), [id(&hers), id(&open)]);
+    let one = |review: &Value| format!("/review-apps/{}", id(review));
+    bob.get(one(&open)).await.ok();
+    bob.get(one(&hers)).await.missing("review app");
+    let admin = server.admin("ada").await;
+    assert_eq!(admin.get(all).await.list().len(), 2);
+}

@@ -50,6 +50,7 @@ const PROVIDERS: Duration = Duration::from_secs(5);
 /// A receiver that says nothing is waited for this long, by the machine's clock.
 const DELIVERIES: Limits = Limits {
     at_once: 16,
+    share: 8,
     attempt: Duration::from_secs(2),
 };
 /// Where the router would be.

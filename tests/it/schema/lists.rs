@@ -39,6 +39,7 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
         ida,
         lea,
         lou,
+        rae,
         tea,
         ted,
         tim,
@@ -118,7 +119,7 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
         (
             "review apps of a pipeline",
             review_apps::FIELDS,
-            Box::new(move |c, page| drop(review_apps::list(c, app, page).unwrap())),
+            Box::new(move |c, page| drop(review_apps::list(c, &rae, app, page).unwrap())),
         ),
         (
             "latest builds of a pipeline",

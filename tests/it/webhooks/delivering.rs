@@ -217,3 +217,47 @@ async fn no_delivery_goes_to_a_private_address_unless_that_is_allowed() {
     }
     assert_eq!(post(Outbound::new(true), &receiver.url).await, Ok(200));
 }
+
+#[tokio::test]
+async fn the_dead_receivers_of_one_account_leave_room_for_those_of_others() {
+    let server = Server::start().await;
+    let (ann, bob) = (server.account("ann").await, server.account("bob").await);
+    let dead = Receiver::start(Does::Nothing).await;
+    for app in ["harbour", "marina"] {
+        ann.app(app).await;
+        for _ in 0..4 {
+            let body = json!({"include": ["api:app"], "level": "sync", "url": dead.url});
+            ann.post(format!("/apps/{app}/webhooks"), body)
+                .await
+                .created();
+        }
+        let body = json!({ "maintenance": true });
+        ann.patch(format!("/apps/{app}"), body).await.ok();
+    }
+    bob.app("lagoon").await;
+    let mut alive = Receiver::start(Does::Answer(200)).await;
+    let body = json!({"include": ["api:app"], "level": "notify", "url": alive.url});
+    bob.post("/apps/lagoon/webhooks", body).await.created();
+    let body = json!({ "maintenance": true });
+    bob.patch("/apps/lagoon", body).await.ok();
+    let limits = Limits {
+        at_once: 4,
+        share: 2,
+        attempt: Duration::from_millis(200),
+    };
+    let deliverer = Deliverer::new(server.platform.clone(), limits);
+    assert_eq!(deliverer.tick().await.unwrap(), 3, "two of hers, and his");
+    assert_eq!(alive.next().await.body["data"]["name"], "lagoon");
+    assert_eq!(
+        deliverer.tick().await.unwrap(),
+        0,
+        "hers wait for each other"
+    );
+    deliverer.idle().await;
+    // Each of hers has its turn.
+    for _ in 0..3 {
+        assert_eq!(deliverer.tick().await.unwrap(), 2);
+        deliverer.idle().await;
+    }
+    assert_eq!(deliverer.tick().await.unwrap(), 0);
+}

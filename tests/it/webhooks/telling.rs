@@ -138,7 +138,13 @@ async fn what_the_platform_does_by_itself_is_told_too() {
     assert_eq!(first("create build"), 0);
     assert_eq!(told[0].body["data"]["status"], "pending");
     let ended = &told[first("update build")].body;
-    assert_eq!(ended["data"], build);
+    let mut shown = build.clone();
+    for url in ["/output_stream_url", "/source_blob/url"] {
+        let url = shown.pointer_mut(url).unwrap();
+        // What is signed opens something, and is for who looks himself.
+        *url = json!(url.as_str().unwrap().split('?').next());
+    }
+    assert_eq!(ended["data"], shown);
     assert_eq!(ended["previous_data"]["status"], "pending");
     assert_eq!(ended["actor"]["email"], "ann@example.com");
     let release = &told[first("create release")].body;
@@ -254,4 +260,50 @@ async fn add_ons_are_told_of_as_they_are_made_attached_and_destroyed() {
     assert_eq!(what, ["destroy addon", "destroy addon-attachment"]);
     let end = told.iter().find(|told| told.what() == "destroy addon");
     assert_eq!(end.unwrap().body["data"]["id"], addon["id"]);
+}
+
+#[tokio::test]
+async fn a_build_is_told_of_without_what_opens_its_source_or_its_output() {
+    let (server, ann, mut receiver) = subscribed(&["api:build"], "notify").await;
+    let url = "http://ann:correct-horse@127.0.0.1:1/app.tar.gz?token=battery";
+    let body = json!({"source_blob": {"url": url}});
+    let build = ann.post("/apps/harbour/builds", body).await.created();
+    server.settle().await;
+    let told = receiver.all();
+    let what: Vec<String> = told.iter().map(|told| told.what()).collect();
+    assert_eq!(what, ["create build", "update build"]);
+    for told in told {
+        let data = &told.body["data"];
+        assert_eq!(data["source_blob"]["url"], "http://127.0.0.1:1/app.tar.gz");
+        let whole = build["output_stream_url"].as_str().unwrap();
+        let output = data["output_stream_url"].as_str().unwrap();
+        assert_eq!(Some(output), whole.split('?').next());
+        let refused = server.nobody().get(output).await;
+        refused.refused(403, "forbidden", "not complete");
+        let text = told.body.to_string();
+        for secret in ["correct-horse", "battery", "signature"] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_renamed_add_on_is_told_of_by_its_attachments_too() {
+    let (server, ann, mut receiver) = subscribed(&["api:addon-attachment"], "notify").await;
+    let provider = crate::addons::provider::Provider::start();
+    server.register(&crate::addons::acme(&provider.url)).await;
+    ann.addon("harbour", json!({"plan": "acme", "name": "mine"}))
+        .await;
+    ann.app("marina").await;
+    let elsewhere = json!({"addon": "mine", "app": "marina"});
+    ann.post("/addon-attachments", elsewhere).await.created();
+    server.settle().await;
+    assert_eq!(receiver.told(), ["create addon-attachment"]);
+    let rename = json!({"name": "yours"});
+    ann.patch("/apps/harbour/addons/mine", rename).await.ok();
+    server.settle().await;
+    let told = receiver.next().await;
+    assert_eq!(told.what(), "update addon-attachment");
+    assert_eq!(told.body["data"]["addon"]["name"], "yours");
+    assert_eq!(told.body["previous_data"]["addon"]["name"], "mine");
 }
