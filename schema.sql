@@ -154,6 +154,9 @@ CREATE TABLE app (
     CHECK ((owner_id IS NULL) <> (team_id IS NULL))
 ) STRICT;
 CREATE INDEX app_owner ON app (owner_id, id);
+CREATE INDEX app_team_name ON app (team_id, name) WHERE team_id IS NOT NULL;
+CREATE INDEX app_team_created ON app (team_id, created_at, id) WHERE team_id IS NOT NULL;
+CREATE INDEX app_team_updated ON app (team_id, updated_at, id) WHERE team_id IS NOT NULL;
 CREATE INDEX app_team ON app (team_id, id);
 
 -- Whether a feature of an app is on, where that was ever said.
@@ -167,7 +170,8 @@ CREATE TABLE app_feature (
 
 -- Who may do what with an app. Its owner stands here too, and so does every member of the team that has it, so that this is the
 -- one place to look. permissions is a sum of bits: 1 view, 2 deploy, 4 operate, 8 manage, 16 own. Of these, granted are what
--- somebody gave to this account; the rest follow from its role in the team (src/store/team_access.rs).
+-- somebody gave to this account; the rest follow from its role in the team (src/store/team_access.rs). What the list of an
+-- account's apps can be ordered by stands here too, so that a page of it costs the same however many apps there are.
 CREATE TABLE collaborator (
     id          TEXT PRIMARY KEY,
     app_id      TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
@@ -177,9 +181,18 @@ CREATE TABLE collaborator (
     permissions INTEGER NOT NULL CHECK (permissions BETWEEN 1 AND 31),
     created_at  TEXT NOT NULL,
     updated_at  TEXT NOT NULL,
+    app_name       TEXT NOT NULL,
+    app_created_at TEXT NOT NULL,
+    app_updated_at TEXT NOT NULL,
     UNIQUE (app_id, account_id)
 ) STRICT;
+CREATE INDEX collaborator_account_name ON collaborator (account_id, app_name, app_id);
+CREATE INDEX collaborator_account_created ON collaborator (account_id, app_created_at, app_id);
+CREATE INDEX collaborator_account_updated ON collaborator (account_id, app_updated_at, app_id);
 CREATE INDEX collaborator_account ON collaborator (account_id, app_id);
+CREATE TRIGGER app_listed AFTER UPDATE OF name, updated_at ON app BEGIN
+    UPDATE collaborator SET app_name = new.name, app_updated_at = new.updated_at WHERE app_id = new.id;
+END;
 
 -- A certificate with its chain, as PEM, and its key, sealed. What the certificate says of itself stands beside it: its names as a
 -- JSON array.

@@ -163,9 +163,11 @@ impl Call {
     ) -> Result<Paged<T>> {
         let page = range::parse(self.range(), fields)?;
         let (store, caller) = (self.platform.store.clone(), self.caller.clone());
-        let snapshot = self.snapshot.take();
+        let snapshot = match self.snapshot.take() {
+            Some(snapshot) => snapshot,
+            None => store.snapshot().await?,
+        };
         actix_web::rt::task::spawn_blocking(move || {
-            let snapshot = snapshot.map_or_else(|| store.snapshot(), Ok)?;
             let listing = f(&snapshot, &caller, &page)?;
             Ok(Paged {
                 fields,

@@ -121,7 +121,7 @@ impl Api {
             return run(self.open(request, payload, now).await?).await;
         }
         // A stranger learns that he is one before he learns which paths there are.
-        let (credential, snapshot) = self.let_in(request, now, remaining)?;
+        let (credential, snapshot) = self.let_in(request, now, remaining).await?;
         let (route, params) = found?;
         match credential.addon {
             Some(_) => scopes::require_for_providers(route)?,
@@ -153,13 +153,13 @@ impl Api {
 
     /// Whoever the request's token opens an account to, counted against that account's rate limit; the snapshot is the one that
     /// the token was looked up in. Others have a limit by their address.
-    fn let_in(
+    async fn let_in(
         &self,
         request: &HttpRequest,
         now: Timestamp,
         remaining: &mut Option<u32>,
     ) -> Result<(Credential, Snapshot)> {
-        let snapshot = self.platform.store.snapshot()?;
+        let snapshot = self.platform.store.snapshot().await?;
         let credential = match auth::credential(&snapshot, request.headers(), now) {
             Ok(credential) => credential,
             Err(refused) => {
@@ -189,7 +189,7 @@ impl Api {
             None => {
                 let body = reading.await?;
                 // A client may take its time to send, and its token may be revoked meanwhile.
-                auth::again(&*self.platform.store.snapshot()?, &call)?;
+                auth::again(&*self.platform.store.snapshot().await?, &call)?;
                 body
             }
         };
@@ -223,7 +223,7 @@ impl Api {
         // Those who wait for their turn must not hold what the one who has it needs to read.
         drop(call.snapshot.take());
         let turn = self.platform.store.turn().await;
-        auth::again(&*self.platform.store.snapshot()?, call)?;
+        auth::again(&*self.platform.store.snapshot().await?, call)?;
         let now = operate(shows, call.again()).await?;
         conditional::expected(call.request.headers(), conditional::of(&now))?;
         Ok(turn)

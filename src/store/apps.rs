@@ -58,9 +58,9 @@ impl App {
 
 pub const FIELDS: &[Field] = &[
     Field::new("id", "collaborator.app_id", Kind::Id),
-    Field::new("name", "app.name", Kind::Text),
-    Field::new("created_at", "app.created_at", Kind::Time),
-    Field::new("updated_at", "app.updated_at", Kind::Time),
+    Field::new("name", "collaborator.app_name", Kind::Text),
+    Field::new("created_at", "collaborator.app_created_at", Kind::Time),
+    Field::new("updated_at", "collaborator.app_updated_at", Kind::Time),
 ];
 
 pub(super) const COLUMNS: &str = "app.id, app.name, app.owner_id, account.email, app.maintenance, app.created_at, app.updated_at,
@@ -203,8 +203,12 @@ pub fn list(
     ids: Option<&[Id]>,
     page: &Page,
 ) -> Result<Listing<App>> {
-    let own = own();
-    let named = format!("{own} AND app.id IN (SELECT value FROM json_each(?2))");
+    let own = own("");
+    // Few are named, so they are looked up one by one and put in order after that.
+    let named = format!(
+        "{} AND collaborator.app_id IN (SELECT value FROM json_each(?2))",
+        self::own("INDEXED BY collaborator_account")
+    );
     let ids = ids
         .map(serde_json::to_string)
         .transpose()
@@ -230,16 +234,16 @@ pub fn list_personal(
 ) -> Result<Listing<App>> {
     let query = page::Query {
         columns: COLUMNS,
-        from: &format!("{} AND app.team_id IS NULL", own()),
+        from: &format!("{} AND app.team_id IS NULL", own("")),
         id: "collaborator.app_id",
         parameters: &[&account.id],
     };
     page::select(connection, &query, page, app)
 }
 
-fn own() -> String {
+fn own(indexed: &str) -> String {
     format!(
-        "collaborator CROSS JOIN {FROM} WHERE collaborator.account_id = ?1 AND app.id = collaborator.app_id"
+        "collaborator {indexed} CROSS JOIN {FROM} WHERE collaborator.account_id = ?1 AND app.id = collaborator.app_id"
     )
 }
 

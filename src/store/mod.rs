@@ -160,13 +160,14 @@ impl Store {
 
     /// Runs `f` over one snapshot. Short indexed reads may run on an async worker; longer ones belong in `spawn_blocking`.
     pub fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let snapshot = self.readers.snapshot()?;
+        let snapshot = self.readers.on_the_spot()?;
         f(&snapshot)
     }
 
-    /// One snapshot for several reads in a row. It holds a connection: nothing is awaited while it is there.
-    pub fn snapshot(&self) -> Result<Snapshot> {
-        self.readers.snapshot()
+    /// One snapshot for several reads in a row. There are not many at once, so nothing slow is awaited while it is there, and no
+    /// second one.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        self.readers.snapshot().await
     }
 
     /// Runs `f` in the writer's next group and answers once it is on disk. An error from `f`, or a panic in it, undoes all that

@@ -68,8 +68,9 @@ pub fn apply(connection: &Connection, scope: Scope, now: Timestamp) -> Result<()
                 .execute(params![id, role, permissions, now])?,
             None => connection
                 .prepare_cached(
-                    "INSERT INTO collaborator (id, app_id, account_id, role, granted, permissions, created_at, updated_at)
-                     VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?6)",
+                    "INSERT INTO collaborator (id, app_id, account_id, role, granted, permissions, created_at, updated_at,
+                         app_name, app_created_at, app_updated_at)
+                     SELECT ?1, id, ?3, ?4, 0, ?5, ?6, ?6, name, created_at, updated_at FROM app WHERE id = ?2",
                 )?
                 .execute(params![Id::new(), pair.app, pair.account, role, permissions, now])?,
         };

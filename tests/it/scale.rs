@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use penstock::name::{AppName, Id};
 use penstock::store::accounts::Account;
-use penstock::store::page::{Bound, Page};
+use penstock::store::page::{Bound, Field, Kind, Page};
 use penstock::store::{Store, accounts, apps, seals};
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
-use rusqlite::{Connection, StatementStatus};
+use rusqlite::{Connection, Row, StatementStatus};
 
 use crate::harness::{T0, sealing_key};
 
@@ -30,13 +30,14 @@ fn with_apps(dir: &tempfile::TempDir, count: usize) -> (Connection, Account) {
     connection.execute(copy, [first.id]).unwrap();
     let each = |sql| connection.prepare(sql).unwrap();
     let mut named = each("UPDATE one_app SET id = ?1, name = ?2");
-    let mut owned = each("UPDATE its_owner SET id = ?1, app_id = ?2");
+    let mut owned = each("UPDATE its_owner SET id = ?1, app_id = ?2, app_name = ?3");
     let mut app = each("INSERT INTO app SELECT * FROM one_app");
     let mut owner = each("INSERT INTO collaborator SELECT * FROM its_owner");
     for at in 1..count {
         let id = Id::new();
-        named.execute((id, format!("app-{at}"))).unwrap();
-        owned.execute((Id::new(), id)).unwrap();
+        let name = format!("app-{at}");
+        named.execute((id, &name)).unwrap();
+        owned.execute((Id::new(), id, &name)).unwrap();
         app.execute([]).unwrap();
         owner.execute([]).unwrap();
     }
@@ -66,21 +67,26 @@ fn steps(connection: &mut Connection, ann: &Account, page: &Page) -> i32 {
 }
 
 /// From the first row on, from the last one back, and from the middle on.
-fn pages(connection: &Connection) -> [Page; 3] {
+fn pages(connection: &Connection, field: Field) -> [Page; 3] {
     let from = |start: Option<Bound>, descending| Page {
-        field: apps::FIELDS[0],
+        field,
         start,
         exclusive: false,
         end: None,
         max: 200,
         descending,
     };
-    let sql = "SELECT id FROM app ORDER BY id LIMIT 1 OFFSET (SELECT count(*) / 2 FROM app)";
-    let middle: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();
-    let middle = Bound {
-        value: middle,
-        id: None,
+    let column = field.column;
+    let sql = format!(
+        "SELECT {column}, app_id FROM collaborator ORDER BY {column}, app_id LIMIT 1 OFFSET (SELECT count(*) / 2 FROM collaborator)"
+    );
+    let bound = |row: &Row<'_>| {
+        let shared = field.kind == Kind::Time;
+        let id = shared.then(|| row.get(1)).transpose()?;
+        let value = row.get(0)?;
+        Ok(Bound { value, id })
     };
+    let middle = connection.query_row(&sql, [], bound).unwrap();
     [
         from(None, false),
         from(None, true),
@@ -93,10 +99,12 @@ fn a_page_of_a_hundred_thousand_apps_costs_what_one_of_a_thousand_does() {
     let (few, many) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (mut few, ann) = with_apps(&few, 1_000);
     let (mut many, bob) = with_apps(&many, 100_000);
-    let (few_pages, many_pages) = (pages(&few), pages(&many));
-    for (of_few, of_many) in few_pages.iter().zip(&many_pages) {
-        let cost = steps(&mut few, &ann, of_few);
-        assert!(cost > 200);
-        assert_eq!(steps(&mut many, &bob, of_many), cost, "{of_few:?}");
+    for field in apps::FIELDS {
+        let (few_pages, many_pages) = (pages(&few, *field), pages(&many, *field));
+        for (of_few, of_many) in few_pages.iter().zip(&many_pages) {
+            let cost = steps(&mut few, &ann, of_few);
+            assert!(cost > 200);
+            assert_eq!(steps(&mut many, &bob, of_many), cost, "{of_few:?}");
+        }
     }
 }

@@ -1,11 +1,15 @@
 //! The store's one writer: what it says of a write is what is on disk.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::mpsc;
+use std::task::Poll;
 
 use futures_util::future::join4;
 use penstock::error::ErrorId;
 use penstock::store::{Store, accounts, sources};
 use penstock::time::Timestamp;
+use rusqlite::Connection;
 
 use crate::harness::T0;
 
@@ -61,4 +65,41 @@ async fn an_upload_whose_source_expired_meanwhile_is_not_said_to_be_kept() {
         sources::uploaded(connection, source.id, "digest", 1)
     });
     assert_eq!(uploaded.await.unwrap_err().id, ErrorId::Forbidden);
+}
+
+/// What comes of a future without waiting for it.
+async fn polled<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
+
+#[tokio::test]
+async fn who_finds_all_snapshots_taken_waits_in_line_and_keeps_no_thread_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut kept = Vec::new();
+    // This test has one thread: were it kept waiting, nothing below would ever be done.
+    let mut next = loop {
+        let mut snapshot = Box::pin(store.snapshot());
+        match polled(&mut snapshot).await {
+            Poll::Ready(snapshot) => kept.push(snapshot.unwrap()),
+            Poll::Pending => break snapshot,
+        }
+    };
+    assert!(kept.len() > 1);
+    let mut last = Box::pin(store.snapshot());
+    assert!(polled(&mut last).await.is_pending());
+    let count = |connection: &Connection| {
+        Ok(
+            connection.query_row("SELECT count(*) FROM account", [], |row| {
+                row.get::<_, i64>(0)
+            })?,
+        )
+    };
+    let accounts = store.read(count).unwrap();
+    kept.pop();
+    assert!(polled(&mut last).await.is_pending(), "it came later");
+    let snapshot = next.as_mut().await.unwrap();
+    assert_eq!(count(&snapshot).unwrap(), accounts);
+    drop(snapshot);
+    last.await.unwrap();
 }
