@@ -1,6 +1,7 @@
 //! The server is killed, at any moment, and started again: nothing acknowledged is lost, and it ends where it would have ended.
 
 mod evidence;
+mod partners;
 mod scenario;
 
 use std::os::unix::process::ExitStatusExt;
@@ -93,6 +94,11 @@ async fn a_server_that_is_killed_again_and_again_keeps_what_it_had() {
 /// Commits are counted from the first start, so this has as many rounds as the scenario has commits.
 #[test]
 fn every_commit_is_a_safe_place_to_be_killed() {
+    each_commit(AT_LEAST, async |commit| Round(commit).play().await);
+}
+
+/// Plays rounds that are killed after the first commit, the second, and so on, until one says that there was no such commit.
+fn each_commit(at_least: u64, play: impl AsyncFn(u64) -> bool + Sync) {
     let (next, over) = (AtomicU64::new(1), AtomicBool::new(false));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
@@ -102,8 +108,8 @@ fn every_commit_is_a_safe_place_to_be_killed() {
                     .build()
                     .unwrap();
                 while !over.load(Ordering::SeqCst) {
-                    let round = Round(next.fetch_add(1, Ordering::SeqCst));
-                    if !runtime.block_on(round.play()) {
+                    let commit = next.fetch_add(1, Ordering::SeqCst);
+                    if !runtime.block_on(play(commit)) {
                         over.store(true, Ordering::SeqCst);
                     }
                 }
@@ -111,7 +117,7 @@ fn every_commit_is_a_safe_place_to_be_killed() {
         }
     });
     let tried = next.into_inner() - 1;
-    assert!(tried >= AT_LEAST, "only {tried} commits were tried");
+    assert!(tried >= at_least, "only {tried} commits were tried");
 }
 
 /// One server that is killed after so many commits.

@@ -232,7 +232,25 @@ async fn every_list_pages_by_every_field_that_it_names() {
         let path = "/apps/alpha/sni-endpoints";
         ann.post(path, certificate).await.created();
     }
+    for at in 0..3 {
+        let url = format!("http://127.0.0.1:9/hooks/{at}");
+        let webhook = json!({"include": ["api:app"], "level": "notify", "url": url});
+        let path = "/apps/alpha/webhooks";
+        ann.post(path, webhook).await.created();
+        let maintenance = json!({ "maintenance": at % 2 == 0 });
+        ann.patch("/apps/alpha", maintenance).await.ok();
+        let url = format!("https://logs.example.com/{at}");
+        let drain = json!({ "url": url });
+        ann.post("/apps/alpha/log-drains", drain).await.created();
+    }
     for (path, fields) in [
+        ("/apps/alpha/webhooks".to_owned(), "id, created_at"),
+        (
+            "/apps/alpha/webhook-deliveries".to_owned(),
+            "id, seq, created_at",
+        ),
+        ("/apps/alpha/webhook-events".to_owned(), "id, created_at"),
+        ("/apps/alpha/log-drains".to_owned(), "id, url, created_at"),
         ("/apps/alpha/domains".to_owned(), "id, hostname, created_at"),
         (
             "/apps/alpha/sni-endpoints".to_owned(),

@@ -1,12 +1,14 @@
 //! Add-ons and their partners, over real HTTP.
 
 mod customer;
+mod doubtful;
 mod failing;
 mod listening;
 pub mod partner;
 pub mod provider;
 mod restart;
 mod services;
+mod sso;
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! A provider of add-ons: a small web server of its own that shares nothing with the server it is asked by. It behaves, or
 //! misbehaves as its script says, and remembers what it was asked.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -65,6 +65,19 @@ impl Provider {
     pub fn heard(&self) -> Vec<String> {
         let heard = |asked: &Asked| format!("{} {}", asked.method, asked.path);
         self.asked.lock().unwrap().iter().map(heard).collect()
+    }
+
+    /// The add-ons that it was asked to make and not told to remove.
+    pub fn has(&self) -> BTreeSet<String> {
+        let mut there = BTreeSet::new();
+        for asked in self.asked.lock().unwrap().iter() {
+            match (asked.method.as_str(), asked.body["uuid"].as_str()) {
+                ("POST", Some(uuid)) => drop(there.insert(uuid.to_owned())),
+                ("DELETE", _) => drop(there.remove(asked.path.rsplit('/').next().unwrap())),
+                _ => {}
+            }
+        }
+        there
     }
 
     /// The last request.
