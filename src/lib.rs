@@ -11,10 +11,10 @@
 //! | --- | --- | --- |
 //! | [`error`], [`time`], [`name`], [`hostname`], [`secret`], [`catalog`], [`urls`] | words that everybody uses | one another |
 //! | [`store`] | the state, and all SQL | the above |
-//! | [`blob`], [`archive`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`preflight`], [`certificate`], [`sandbox`], [`shim`] | files, and what leaves the machine or the process | one another and the above |
+//! | [`blob`], [`archive`], [`git`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`preflight`], [`certificate`], [`sandbox`], [`shim`] | files, and what leaves the machine or the process | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
-//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`provisioning`], [`app_setup`], [`deliveries`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
+//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
 //!
 //! # What always holds
 //!
@@ -40,6 +40,7 @@ pub mod config;
 pub mod data_dir;
 pub mod deliveries;
 pub mod error;
+pub mod git;
 pub mod hostname;
 pub mod log;
 pub mod name;
@@ -51,6 +52,7 @@ pub mod preflight;
 pub mod process_types;
 pub mod promotion;
 pub mod provisioning;
+pub mod pushes;
 pub mod release_phase;
 pub mod router;
 pub mod routes;

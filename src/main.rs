@@ -9,6 +9,9 @@ fn main() -> ExitCode {
     if let Some(code) = penstock::shim::run_if_asked().or_else(penstock::sandbox::run_if_asked) {
         return code;
     }
+    if let Some(code) = penstock::git::hook::run_if_asked() {
+        return code;
+    }
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

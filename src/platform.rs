@@ -14,6 +14,7 @@ use crate::blob::{Blobs, Digest};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
+use crate::git::Git;
 use crate::log::{self, Logs};
 use crate::name::Id;
 use crate::outbound::Outbound;
@@ -35,6 +36,7 @@ pub struct Platform {
     pub blobs: Blobs,
     pub logs: Logs,
     pub outputs: Outputs,
+    pub git: Git,
     pub outbound: Outbound,
     pub signed_urls: SignedUrls,
     /// Tells what this run of the server has claimed from what an earlier one had.
@@ -59,6 +61,7 @@ impl Platform {
             blobs: Blobs::open(data.root())?,
             logs: Logs::open(&data.path("logs"), clock.clone(), log::Limits::default())?,
             outputs: Outputs::open(&data.path("outputs"))?,
+            git: Git::open(data.path("git"))?,
             outbound: Outbound::new(config.may_fetch_privately()),
             signed_urls: SignedUrls::new(data.signing_key()?),
             boot: Id::new(),

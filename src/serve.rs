@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::partner;
 use crate::promotion::Promoter;
 use crate::provisioning::Provisioner;
+use crate::pushes;
 use crate::release_phase::ReleasePhases;
 use crate::router::{self, Router};
 use crate::routes::{RouterLog, Routes};
@@ -256,6 +257,7 @@ fn spawn_loops(
     let provisioner = Provisioner::new(platform.clone(), partner::TIMEOUT);
     let deliverer = Deliverer::new(platform.clone(), Limits::default());
     loops.spawn(sweep::run(platform.clone()));
+    loops.spawn(pushes::run(platform.clone()));
     loops.spawn(async move { setups.run().await });
     loops.spawn(async move { promoter.run().await });
     loops.spawn(async move { phases.run().await });

@@ -1,5 +1,5 @@
 //! Collects what nothing points at any more: expired tokens, sources and invitations, slugs without an app, blobs without a row,
-//! logs, outputs of builds and releases, and webhooks of deleted apps, and what webhooks were told of long ago.
+//! logs and repositories, outputs of builds and releases, and webhooks of deleted apps, and what webhooks were told of long ago.
 //!
 //! Whatever is younger than a grace is left alone, since bytes are on disk before the row that points at them.
 
@@ -53,6 +53,15 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
                     && !app_setups::tells_of_build(connection, deed)?)
             })? {
                 platform.outputs.remove(deed)?;
+            }
+        }
+        for app in platform.git.stored()? {
+            if platform
+                .store
+                .read(|connection| apps::name(connection, app))?
+                .is_none()
+            {
+                platform.git.remove(app)?;
             }
         }
         // A blob whose row could not be asked for is kept.

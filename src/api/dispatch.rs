@@ -16,7 +16,7 @@ use super::call::{Call, Caller, Open, PathParams, Visit};
 use super::operation::Endpoint;
 use super::rate::{Asker, RateLimits};
 use super::routes::{Policy, ROUTES, Route};
-use super::{auth, body, compression, conditional, cors, params, reply, scopes};
+use super::{auth, body, compression, conditional, cors, git, params, scopes};
 use crate::Platform;
 use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
@@ -67,18 +67,15 @@ impl Api {
             std::panic::AssertUnwindSafe(self.dispatch(&request, payload, &mut remaining))
                 .catch_unwind()
                 .await;
-        let result = answered.unwrap_or_else(|_| {
-            Err(Error::internal(
-                "a handler panicked; the panic is in the log above",
-            ))
-        });
+        let panicked = "a handler panicked; the panic is in the log above";
+        let result = answered.unwrap_or_else(|_| Err(Error::internal(panicked)));
         let mut response = result.unwrap_or_else(|error| {
             if let Some(cause) = &error.cause {
                 // Not its path, in which a drain's URL may stand with its credentials.
                 let route = self.find(&request).map_or("", |(route, _)| route.path);
                 tracing::error!(%request_id, method = %request.method(), route, %cause, "a request failed");
             }
-            reply::error(&error)
+            git::refused(request.path(), &error)
         });
         let left = remaining.unwrap_or_else(|| self.left_to_strangers(&request));
         let headers = response.headers_mut();
@@ -182,6 +179,10 @@ impl Api {
         mut call: Call,
         payload: Payload,
     ) -> Result<HttpResponse> {
+        if let Endpoint::Git(run) = route.endpoint {
+            call.caller.permission = route.policy.permission().unwrap_or(Permission::Own);
+            return run(call, payload).await;
+        }
         let request = call.request.clone();
         let mut reading = pin!(body::read(&request, payload));
         call.body = match (&mut reading).now_or_never() {

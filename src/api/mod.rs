@@ -34,6 +34,7 @@ pub mod domains;
 pub mod dynos;
 mod example;
 pub mod formation;
+pub mod git;
 pub mod keys;
 pub mod log_drains;
 pub mod log_sessions;

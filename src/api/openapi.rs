@@ -54,7 +54,7 @@ pub fn openapi() -> Value {
 
 fn path_parameters(path: &str) -> Vec<Value> {
     path.split('/')
-        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .filter_map(|part| Some(part.strip_prefix('{')?.split_once('}')?.0))
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect()
 }
@@ -68,6 +68,9 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         Endpoint::Open { describe, .. } => {
             operation["security"] = json!([]);
             called(&mut operation, &describe(generator), route);
+        }
+        Endpoint::Git(_) => {
+            operation["responses"] = json!({ "200": { "description": "What git answers." }, "default": { "description": "Why not, as text." } });
         }
         Endpoint::Visit(_) => {
             operation["security"] = json!([]);

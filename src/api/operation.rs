@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -31,6 +32,8 @@ pub enum Endpoint {
     },
     /// Bytes in or out, for whoever holds a signed URL.
     Visit(fn(Visit) -> Answer),
+    /// Bytes in and out, for an authenticated account: git's protocol.
+    Git(fn(Call, Payload) -> Answer),
 }
 
 /// What an operation takes and gives.

@@ -21,6 +21,8 @@ pub enum Policy {
     Operate,
     Manage,
     Own,
+    /// Whoever may deploy the app in the path, with git.
+    Git,
     /// Whoever may see the pipeline in the path; its owner, where something is changed.
     Pipeline,
     /// Whoever is in the team in the path; its admins, where something is changed.
@@ -32,7 +34,7 @@ impl Policy {
     pub fn permission(self) -> Option<Permission> {
         match self {
             Policy::View => Some(Permission::View),
-            Policy::Deploy => Some(Permission::Deploy),
+            Policy::Deploy | Policy::Git => Some(Permission::Deploy),
             Policy::Operate => Some(Permission::Operate),
             Policy::Manage => Some(Permission::Manage),
             Policy::Own => Some(Permission::Own),
@@ -76,6 +78,7 @@ macro_rules! routes {
             describe: |generator| operation::describe($($handler)::+, generator),
         }
     };
+    (@endpoint Git $($handler:ident)::+) => { Endpoint::Git(|call, payload| Box::pin($($handler)::+(call, payload))) };
     (@endpoint $policy:ident $($handler:ident)::+) => {
         Endpoint::Call {
             run: |call| operation::run($($handler)::+, call),
@@ -334,4 +337,7 @@ routes! {
     GET    "/addon-region-capabilities"                     Account  addon_services::region_capabilities;
     GET    "/regions/{region}/addon-region-capabilities"    Account  addon_services::region_capabilities_of_region;
     GET    "/plans/{plan}"                                  Account  addon_services::plan_info;
+    GET    "/{app}.git/info/refs"                           Git      git::refs;
+    POST   "/{app}.git/git-receive-pack"                    Git      git::receive_pack;
+    POST   "/{app}.git/git-upload-pack"                     Git      git::upload_pack;
 }

@@ -63,7 +63,7 @@ fn broken_off() -> Error {
     Error::bad_request("The upload broke off before its end. Send it again.")
 }
 
-fn chunks(payload: Payload) -> impl Stream<Item = Result<Bytes>> {
+pub(super) fn chunks(payload: Payload) -> impl Stream<Item = Result<Bytes>> {
     unfold(Some(payload), |payload| async {
         let mut payload = payload?;
         match tokio::time::timeout(PATIENCE, payload.next()).await {

@@ -28,6 +28,7 @@ mod dynos;
 mod features;
 mod formation;
 mod gates;
+mod git;
 mod harness;
 mod keys;
 mod ledger;

@@ -190,6 +190,9 @@ impl World {
     /// The route's path with its parameters put in; `absent` ones where that says so.
     pub fn path(&self, route: &Route, absent: impl Fn(&str) -> bool) -> String {
         let mut path = route.path.to_owned();
+        if path.ends_with("/info/refs") {
+            path += "?service=git-upload-pack";
+        }
         if path.starts_with("/teams/apps") {
             // Whom one path has removed, another cannot remove again.
             path = path.replace("{collaborator}", "{team_collaborator}");

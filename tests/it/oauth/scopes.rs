@@ -62,7 +62,7 @@ async fn a_token_that_only_reads_is_refused_by_whatever_changes_something() {
     for route in ROUTES {
         let open = matches!(
             route.policy,
-            Policy::Public | Policy::Signed | Policy::Client
+            Policy::Public | Policy::Signed | Policy::Client | Policy::Git
         );
         if route.method == "GET" || open || asks.contains(&route.path) {
             continue;
@@ -81,7 +81,7 @@ async fn an_identity_token_reaches_the_account_and_nothing_else() {
     for route in ROUTES {
         let open = matches!(
             route.policy,
-            Policy::Public | Policy::Signed | Policy::Client
+            Policy::Public | Policy::Signed | Policy::Client | Policy::Git
         );
         if open || (route.method, route.path) == ("GET", "/account") {
             continue;

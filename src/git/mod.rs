@@ -1,0 +1,141 @@
+//! git push and clone: a bare repository for each app, served by the machine's own `git`, which is spawned for the pack protocol.
+//!
+//! Stock git runs on both ends. What it receives waits in quarantine until our `pre-receive` hook (this binary under another
+//! name) has handed the pushed commit to the server as a source and seen its build through: only then the ref moves. The hook
+//! finds the server by a socket beside the repositories, and shows it the key of the push that it is a part of.
+//!
+//! It must not know HTTP, nor what a build is: the API brings requests here, and [`crate::pushes`] makes builds of what is pushed.
+
+pub mod frame;
+pub mod hook;
+mod repository;
+mod service;
+
+use std::collections::HashMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use crate::error::{Error, ErrorId, Result};
+use crate::name::Id;
+use crate::secret;
+use crate::store::accounts::Account;
+
+pub use service::{Conversation, Service};
+
+/// The name under which git runs the hook, and by which this binary knows that it is one.
+pub const HOOK: &str = "pre-receive";
+/// The socket on which the server listens to its hooks, beside the repositories.
+pub const SOCKET: &str = "hook.sock";
+/// The key of a push, in the environment of its hook.
+const PUSH: &str = "PENSTOCK_PUSH";
+/// Processes of git at the same time. Each may take a whole pack into memory.
+const AT_ONCE: usize = 16;
+
+/// A push that is under way: who pushes to which app.
+#[derive(Clone, Debug)]
+pub struct Push {
+    pub app: Id,
+    pub account: Account,
+}
+
+/// All repositories. Cheap to clone.
+#[derive(Clone)]
+pub struct Git {
+    root: Arc<Path>,
+    pushes: Arc<Mutex<HashMap<String, Push>>>,
+    processes: Arc<Semaphore>,
+}
+
+/// Removes the push from those under way when its git has ended.
+pub struct Announced {
+    git: Git,
+    key: String,
+}
+
+impl Git {
+    /// Keeps repositories in `root`, which is made if it is not there, for this user alone. The hook is this very program, so it
+    /// is linked anew at each start.
+    pub fn open(root: PathBuf) -> Result<Git> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(root.join("hooks"))?;
+        let root = std::fs::canonicalize(root)?;
+        repository::link_hook(&root.join("hooks"))?;
+        Ok(Git {
+            root: root.into(),
+            pushes: Arc::default(),
+            processes: Arc::new(Semaphore::new(AT_ONCE)),
+        })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The push that a hook shows the key of.
+    pub fn push(&self, key: &str) -> Option<Push> {
+        self.pushes().get(key).cloned()
+    }
+
+    fn announce(&self, push: Push) -> Result<Announced> {
+        let key = hex::encode(secret::random::<16>()?);
+        self.pushes().insert(key.clone(), push);
+        Ok(Announced {
+            git: self.clone(),
+            key,
+        })
+    }
+
+    fn pushes(&self) -> MutexGuard<'_, HashMap<String, Push>> {
+        self.pushes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn repository(&self, app: Id) -> PathBuf {
+        self.root.join(format!("{app}.git"))
+    }
+
+    /// The apps that have repositories.
+    pub fn stored(&self) -> Result<Vec<Id>> {
+        let mut stored = Vec::new();
+        for entry in std::fs::read_dir(&self.root)? {
+            let name = entry?.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(".git"));
+            stored.extend(id.and_then(Id::parse));
+        }
+        Ok(stored)
+    }
+
+    /// Deletes an app's repository, if there is one.
+    pub fn remove(&self, app: Id) -> Result<()> {
+        match std::fs::remove_dir_all(self.repository(app)) {
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        self.git.pushes().remove(&self.key);
+    }
+}
+
+fn busy() -> Error {
+    Error::new(
+        ErrorId::Unavailable,
+        "The server is busy with other pushes. Push again in a moment.",
+    )
+}
+
+fn no_git() -> Error {
+    Error::new(
+        ErrorId::Unavailable,
+        "This server has no git program, so nothing can be pushed. Install git on it, or send the source as a tar.gz: \
+         POST /apps/{app}/sources, then POST /apps/{app}/builds.",
+    )
+}

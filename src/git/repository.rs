@@ -1,0 +1,175 @@
+//! One app's bare repository: made when it is first asked for, whole or not at all.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use tokio::process::Command;
+
+use super::{Git, HOOK, no_git};
+use crate::error::{Error, Result};
+use crate::name::Id;
+
+/// What is pushed is built as it is: no attribute in the tree leaves files out of the source or alters them.
+const ATTRIBUTES: &str =
+    "* -export-ignore -export-subst -text -eol -ident -filter -working-tree-encoding\n";
+/// A pack of more bytes is refused: Heroku's limit for a checkout, and as many again for its history.
+const MAX_PACK: u64 = 2 << 30;
+
+impl Git {
+    /// A git program that sees none of the settings of this machine or of whoever started the server.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new("git");
+        command.env_clear();
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        let max_pack = MAX_PACK.to_string();
+        let hooks = self.root.join("hooks");
+        let settings = [
+            ("safe.directory", "*"),
+            ("core.hooksPath", hooks.to_str().unwrap_or_default()),
+            ("receive.autogc", "false"),
+            ("receive.fsckObjects", "true"),
+            ("receive.maxInputSize", &max_pack),
+            // A checkout of one commit, as CI makes it, can be pushed.
+            ("receive.shallowUpdate", "true"),
+            ("receive.denyDeleteCurrent", "ignore"),
+            ("receive.denyNonFastForwards", "false"),
+            ("receive.advertisePushOptions", "false"),
+            ("uploadpack.allowFilter", "true"),
+            ("gc.autoDetach", "false"),
+            ("init.defaultBranch", "main"),
+        ];
+        command
+            .env("HOME", "/nonexistent")
+            .env("LANG", "C.UTF-8")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (at, (key, value)) in settings.into_iter().enumerate() {
+            command
+                .env(format!("GIT_CONFIG_KEY_{at}"), key)
+                .env(format!("GIT_CONFIG_VALUE_{at}"), value);
+        }
+        command
+    }
+
+    /// The app's repository, which is made if it is not there. It gets its name once it is whole, so that one that a crash cut
+    /// off is never served; the next start clears it away.
+    pub(super) async fn made(&self, app: Id) -> Result<PathBuf> {
+        let place = self.repository(app);
+        if tokio::fs::try_exists(&place).await? {
+            return Ok(place);
+        }
+        let unfinished = self.root.join(format!("unfinished-{}", Id::new()));
+        let made = self
+            .command()
+            .args(["init", "--quiet", "--bare", "--template="])
+            .arg(&unfinished)
+            .output()
+            .await
+            .map_err(spawn_failed)?;
+        if !made.status.success() {
+            return Err(Error::internal(format!(
+                "git init: {}",
+                String::from_utf8_lossy(&made.stderr)
+            )));
+        }
+        let name = place.clone();
+        tokio::task::spawn_blocking(move || {
+            let info = unfinished.join("info");
+            fs::create_dir_all(&info)?;
+            fs::write(info.join("attributes"), ATTRIBUTES)?;
+            let named = fs::rename(&unfinished, &name);
+            // Another request was first.
+            if named.is_err() {
+                fs::remove_dir_all(&unfinished)?;
+            }
+            named.or_else(|cause| if name.is_dir() { Ok(()) } else { Err(cause) })
+        })
+        .await
+        .map_err(Error::internal)??;
+        Ok(place)
+    }
+
+    /// Lets a clone check out what is built: `master` where there is no `main`.
+    pub(super) async fn point_head(&self, repository: &Path) -> Result<()> {
+        let branches = self
+            .command()
+            .args(["for-each-ref", "--format=%(refname)"])
+            .args(["refs/heads/main", "refs/heads/master"])
+            .current_dir(repository)
+            .output()
+            .await
+            .map_err(spawn_failed)?;
+        let branches = String::from_utf8_lossy(&branches.stdout);
+        let Some(branch) = branches.lines().next() else {
+            return Ok(());
+        };
+        let pointed = self
+            .command()
+            .args(["symbolic-ref", "HEAD", branch])
+            .current_dir(repository)
+            .output()
+            .await
+            .map_err(spawn_failed)?;
+        match pointed.status.success() {
+            true => Ok(()),
+            false => Err(Error::internal("git symbolic-ref failed")),
+        }
+    }
+
+    /// Packs what many pushes have left loose, where there is much of it. For a quiet moment: a push may be under way meanwhile.
+    pub async fn tidy(&self, app: Id) -> Result<()> {
+        let tidied = self
+            .command()
+            .args(["gc", "--auto", "--quiet"])
+            .current_dir(self.repository(app))
+            .output()
+            .await
+            .map_err(spawn_failed)?;
+        match tidied.status.success() {
+            true => Ok(()),
+            false => Err(Error::internal(format!(
+                "git gc: {}",
+                String::from_utf8_lossy(&tidied.stderr)
+            ))),
+        }
+    }
+}
+
+pub(super) fn spawn_failed(cause: std::io::Error) -> Error {
+    match cause.kind() {
+        ErrorKind::NotFound => no_git(),
+        _ => cause.into(),
+    }
+}
+
+/// Makes this program the hook, and removes what an earlier run left unfinished.
+pub(super) fn link_hook(hooks: &Path) -> Result<()> {
+    let own = std::env::current_exe()?;
+    let (link, fresh) = (hooks.join(HOOK), hooks.join("fresh"));
+    for old in [&fresh] {
+        match fs::remove_file(old) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause.into()),
+            _ => {}
+        }
+    }
+    symlink(own, &fresh)?;
+    fs::rename(&fresh, &link)?;
+    let root = hooks.parent().unwrap_or(hooks);
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with("unfinished-")
+        {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! What is pushed with git becomes a source and a build, the same rows that the API makes; whoever pushes sees the build's output
+//! as it comes, and the push succeeds when the build does.
+//!
+//! The conversation is with our own hook, over a socket that only this server's user can open, and about a push that the API let
+//! in. The build is the app's: should the hook, git or the client go away, it goes on.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{Stream, StreamExt, unfold};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::Platform;
+use crate::blob::Digest;
+use crate::blob::signed::Method;
+use crate::error::{Error, Result};
+use crate::git::frame::{self, Begin, Kind};
+use crate::git::{Push, SOCKET};
+use crate::name::{Id, Identity};
+use crate::store::access::Permission;
+use crate::store::builds::{self, Build, NewBuild, Status};
+use crate::store::{apps, buildpacks, sources};
+
+/// Heroku's limit for a checkout, in bytes.
+const MAX_SOURCE: u64 = 1 << 30;
+/// A hook that says nothing for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// After an accept that failed, as it does when there are no descriptors left.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Listens to the hooks until it is dropped.
+pub async fn run(platform: Arc<Platform>) {
+    let listener = match listen(platform.git.root()) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "git push is not served");
+            return;
+        }
+    };
+    let pushing = Arc::new(Pushing::default());
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (platform, pushing) = (platform.clone(), pushing.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = converse(&platform, &pushing, stream).await {
+                        tracing::warn!(%error, "a push was not seen through");
+                    }
+                });
+            }
+            Err(cause) => {
+                tracing::warn!(%cause, "a hook was not heard");
+                tokio::time::sleep(AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+/// The socket's path may be longer than a socket's address can be, so it is named by way of its folder's descriptor.
+fn listen(root: &Path) -> Result<UnixListener> {
+    match std::fs::remove_file(root.join(SOCKET)) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(cause.into()),
+        _ => {}
+    }
+    let folder = std::fs::File::open(root)?;
+    let descriptor = std::os::fd::AsRawFd::as_raw_fd(&folder);
+    Ok(UnixListener::bind(format!(
+        "/proc/self/fd/{descriptor}/{SOCKET}"
+    ))?)
+}
+
+/// The apps that are being pushed to: one push at a time each.
+#[derive(Default)]
+struct Pushing(Mutex<HashSet<Id>>);
+
+struct Turn<'a>(&'a Pushing, Id);
+
+impl Pushing {
+    fn turn(&self, app: Id) -> Option<Turn<'_>> {
+        let mut apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        apps.insert(app).then(|| Turn(self, app))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut apps = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        apps.remove(&self.1);
+    }
+}
+
+async fn converse(platform: &Arc<Platform>, pushing: &Pushing, stream: UnixStream) -> Result<()> {
+    let (mut from, mut to) = stream.into_split();
+    let (kind, begin) = receive(&mut from).await?;
+    let begin: Begin = serde_json::from_slice(&begin).map_err(Error::internal)?;
+    let push = match platform.git.push(&begin.key) {
+        Some(push) if kind == Kind::Push => push,
+        _ => return refuse(&mut to, "This push is not one of this server's.").await,
+    };
+    let Some(_turn) = pushing.turn(push.app) else {
+        return refuse(
+            &mut to,
+            "Push rejected, another build is in progress. Push again when it has ended.",
+        )
+        .await;
+    };
+    send(&mut to, Kind::Continue, b"").await?;
+    let build = match build(platform, &push, begin.commit, from).await {
+        Ok(build) => build,
+        Err(error) => return refuse(&mut to, &error.message).await,
+    };
+    follow(platform, &build, &mut to).await
+}
+
+/// Takes the source in, and queues its build.
+async fn build(
+    platform: &Arc<Platform>,
+    push: &Push,
+    commit: String,
+    from: OwnedReadHalf,
+) -> Result<Build> {
+    let blob = platform.blobs.store(source(from), MAX_SOURCE).await?;
+    let (now, platform_too, push) = (platform.clock.now(), platform.clone(), push.clone());
+    let write = move |connection: &rusqlite::Connection| {
+        crate::store::acting(&push.account);
+        // He may have lost the app while he pushed.
+        let app = Identity::Id(push.app);
+        let app = apps::find_id(connection, &push.account, &app, Permission::Deploy)?;
+        buildpacks::refuse(&buildpacks::list(connection, app)?)?;
+        let source = sources::create(connection, &push.account, now)?;
+        let (digest, size) = (
+            blob.digest.to_string(),
+            i64::try_from(blob.size).unwrap_or(i64::MAX),
+        );
+        sources::uploaded(connection, source.id, &digest, size)?;
+        let path = format!("/blobs/sources/{}", source.id);
+        let new = NewBuild {
+            source_url: platform_too.signed_url(Method::Get, &path, source.expires_at),
+            source_digest: Some(digest),
+            checksum: Some(Digest::checksum(&blob.digest)),
+            version: Some(commit),
+            version_description: None,
+        };
+        builds::create(connection, app, &push.account, &new, now)
+    };
+    platform.store.write(write).await
+}
+
+/// Passes the build's output on, then says how it ended.
+async fn follow(platform: &Arc<Platform>, build: &Build, to: &mut OwnedWriteHalf) -> Result<()> {
+    let mut output = std::pin::pin!(platform.build_output(build.id));
+    while let Some(chunk) = output.next().await {
+        for part in chunk?.chunks(frame::MAX) {
+            // Git itself tells the client that all is well while nothing is printed.
+            if part != crate::output::HEARTBEAT {
+                send(to, Kind::Text, part).await?;
+            }
+        }
+    }
+    let id = build.id;
+    let ended = platform
+        .store
+        .read(move |connection| builds::by_id(connection, id))?;
+    match ended.map(|build| build.status) {
+        Some(Status::Succeeded) => {
+            send(to, Kind::Accepted, b"\nVerifying deploy... done.\n").await
+        }
+        Some(Status::Pending) => {
+            refuse(
+                to,
+                "The server is stopping. The build goes on when it is back; push again if you do not see it in the app's releases.",
+            )
+            .await
+        }
+        Some(Status::Failed) => refuse(to, "Push failed").await,
+        None => refuse(to, "The app was deleted.").await,
+    }
+}
+
+async fn refuse(to: &mut OwnedWriteHalf, reason: &str) -> Result<()> {
+    let text: String = reason
+        .lines()
+        .map(|line| format!(" !     {line}\n"))
+        .collect();
+    send(to, Kind::Rejected, format!("\n{text}").as_bytes()).await
+}
+
+async fn send(to: &mut OwnedWriteHalf, kind: Kind, bytes: &[u8]) -> Result<()> {
+    Ok(to.write_all(&frame::frame(kind, bytes)).await?)
+}
+
+async fn receive(from: &mut OwnedReadHalf) -> Result<(Kind, Bytes)> {
+    let receiving = async {
+        let mut head = [0; 5];
+        from.read_exact(&mut head).await?;
+        let (kind, length) = frame::parse(head)?;
+        let mut bytes = vec![0; length];
+        from.read_exact(&mut bytes).await?;
+        Ok::<_, std::io::Error>((kind, bytes.into()))
+    };
+    let received = tokio::time::timeout(PATIENCE, receiving).await;
+    Ok(received.map_err(|_| Error::internal("a hook said nothing for too long"))??)
+}
+
+/// The source's bytes, up to the empty frame that ends them.
+fn source(from: OwnedReadHalf) -> impl Stream<Item = Result<Bytes>> {
+    unfold(Some(from), |from| async {
+        let mut from = from?;
+        match receive(&mut from).await {
+            Ok((Kind::Source, bytes)) if bytes.is_empty() => None,
+            Ok((Kind::Source, bytes)) => Some((Ok(bytes), Some(from))),
+            Ok(_) => Some((Err(broken_off()), None)),
+            Err(_) => Some((Err(broken_off()), None)),
+        }
+    })
+}
+
+fn broken_off() -> Error {
+    Error::bad_request("The push broke off before all of its source was there. Push again.")
+}
