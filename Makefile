@@ -2,14 +2,18 @@
 
 ARGS ?=
 
-.PHONY: run test lint fmt bench fuzz tools
+.PHONY: run test soak lint fmt bench fuzz tools
 
 run: tools ## Start the server; ARGS="--listen 0.0.0.0:5000" passes arguments on
 	cargo run --release --quiet -- serve $(ARGS)
 
 test: tools ## Run the whole test suite
 	@command -v python3 >/dev/null || { echo "The tests run small apps with python3: apt-get install python3" >&2; exit 1; }
+	@command -v git >/dev/null || { echo "The tests push with git: apt-get install git" >&2; exit 1; }
 	cargo test
+
+soak: tools ## Kill servers, shims and dynos at random moments, a thousand times; ROUNDS=50 is quicker
+	SOAK_ROUNDS=$(or $(ROUNDS),1000) cargo test --test it soak:: -- --nocapture
 
 lint: tools ## What CI asks before the tests
 	cargo fmt --check

@@ -60,6 +60,7 @@ mod server;
 mod signed;
 mod slugs;
 mod sni_endpoints;
+mod soak;
 mod sources;
 mod store;
 mod survival;
