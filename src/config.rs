@@ -2,8 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args};
+
+/// Short, since whoever runs the server is also the one who waits. Heroku's own would be 0s,20m,40m,1h,3h,320m.
+pub const DEFAULT_BACKOFF: &str = "0s,1s,2s,4s,8s,16s,30s,60s";
+const MAX_WAITS: usize = 100;
+const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
 /// Where everything is kept.
 #[derive(Args, Clone, Debug)]
@@ -78,6 +84,10 @@ pub struct Config {
     #[arg(long, env = "PENSTOCK_STRICT_STAGES")]
     pub strict_stages: bool,
 
+    /// How long a dyno waits after the first crash in a row, the second, ...: 0s,1s,2m,3h; the last one is for all that follow
+    #[arg(long, env = "PENSTOCK_CRASH_BACKOFF", value_name = "WAITS", default_value = DEFAULT_BACKOFF, value_parser = waits)]
+    pub crash_backoff: Waits,
+
     /// Dynos end with the server, however it ends; else they outlive all but Ctrl-C, and the next server takes them up
     #[arg(long, env = "PENSTOCK_DYNOS_END_WITH_SERVER")]
     pub dynos_end_with_server: bool,
@@ -87,12 +97,37 @@ pub struct Config {
     pub rate_limit: bool,
 }
 
+/// Times to wait, one after the other. At least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waits(pub Vec<Duration>);
+
 impl Config {
     /// A server that only this machine can reach may fetch what this machine can reach.
     pub fn may_fetch_privately(&self) -> bool {
         self.allow_private_fetch
             .unwrap_or_else(|| self.listen.ip().is_loopback())
     }
+}
+
+fn waits(text: &str) -> Result<Waits, String> {
+    let waits: Option<Vec<Duration>> = text.split(',').map(|wait| duration(wait.trim())).collect();
+    waits
+        .filter(|waits| waits.len() <= MAX_WAITS)
+        .map(Waits)
+        .ok_or_else(|| format!("waits are numbers with s, m or h between commas, such as {DEFAULT_BACKOFF}; none is longer than a day"))
+}
+
+/// `90`, `90s`, `15m`, `1h`: a day at most.
+fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = match text.as_bytes().last()? {
+        b's' => (&text[..text.len() - 1], 1),
+        b'm' => (&text[..text.len() - 1], 60),
+        b'h' => (&text[..text.len() - 1], 3_600),
+        _ => (text, 1),
+    };
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds: u64 = number.parse().ok().filter(|_| digits)?;
+    Some(Duration::from_secs(seconds.checked_mul(unit)?)).filter(|wait| *wait <= LONGEST_WAIT)
 }
 
 fn domain(text: &str) -> Result<String, String> {

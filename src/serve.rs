@@ -145,7 +145,10 @@ impl Server {
         };
         let log = Arc::new(RouterLog(platform.logs.clone()));
         let router = Router::start(router_listener, log, router::Options::default())?;
-        let policy = options.policy;
+        let policy = Policy {
+            backoff: platform.config.crash_backoff.0.clone(),
+            ..options.policy
+        };
         let routes = Arc::new(Routes::new(platform.clone(), router.clone(), policy.drain));
         router.follow(&routes);
         let tied = platform.config.dynos_end_with_server;

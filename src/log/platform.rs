@@ -195,6 +195,43 @@ pub fn output_dropped(logs: &Logs, app: Id, lines: u64, since: Timestamp) {
     dyno(logs, app, "logplex", &[&error]);
 }
 
+/// R15: the dyno uses several times its `quota`, and is killed. Both in bytes.
+pub fn memory_vastly_exceeded(logs: &Logs, app: Id, process: &str, used: u64, quota: u64) {
+    let messages = [
+        &memory(used, quota),
+        "Error R15 (Memory quota vastly exceeded)",
+        "Stopping process with SIGKILL",
+    ];
+    dyno(logs, app, process, &messages);
+}
+
+/// A web dyno of a new release did not come up, and the release before it goes on serving. The words are ours, since Heroku
+/// lets the old release go first. `why` and `output` are for the app's owner to read.
+pub fn held_back(logs: &Logs, app: Id, process: &str, held: &HeldBack<'_>) {
+    let HeldBack {
+        version,
+        serving,
+        why,
+        output,
+    } = held;
+    let first =
+        format!("Release v{version} does not come up, so v{serving} goes on serving: {why}");
+    let last = output.iter().map(|line| format!("Last output: {line}"));
+    let messages: Vec<String> = std::iter::once(first).chain(last).collect();
+    let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
+    dyno(logs, app, process, &messages);
+}
+
+/// What there is to say of a release that is held back.
+pub struct HeldBack<'a> {
+    pub version: i64,
+    /// The version that visitors see.
+    pub serving: i64,
+    pub why: &'a str,
+    /// The last lines that its dyno has printed.
+    pub output: &'a [String],
+}
+
 /// `Process running mem=1028M(103.3%)`.
 fn memory(used: u64, quota: u64) -> String {
     let percent = used as f64 / quota.max(1) as f64 * 100.0;

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::plan::{Policy, Start, WEB, Why};
+use super::plan::{Policy, Start, WEB};
 use super::{Drain, Launch, Runtime, Started, Streams};
 use crate::blob::Digest;
 use crate::error::{Error, Result};
@@ -200,14 +200,21 @@ impl Acts {
         self.spawn(async move { acts.runtime.release(dyno).await });
     }
 
-    /// Kills a dyno that took too long to listen.
+    /// Kills a dyno that took too long to listen, or far too much memory.
     pub fn kill(self: &Arc<Acts>, dyno: Dyno) {
         let acts = self.clone();
         self.spawn(async move {
+            let words = acts.runtime.last_words(dyno.id);
             let ended = acts.runtime.stop(dyno.id, Duration::ZERO).await;
-            if let Some(before) = acts.note_crash(dyno.id).await {
-                acts.tell_exited(&dyno, ended.status);
+            let Some(before) = acts.note_crash(dyno.id).await else {
+                return;
+            };
+            acts.tell_exited(&dyno, ended.status);
+            if before.one_off {
+                acts.tell_complete(&before);
+            } else {
                 acts.tell_change(&before, before.state, State::Crashed);
+                acts.tell_held_back(&before, "did not come up in time", words);
             }
         });
     }
@@ -260,52 +267,6 @@ impl Acts {
             .await;
         if gone && one_off {
             self.tell_complete(dyno);
-        }
-    }
-
-    /// Says that a one-off dyno has ended, however it did.
-    pub fn tell_complete(&self, dyno: &Dyno) {
-        let from = match dyno.state {
-            State::Starting => State::Starting,
-            _ => State::Up,
-        };
-        platform::state_changed(
-            &self.logs,
-            dyno.app_id,
-            &dyno.name(),
-            from.as_str(),
-            "complete",
-        );
-    }
-
-    /// Says why a dyno goes, to whoever reads the app's log.
-    pub fn tell_retired(&self, dyno: &Dyno, why: Why) {
-        match why {
-            Why::Restart => self.tell_restart(dyno, dyno.state),
-            Why::Surplus => self.tell_change(dyno, dyno.state, State::Down),
-            // Its successor has said so when it was started.
-            Why::Superseded => {}
-            // It says so when it has ended.
-            Why::Stopped => {}
-            Why::Expired => platform::expired(&self.logs, dyno.app_id, &dyno.name()),
-        }
-    }
-
-    fn tell_restart(&self, dyno: &Dyno, state: State) {
-        platform::restarting(&self.logs, dyno.app_id, &dyno.name());
-        if state != State::Starting {
-            self.tell_change(dyno, state, State::Starting);
-        }
-    }
-
-    pub fn tell_change(&self, dyno: &Dyno, from: State, to: State) {
-        let (from, to) = (from.as_str(), to.as_str());
-        platform::state_changed(&self.logs, dyno.app_id, &dyno.name(), from, to);
-    }
-
-    pub fn tell_exited(&self, dyno: &Dyno, status: Option<i32>) {
-        if let Some(status) = status {
-            platform::exited(&self.logs, dyno.app_id, &dyno.name(), status);
         }
     }
 

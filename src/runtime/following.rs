@@ -10,9 +10,9 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::Ended;
 use super::attach::{self, Attached, Ends};
 use super::family::Family;
+use super::{Ended, LastWords};
 use crate::log::{Lines, Logs, Source, platform};
 use crate::name::Id;
 use crate::output::Writer;
@@ -21,6 +21,9 @@ use crate::time::Timestamp;
 
 /// A shim goes as soon as it is released.
 const GOING: Duration = Duration::from_secs(10);
+/// Of what a dyno has printed, kept for whoever wants to know why it does not come up.
+const LAST_BYTES: usize = 1_024;
+const LAST_LINES: usize = 5;
 /// The first process of a dyno is killed when its shim is.
 const KILLED: i32 = 137;
 
@@ -28,6 +31,8 @@ const KILLED: i32 = 137;
 pub struct Running {
     /// The leader of its process group.
     pub pid: i32,
+    /// The process that holds it.
+    pub shim: i32,
     speaking: Speaking,
     /// Somebody stops it, and learns of its end from that.
     stopping: Mutex<bool>,
@@ -36,6 +41,16 @@ pub struct Running {
     /// The shim has gone.
     gone: watch::Sender<bool>,
     attached: Mutex<Option<Attached>>,
+    last: Mutex<Last>,
+}
+
+/// The last that is known of a dyno.
+#[derive(Default)]
+struct Last {
+    /// What came of the last look at whether it is up.
+    probe: Option<String>,
+    /// The end of its output: at most [`LAST_BYTES`], which may begin in the middle of a line.
+    output: Vec<u8>,
 }
 
 /// What a dyno's task works with.
@@ -87,6 +102,8 @@ impl Running {
         };
         let running = Running {
             pid: shim.hello.pid,
+            shim: shim.hello.shim,
+            last: Mutex::default(),
             speaking: shim.speaking.clone(),
             stopping: Mutex::new(false),
             ended,
@@ -109,6 +126,32 @@ impl Running {
     /// The one hold on its streams, if it has any and nobody has it yet.
     pub fn attach(&self) -> Option<Attached> {
         lock(&self.attached).take()
+    }
+
+    pub fn note_probe(&self, found: String) {
+        lock(&self.last).probe = Some(found);
+    }
+
+    pub fn last_words(&self) -> LastWords {
+        let last = lock(&self.last);
+        let text = String::from_utf8_lossy(&last.output);
+        let lines: Vec<&str> = text.lines().collect();
+        let from = lines.len().saturating_sub(LAST_LINES);
+        LastWords {
+            probe: last.probe.clone(),
+            output: lines[from..]
+                .iter()
+                .map(|line| (*line).to_owned())
+                .collect(),
+        }
+    }
+
+    fn note_output(&self, bytes: &[u8]) {
+        let output = &mut lock(&self.last).output;
+        let new = &bytes[bytes.len().saturating_sub(LAST_BYTES)..];
+        let surplus = (output.len() + new.len()).saturating_sub(LAST_BYTES);
+        output.drain(..surplus);
+        output.extend_from_slice(new);
     }
 
     /// Asks for the end. False if it had ended by itself and that was reported, or is about to be.
@@ -152,14 +195,18 @@ impl Running {
 
 impl Following {
     /// Takes in what the dyno prints until nothing of it is left.
-    pub async fn see_end(&mut self, pid: i32) -> Ended {
+    pub async fn see_end(&mut self, running: &Running) -> Ended {
+        let pid = running.pid;
         loop {
             match self.hearing.next().await {
                 Ok(Some(FromShim::Output {
                     offset,
                     time,
                     bytes,
-                })) => self.take(offset, time, bytes).await,
+                })) => {
+                    running.note_output(&bytes);
+                    self.take(offset, time, bytes).await;
+                }
                 Ok(Some(FromShim::Dropped {
                     until,
                     lines,

@@ -9,12 +9,15 @@ mod attach;
 mod environment;
 mod family;
 mod following;
+mod memory;
 mod news;
 pub mod plan;
 mod port;
 mod process;
+mod quota;
 mod reconcile;
 mod taking_up;
+mod telling;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -95,6 +98,15 @@ pub struct Ended {
     pub killed: bool,
 }
 
+/// What helps a person to find out why a dyno does not come up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastWords {
+    /// What came of the last look at whether a web dyno is up.
+    pub probe: Option<String>,
+    /// The last lines that it has printed.
+    pub output: Vec<String>,
+}
+
 /// What a runtime says of its own accord.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -127,6 +139,12 @@ pub trait Runtime: Send + Sync {
     /// What was said of the end of a dyno is on disk, so that nobody has to keep it any more. To be called after each
     /// [`Event::Exited`]; resolves when nothing is left of it at all. Harmless for a dyno that was stopped or never was.
     fn release(&self, dyno: Id) -> BoxFuture<'_, ()>;
+
+    /// Of these dynos and their quotas in bytes, those that take more memory than that, and how much they take.
+    fn over_quota(&self, quotas: Vec<(Id, u64)>) -> BoxFuture<'_, Vec<(Id, u64)>>;
+
+    /// The last that is known of a dyno: until it was stopped, or its end was released.
+    fn last_words(&self, dyno: Id) -> LastWords;
 
     /// The streams of a dyno that was launched with some of its own: once for each dyno, from its start on. A dyno that prints
     /// while nobody has them waits after some 200 KB.

@@ -61,6 +61,8 @@ impl Acts {
             News::Crashed(dyno, status) => {
                 self.tell_exited(&dyno, Some(status));
                 self.tell_change(&dyno, dyno.state, State::Crashed);
+                let how = format!("exited with status {status} before it was up");
+                self.tell_held_back(&dyno, &how, self.runtime.last_words(dyno.id));
             }
             News::Complete(dyno, status) => {
                 self.tell_exited(&dyno, Some(status));

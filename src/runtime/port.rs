@@ -3,6 +3,7 @@
 //! It knows the loopback address and no dynos.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
 use std::time::Duration;
@@ -38,13 +39,14 @@ pub fn free(taken: &HashSet<u16>) -> Result<u16> {
         })
 }
 
-/// Resolves once the port takes a connection.
-pub async fn listening(port: u16) {
+/// Resolves once the port takes a connection. `found` is told what came of each look before that.
+pub async fn listening(port: u16, found: impl Fn(String)) {
     let mut wait = FIRST_WAIT;
-    while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-        .await
-        .is_err()
-    {
+    while let Err(cause) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+        found(match cause.kind() {
+            ErrorKind::ConnectionRefused => format!("nobody listens on port {port}"),
+            _ => format!("port {port} cannot be connected to: {cause}"),
+        });
         sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }

@@ -20,7 +20,8 @@ use super::attach::Attached;
 use super::environment::Shell;
 use super::family::Family;
 use super::following::{Running, Who};
-use super::{Ended, Event, Launch, Runtime, Started, Taken, port};
+use super::memory::{self, Measured};
+use super::{Ended, Event, LastWords, Launch, Runtime, Started, Taken, port};
 use crate::archive::{self, Limits, Strip};
 use crate::blob::{Blobs, Digest};
 use crate::error::{Error, Result};
@@ -148,6 +149,27 @@ impl Runtime for Local {
         Box::pin(self.place.clone().release(dyno))
     }
 
+    fn over_quota(&self, quotas: Vec<(Id, u64)>) -> BoxFuture<'_, Vec<(Id, u64)>> {
+        let running = self.place.running();
+        let measured = quotas.into_iter().filter_map(|(dyno, quota)| {
+            let shim = running.get(&dyno)?.shim;
+            Some(Measured { dyno, shim, quota })
+        });
+        let measured: Vec<Measured> = measured.collect();
+        Box::pin(async move {
+            let measuring = tokio::task::spawn_blocking(move || memory::over(measured));
+            measuring.await.unwrap_or_default()
+        })
+    }
+
+    fn last_words(&self, dyno: Id) -> LastWords {
+        let running = self.place.running();
+        running
+            .get(&dyno)
+            .map(|running| running.last_words())
+            .unwrap_or_default()
+    }
+
     fn attach(&self, dyno: Id) -> Option<Attached> {
         self.place.running().get(&dyno)?.attach()
     }
@@ -218,10 +240,12 @@ impl Place {
         let running = Arc::new(running);
         self.running().insert(dyno, running.clone());
         let followed = running.clone();
-        let events = self.events.clone();
-        let probe = probe.map(|(port, boot)| tokio::spawn(probe_port(events, dyno, port, boot)));
+        let probe = probe.map(|(port, boot)| {
+            let (events, running) = (self.events.clone(), running.clone());
+            tokio::spawn(probe_port(events, running, dyno, port, boot))
+        });
         tokio::spawn(async move {
-            let ended = following.see_end(running.pid).await;
+            let ended = following.see_end(&running).await;
             if let Some(probe) = probe {
                 probe.abort();
             }
@@ -285,8 +309,15 @@ impl Place {
     }
 }
 
-async fn probe_port(events: mpsc::UnboundedSender<Event>, dyno: Id, port: u16, boot: Duration) {
-    let event = match timeout(boot, port::listening(port)).await {
+async fn probe_port(
+    events: mpsc::UnboundedSender<Event>,
+    running: Arc<Running>,
+    dyno: Id,
+    port: u16,
+    boot: Duration,
+) {
+    let looks = port::listening(port, |found| running.note_probe(found));
+    let event = match timeout(boot, looks).await {
         Ok(()) => Event::Listening { dyno },
         Err(_) => Event::BootTimeout { dyno },
     };

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::act::Acts;
 use super::plan::{Action, Policy, Start, WEB, Why, next_moment, plan};
+use super::quota::{self, Quotas};
 use super::{Drain, Event, Parting, Runtime};
 use crate::error::Result;
 use crate::log::Logs;
@@ -41,6 +42,7 @@ pub struct Parts {
 /// Brings the dynos in line with the rows, again and again.
 pub struct Reconciler {
     acts: Arc<Acts>,
+    quotas: Quotas,
     inbox: tokio::sync::Mutex<Inbox>,
     next: Mutex<Option<Timestamp>>,
 }
@@ -66,6 +68,7 @@ impl Reconciler {
         );
         Reconciler {
             acts: Arc::new(acts),
+            quotas: Quotas::default(),
             inbox: tokio::sync::Mutex::new(Inbox {
                 events: parts.events,
                 pending: Vec::new(),
@@ -123,6 +126,8 @@ impl Reconciler {
         let tables = [Table::App, Table::Dyno, Table::Formation, Table::Release];
         let mut changes = self.acts.store.changes(&tables);
         let mut shutdown = std::pin::pin!(shutdown);
+        let mut memory = interval(quota::EVERY);
+        memory.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let parting = loop {
             changes.borrow_and_update();
             let failed = self.tick().await.inspect_err(|error| {
@@ -136,11 +141,19 @@ impl Reconciler {
                 parting = &mut shutdown => break parting,
                 changed = changes.changed(), if wait != AFTER_FAILURE => if changed.is_err() { break Parting::Leave },
                 () = self.heard(), if wait != AFTER_FAILURE => {}
+                _ = memory.tick() => self.check_memory().await,
                 () = sleep(wait) => {}
             }
         };
         if parting == Parting::End {
             self.stop_all().await;
+        }
+    }
+
+    /// Looks at the memory that dynos take, and tells of those that take too much, or ends them.
+    pub async fn check_memory(&self) {
+        if let Err(error) = self.quotas.check(&self.acts).await {
+            tracing::error!(%error, "the memory of dynos was not looked at");
         }
     }
 

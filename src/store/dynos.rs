@@ -225,6 +225,19 @@ pub fn all(connection: &Connection) -> Result<Vec<Dyno>> {
     Ok(rows)
 }
 
+/// The version that serves the visitors of an app in place of this dyno's release: the newest other one with a dyno of the type
+/// that is up.
+pub fn serving_instead(connection: &Connection, dyno: &Dyno) -> Result<Option<i64>> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT max(release_version) FROM dyno
+             WHERE app_id = ?1 AND type = ?2 AND state = 'up' AND one_off = 0 AND release_id <> ?3",
+        )?
+        .query_row(params![dyno.app_id, dyno.r#type, dyno.release_id], |row| {
+            row.get(0)
+        })?)
+}
+
 /// A dyno, for the platform's own work.
 pub fn by_id(connection: &Connection, id: Id) -> Result<Option<Dyno>> {
     let sql = format!("SELECT {COLUMNS} FROM dyno WHERE dyno.id = ?1");

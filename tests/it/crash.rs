@@ -7,8 +7,9 @@ mod scenario;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use penstock::config::{Config, DataDirArg};
+use penstock::config::{Config, DataDirArg, Waits};
 use penstock::runtime::Parting;
 use penstock::serve::{Options, serve};
 use rustix::process::{Signal, getpid, kill_process};
@@ -190,6 +191,7 @@ fn child() {
         builds: 2,
         allow_private_fetch: None,
         strict_stages: false,
+        crash_backoff: Waits(vec![Duration::ZERO, Duration::from_secs(1)]),
         dynos_end_with_server: false,
         rate_limit: true,
     };

@@ -2,6 +2,7 @@
 
 mod account;
 mod command;
+mod patience;
 mod stopping;
 
 use std::os::unix::fs::PermissionsExt;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, ready};
 use penstock::error::{Error, Result};
 use penstock::name::Id;
-use penstock::runtime::{Attached, Ended, Event, Launch, Runtime, Started, Taken};
+use penstock::runtime::{Attached, Ended, Event, LastWords, Launch, Runtime, Started, Taken};
 use penstock::store::dynos::Dyno;
 use tokio::sync::mpsc;
 
@@ -143,6 +143,14 @@ impl Runtime for Dynos {
 
     fn release(&self, _: Id) -> BoxFuture<'_, ()> {
         Box::pin(ready(()))
+    }
+
+    fn over_quota(&self, _: Vec<(Id, u64)>) -> BoxFuture<'_, Vec<(Id, u64)>> {
+        Box::pin(ready(Vec::new()))
+    }
+
+    fn last_words(&self, _: Id) -> LastWords {
+        LastWords::default()
     }
 
     fn attach(&self, _: Id) -> Option<Attached> {

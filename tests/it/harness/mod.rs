@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use penstock::Platform;
 use penstock::app_setup::Setups;
 use penstock::build::Builder;
-use penstock::config::{Config, DataDirArg};
+use penstock::config::{Config, DataDirArg, Waits};
 use penstock::data_dir::DataDir;
 use penstock::deliveries::{Deliverer, Limits};
 use penstock::name::Id;
@@ -244,6 +244,7 @@ fn config(data: &DataDir) -> Config {
         builds: 2,
         allow_private_fetch: None,
         strict_stages: false,
+        crash_backoff: Waits(vec![Duration::ZERO, Duration::from_secs(1)]),
         dynos_end_with_server: true,
         rate_limit: true,
     }

@@ -67,14 +67,31 @@ async fn a_web_dyno_that_does_not_listen_is_killed_and_the_old_release_serves_on
     runtime.time_out("web.1 v4");
     reconciler.settle().await.unwrap();
     assert_eq!(
-        stage.told(&mut seen)[..4],
+        stage.told(&mut seen)[..7],
         [
             "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within 60 seconds of launch",
             "Stopping process with SIGKILL",
             "Process exited with status 137",
             "State changed from starting to crashed",
+            "Release v4 does not come up, so v3 goes on serving: web.1 did not come up in time. Last probe: nobody listens on port 9",
+            "Last output: one",
+            "Last output: two",
         ]
     );
+    // It is told once, however often it is tried.
+    runtime.exit("web.1 v4", 1);
+    reconciler.settle().await.unwrap();
+    let told = stage.told(&mut seen);
+    assert!(
+        told.iter()
+            .any(|line| line == "State changed from starting to crashed")
+    );
+    assert!(
+        !told.iter().any(|line| line.starts_with("Release v4")),
+        "{told:?}"
+    );
+    stage.clock.advance(Duration::from_secs(1));
+    reconciler.settle().await.unwrap();
     assert_eq!(stage.rows(), ["web.1 v3 up", "web.1 v4 starting"]);
     // Whatever is wrong with the new release, a further one takes its place.
     stage.deploy(&[("web", "serve")]).await;

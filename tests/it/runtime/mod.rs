@@ -4,6 +4,7 @@ mod attaching;
 mod failing;
 mod local;
 mod one_offs;
+mod quota;
 mod reconcile;
 mod scripted;
 mod stage;

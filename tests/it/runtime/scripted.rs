@@ -1,13 +1,15 @@
 //! A runtime that starts nothing, notes what it is asked for, and says what a test tells it to say.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use penstock::error::{Error, Result};
 use penstock::name::Id;
-use penstock::runtime::{Attached, Drain, Ended, Event, Launch, Runtime, Started, Taken};
+use penstock::runtime::{
+    Attached, Drain, Ended, Event, LastWords, Launch, Runtime, Started, Taken,
+};
 use penstock::store::dynos::Dyno;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -28,6 +30,8 @@ struct Script {
     ports: u16,
     fails: bool,
     ending: Ended,
+    /// Per cent of its quota that a dyno uses, if that is too much.
+    used: HashMap<String, u64>,
 }
 
 impl Scripted {
@@ -111,6 +115,12 @@ impl Scripted {
         self.state.lock().unwrap().ending = ending;
     }
 
+    /// From now on a dyno takes so many per cent of its memory.
+    pub fn use_memory(&self, name: &str, percent: u64) {
+        let mut state = self.state.lock().unwrap();
+        state.used.insert(name.to_owned(), percent);
+    }
+
     /// From now on no dyno is drained, or those that wait for it are.
     pub fn visit(&self, visited: bool) {
         self.visited.send_replace(visited);
@@ -189,6 +199,24 @@ impl Runtime for Scripted {
 
     fn release(&self, _: Id) -> BoxFuture<'_, ()> {
         ready(()).boxed()
+    }
+
+    fn over_quota(&self, quotas: Vec<(Id, u64)>) -> BoxFuture<'_, Vec<(Id, u64)>> {
+        let state = self.state.lock().unwrap();
+        let used = |(dyno, quota): (Id, u64)| {
+            let launch = state.running.iter().find(|launch| launch.dyno == dyno)?;
+            let percent = state.used.get(&shown(launch))?;
+            Some((dyno, quota / 100 * percent))
+        };
+        ready(quotas.into_iter().filter_map(used).collect()).boxed()
+    }
+
+    fn last_words(&self, _: Id) -> LastWords {
+        let output = ["one".to_owned(), "two".to_owned()].to_vec();
+        LastWords {
+            probe: Some("nobody listens on port 9".to_owned()),
+            output,
+        }
     }
 
     fn attach(&self, _: Id) -> Option<Attached> {

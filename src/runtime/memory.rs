@@ -1,0 +1,54 @@
+//! How much memory dynos take, as the kernel counts it.
+//!
+//! It must not know what is done about a dyno that takes too much.
+
+use rustix::param::page_size;
+
+use crate::name::Id;
+use crate::shim::processes::{self, Process};
+
+/// A dyno whose memory is measured.
+pub struct Measured {
+    pub dyno: Id,
+    /// All of the dyno's processes descend from this one, which is none of them.
+    pub shim: i32,
+    /// In bytes.
+    pub quota: u64,
+}
+
+/// Those that take more than their quota, and how much they take, in bytes. Reads all of `/proc`, so it blocks for milliseconds.
+pub fn over(dynos: Vec<Measured>) -> Vec<(Id, u64)> {
+    let all = processes::all();
+    let mut over = Vec::new();
+    for dyno in dynos {
+        let members = processes::descendants(&all, dyno.shim);
+        // What processes share counts for each of them here, so this is never too little, and it costs nothing more.
+        let resident: u64 = members.iter().map(resident).sum();
+        if resident <= dyno.quota {
+            continue;
+        }
+        let used = members.iter().map(proportional).sum();
+        if used > dyno.quota {
+            over.push((dyno.dyno, used));
+        }
+    }
+    over
+}
+
+fn resident(process: &Process) -> u64 {
+    process.resident * page_size() as u64
+}
+
+/// With each shared page counted in equal parts for all who share it, and with what is swapped out.
+fn proportional(process: &Process) -> u64 {
+    let path = format!("/proc/{}/smaps_rollup", process.pid);
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return resident(process);
+    };
+    let kilobytes = |name: &str| -> u64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|rest| rest.split_ascii_whitespace().next());
+        number.and_then(|number| number.parse().ok()).unwrap_or(0)
+    };
+    (kilobytes("Pss:") + kilobytes("SwapPss:")) * 1024
+}
