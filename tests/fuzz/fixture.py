@@ -36,6 +36,26 @@ team = call("POST", "/teams", {"name": "crew"})
 domain = {"hostname": "harbour.example.com", "sni_endpoint": None}
 domain = call("POST", "/apps/harbour/domains", domain)
 
+hook = {"include": ["api:app"], "level": "notify", "url": "http://127.0.0.1:9/hooks"}
+webhook = call("POST", "/apps/harbour/webhooks", hook)
+spare_webhook = call("POST", "/apps/harbour/webhooks", hook)
+# Told to both, so that there is an event and a delivery of it to be seen.
+call("PATCH", "/apps/harbour", {"maintenance": True})
+delivery = call("GET", "/apps/harbour/webhook-deliveries")[0]
+drain = call("POST", "/apps/harbour/log-drains", {"url": "https://logs.example.com/drain"})
+telemetry = {"endpoint": "https://telemetry.example.com", "type": "otlphttp", "headers": {"x": "y"}}
+telemetry = {"owner": {"id": harbour["id"], "type": "app"}, "signals": ["logs"], "exporter": telemetry}
+telemetry = call("POST", "/telemetry-drains", telemetry)
+key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIM1fIMZfjcvH7boeIui2Sb1N503zazm50wSuYkvrWtpi fuzz"
+key = call("POST", "/account/keys", {"public_key": key})
+call("POST", "/users", {"email": "bob@example.com"})
+addon = call("POST", "/apps/harbour/addons", {"plan": "fuzz"})
+spare_addon = call("POST", "/apps/harbour/addons", {"plan": "fuzz:pro"})
+attachment = {"addon": spare_addon["id"], "app": "lost"}
+attachment = call("POST", "/addon-attachments", attachment)
+transfer = call("POST", "/account/app-transfers", {"app": "lost", "recipient": "bob@example.com"})
+call("POST", "/pipelines/%s/review-app-config" % pipeline["id"], {"repo": "x"})
+
 # By id wherever something can be renamed.
 named = {
     "app": harbour["id"],
@@ -55,10 +75,22 @@ named = {
     "domain": domain["id"],
     "feature": "none",
     "generation": "cedar",
-    "plan": "none:none",
+    "plan": "fuzz:basic",
+    "addon_service": "fuzz",
+    "addon": addon["id"],
+    "attachment": attachment["id"],
     "stage": "review",
     "team": team["id"],
     "member": call("GET", "/account")["email"],
+    "webhook": webhook["id"],
+    "event": delivery["event"]["id"],
+    "delivery": delivery["id"],
+    "log_drain": drain["id"],
+    "telemetry_drain": telemetry["id"],
+    "key": key["id"],
+    "transfer": transfer["id"],
+    "account_feature": "dashboard-repositories-api",
+    "app_feature": "runtime-dyno-metadata",
     "collaborator": call("GET", "/account")["email"],
 }
 # What would take the others' ground away gets ground of its own.
@@ -69,6 +101,13 @@ apart = {
     "DELETE /oauth/authorizations/{authorization}": {"authorization": "none"},
     "DELETE /teams/{team}": {"team": "none"},
     "DELETE /users/{account}": {"account": "nobody@example.com"},
+    "DELETE /account/keys/{key}": {"key": "none"},
+    "DELETE /apps/{app}/addons/{addon}": {"addon": "none"},
+    "DELETE /addon-attachments/{attachment}": {"attachment": "none"},
+    "DELETE /apps/{app}/webhooks/{webhook}": {"webhook": spare_webhook["id"]},
+    "DELETE /apps/{app}/log-drains/{log_drain}": {"log_drain": "none"},
+    "DELETE /telemetry-drains/{telemetry_drain}": {"telemetry_drain": "none"},
+    "DELETE /account/app-transfers/{transfer}": {"transfer": "none"},
 }
 
 print("headers = " + "{ Authorization = %s }" % json.dumps("Bearer " + ready["api_key"]))
