@@ -43,7 +43,7 @@ pub struct SourceBlob {
 pub struct View {
     app: Ref,
     /// Those that were run. This server runs none yet.
-    buildpacks: Option<Vec<BuildpackView>>,
+    buildpacks: Vec<BuildpackView>,
     created_at: Timestamp,
     generation: &'static str,
     id: Id,
@@ -82,7 +82,7 @@ pub(super) fn view(platform: &Platform, build: Build, sight: Sight) -> View {
     let output = platform.build_output_url(build.id);
     View {
         app: Ref { id: build.app_id },
-        buildpacks: None,
+        buildpacks: Vec::new(),
         created_at: build.created_at,
         generation: catalog::GENERATION.name,
         id: build.id,

@@ -2,10 +2,11 @@
 
 use rusqlite::Connection;
 use schemars::JsonSchema;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Caller};
-use super::params::{self, Reference};
+use super::params::Reference;
 use super::reply::{Created, Reply};
 use super::view::Named;
 use crate::error::{Error, Result};
@@ -121,16 +122,38 @@ pub struct NewCoupling {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "PipelineCouplingChecks")]
 pub struct Checks {
-    contexts: Option<Vec<String>>,
+    #[schemars(with = "Option<Vec<String>>")]
+    contexts: Option<Contexts>,
+}
+
+/// What is no list of strings is refused in Akkeris' words.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Contexts {
+    List(Vec<String>),
+    Other(IgnoredAny),
 }
 
 impl Checks {
+    /// For a change, which has to name them.
     fn given(self) -> Result<Vec<String>> {
-        self.contexts.ok_or_else(|| {
-            Error::bad_request(
+        match self.contexts {
+            Some(Contexts::List(contexts)) => Ok(contexts),
+            Some(Contexts::Other(_)) | None => Err(Error::bad_request(
                 "The required_status_checks.contexts array was missing or contained invalid values.",
-            )
-        })
+            )),
+        }
+    }
+
+    /// For a new coupling, which may have none.
+    fn or_none(self) -> Result<Vec<String>> {
+        match self.contexts {
+            Some(Contexts::List(contexts)) => Ok(contexts),
+            None => Ok(Vec::new()),
+            Some(Contexts::Other(_)) => Err(Error::invalid(
+                "The required status checks must be an array of strings!",
+            )),
+        }
     }
 }
 
@@ -141,13 +164,19 @@ fn stage(text: &str) -> Result<Stage> {
 }
 
 pub async fn create(call: Call, new: NewCoupling) -> Result<Created<View>> {
-    let Reference(app) = params::required(new.app, "app")?;
-    let Reference(pipeline) = params::required(new.pipeline, "pipeline")?;
-    let stage = stage(&params::required(new.stage, "stage")?)?;
-    let checks = new
-        .required_status_checks
-        .and_then(|checks| checks.contexts)
-        .unwrap_or_default();
+    let missing = |words: &'static str| move || Error::invalid(words);
+    let Reference(app) = new
+        .app
+        .ok_or_else(missing("No application was provided."))?;
+    let pipeline = new
+        .pipeline
+        .ok_or_else(missing("No pipeline was provided."))?;
+    let Reference(pipeline) = pipeline;
+    let stage = stage(&new.stage.ok_or_else(missing("No stage was provided."))?)?;
+    let checks = match new.required_status_checks {
+        Some(checks) => checks.or_none()?,
+        None => Vec::new(),
+    };
     let coupling = call
         .write(move |connection, caller| {
             let app = apps::find(connection, &caller.account, &app, Permission::Manage)?;

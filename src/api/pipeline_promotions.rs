@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Caller};
-use super::params::{self, Reference};
+use super::params::Reference;
 use super::reply::{Created, Reply};
 use super::view::Ref;
 use crate::error::{Error, Result};
@@ -134,15 +134,24 @@ pub struct Wanted {
 
 impl NewPromotion {
     fn check(self) -> Result<Wanted> {
-        let Reference(pipeline) = params::required(self.pipeline, "pipeline")?;
-        let source = params::required(self.source, "source")?;
-        let (app, within) = match params::required(source.app, "source.app")? {
+        let missing = |words: &'static str| move || Error::invalid(words);
+        let no_source = missing(
+            "The request did not include a \"source\" app to promote, as source.app.id or source.app.name.",
+        );
+        let pipeline = self.pipeline.ok_or_else(missing(
+            "The request did not include a \"pipeline\" to promote.",
+        ));
+        let Reference(pipeline) = pipeline?;
+        let source = self.source.ok_or_else(no_source)?;
+        let (app, within) = match source.app.ok_or_else(no_source)? {
             SourceApp::Name(name) => (Some(name), None),
             SourceApp::Object { id, name, release } => (id.or(name), release),
         };
-        let source_app = Identity::parse(&params::required(app, "source.app.id")?);
+        let source_app = Identity::parse(&app.ok_or_else(no_source)?);
         let release = source.release.or(within).and_then(|release| release.id);
-        let targets = params::required(self.targets, "targets")?;
+        let targets = self.targets.ok_or_else(missing(
+            "The request did not include a \"target\" array of targets to promote to, as targets.",
+        ))?;
         if targets.is_empty() || targets.len() > MAX_TARGETS {
             return Err(Error::invalid(format!(
                 "Name 1 to {MAX_TARGETS} apps to promote to, in targets."
@@ -150,7 +159,7 @@ impl NewPromotion {
         }
         let targets = targets
             .into_iter()
-            .map(|target| params::required(target.app, "targets[].app").map(|Reference(app)| app))
+            .map(|target| target.app.map(|Reference(app)| app).ok_or_else(no_target))
             .collect::<Result<_>>()?;
         Ok(Wanted {
             pipeline,
@@ -215,9 +224,15 @@ fn coupled(
     })
 }
 
+fn no_target() -> Error {
+    Error::invalid(
+        "A specified target for deployment did not contain an app id, e.g., #/targets/[]/app/id did not exist.",
+    )
+}
+
 fn not_in_pipeline(app: &str) -> Error {
     Error::invalid(format!(
-        "The app {app} is not in the given pipeline. Add it there first."
+        "The specified app is not in the given pipeline. Add {app} to it first."
     ))
 }
 

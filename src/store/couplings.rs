@@ -96,7 +96,7 @@ pub fn create(
         .execute(params![id, app, pipeline, stage, contexts, now]);
     unique(inserted, || {
         Error::conflict(
-            "The app is in a pipeline already. Remove it from that one first: an app is in one pipeline at most.",
+            "The application already is pipelined. Remove it from its pipeline first: an app is in one pipeline at most.",
         )
     })?;
     by_id(connection, id)

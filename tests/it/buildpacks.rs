@@ -81,5 +81,5 @@ async fn a_build_with_buildpacks_is_refused_until_they_are_cleared() {
     assert_eq!(ann.get("/apps/harbour/builds").await.list().len(), 0);
     put(&ann, &[]).await.ok();
     let build = ann.post("/apps/harbour/builds", body).await.created();
-    assert_eq!(build["buildpacks"], json!(null));
+    assert_eq!(build["buildpacks"], json!([]));
 }

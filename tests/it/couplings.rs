@@ -68,9 +68,11 @@ async fn an_app_is_in_one_pipeline_at_most() {
     let before = server.dump();
     for pipeline in [&water, &fire] {
         let body = json!({"app": "harbour", "pipeline": id(pipeline), "stage": "production"});
-        ann.post(COUPLINGS, body)
-            .await
-            .refused(409, "conflict", "one pipeline");
+        ann.post(COUPLINGS, body).await.refused(
+            409,
+            "conflict",
+            "The application already is pipelined.",
+        );
     }
     assert_eq!(server.dump(), before);
 }
@@ -139,6 +141,14 @@ async fn what_couples_nothing_is_refused() {
             body[name] = wrong;
             ann.post(COUPLINGS, body).await.invalid(name);
         }
+    }
+    for (contexts, words) in [
+        (json!("x"), "an array of strings!"),
+        (json!([7]), "an array of strings!"),
+    ] {
+        let mut body = whole.clone();
+        body["required_status_checks"] = json!({ "contexts": contexts });
+        ann.post(COUPLINGS, body).await.invalid(words);
     }
     for (name, foreign, absent) in [
         ("app", json!("lagoon"), json!("nowhere")),

@@ -242,7 +242,7 @@ async fn what_cannot_be_promoted_is_refused_and_makes_nothing() {
         (with("targets", json!(null)), "targets"),
         (with("targets", json!([])), "targets"),
         (with("targets", json!(hundred)), "targets"),
-        (with("targets", json!([{}])), "targets[].app"),
+        (with("targets", json!([{}])), "#/targets/[]/app/id"),
         (with("targets", json!(["east"])), "targets[0]"),
         (stages.body(&["outside"]), "not in the given pipeline"),
         (stages.body(&["staging"]), "itself"),
