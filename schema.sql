@@ -337,6 +337,8 @@ CREATE TABLE slug (
     description        TEXT,
     checksum           TEXT,
     process_types      TEXT NOT NULL,
+    -- What its app.json asks to be run at which times: a JSON array of objects.
+    cron               TEXT NOT NULL DEFAULT '[]',
     created_at         TEXT NOT NULL,
     updated_at         TEXT NOT NULL
 ) STRICT;
@@ -453,6 +455,52 @@ CREATE TABLE formation (
 ) STRICT;
 CREATE INDEX formation_app ON formation (app_id, id);
 CREATE INDEX formation_wanted ON formation (app_id) WHERE quantity > 0;
+
+-- A command that is run again and again, from the app.json of the slug that the app runs. Brought in line with each new slug.
+CREATE TABLE cron_job (
+    id                 TEXT PRIMARY KEY,
+    app_id             TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    command            TEXT NOT NULL,
+    schedule           TEXT NOT NULL,
+    concurrency_policy TEXT NOT NULL CHECK (concurrency_policy IN ('Allow', 'Forbid', 'Replace')),
+    suspended          INTEGER NOT NULL CHECK (suspended IN (0, 1)),
+    -- The next moment of the schedule that was not seen to. Null while it is suspended.
+    next_run_at        TEXT,
+    created_at         TEXT NOT NULL,
+    updated_at         TEXT NOT NULL,
+    UNIQUE (app_id, command, schedule)
+) STRICT;
+CREATE INDEX cron_job_app ON cron_job (app_id, id);
+CREATE INDEX cron_job_due ON cron_job (next_run_at) WHERE next_run_at IS NOT NULL;
+
+-- One run of a job, and its own queue entry: pending until its dyno is asked for, running until that has ended. The newest of each
+-- job are kept, also when the job is gone, so cron_job_id is no reference.
+CREATE TABLE cron_run (
+    id              TEXT PRIMARY KEY,
+    app_id          TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    cron_job_id     TEXT NOT NULL,
+    command         TEXT NOT NULL,
+    -- By the schedule, or by somebody.
+    trigger         TEXT NOT NULL CHECK (trigger IN ('schedule', 'manual')),
+    status          TEXT NOT NULL CHECK (status IN ('pending', 'running', 'succeeded', 'failed', 'skipped')),
+    -- Why it was skipped or failed, for a person.
+    message         TEXT,
+    exit_code       INTEGER,
+    -- The moment of the schedule, or when somebody asked.
+    scheduled_at    TEXT NOT NULL,
+    release_version INTEGER,
+    -- No reference: a dyno's row goes when it ends.
+    dyno_id         TEXT,
+    dyno_name       TEXT,
+    started_at      TEXT,
+    ended_at        TEXT,
+    created_at      TEXT NOT NULL,
+    updated_at      TEXT NOT NULL
+) STRICT;
+CREATE INDEX cron_run_app ON cron_run (app_id, id);
+CREATE INDEX cron_run_job ON cron_run (cron_job_id, id);
+CREATE INDEX cron_run_pending ON cron_run (cron_job_id) WHERE status = 'pending';
+CREATE INDEX cron_run_dyno ON cron_run (dyno_id) WHERE status = 'running';
 
 -- A dyno's row is written before its process is started and deleted after the process is gone, so every process of ours has a
 -- row. app_id and release_id are no references: the row must outlive its app until the process has ended.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::archive::RootFile;
 use crate::catalog;
+use crate::cron;
 use crate::name::ProcessType;
 use crate::store::buildpacks::Buildpack;
 use crate::store::config_vars::{self, ConfigVars};
@@ -72,15 +73,7 @@ pub struct Scale {
 impl Manifest {
     /// Reads the file, with what it says of `environment` (`review`, `test`) in place of the rest. All faults, if there are any.
     pub fn parse(file: &RootFile, environment: Option<&str>) -> Result<Manifest, Vec<String>> {
-        if file.size > MAX_BYTES {
-            return Err(vec![format!("app.json is larger than {MAX_BYTES} bytes")]);
-        }
-        let value: Value = serde_json::from_slice(&file.bytes)
-            .map_err(|cause| vec![format!("app.json is not valid JSON: {cause}")])?;
-        check_depth(&value, MAX_DEPTH).map_err(|fault| vec![fault])?;
-        let Value::Object(mut root) = value else {
-            return Err(vec!["app.json must be a JSON object".to_owned()]);
-        };
+        let mut root = read(file).map_err(|fault| vec![fault])?;
         let mut faults = Vec::new();
         if let Some(environment) = environment {
             overlay(&mut root, environment, &mut faults);
@@ -90,6 +83,7 @@ impl Manifest {
             faults: &mut faults,
         }
         .read();
+        cron::read(&root, &mut faults);
         if faults.is_empty() {
             Ok(manifest)
         } else {
@@ -124,6 +118,20 @@ impl Manifest {
         } else {
             Err(missing)
         })
+    }
+}
+
+/// The file as a JSON object within bounds; else what it is instead.
+pub fn read(file: &RootFile) -> Result<Map<String, Value>, String> {
+    if file.size > MAX_BYTES {
+        return Err(format!("app.json is larger than {MAX_BYTES} bytes"));
+    }
+    let value: Value = serde_json::from_slice(&file.bytes)
+        .map_err(|cause| format!("app.json is not valid JSON: {cause}"))?;
+    check_depth(&value, MAX_DEPTH)?;
+    match value {
+        Value::Object(root) => Ok(root),
+        _ => Err("app.json must be a JSON object".to_owned()),
     }
 }
 

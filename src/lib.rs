@@ -9,12 +9,12 @@
 //!
 //! | layer | what it is for | may name |
 //! | --- | --- | --- |
-//! | [`error`], [`time`], [`name`], [`hostname`], [`secret`], [`catalog`], [`urls`] | words that everybody uses | one another |
+//! | [`error`], [`time`], [`name`], [`hostname`], [`schedule`], [`secret`], [`catalog`], [`urls`] | words that everybody uses | one another |
 //! | [`store`] | the state, and all SQL | the above |
-//! | [`blob`], [`archive`], [`git`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`preflight`], [`certificate`], [`sandbox`], [`shim`] | files, and what leaves the machine or the process | one another and the above |
+//! | [`blob`], [`archive`], [`git`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`cron`], [`preflight`], [`certificate`], [`sandbox`], [`shim`] | files, and what leaves the machine or the process | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
-//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
+//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
 //!
 //! # What always holds
 //!
@@ -37,6 +37,7 @@ pub mod catalog;
 pub mod certificate;
 pub mod cli;
 pub mod config;
+pub mod cron;
 pub mod data_dir;
 pub mod deliveries;
 pub mod error;
@@ -58,6 +59,8 @@ pub mod router;
 pub mod routes;
 pub mod runtime;
 pub mod sandbox;
+pub mod schedule;
+pub mod scheduler;
 pub mod secret;
 pub mod serve;
 pub mod shim;

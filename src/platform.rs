@@ -86,17 +86,19 @@ impl Platform {
 
     /// Where a build's output is streamed from, for whoever looks at the build now.
     pub fn build_output_url(&self, build: Id) -> String {
-        let path = format!("/streams/builds/{build}");
+        self.output_url(&format!("/streams/builds/{build}"))
+    }
+
+    /// Where the output of a release's command is streamed from, for as long.
+    pub fn release_output_url(&self, release: Id) -> String {
+        self.output_url(&format!("/streams/releases/{release}"))
+    }
+
+    fn output_url(&self, path: &str) -> String {
         let life = OUTPUT_LIFE.as_micros() as i64;
         let begun = self.clock.now().micros().div_euclid(life) * life;
         let expires = Timestamp::from_micros(begun).plus(OUTPUT_LIFE * 2);
-        self.signed_url(Method::Get, &path, expires)
-    }
-
-    /// Where the output of a release's command is streamed from.
-    pub fn release_output_url(&self, release: Id) -> String {
-        let path = format!("/streams/releases/{release}");
-        self.signed_url(Method::Get, &path, release.made_at().plus(OUTPUT_LIFE))
+        self.signed_url(Method::Get, path, expires)
     }
 
     /// Lets every stream of a log or of an output end. Lines that come later are stored all the same.

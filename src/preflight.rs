@@ -1,7 +1,7 @@
 //! Whether a source can be built, as far as that can be told without building it: asked before a build is accepted, so that
 //! its author hears of a broken archive at once.
 //!
-//! It must not know who asks. It says the same as the build would, through the same walk and the same decision.
+//! It must not know who asks. What it says the build would say too, through the same walk and the same decision.
 
 use std::io::Read;
 

@@ -30,6 +30,7 @@ use crate::router::{self, Router};
 use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
 use crate::runtime::{self, Drain, Event, Local, Parting, Reconciler, Runtime, Shims};
+use crate::scheduler::Scheduler;
 use crate::store::{AfterCommit, Courier, accounts, oauth_authorizations, oauth_tokens};
 use crate::sweep;
 use crate::time::Clock;
@@ -256,6 +257,7 @@ fn spawn_loops(
     let builder = builder(platform, data)?;
     let promoter = Promoter::new(platform.clone());
     let phases = ReleasePhases::new(platform.clone());
+    let scheduler = Scheduler::new(platform.clone());
     let setups = setups(platform, data);
     let provisioner = Provisioner::new(platform.clone(), partner::TIMEOUT);
     let deliverer = Deliverer::new(platform.clone(), Limits::default());
@@ -264,6 +266,7 @@ fn spawn_loops(
     loops.spawn(async move { setups.run().await });
     loops.spawn(async move { promoter.run().await });
     loops.spawn(async move { phases.run().await });
+    loops.spawn(async move { scheduler.run().await });
     loops.spawn(async move { provisioner.run().await });
     loops.spawn(async move { deliverer.run().await });
     loops.spawn(async move { builder.run(std::future::pending()).await });

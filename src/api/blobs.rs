@@ -5,11 +5,14 @@ use actix_web::http::header;
 use futures_util::TryStreamExt;
 
 use super::call::Visit;
+use crate::app_json;
 use crate::archive;
 use crate::blob::signed::Method;
 use crate::blob::{Blob, Digest};
+use crate::cron;
 use crate::error::{Error, Result};
 use crate::name::Id;
+use crate::store::cron_jobs::Entry;
 use crate::store::{slugs, sources};
 
 /// Heroku's limits, in bytes: of a checkout, and of a slug.
@@ -48,12 +51,12 @@ pub async fn put_slug(mut visit: Visit) -> Result<HttpResponse> {
             "The upload has the checksum {checksum}, which is not the slug's. Upload the file that it was made for."
         )));
     }
-    runnable(&visit, blob.digest).await?;
+    let cron = runnable(&visit, blob.digest).await?;
     let (digest, size, now) = (blob.digest.to_string(), row_size(&blob), visit.now);
     visit
         .platform
         .store
-        .write(move |connection| slugs::uploaded(connection, id, &digest, size, now))
+        .write(move |connection| slugs::uploaded(connection, id, &digest, size, &cron, now))
         .await?;
     Ok(kept(&blob))
 }
@@ -65,17 +68,16 @@ fn kept(blob: &Blob) -> HttpResponse {
         .finish()
 }
 
-/// 422 for what no dyno could unpack, told now rather than when it is released.
-async fn runnable(visit: &Visit, digest: Digest) -> Result<()> {
+/// The cron jobs of a slug. 422 for those that cannot be, and for what no dyno could unpack, told now rather than when it is
+/// released.
+async fn runnable(visit: &Visit, digest: Digest) -> Result<Vec<Entry>> {
     let blobs = visit.platform.blobs.clone();
     actix_web::rt::task::spawn_blocking(move || {
-        archive::inspect(
-            blobs.open_blob(&digest)?,
-            &archive::Limits::slug(),
-            archive::Strip::Prefix("app"),
-            &[],
-        )
-        .map(drop)
+        let limits = archive::Limits::slug();
+        let strip = archive::Strip::Prefix("app");
+        let archive = blobs.open_blob(&digest)?;
+        let listing = archive::inspect(archive, &limits, strip, &[app_json::NAME])?;
+        cron::entries(&listing.files)
     })
     .await
     .map_err(Error::internal)?

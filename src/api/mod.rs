@@ -29,6 +29,8 @@ mod compression;
 mod conditional;
 pub mod config_vars;
 mod cors;
+pub mod cron_jobs;
+pub mod cron_runs;
 mod dispatch;
 pub mod domains;
 pub mod dynos;

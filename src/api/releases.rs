@@ -13,6 +13,7 @@ use crate::blob::signed::Method;
 use crate::error::{Error, Result};
 use crate::log::platform as lines;
 use crate::name::{Id, Identity};
+use crate::outbound;
 use crate::store::config_vars::{self, ConfigVars};
 use crate::store::releases::{self, Change, FIELDS, Release, Status};
 use crate::store::slugs;
@@ -44,7 +45,17 @@ pub struct View {
     version: i64,
 }
 
-pub(super) fn view(platform: &Platform, release: Release) -> View {
+/// As whoever a webhook tells may see it: with nothing that opens anything.
+pub(super) fn told(platform: &Platform, release: Release) -> View {
+    let view = view(platform, release);
+    let url = view.output_stream_url.as_deref();
+    View {
+        output_stream_url: url.map(outbound::shown),
+        ..view
+    }
+}
+
+fn view(platform: &Platform, release: Release) -> View {
     View {
         addon_plan_names: release.addon_plan_names,
         app: Named {

@@ -203,6 +203,12 @@ routes! {
     GET    "/apps/{app}/features"                           View     app_features::list;
     GET    "/apps/{app}/features/{app_feature}"             View     app_features::info;
     PATCH  "/apps/{app}/features/{app_feature}"             Operate  app_features::update;
+    GET    "/apps/{app}/cron-jobs"                          View     cron_jobs::list;
+    GET    "/apps/{app}/cron-jobs/{cron_job}"               View     cron_jobs::info;
+    GET    "/apps/{app}/cron-jobs/{cron_job}/cron-runs"     View     cron_runs::of_job;
+    POST   "/apps/{app}/cron-jobs/{cron_job}/actions/run"   Operate  cron_runs::create;
+    GET    "/apps/{app}/cron-runs"                          View     cron_runs::list;
+    GET    "/apps/{app}/cron-runs/{cron_run}"               View     cron_runs::info;
     POST   "/apps/{app}/log-sessions"                       View     log_sessions::create;
     GET    "/apps/{app}/pipeline-couplings"                 View     pipeline_couplings::of_app;
     GET    "/apps/{app}/releases"                           View     releases::list;

@@ -142,5 +142,7 @@ fn new_slug(body: Body) -> Result<NewSlug> {
         )?,
         checksum: checksum.map(|digest| digest.checksum()),
         process_types,
+        // Those are read from the bytes, once they are there.
+        cron: Vec::new(),
     })
 }

@@ -100,7 +100,7 @@ fn shown(
         }
         Resource::Release => {
             let release = store::releases::find(connection, app, by_id)?;
-            json(&releases::view(platform, release))
+            json(&releases::told(platform, release))
         }
         Resource::SniEndpoint => {
             let endpoint = store::sni_endpoints::find(connection, app, by_id)?;

@@ -7,6 +7,7 @@ use crate::blob::{Blob, Blobs};
 use crate::error::{Error, ErrorId, Result};
 use crate::process_types::Decision;
 use crate::store::builds::Build;
+use crate::store::cron_jobs::Entry;
 use crate::store::slugs::NewSlug;
 
 use super::halt::{Halt, Halting};
@@ -32,7 +33,12 @@ pub(super) fn pack(blobs: &Blobs, tree: &Path, max_bytes: u64, halt: Halt) -> Re
 }
 
 /// The row of a packed slug.
-pub(super) fn row(build: &Build, packed: &Blob, decision: Decision) -> Result<NewSlug> {
+pub(super) fn row(
+    build: &Build,
+    packed: &Blob,
+    decision: Decision,
+    cron: Vec<Entry>,
+) -> Result<NewSlug> {
     Ok(NewSlug {
         digest: Some(packed.digest.to_string()),
         size: Some(i64::try_from(packed.size).map_err(Error::internal)?),
@@ -41,6 +47,7 @@ pub(super) fn row(build: &Build, packed: &Blob, decision: Decision) -> Result<Ne
         buildpack_provided_description: Some(decision.origin.description().to_owned()),
         checksum: Some(packed.digest.checksum()),
         process_types: decision.commands,
+        cron,
     })
 }
 

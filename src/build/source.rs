@@ -5,22 +5,31 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
+use crate::app_json;
 use crate::archive::{self, Limits, RootFile, Strip};
 use crate::blob::{Blobs, Digest};
+use crate::cron;
 use crate::error::Result;
 use crate::process_types::{self, Decision};
+use crate::store::cron_jobs::Entry;
 
 use super::halt::{Halt, Halting};
 
-/// Unpacks a source into the empty folder `tree`, and decides what it runs.
-pub(super) fn unpack(blobs: &Blobs, source: &Digest, tree: &Path, halt: Halt) -> Result<Decision> {
+/// Unpacks a source into the empty folder `tree`, and decides what it runs, and what at which times.
+pub(super) fn unpack(
+    blobs: &Blobs,
+    source: &Digest,
+    tree: &Path,
+    halt: Halt,
+) -> Result<(Decision, Vec<Entry>)> {
     let archive = Halting {
         inner: blobs.open_checked(source)?,
         halt,
     };
     archive::unpack(archive, tree, &Limits::default(), Strip::SoleFolder)?;
     remove_history(tree)?;
-    process_types::decide(&root_files(tree)?)
+    let root = root_files(tree)?;
+    Ok((process_types::decide(&root)?, cron::entries(&root)?))
 }
 
 /// `.git` is a folder, or a file in a submodule; as on Heroku it is no part of the slug.
@@ -37,7 +46,7 @@ fn remove_history(tree: &Path) -> Result<()> {
 /// The files that the decision looks at. As in [`archive::inspect`], links to such files are not followed.
 fn root_files(tree: &Path) -> Result<BTreeMap<String, RootFile>> {
     let mut files = BTreeMap::new();
-    for name in process_types::FILES {
+    for name in process_types::FILES.iter().chain([&app_json::NAME]) {
         let path = tree.join(name);
         let size = match fs::symlink_metadata(&path) {
             Ok(found) if found.is_file() => found.len(),

@@ -16,6 +16,7 @@ use crate::output::Writer;
 use crate::process_types::{Decision, Origin};
 use crate::store::Table;
 use crate::store::builds::{self, Build, Status};
+use crate::store::cron_jobs::Entry;
 use crate::store::formation::{self, Formation};
 use crate::store::releases::{self, Release};
 use crate::store::slugs::NewSlug;
@@ -118,16 +119,16 @@ impl Work {
         halt: &Halt,
     ) -> Result<NewSlug> {
         let (blobs, place, stop) = (self.parts.blobs.clone(), workspace.clone(), halt.clone());
-        let decision =
+        let (decision, cron) =
             blocking(move || source::unpack(&blobs, &source, &place.tree(), stop)).await?;
-        tell(&decision, output);
+        tell(&decision, &cron, output);
         output.step("Compressing...");
         let (blobs, place, stop) = (self.parts.blobs.clone(), workspace.clone(), halt.clone());
         let max_slug = self.settings.max_slug;
         let packed = blocking(move || slug::pack(&blobs, &place.tree(), max_slug, stop)).await?;
         output.detail(&format!("Done: {}", slug::shown(packed.size)));
         halt.check()?;
-        slug::row(build, &packed, decision)
+        slug::row(build, &packed, decision, cron)
     }
 
     /// Slug, release and build end in one transaction; then the world is told.
@@ -242,7 +243,7 @@ impl Work {
 }
 
 /// What the build found to run.
-fn tell(decision: &Decision, output: &Writer) {
+fn tell(decision: &Decision, cron: &[Entry], output: &Writer) {
     let names: Vec<&str> = decision.commands.keys().map(String::as_str).collect();
     let names = names.join(", ");
     match decision.origin {
@@ -260,6 +261,9 @@ fn tell(decision: &Decision, output: &Writer) {
         output.warning(&format!(
             "Line {line} of the Procfile declares nothing: it needs a type, a colon, a blank and a command."
         ));
+    }
+    if !cron.is_empty() {
+        output.detail(&format!("app.json declares cron jobs -> {}", cron.len()));
     }
 }
 

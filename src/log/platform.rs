@@ -115,6 +115,33 @@ pub fn run(logs: &Logs, app: Id, command: &str, user: &str) {
     );
 }
 
+/// A run of a cron job begins in this dyno. The words are ours.
+pub fn cron_begun(logs: &Logs, app: Id, command: &str, process: &str) {
+    api(
+        logs,
+        app,
+        &[&format!("Running cron job `{command}` in {process}")],
+    );
+}
+
+/// A run of a cron job does not take place, for this reason. The words are ours.
+pub fn cron_skipped(logs: &Logs, app: Id, command: &str, reason: &str) {
+    api(
+        logs,
+        app,
+        &[&format!("Skipped cron job `{command}`: {reason}")],
+    );
+}
+
+/// Somebody asks for a run of a cron job. The words are ours.
+pub fn cron_asked(logs: &Logs, app: Id, command: &str, user: &str) {
+    api(
+        logs,
+        app,
+        &[&format!("Cron job `{command}` asked for by user {user}")],
+    );
+}
+
 /// A one-off dyno has run for as long as it may. The words are ours: no published sample of Heroku's line was found.
 pub fn expired(logs: &Logs, app: Id, process: &str) {
     dyno(logs, app, process, &["Time to live is over"]);

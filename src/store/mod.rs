@@ -28,6 +28,8 @@ pub mod collaborators;
 pub mod config_vars;
 pub mod couplings;
 mod courier;
+pub mod cron_jobs;
+pub mod cron_runs;
 pub mod domains;
 pub mod dynos;
 pub mod formation;

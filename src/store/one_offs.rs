@@ -12,7 +12,7 @@ use super::config_vars::{self, ConfigVars};
 use super::dynos::{self, COLUMNS, Dyno, Wanted};
 use super::release_phases::{self, Ending};
 use super::row::{found, optional};
-use super::{app_setups, releases, slugs};
+use super::{app_setups, cron_runs, releases, slugs};
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::time::Timestamp;
@@ -220,6 +220,7 @@ pub fn end(connection: &Connection, id: Id, status: Option<i32>, now: Timestamp)
     };
     app_setups::postdeploy_ended(connection, id, status, now)?;
     release_phases::dyno_ended(connection, id, ending, status)?;
+    cron_runs::dyno_ended(connection, id, ending, status, now)?;
     Ok(true)
 }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 use super::accounts::Account;
 use super::page::{self, Field, Kind, Listing, Page};
 use super::row::{found, json, optional, text_enum};
-use super::{addon_attachments, config_vars, formation, release_phases, slugs};
+use super::{addon_attachments, config_vars, cron_jobs, formation, release_phases, slugs};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
 use crate::time::Timestamp;
@@ -167,7 +167,7 @@ fn config_set(
     }
 }
 
-/// Brings the formation in line when an app runs another slug from now on.
+/// Brings the formation and the cron jobs in line when an app runs another slug from now on.
 pub(super) fn take_over(
     connection: &Connection,
     app: Id,
@@ -178,7 +178,8 @@ pub(super) fn take_over(
     match slug {
         Some(slug) if Some(slug) != before => {
             let process_types = slugs::process_types(connection, slug)?;
-            formation::sync(connection, app, &process_types, before.is_none(), now)
+            formation::sync(connection, app, &process_types, before.is_none(), now)?;
+            cron_jobs::sync(connection, app, &slugs::cron(connection, slug)?, now)
         }
         _ => Ok(()),
     }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::access::Permission;
 use super::accounts::Account;
+use super::cron_jobs::Entry;
 use super::row::{self, found, optional};
 use crate::error::{Error, Result};
 use crate::name::Id;
@@ -58,15 +59,17 @@ pub struct NewSlug {
     pub buildpack_provided_description: Option<String>,
     pub checksum: Option<String>,
     pub process_types: ProcessTypes,
+    pub cron: Vec<Entry>,
 }
 
 pub fn create(connection: &Connection, app: Id, new: &NewSlug, now: Timestamp) -> Result<Slug> {
     let id = Id::new();
     let process_types = serde_json::to_string(&new.process_types).map_err(Error::internal)?;
+    let cron = serde_json::to_string(&new.cron).map_err(Error::internal)?;
     connection
         .prepare_cached(
             "INSERT INTO slug (id, app_id, digest, size, \"commit\", commit_description, description, checksum, process_types,
-                 created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+                 cron, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
         )?
         .execute(params![
             id,
@@ -78,6 +81,7 @@ pub fn create(connection: &Connection, app: Id, new: &NewSlug, now: Timestamp) -
             new.buildpack_provided_description,
             new.checksum,
             process_types,
+            cron,
             now
         ])?;
     by_id(connection, id)?.ok_or_else(|| Error::not_found("slug"))
@@ -121,12 +125,13 @@ pub fn by_id(connection: &Connection, id: Id) -> Result<Option<Slug>> {
     optional(connection.prepare_cached(&sql)?.query_row([id], slug))
 }
 
-/// Points the slug at its uploaded bytes. A slug is what ran: once uploaded, other bytes are refused with 409.
+/// Points the slug at its uploaded bytes, with what their app.json asks to be run when. A slug is what ran: once uploaded, other bytes are refused with 409.
 pub fn uploaded(
     connection: &Connection,
     id: Id,
     digest: &str,
     size: i64,
+    cron: &[Entry],
     now: Timestamp,
 ) -> Result<()> {
     let slug = by_id(connection, id)?.ok_or_else(|| Error::not_found("slug"))?;
@@ -140,9 +145,23 @@ pub fn uploaded(
         None => {}
     }
     connection
-        .prepare_cached("UPDATE slug SET digest = ?2, size = ?3, updated_at = ?4 WHERE id = ?1")?
-        .execute(params![id, digest, size, now])?;
+        .prepare_cached(
+            "UPDATE slug SET digest = ?2, size = ?3, cron = ?4, updated_at = ?5 WHERE id = ?1",
+        )?
+        .execute(params![
+            id,
+            digest,
+            size,
+            serde_json::to_string(cron).map_err(Error::internal)?,
+            now
+        ])?;
     Ok(())
+}
+
+/// What is run at which times.
+pub(super) fn cron(connection: &Connection, id: Id) -> Result<Vec<Entry>> {
+    let mut statement = connection.prepare_cached("SELECT cron FROM slug WHERE id = ?1")?;
+    Ok(optional(statement.query_row([id], |row| row::json(row, 0)))?.unwrap_or_default())
 }
 
 pub(super) fn process_types(connection: &Connection, id: Id) -> Result<ProcessTypes> {

@@ -23,6 +23,7 @@ mod contract;
 mod conventions;
 mod couplings;
 mod crash;
+mod cron;
 mod domains;
 mod dynos;
 mod features;

@@ -358,6 +358,19 @@ async fn an_output_is_read_by_its_own_signed_url_alone() {
     let (path, _) = url.split_once('?').unwrap();
     assert_eq!(nobody.get(path).await.status, 403);
     assert_eq!(harbour.release(2).await["output_stream_url"], Value::Null);
+    let shown = "http://127.0.0.1:9/hooks";
+    let body = json!({"include": ["api:release"], "level": "notify", "url": shown});
+    harbour
+        .ann
+        .post("/apps/harbour/webhooks", body)
+        .await
+        .created();
+    harbour.ann.patch(VARS, json!({"A": "1"})).await.ok();
+    let events = harbour.ann.get("/apps/harbour/webhook-events").await.list();
+    let told = events[0]["payload"]["data"]["output_stream_url"]
+        .as_str()
+        .unwrap();
+    assert!(told.ends_with(&id(&harbour.release(4).await)), "{told}");
     let other = url.replace(
         &id(&harbour.release(3).await),
         &id(&harbour.release(2).await),

@@ -14,10 +14,10 @@ use penstock::store::page::Page;
 use penstock::store::webhook_events::Entity;
 use penstock::store::{
     Store, accounts, addon_attachments, addon_services, addon_tasks, addons, app_features,
-    app_transfers, apps, builds, couplings, dynos, formation, keys, log_drains,
-    oauth_authorizations, oauth_clients, oauth_tokens, pipelines, promotions, release_phases,
-    releases, seals, sni_endpoints, team_invitations, team_members, teams, telemetry_drains,
-    webhook_deliveries, webhook_events, webhooks,
+    app_transfers, apps, builds, couplings, cron_jobs, cron_runs, dynos, formation, keys,
+    log_drains, oauth_authorizations, oauth_clients, oauth_tokens, pipelines, promotions,
+    release_phases, releases, seals, sni_endpoints, team_invitations, team_members, teams,
+    telemetry_drains, webhook_deliveries, webhook_events, webhooks,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -204,6 +204,12 @@ fn no_look_up_reads_a_whole_table() {
             let _ = builds::find(connection, id, id);
             let _ = couplings::of_app(connection, id);
             let _ = couplings::find(connection, &account, id);
+            let _ = cron_jobs::find(connection, id, id);
+            let _ = cron_jobs::any_due(connection, account.created_at);
+            let _ = cron_jobs::next_due(connection);
+            let _ = cron_runs::find(connection, id, id);
+            let _ = cron_runs::latest(connection, id);
+            let _ = cron_runs::any_ready(connection);
             let _ = promotions::any_pending(connection);
             let _ = release_phases::turns(connection);
             let _ = release_phases::of_dyno(connection, id);

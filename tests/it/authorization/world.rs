@@ -24,7 +24,11 @@ impl World {
     pub async fn new() -> World {
         let server = Server::start().await;
         let ann = server.account("ann").await;
-        let build = server.running_app(&ann, "harbour").await;
+        ann.app("harbour").await;
+        let build = server.deploy(&ann, "harbour", &source()).await;
+        let cron_job = ann.get("/apps/harbour/cron-jobs").await.list().remove(0);
+        let run = format!("/apps/harbour/cron-jobs/{}/actions/run", id(&cron_job));
+        let cron_run = ann.post(run, json!({})).await.created();
         ann.app("marina").await;
         ann.app("spare").await;
         ann.app("quay").await;
@@ -106,6 +110,8 @@ impl World {
         params.extend([
             ("app", shown("/apps/harbour").await),
             ("build", id(&build)),
+            ("cron_job", id(&cron_job)),
+            ("cron_run", id(&cron_run)),
             ("release", id(&build["release"])),
             ("slug", id(&build["slug"])),
             ("dyno", shown("/apps/harbour/dynos/web.1").await),
@@ -320,6 +326,14 @@ impl World {
         let request = self.ann.request(route.method, url);
         request.body(crate::harness::web_app()).send().await
     }
+}
+
+/// What [`web_app`](crate::harness::web_app) is, with a job that is run only when somebody asks.
+fn source() -> Vec<u8> {
+    let cron = json!({"command": "x", "schedule": "@daily", "concurrency_policy": "Allow", "suspended": true});
+    let manifest = json!({ "cron": [cron] }).to_string();
+    let procfile = "web: serve --port $PORT\nworker: work --hard\n";
+    crate::harness::gz(&[("Procfile", procfile), ("app.json", &manifest)])
 }
 
 /// Nobody listens there.

@@ -26,6 +26,7 @@ use penstock::provisioning::Provisioner;
 use penstock::release_phase::ReleasePhases;
 use penstock::runtime::plan::Policy;
 use penstock::runtime::{Drain, Reconciler};
+use penstock::scheduler::Scheduler;
 use penstock::secret::SealingKey;
 use penstock::serve;
 use penstock::store::{accounts, oauth_authorizations};
@@ -65,6 +66,7 @@ pub struct Server {
     builder: Builder,
     promoter: Promoter,
     phases: ReleasePhases,
+    scheduler: Scheduler,
     setups: Setups,
     provisioner: Provisioner,
     /// The provisioner's own loop: a request for an add-on is answered once its provider has been asked.
@@ -109,6 +111,7 @@ impl Server {
             builder: serve::builder(&platform, &data).unwrap(),
             promoter: Promoter::new(platform.clone()),
             phases: ReleasePhases::new(platform.clone()),
+            scheduler: Scheduler::new(platform.clone()),
             setups: serve::setups(&platform, &data),
             provisioner,
             providers,
@@ -168,12 +171,13 @@ impl Server {
             let asked = self.provisioner.tick().unwrap();
             self.provisioner.idle().await;
             self.reconciler.settle().await.unwrap();
+            let scheduled = self.scheduler.tick().await.unwrap();
             let released = self.phases.tick().await.unwrap();
             let set_up = self.setups.tick().await.unwrap();
             self.setups.idle().await;
             let told = self.deliverer.tick().await.unwrap();
             self.deliverer.idle().await;
-            if begun + promoted + released + asked + set_up + told == 0 {
+            if begun + promoted + scheduled + released + asked + set_up + told == 0 {
                 return;
             }
         }

@@ -5,10 +5,10 @@ use penstock::store::accounts::Account;
 use penstock::store::page::{Field, Page};
 use penstock::store::{
     accounts, addon_attachments, addon_services, addons, app_transfers, apps, builds,
-    collaborators, couplings, domains, dynos, formation, keys, log_drains, oauth_authorizations,
-    oauth_clients, pipelines, promotions, releases, review_apps, sni_endpoints, team_apps,
-    team_invitations, team_members, teams, telemetry_drains, webhook_deliveries, webhook_events,
-    webhooks,
+    collaborators, couplings, cron_jobs, cron_runs, domains, dynos, formation, keys, log_drains,
+    oauth_authorizations, oauth_clients, pipelines, promotions, releases, review_apps,
+    sni_endpoints, team_apps, team_invitations, team_members, teams, telemetry_drains,
+    webhook_deliveries, webhook_events, webhooks,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -73,6 +73,21 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
             "add-ons of an app",
             addons::FIELDS,
             Box::new(move |c, page| drop(addons::list_of_app(c, app, page).unwrap())),
+        ),
+        (
+            "cron jobs of an app",
+            cron_jobs::FIELDS,
+            Box::new(move |c, page| drop(cron_jobs::list(c, app, page).unwrap())),
+        ),
+        (
+            "cron runs of an app",
+            cron_runs::FIELDS,
+            Box::new(move |c, page| drop(cron_runs::list(c, app, page).unwrap())),
+        ),
+        (
+            "cron runs of a job",
+            cron_runs::FIELDS,
+            Box::new(move |c, page| drop(cron_runs::list_of_job(c, app, page).unwrap())),
         ),
         (
             "add-ons of a team",
