@@ -11,7 +11,7 @@
 //! | --- | --- | --- |
 //! | [`error`], [`time`], [`name`], [`hostname`], [`schedule`], [`secret`], [`catalog`], [`urls`] | words that everybody uses | one another |
 //! | [`store`] | the state, and all SQL | the above |
-//! | [`blob`], [`archive`], [`git`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`cron`], [`preflight`], [`certificate`], [`sandbox`], [`shim`] | files, and what leaves the machine or the process | one another and the above |
+//! | [`blob`], [`archive`], [`git`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`cron`], [`health_checks`], [`preflight`], [`certificate`], [`sandbox`], [`shim`] | files, and what leaves the machine or the process | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
 //! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
@@ -42,6 +42,7 @@ pub mod data_dir;
 pub mod deliveries;
 pub mod error;
 pub mod git;
+pub mod health_checks;
 pub mod hostname;
 pub mod log;
 pub mod name;

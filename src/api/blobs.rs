@@ -11,6 +11,7 @@ use crate::blob::signed::Method;
 use crate::blob::{Blob, Digest};
 use crate::cron;
 use crate::error::{Error, Result};
+use crate::health_checks;
 use crate::name::Id;
 use crate::store::cron_jobs::Entry;
 use crate::store::{slugs, sources};
@@ -77,6 +78,7 @@ async fn runnable(visit: &Visit, digest: Digest) -> Result<Vec<Entry>> {
         let strip = archive::Strip::Prefix("app");
         let archive = blobs.open_blob(&digest)?;
         let listing = archive::inspect(archive, &limits, strip, &[app_json::NAME])?;
+        health_checks::check(&listing.files)?;
         cron::entries(&listing.files)
     })
     .await

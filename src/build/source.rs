@@ -10,6 +10,7 @@ use crate::archive::{self, Limits, RootFile, Strip};
 use crate::blob::{Blobs, Digest};
 use crate::cron;
 use crate::error::Result;
+use crate::health_checks;
 use crate::process_types::{self, Decision};
 use crate::store::cron_jobs::Entry;
 
@@ -29,6 +30,7 @@ pub(super) fn unpack(
     archive::unpack(archive, tree, &Limits::default(), Strip::SoleFolder)?;
     remove_history(tree)?;
     let root = root_files(tree)?;
+    health_checks::check(&root)?;
     Ok((process_types::decide(&root)?, cron::entries(&root)?))
 }
 

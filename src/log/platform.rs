@@ -249,6 +249,12 @@ pub fn held_back(logs: &Logs, app: Id, process: &str, held: &HeldBack<'_>) {
     dyno(logs, app, process, &messages);
 }
 
+/// The health checks of an app say something that cannot be. The words are ours.
+pub fn checks_ignored(logs: &Logs, app: Id, process: &str, fault: &str) {
+    let message = format!("The health checks are not used: {fault}");
+    dyno(logs, app, process, &[&message]);
+}
+
 /// What there is to say of a release that is held back.
 pub struct HeldBack<'a> {
     pub version: i64,

@@ -13,6 +13,7 @@ mod memory;
 mod news;
 pub mod plan;
 mod port;
+mod probe;
 mod process;
 mod quota;
 mod reconcile;

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,11 +22,13 @@ use super::environment::Shell;
 use super::family::Family;
 use super::following::{Running, Who};
 use super::memory::{self, Measured};
+use super::probe;
 use super::{Ended, Event, LastWords, Launch, Runtime, Started, Taken, port};
 use crate::archive::{self, Limits, Strip};
 use crate::blob::{Blobs, Digest};
 use crate::error::{Error, Result};
-use crate::log::Logs;
+use crate::health_checks::{self, HealthCheck};
+use crate::log::{Logs, platform};
 use crate::name::Id;
 use crate::output::{Outputs, Writer};
 use crate::shim::client::{self, Shim};
@@ -81,6 +84,14 @@ pub(super) struct Note {
     pub attached: bool,
     /// The release that has what it prints as its output.
     pub output: Option<Id>,
+    pub checks: Vec<HealthCheck>,
+}
+
+/// How it is seen that a web dyno is up, and for how long at most it is waited for.
+pub(super) struct Probe {
+    pub port: u16,
+    pub boot: Duration,
+    pub checks: Vec<HealthCheck>,
 }
 
 impl Local {
@@ -203,6 +214,10 @@ impl Place {
             boot_ms: u64::try_from(launch.boot.as_millis()).unwrap_or(u64::MAX),
             attached: launch.streams != Streams::Output,
             output: launch.output,
+            checks: match launch.port {
+                Some(_) => self.health_checks(launch),
+                None => Vec::new(),
+            },
         };
         let spec = Spec {
             note: serde_json::to_string(&note).map_err(Error::internal)?,
@@ -220,7 +235,11 @@ impl Place {
             attached: note.attached,
             copy: self.copy(note.output),
         };
-        let probe = launch.port.map(|port| (port, launch.boot));
+        let probe = launch.port.map(|port| Probe {
+            port,
+            boot: launch.boot,
+            checks: note.checks,
+        });
         let running = self.follow(shim, who, probe);
         Ok(Started {
             pid: Some(i64::from(running.pid)),
@@ -228,21 +247,24 @@ impl Place {
         })
     }
 
+    /// What the slug's `app.json` asks of its web dynos. What cannot be read is told, and the port alone counts.
+    fn health_checks(&self, launch: &Launch) -> Vec<HealthCheck> {
+        health_checks::of_folder(&self.home(launch.dyno)).unwrap_or_else(|fault| {
+            platform::checks_ignored(&self.logs, launch.app, &launch.name, &fault);
+            Vec::new()
+        })
+    }
+
     /// Watches over a dyno from here on. A dyno with a port is waited for until it listens there, for so long at most.
-    pub fn follow(
-        self: Arc<Place>,
-        shim: Shim,
-        who: Who,
-        probe: Option<(u16, Duration)>,
-    ) -> Arc<Running> {
+    pub fn follow(self: Arc<Place>, shim: Shim, who: Who, probe: Option<Probe>) -> Arc<Running> {
         let dyno = who.dyno;
         let (running, mut following) = Running::new(shim, who, &self.logs);
         let running = Arc::new(running);
         self.running().insert(dyno, running.clone());
         let followed = running.clone();
-        let probe = probe.map(|(port, boot)| {
+        let probe = probe.map(|probe| {
             let (events, running) = (self.events.clone(), running.clone());
-            tokio::spawn(probe_port(events, running, dyno, port, boot))
+            tokio::spawn(probe.report(events, running, dyno))
         });
         tokio::spawn(async move {
             let ended = following.see_end(&running).await;
@@ -309,20 +331,18 @@ impl Place {
     }
 }
 
-async fn probe_port(
-    events: mpsc::UnboundedSender<Event>,
-    running: Arc<Running>,
-    dyno: Id,
-    port: u16,
-    boot: Duration,
-) {
-    let looks = port::listening(port, |found| running.note_probe(found));
-    let event = match timeout(boot, looks).await {
-        Ok(()) => Event::Listening { dyno },
-        Err(_) => Event::BootTimeout { dyno },
-    };
-    // Nobody listens when the server is stopping.
-    let _ = events.send(event);
+impl Probe {
+    /// Waits until the dyno is up, and says so, or that it took too long.
+    async fn report(self, events: mpsc::UnboundedSender<Event>, running: Arc<Running>, dyno: Id) {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let up = probe::up(address, &self.checks, |found| running.note_probe(found));
+        let event = match timeout(self.boot, up).await {
+            Ok(()) => Event::Listening { dyno },
+            Err(_) => Event::BootTimeout { dyno },
+        };
+        // Nobody listens when the server is stopping.
+        let _ = events.send(event);
+    }
 }
 
 /// For this user alone.

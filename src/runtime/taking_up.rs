@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::family::Family;
 use super::following::{Running, Who};
-use super::process::{Note, Place, remove};
+use super::process::{Note, Place, Probe, remove};
 use super::{Started, Taken};
 use crate::error::{Error, Result};
 use crate::name::Id;
@@ -69,7 +69,11 @@ impl Place {
         };
         let left = Duration::from_millis(note.boot_ms.saturating_sub(shim.hello.age_ms));
         let waits = row.state == State::Starting && !shim.hello.ended;
-        let probe = row.port.filter(|_| waits).map(|port| (port, left));
+        let probe = row.port.filter(|_| waits).map(|port| Probe {
+            port,
+            boot: left,
+            checks: note.checks,
+        });
         let running = self.clone().follow(shim, who, probe);
         let pid = Some(i64::from(running.pid));
         let port = row.port;

@@ -2,6 +2,7 @@
 
 mod attaching;
 mod failing;
+mod health;
 mod local;
 mod one_offs;
 mod quota;

@@ -43,6 +43,22 @@ async fn a_release_that_does_not_come_up_leaves_the_old_one_serving_and_says_why
 }
 
 #[tokio::test]
+async fn a_source_whose_health_checks_cannot_be_is_not_built() {
+    let place = Place::new();
+    let server = place.start();
+    let client = server.client();
+    client.create_app("app").await;
+    let manifest = json!({"healthchecks": {"web": [{"path": "health"}]}}).to_string();
+    let source = tarball(&[("Procfile", "web: exit 1\n"), ("app.json", &manifest)]);
+    let (build, output) = client.build("app", source, Some("application/gzip")).await;
+    assert_eq!(build["status"], "failed");
+    assert!(
+        output.contains("healthchecks.web[0].path in app.json"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
 async fn the_waits_between_crashes_are_those_that_were_asked_for() {
     let place = Place::new();
     let command = place.command(&[crate::binary::TIED, "--crash-backoff", "0s, 1h"]);
