@@ -64,6 +64,9 @@ async fn after_kill_9_what_should_run_runs_on_and_so_does_the_log() {
         let id = dyno["id"].as_str().unwrap();
         assert!(before.contains_key(id), "{id} is none of {before:?}");
     }
+    // What an app prints comes by way of its shim, and may come after the answer.
+    let mut tail = client.tail("app", 100).await.unwrap();
+    tail.until("serving /after").await;
     let logs = client.logs("app").await;
     let at = |text: &str| {
         logs.find(text)
