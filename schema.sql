@@ -527,6 +527,13 @@ CREATE TABLE dyno (
     env              BLOB,
     -- When a one-off dyno is ended, should it still run.
     expires_at       TEXT,
+    -- Of the secret with which somebody attaches to a one-off dyno. It is launched when he has come, and goes if he has not until
+    -- attach_by, which is null from then on.
+    attach_digest    BLOB UNIQUE,
+    attach_by        TEXT,
+    -- Of the terminal that it gets, if it gets one.
+    terminal_rows    INTEGER CHECK (terminal_rows BETWEEN 0 AND 65535),
+    terminal_columns INTEGER CHECK (terminal_columns BETWEEN 0 AND 65535),
     created_at       TEXT NOT NULL,
     updated_at       TEXT NOT NULL
 ) STRICT;

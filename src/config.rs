@@ -55,6 +55,15 @@ pub struct Config {
     )]
     pub router_listen: SocketAddr,
 
+    /// Where clients meet the one-off dynos that they run a command in, by TLS; port 0 takes a free one
+    #[arg(
+        long,
+        env = "PENSTOCK_RENDEZVOUS_LISTEN",
+        default_value = "127.0.0.1:0",
+        value_name = "ADDRESS"
+    )]
+    pub rendezvous_listen: SocketAddr,
+
     /// Apps are served as hosts under this domain
     #[arg(long, env = "PENSTOCK_BASE_DOMAIN", default_value = "localhost", value_name = "DOMAIN", value_parser = domain)]
     pub base_domain: String,

@@ -14,7 +14,7 @@
 //! | [`blob`], [`archive`], [`git`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`cron`], [`health_checks`], [`preflight`], [`certificate`], [`sandbox`], [`shim`] | files, and what leaves the machine or the process | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
-//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
+//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`rendezvous`], [`authority`], [`sweep`], [`serve`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
 //!
 //! # What always holds
 //!
@@ -31,6 +31,7 @@ pub mod api;
 pub mod app_json;
 pub mod app_setup;
 pub mod archive;
+pub mod authority;
 pub mod blob;
 pub mod build;
 pub mod catalog;
@@ -56,6 +57,7 @@ pub mod promotion;
 pub mod provisioning;
 pub mod pushes;
 pub mod release_phase;
+pub mod rendezvous;
 pub mod router;
 pub mod routes;
 pub mod runtime;

@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::Platform;
 use crate::api::Api;
 use crate::app_setup::Setups;
+use crate::authority::Authority;
 use crate::build::{self, Builder};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Lock};
@@ -26,10 +27,11 @@ use crate::promotion::Promoter;
 use crate::provisioning::Provisioner;
 use crate::pushes;
 use crate::release_phase::ReleasePhases;
+use crate::rendezvous::Rendezvous;
 use crate::router::{self, Router};
 use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
-use crate::runtime::{self, Drain, Event, Local, Parting, Reconciler, Runtime, Shims};
+use crate::runtime::{self, Drain, Event, Local, Parting, Reception, Reconciler, Runtime, Shims};
 use crate::scheduler::Scheduler;
 use crate::store::{AfterCommit, Courier, accounts, oauth_authorizations, oauth_tokens};
 use crate::sweep;
@@ -53,6 +55,9 @@ pub struct Ready {
     pub api_key: String,
     pub data_dir: String,
     pub pid: u32,
+    /// The certificate that clients of one-off dynos are to trust.
+    #[serde(default)]
+    pub ca_file: String,
 }
 
 impl Ready {
@@ -128,6 +133,7 @@ impl Server {
         let lock = data.lock()?;
         let api_listener = bind(config.listen, "--listen")?;
         let router_listener = bind(config.router_listen, "--router-listen")?;
+        let rendezvous_listener = bind(config.rendezvous_listen, "--rendezvous-listen")?;
         let urls = Urls {
             api: config
                 .api_url
@@ -135,7 +141,9 @@ impl Server {
                 .unwrap_or(format!("http://{}", api_listener.local_addr()?)),
             router_port: router_listener.local_addr()?.port(),
             base_domain: config.base_domain.clone(),
+            rendezvous_port: rendezvous_listener.local_addr()?.port(),
         };
+        let authority = Authority::open(&data)?;
         let platform = Platform::open(config, urls, options.clock, &data, options.after_commit)?;
         let ready = Ready {
             api_url: platform.urls.api.clone(),
@@ -143,6 +151,7 @@ impl Server {
             api_key: first_account(&platform, &data).await?,
             data_dir: data.root().display().to_string(),
             pid: std::process::id(),
+            ca_file: authority.certificate.display().to_string(),
         };
         let log = Arc::new(RouterLog(platform.logs.clone()));
         let router = Router::start(router_listener, log, router::Options::default())?;
@@ -154,7 +163,21 @@ impl Server {
         router.follow(&routes);
         let tied = platform.config.dynos_end_with_server;
         let (local, events) = local(&platform, &data, options.shim)?;
-        let reconciler = reconciler(&platform, Arc::new(local), events, routes.clone(), policy);
+        let reception = Reception::default();
+        let rendezvous = Rendezvous::new(
+            platform.clone(),
+            reception.clone(),
+            rendezvous_listener,
+            &authority,
+        )?;
+        let reconciler = reconciler(
+            &platform,
+            Arc::new(local),
+            events,
+            routes.clone(),
+            policy,
+            reception,
+        );
         // Nobody who comes now may be told that there is no such app, or be sent to a dyno that is no more.
         reconciler.take_up().await?;
         routes.refresh().await?;
@@ -162,6 +185,7 @@ impl Server {
         let dynos = tokio::spawn(reconciler.run(async { parting.await.unwrap_or(Parting::Leave) }));
         let mut loops = JoinSet::new();
         spawn_loops(&platform, routes, &data, &mut loops)?;
+        loops.spawn(rendezvous.run());
         let (api, api_task) = serve_api(&platform, api_listener)?;
         data.write_passing("server.json", &ready.to_json())?;
         Ok(Server {
@@ -281,6 +305,7 @@ pub fn reconciler(
     events: mpsc::UnboundedReceiver<Event>,
     drain: Arc<dyn Drain>,
     policy: Policy,
+    reception: Reception,
 ) -> Reconciler {
     Reconciler::new(runtime::Parts {
         store: platform.store.clone(),
@@ -290,6 +315,7 @@ pub fn reconciler(
         drain,
         clock: platform.clock.clone(),
         policy,
+        reception,
     })
 }
 

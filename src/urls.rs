@@ -11,6 +11,8 @@ pub struct Urls {
     pub router_port: u16,
     /// Apps are hosts under it: `localhost`.
     pub base_domain: String,
+    /// The port at which clients meet their one-off dynos, on the host of the API.
+    pub rendezvous_port: u16,
 }
 
 impl Urls {
@@ -29,6 +31,25 @@ impl Urls {
             .split_once("://")
             .map_or(self.api.as_str(), |(_, host)| host);
         format!("https://{host}/{app}.git")
+    }
+
+    /// Where the client with this secret meets its dyno. The official CLI wants the port to be named.
+    pub fn rendezvous(&self, secret: &str) -> String {
+        format!(
+            "rendezvous://{}:{}/{secret}",
+            self.api_host(),
+            self.rendezvous_port
+        )
+    }
+
+    /// The API's host, without its port: `127.0.0.1`, `[::1]`, `api.example.com`.
+    pub fn api_host(&self) -> &str {
+        let authority = self.api.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = authority.split('/').next().unwrap_or_default();
+        match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+            _ => authority,
+        }
     }
 
     /// The router itself, for a client that sends the Host header by hand.

@@ -13,10 +13,12 @@ use crate::catalog;
 use crate::error::{Error, ErrorId, Result};
 use crate::log::platform as lines;
 use crate::name::{Id, Identity, ProcessType};
+use crate::secret;
 use crate::store::apps::App;
+use crate::store::config_vars::ConfigVars;
 use crate::store::dynos::{self, Dyno, FIELDS, Which};
 use crate::store::formation;
-use crate::store::one_offs::{self, MAX_SECONDS, NewOneOff};
+use crate::store::one_offs::{self, MAX_SECONDS, NewAttach, NewOneOff};
 use crate::store::release_phases::RELEASE;
 use crate::time::Timestamp;
 
@@ -88,28 +90,31 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
     Reply::of(&view(dyno, &app))
 }
 
-/// A command to be run once. `force_no_tty` is for attached dynos, and changes nothing for others.
+/// A command to be run once. Whoever attaches to it gets a terminal there if `env` says of his own how large it is, in LINES and
+/// COLUMNS, unless `force_no_tty` is set; else he gets plain streams.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "DynoNewDyno")]
 pub struct NewDyno {
     attach: Option<bool>,
     command: Option<String>,
-    env: Option<BTreeMap<String, String>>,
-    #[allow(dead_code)]
+    env: Option<BTreeMap<String, EnvValue>>,
     force_no_tty: Option<bool>,
     size: Option<String>,
     time_to_live: Option<i64>,
     r#type: Option<String>,
 }
 
+/// The official CLI sends the size of its terminal as numbers.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "it must be text, or a whole number")]
+enum EnvValue {
+    Text(String),
+    Number(i64),
+}
+
 impl NewDyno {
-    fn check(self) -> Result<NewOneOff> {
-        if self.attach == Some(true) {
-            return Err(Error::invalid(
-                "This server cannot attach a terminal to a dyno yet. Leave out attach to run the command detached \
-                 (heroku run:detached), and read what it prints in the app's log.",
-            ));
-        }
+    /// With the secret of whoever attaches to it.
+    fn check(self) -> Result<(NewOneOff, Option<String>)> {
         let command = params::required(self.command, "command")?;
         let command = params::text(Some(command), "command", 32_768)?.unwrap_or_default();
         if command.trim().is_empty() {
@@ -124,19 +129,43 @@ impl NewDyno {
         let size = self.size.unwrap_or_else(|| DEFAULT_SIZE.to_owned());
         let size = catalog::dyno_size(&size).ok_or_else(super::formation::no_such_size)?;
         let kind = ProcessType::parse(self.r#type.as_deref().unwrap_or(RUN))?;
-        Ok(NewOneOff {
+        let env = self.env.unwrap_or_default().into_iter();
+        let env: ConfigVars = env
+            .map(|(name, value)| match value {
+                EnvValue::Text(text) => (name, text),
+                EnvValue::Number(number) => (name, number.to_string()),
+            })
+            .collect();
+        let secret = match self.attach {
+            Some(true) => Some(secret::uuid()?),
+            _ => None,
+        };
+        let terminal = terminal(&env).filter(|_| self.force_no_tty != Some(true));
+        let attach = secret.as_deref().map(|secret| NewAttach {
+            digest: secret::digest(secret),
+            terminal,
+        });
+        let new = NewOneOff {
             r#type: kind.to_string(),
             command,
-            env: self.env.unwrap_or_default(),
+            env,
             size: size.entry.name,
             seconds,
-        })
+            attach,
+        };
+        Ok((new, secret))
     }
+}
+
+/// Rows and columns of the client's terminal, if it has one.
+fn terminal(env: &ConfigVars) -> Option<(u16, u16)> {
+    let number = |name: &str| env.get(name)?.parse::<u16>().ok();
+    number("LINES").zip(number("COLUMNS"))
 }
 
 /// Runs a command in a one-off dyno of its own. It is written down with this, and started by whoever reads it there.
 pub async fn create(call: Call, body: NewDyno) -> Result<Created<View>> {
-    let new = body.check()?;
+    let (new, secret) = body.check()?;
     let (app, dyno) = call
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
@@ -146,7 +175,15 @@ pub async fn create(call: Call, body: NewDyno) -> Result<Created<View>> {
         .await?;
     let (logs, user) = (&call.platform.logs, &call.caller.account.email);
     lines::run(logs, app.id, &dyno.command, user);
-    Reply::of(&view(dyno, &app))
+    if secret.is_some() {
+        lines::awaiting_client(logs, app.id, &dyno.name());
+    }
+    // Shown this once.
+    let attach_url = secret.map(|secret| call.platform.urls.rendezvous(&secret));
+    Reply::of(&View {
+        attach_url,
+        ..view(dyno, &app)
+    })
 }
 
 /// Restarting a dyno and stopping one are the same for a dyno of the formation: another takes its place.

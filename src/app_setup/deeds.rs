@@ -101,6 +101,7 @@ fn follow_up(connection: &Connection, setup: &Setup, now: Timestamp) -> Result<D
                 env: ConfigVars::new(),
                 size: POSTDEPLOY_SIZE,
                 seconds: POSTDEPLOY_SECONDS,
+                attach: None,
             };
             let dyno = one_offs::create(connection, app, &new, now)?;
             app_setups::note_postdeploy(connection, setup.id, dyno.id, &dyno.name(), now)?;

@@ -28,6 +28,7 @@ impl Env {
             ("HEROKU_API_KEY", &ready.api_key),
             ("HEROKU_PARTICLEBOARD_URL", &ready.api_url),
             ("HEROKU_STATUS_HOST", &ready.api_url),
+            ("NODE_EXTRA_CA_CERTS", &ready.ca_file),
             ("PENSTOCK_URL", &ready.api_url),
             ("PENSTOCK_ROUTER_URL", &ready.router_url),
         ] {

@@ -142,6 +142,29 @@ pub fn cron_asked(logs: &Logs, app: Id, command: &str, user: &str) {
     );
 }
 
+/// A one-off dyno is launched once its client has come.
+pub fn awaiting_client(logs: &Logs, app: Id, process: &str) {
+    dyno(logs, app, process, &["Awaiting client"]);
+}
+
+/// R13: nobody came to sit in front of the dyno, so it is not launched.
+pub fn attach_error(logs: &Logs, app: Id, process: &str) {
+    let error = "Error R13 (Attach error) -> Failed to attach to process";
+    dyno(logs, app, process, &[error]);
+}
+
+/// Whoever sat in front of the dyno has gone.
+pub fn client_gone(logs: &Logs, app: Id, process: &str) {
+    let text = "Client connection closed. Sending SIGHUP to all processes";
+    dyno(logs, app, process, &[text]);
+}
+
+/// R16: the dyno goes on though its client has gone and it got SIGHUP.
+pub fn detached(logs: &Logs, app: Id, process: &str) {
+    let error = "Error R16 (Detached) -> An attached process is not responding to SIGHUP after its external connection was closed";
+    dyno(logs, app, process, &[error]);
+}
+
 /// A one-off dyno has run for as long as it may. The words are ours: no published sample of Heroku's line was found.
 pub fn expired(logs: &Logs, app: Id, process: &str) {
     dyno(logs, app, process, &["Time to live is over"]);

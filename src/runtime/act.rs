@@ -14,12 +14,12 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::plan::{Policy, Start, WEB};
-use super::{Drain, Launch, Runtime, Started, Streams};
+use super::{Drain, Launch, Reception, Runtime, Size, Started, Streams};
 use crate::blob::Digest;
 use crate::error::{Error, Result};
 use crate::log::{Logs, platform};
 use crate::name::Id;
-use crate::store::dynos::{self, Dyno, State};
+use crate::store::dynos::{self, Attach, Dyno, State};
 use crate::store::{Store, app_features, config_vars, one_offs, release_phases};
 use crate::time::Clock;
 
@@ -34,6 +34,7 @@ pub struct Acts {
     pub clock: Clock,
     pub policy: Policy,
     drain: Arc<dyn Drain>,
+    reception: Reception,
     /// Dynos that are being started. The sender goes when that is over.
     starting: Mutex<HashMap<Id, watch::Receiver<()>>>,
     /// Dynos that are being seen to their end, and whether that is over.
@@ -49,6 +50,7 @@ impl Acts {
         drain: Arc<dyn Drain>,
         clock: Clock,
         policy: Policy,
+        reception: Reception,
     ) -> Acts {
         Acts {
             store,
@@ -57,6 +59,7 @@ impl Acts {
             clock,
             policy,
             drain,
+            reception,
             starting: Mutex::default(),
             ending: Mutex::default(),
             under_way: watch::Sender::new(0),
@@ -157,9 +160,15 @@ impl Acts {
             size: dyno.size,
             output,
             boot: self.policy.boot,
-            streams: Streams::Output,
+            streams: streams(dyno.attach),
         };
-        self.runtime.start(launch).await
+        let started = self.runtime.start(launch).await?;
+        if dyno.attach.is_some() {
+            let attached = self.runtime.attach(dyno.id);
+            let attached = attached.ok_or_else(|| Error::internal("a dyno without its streams"));
+            self.reception.present(dyno.id, attached);
+        }
+        Ok(started)
     }
 
     /// A dyno with a port is up when it listens, any other one when it runs.
@@ -181,6 +190,8 @@ impl Acts {
 
     async fn note_failed(&self, dyno: &Dyno, error: &Error) {
         tracing::error!(dyno = %dyno.id, %error, "a dyno could not be started");
+        let reason = Error::new(error.id, error.message.clone());
+        self.reception.present(dyno.id, Err(reason));
         if let Some(before) = self.note_crash(dyno.id).await {
             platform::platform_error(&self.logs, dyno.app_id, &dyno.name(), &error.message);
             self.tell_change(&before, before.state, State::Crashed);
@@ -297,6 +308,14 @@ pub fn crash(
     let start_at = now.plus(policy.delay(crashes));
     let crashed = dynos::crash(connection, id, crashes, start_at, now)?;
     Ok(crashed.then_some(before))
+}
+
+fn streams(attach: Option<Attach>) -> Streams {
+    match attach.map(|attach| attach.terminal) {
+        None => Streams::Output,
+        Some(None) => Streams::Pipes,
+        Some(Some((rows, columns))) => Streams::Terminal(Size { rows, columns }),
+    }
 }
 
 /// Counts a deed as under way for as long as it lives, also if the deed panics.

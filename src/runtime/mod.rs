@@ -16,6 +16,7 @@ mod port;
 mod probe;
 mod process;
 mod quota;
+mod reception;
 mod reconcile;
 mod taking_up;
 mod telling;
@@ -34,6 +35,7 @@ use crate::store::dynos::Dyno;
 pub use crate::shim::{Size, Streams};
 pub use attach::{Attached, Controls, Signal};
 pub use process::{Local, Shims};
+pub use reception::{Expected, Reception};
 pub use reconcile::{Parts, Reconciler};
 
 /// One dyno to be started, whole: a runtime looks nothing up.

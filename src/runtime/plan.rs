@@ -146,7 +146,11 @@ pub fn next_moment(snapshot: &Snapshot, now: Timestamp, policy: &Policy) -> Opti
     dynos
         .filter_map(|dyno| match dyno.state {
             State::Crashed => policy.held_until(dyno, now),
-            State::Starting | State::Up => dyno.expires_at.filter(|at| *at > now),
+            State::Starting | State::Up => {
+                let by = dyno.attach.and_then(|attach| attach.by);
+                let ends = [dyno.expires_at, by].into_iter().flatten();
+                ends.filter(|at| *at > now).min()
+            }
             State::Down => None,
         })
         .min()
@@ -158,16 +162,20 @@ fn plan_one_off(dyno: &Dyno, wanted: Option<&OneOff>, now: Timestamp) -> Option<
     match (dyno.state, wanted) {
         (State::Down, _) => None,
         (State::Crashed, _) => Some(Action::Remove { dyno: dyno.id }),
-        (State::Starting, Some(one)) if !dyno.launched && !expired => Some(Action::Launch {
-            dyno: dyno.id,
-            start: Box::new(Start {
-                wanted: one.wanted.clone(),
-                ordinal: dyno.ordinal,
-                replaces: None,
-                crashes: 0,
-                before: None,
-            }),
-        }),
+        // Nobody has come to sit in front of it yet.
+        (State::Starting, Some(_)) if !dyno.launched && awaits_client(dyno, now) => None,
+        (State::Starting, Some(one)) if !dyno.launched && !expired && !unattended(dyno) => {
+            Some(Action::Launch {
+                dyno: dyno.id,
+                start: Box::new(Start {
+                    wanted: one.wanted.clone(),
+                    ordinal: dyno.ordinal,
+                    replaces: None,
+                    crashes: 0,
+                    before: None,
+                }),
+            })
+        }
         (State::Starting, _) if !dyno.launched => Some(Action::Remove { dyno: dyno.id }),
         (_, None) => Some(Action::Retire {
             dyno: dyno.id,
@@ -178,6 +186,15 @@ fn plan_one_off(dyno: &Dyno, wanted: Option<&OneOff>, now: Timestamp) -> Option<
             why: Why::Expired,
         }),
     }
+}
+
+fn unattended(dyno: &Dyno) -> bool {
+    dyno.attach.is_some_and(|attach| attach.by.is_some())
+}
+
+fn awaits_client(dyno: &Dyno, now: Timestamp) -> bool {
+    let by = dyno.attach.and_then(|attach| attach.by);
+    by.is_some_and(|by| by > now)
 }
 
 fn plan_type(

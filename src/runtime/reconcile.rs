@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::act::Acts;
 use super::plan::{Action, Policy, Start, WEB, Why, next_moment, plan};
 use super::quota::{self, Quotas};
-use super::{Drain, Event, Parting, Runtime};
+use super::{Drain, Event, Parting, Reception, Runtime};
 use crate::error::Result;
 use crate::log::Logs;
 use crate::name::Id;
@@ -37,6 +37,8 @@ pub struct Parts {
     pub drain: Arc<dyn Drain>,
     pub clock: Clock,
     pub policy: Policy,
+    /// Where the streams of dynos are handed over to whoever sits in front of them.
+    pub reception: Reception,
 }
 
 /// Brings the dynos in line with the rows, again and again.
@@ -65,6 +67,7 @@ impl Reconciler {
             parts.drain,
             parts.clock,
             parts.policy,
+            parts.reception,
         );
         Reconciler {
             acts: Arc::new(acts),
@@ -271,6 +274,7 @@ impl Reconciler {
             one_off: false,
             launched: true,
             expires_at: None,
+            attach: None,
             created_at: now,
             updated_at: now,
         })
@@ -302,7 +306,7 @@ impl Reconciler {
                 self.acts.tell_retired(&dyno, why);
                 self.acts.end(&dyno, true);
             }
-            Step::Remove(_) => {}
+            Step::Remove(dyno) => self.acts.tell_removed(&dyno),
             Step::End(dyno) => return usize::from(self.acts.end(&dyno, true)),
         }
         1

@@ -24,6 +24,14 @@ impl Acts {
         );
     }
 
+    /// Says why a one-off dyno is not launched, where that needs saying.
+    pub fn tell_removed(&self, dyno: &Dyno) {
+        let unattended = dyno.attach.is_some_and(|attach| attach.by.is_some());
+        if unattended && !dyno.restart && dyno.state == State::Starting {
+            platform::attach_error(&self.logs, dyno.app_id, &dyno.name());
+        }
+    }
+
     /// Says why a dyno goes, to whoever reads the app's log.
     pub fn tell_retired(&self, dyno: &Dyno, why: Why) {
         match why {

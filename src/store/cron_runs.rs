@@ -275,6 +275,7 @@ fn begin(connection: &Connection, run: &CronRun, now: Timestamp) -> Result<()> {
         env: ConfigVars::new(),
         size: DEFAULT_SIZE,
         seconds: MAX_SECONDS,
+        attach: None,
     };
     let dyno = match one_offs::create(connection, run.app_id, &new, now) {
         Ok(dyno) => dyno,

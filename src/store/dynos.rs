@@ -44,8 +44,19 @@ pub struct Dyno {
     pub launched: bool,
     /// When a one-off dyno is ended.
     pub expires_at: Option<Timestamp>,
+    /// Somebody is to sit in front of it.
+    pub attach: Option<Attach>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+/// How somebody sits in front of a one-off dyno.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attach {
+    /// Until when the dyno waits to be launched for its client to come; `None` once that has.
+    pub by: Option<Timestamp>,
+    /// Rows and columns of the terminal that it has, if it has one.
+    pub terminal: Option<(u16, u16)>,
 }
 
 impl Dyno {
@@ -64,7 +75,8 @@ pub const FIELDS: &[Field] = &[
 
 pub(super) const COLUMNS: &str = "dyno.id, dyno.app_id, dyno.release_id, dyno.release_version, dyno.type, dyno.ordinal, dyno.size,
     dyno.command, dyno.state, dyno.port, dyno.pid, dyno.crashes, dyno.start_at, dyno.restart, dyno.created_at, dyno.updated_at,
-    dyno.one_off, dyno.launched, dyno.expires_at";
+    dyno.one_off, dyno.launched, dyno.expires_at, dyno.attach_digest IS NOT NULL, dyno.attach_by, dyno.terminal_rows,
+    dyno.terminal_columns";
 
 /// What a client sees: of the dynos in one place of the formation the newest, and none that is being stopped.
 const SHOWN: &str = "dyno WHERE dyno.app_id = ?1 AND dyno.state <> 'down' AND NOT EXISTS (
@@ -92,6 +104,13 @@ pub(super) fn dyno(row: &Row<'_>) -> rusqlite::Result<Dyno> {
         one_off: row.get(16)?,
         launched: row.get(17)?,
         expires_at: row.get(18)?,
+        attach: match row.get(19)? {
+            false => None,
+            true => Some(Attach {
+                by: row.get(20)?,
+                terminal: row.get::<_, Option<u16>>(21)?.zip(row.get(22)?),
+            }),
+        },
     })
 }
 

@@ -5,6 +5,7 @@
 //! noted is started by the next server.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
@@ -21,6 +22,8 @@ use crate::time::Timestamp;
 pub const MAX_SECONDS: i64 = 86_400;
 /// One-off dynos of one app at once. Each holds a copy of the slug.
 const MAX_AT_ONCE: i64 = 50;
+/// How long a dyno waits for whoever is to sit in front of it.
+const ATTACH: Duration = Duration::from_secs(60);
 /// Their numbers, so that none is taken for a dyno of the formation.
 const NUMBERS: std::ops::Range<i64> = 1_000..10_000;
 
@@ -36,6 +39,16 @@ pub struct NewOneOff {
     pub size: &'static str,
     /// From now on; it is ended after that.
     pub seconds: i64,
+    pub attach: Option<NewAttach>,
+}
+
+/// How somebody will sit in front of it.
+#[derive(Clone, Copy, Debug)]
+pub struct NewAttach {
+    /// Of the secret with which he comes.
+    pub digest: [u8; 32],
+    /// Rows and columns of his terminal.
+    pub terminal: Option<(u16, u16)>,
 }
 
 /// A one-off dyno that is wanted, with what it takes to start it.
@@ -55,6 +68,7 @@ pub(super) struct Launchable<'a> {
     pub size: &'a str,
     pub env: Option<&'a ConfigVars>,
     pub seconds: i64,
+    pub attach: Option<NewAttach>,
 }
 
 /// Writes down a one-off dyno of the app's current release. 422 when nothing was deployed, 409 when too many run.
@@ -84,6 +98,7 @@ pub fn create(connection: &Connection, app: Id, new: &NewOneOff, now: Timestamp)
         size: new.size,
         env: Some(&new.env).filter(|env| !env.is_empty()),
         seconds: new.seconds,
+        attach: new.attach,
     };
     insert(connection, &launchable, now)
 }
@@ -98,12 +113,13 @@ pub(super) fn insert(
     let ordinal = free_number(connection, new.app, id)?;
     let env = new.env.map(serde_json::to_string).transpose();
     let env = env.map_err(Error::internal)?;
+    let terminal = new.attach.and_then(|attach| attach.terminal);
     connection
         .prepare_cached(
             "INSERT INTO dyno (id, app_id, release_id, release_version, type, ordinal, size, command, state, one_off, launched,
-                 env, expires_at, created_at, updated_at)
+                 env, expires_at, attach_digest, attach_by, terminal_rows, terminal_columns, created_at, updated_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'starting', 1, 0, CASE WHEN ?9 IS NULL THEN NULL ELSE seal(?1, ?9) END,
-                 ?10, ?11, ?11)",
+                 ?10, ?12, ?13, ?14, ?15, ?11, ?11)",
         )?
         .execute(params![
             id,
@@ -115,8 +131,12 @@ pub(super) fn insert(
             new.size,
             new.command,
             env,
-            now.plus(std::time::Duration::from_secs(new.seconds.unsigned_abs())),
-            now
+            now.plus(Duration::from_secs(new.seconds.unsigned_abs())),
+            now,
+            new.attach.map(|attach| attach.digest),
+            new.attach.map(|_| now.plus(ATTACH)),
+            terminal.map(|(rows, _)| rows),
+            terminal.map(|(_, columns)| columns)
         ])?;
     dynos::by_id(connection, id)?.ok_or_else(|| Error::not_found("dyno"))
 }
@@ -189,6 +209,40 @@ pub fn launch(connection: &Connection, id: Id, now: Timestamp) -> Result<bool> {
         )?
         .execute(params![id, now])?
         == 1)
+}
+
+/// The dyno that waits for whoever has this secret. An id beside it tells nobody anything.
+pub fn awaiting(
+    connection: &Connection,
+    digest: &[u8; 32],
+    now: Timestamp,
+) -> Result<Option<Dyno>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM dyno WHERE dyno.attach_digest = ?1 AND dyno.launched = 0 AND dyno.restart = 0 AND dyno.attach_by > ?2"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    optional(statement.query_row(params![digest, now], dynos::dyno))
+}
+
+/// Notes that its client has come, so that it is launched; false when it does not wait for one.
+pub fn admit(connection: &Connection, id: Id, now: Timestamp) -> Result<bool> {
+    Ok(connection
+        .prepare_cached(
+            "UPDATE dyno SET attach_by = NULL, updated_at = ?2
+             WHERE id = ?1 AND launched = 0 AND restart = 0 AND attach_by > ?2",
+        )?
+        .execute(params![id, now])?
+        == 1)
+}
+
+/// Asks for all dynos to be stopped in front of which somebody sat. For the time before anybody does.
+pub fn hang_up_all(connection: &Connection, now: Timestamp) -> Result<usize> {
+    Ok(connection
+        .prepare_cached(
+            "UPDATE dyno SET restart = 1, updated_at = ?1
+             WHERE attach_digest IS NOT NULL AND attach_by IS NULL AND restart = 0 AND state <> 'down'",
+        )?
+        .execute([now])?)
 }
 
 /// What the dyno is given on top of the config vars.

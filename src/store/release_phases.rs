@@ -208,6 +208,7 @@ fn start(
             size: &size,
             env: None,
             seconds: MAX_SECONDS,
+            attach: None,
         },
         now,
     )

@@ -188,6 +188,7 @@ fn child() {
         },
         listen: any,
         router_listen: any,
+        rendezvous_listen: any,
         base_domain: "localhost".to_owned(),
         api_url: None,
         owner: "owner@localhost".to_owned(),

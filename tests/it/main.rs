@@ -8,6 +8,7 @@ mod app_setups;
 mod app_transfers;
 mod apps;
 mod archive;
+mod attached;
 mod authorization;
 mod bad_input;
 mod binary;

@@ -56,6 +56,7 @@ fn dyno(id: Id, kind: &str, ordinal: i64, version: i64, state: State) -> Dyno {
         one_off: false,
         launched: true,
         expires_at: None,
+        attach: None,
         created_at: now(),
         updated_at: now(),
     }

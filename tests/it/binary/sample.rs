@@ -47,6 +47,11 @@ impl Sample {
     }
 }
 
+/// An app of which nothing runs by itself.
+pub fn idle_app() -> Vec<u8> {
+    tarball(&[("Procfile", "worker: tail -f /dev/null\nhello: echo hello\n")])
+}
+
 /// A tar.gz of these files.
 pub fn tarball(files: &[(&str, &str)]) -> Vec<u8> {
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));

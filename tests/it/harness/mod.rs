@@ -25,7 +25,7 @@ use penstock::promotion::Promoter;
 use penstock::provisioning::Provisioner;
 use penstock::release_phase::ReleasePhases;
 use penstock::runtime::plan::Policy;
-use penstock::runtime::{Drain, Reconciler};
+use penstock::runtime::{Drain, Reception, Reconciler};
 use penstock::scheduler::Scheduler;
 use penstock::secret::SealingKey;
 use penstock::serve;
@@ -89,6 +89,7 @@ impl Server {
             api: format!("http://{}", listener.local_addr().unwrap()),
             router_port: ROUTER_PORT,
             base_domain: config.base_domain.clone(),
+            rendezvous_port: 5_001,
         };
         let platform = Platform::open(config, urls, clock.clone(), &data, None).unwrap();
         let (dynos, events) = Dynos::new();
@@ -99,6 +100,7 @@ impl Server {
             events,
             Arc::new(NoVisitors),
             policy,
+            Reception::default(),
         );
         let provisioner = Provisioner::new(platform.clone(), PROVIDERS);
         let looping = provisioner.clone();
@@ -242,6 +244,7 @@ fn config(data: &DataDir) -> Config {
         },
         listen: any_port,
         router_listen: any_port,
+        rendezvous_listen: any_port,
         base_domain: "localhost".to_owned(),
         api_url: None,
         owner: "owner@localhost".to_owned(),

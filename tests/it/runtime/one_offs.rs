@@ -13,6 +13,7 @@ async fn ask(stage: &Stage) -> Dyno {
         env: Default::default(),
         size: "Basic",
         seconds: 60,
+        attach: None,
     };
     let made = stage
         .store

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use penstock::log::Source;
 use penstock::name::{AppName, Identity};
 use penstock::runtime::plan::Policy;
-use penstock::runtime::{Drain, Event, Parts, Reconciler, Runtime};
+use penstock::runtime::{Drain, Event, Parts, Reception, Reconciler, Runtime};
 use penstock::store::Store;
 use penstock::store::accounts::{self, Account};
 use penstock::store::apps::{self, App};
@@ -68,6 +68,7 @@ impl Stage {
             drain,
             clock: self.clock.clone(),
             policy: Policy::default(),
+            reception: Reception::default(),
         })
     }
 

@@ -33,6 +33,7 @@ pub fn row(launch: &Launch, pid: Option<i64>) -> Dyno {
         one_off: false,
         launched: true,
         expires_at: None,
+        attach: None,
         created_at: now,
         updated_at: now,
     }

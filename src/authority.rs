@@ -1,0 +1,95 @@
+//! The certificate authority of this server, made at its first start, and the certificates that it signs.
+//!
+//! Clients that check certificates, and cannot be told not to, are told to trust `ca.pem`. Its key never leaves the data directory.
+//! It must not know what is served under the certificates.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use time::{Duration, OffsetDateTime};
+
+use crate::data_dir::DataDir;
+use crate::error::{Error, Result};
+
+const CERTIFICATE: &str = "ca.pem";
+const KEY: &str = "ca_key.pem";
+const AUTHORITY_YEARS: i64 = 20;
+/// Each start signs a new one.
+const CERTIFICATE_YEARS: i64 = 2;
+
+/// Who signs our certificates.
+pub struct Authority {
+    key: KeyPair,
+    /// The file that clients are to trust.
+    pub certificate: PathBuf,
+}
+
+impl Authority {
+    /// The authority of this data directory. Key and certificate are on disk before they are used.
+    pub fn open(data: &DataDir) -> Result<Authority> {
+        let key = match data.read_private(KEY)? {
+            Some(pem) => KeyPair::from_pem(&pem).map_err(Error::internal)?,
+            None => {
+                let key = KeyPair::generate().map_err(Error::internal)?;
+                data.write_private(KEY, &key.serialize_pem())?;
+                key
+            }
+        };
+        if data.read_private(CERTIFICATE)?.is_none() {
+            let signed = authority()?.self_signed(&key).map_err(Error::internal)?;
+            data.write_private(CERTIFICATE, &signed.pem())?;
+        }
+        Ok(Authority {
+            key,
+            certificate: data.path(CERTIFICATE),
+        })
+    }
+
+    /// What a listener needs to be believed under these names and addresses. The certificate is the same for whatever name a client
+    /// asks for, also for none.
+    pub fn server(&self, names: &[String]) -> Result<Arc<ServerConfig>> {
+        let key = KeyPair::generate().map_err(Error::internal)?;
+        let mut params = CertificateParams::new(names).map_err(Error::internal)?;
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "Penstock");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        (params.not_before, params.not_after) = life(CERTIFICATE_YEARS);
+        let issuer = Issuer::new(authority()?, &self.key);
+        let certificate = params.signed_by(&key, &issuer).map_err(Error::internal)?;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(Error::internal)?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .map_err(Error::internal)?;
+        Ok(Arc::new(config))
+    }
+}
+
+/// The same at each start but for its dates, which nobody asks an issuer for.
+fn authority() -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(Vec::new()).map_err(Error::internal)?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Penstock certificate authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    (params.not_before, params.not_after) = life(AUTHORITY_YEARS);
+    Ok(params)
+}
+
+/// From yesterday on, since clocks differ.
+fn life(years: i64) -> (OffsetDateTime, OffsetDateTime) {
+    let now = OffsetDateTime::now_utc();
+    (now - Duration::DAY, now + Duration::days(years * 365))
+}

@@ -1,0 +1,67 @@
+//! One-off dynos that somebody sits in front of: made over the API, and met over TLS as the official CLI does it.
+
+mod client;
+mod sitting;
+mod waiting;
+
+use serde_json::{Value, json};
+
+use self::client::Attached;
+use crate::binary::sample::idle_app;
+use crate::binary::{Client, Place, Server};
+
+/// A server with an app of which nothing runs.
+struct Harbour {
+    server: Server,
+    client: Client,
+}
+
+impl Harbour {
+    async fn new(place: &Place) -> Harbour {
+        let server = place.start();
+        let client = server.client();
+        client.create_app("app").await;
+        client.deploy("app", idle_app()).await;
+        Harbour { server, client }
+    }
+
+    /// What the CLI sends. `terminal` are lines and columns.
+    async fn ask(&self, command: &str, terminal: Option<(u16, u16)>) -> Value {
+        let mut env = json!({"TERM": "xterm"});
+        if let Some((lines, columns)) = terminal {
+            env["LINES"] = json!(lines);
+            env["COLUMNS"] = json!(columns);
+        }
+        let body = json!({"command": command, "attach": true, "env": env});
+        self.client.post("/apps/app/dynos", body).await.expect(201)
+    }
+
+    /// Runs a command, and sits in front of it, greeted.
+    async fn run(&self, command: &str, terminal: Option<(u16, u16)>) -> Attached {
+        let dyno = self.ask(command, terminal).await;
+        let mut attached = self.connect(&dyno).await;
+        attached.greeting().await;
+        attached
+    }
+
+    /// Connects, and says which dyno is meant.
+    async fn connect(&self, dyno: &Value) -> Attached {
+        let url = dyno["attach_url"].as_str().unwrap();
+        Attached::connect(&self.server.ready.ca_file, url).await
+    }
+
+    /// Waits until the log has a line with this text.
+    async fn said(&self, text: &str) {
+        let mut tail = self.client.tail("app", 1_500).await.unwrap();
+        tail.until(text).await;
+    }
+
+    /// Waits until no one-off dyno is there.
+    async fn gone(&self) {
+        let none = async |dynos: &Value| dynos.as_array().unwrap().is_empty();
+        self.client
+            .watch("app", "/apps/app/dynos", none)
+            .await
+            .unwrap();
+    }
+}

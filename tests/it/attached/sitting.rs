@@ -1,0 +1,143 @@
+//! What passes between a client and its dyno.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Harbour;
+use crate::binary::Place;
+
+#[tokio::test]
+async fn output_comes_after_the_greeting_and_input_goes_in_until_its_end() {
+    let place = Place::new();
+    let harbour = Harbour::new(&place).await;
+    let mut cat = harbour.run("echo ready; cat; echo over", None).await;
+    cat.until("ready\n").await;
+    cat.send("one\n").await;
+    cat.until("one\n").await;
+    // A byte that means the end is a part of the input while there is more of it.
+    cat.send("two\x04").await;
+    cat.send("three\n").await;
+    cat.until("two\x04three\n").await;
+    cat.send("four\n").await;
+    cat.send("\x04").await;
+    assert_eq!(cat.text().await, "four\nover\n");
+    harbour.gone().await;
+    let log = harbour.client.logs("app").await;
+    assert!(log.contains("Awaiting client"), "{log}");
+    // It was for whoever sat in front of it.
+    assert!(!log.contains("app[run."), "{log}");
+}
+
+#[tokio::test]
+async fn a_terminal_is_as_large_as_the_clients_and_knows_control_characters() {
+    let place = Place::new();
+    let harbour = Harbour::new(&place).await;
+    let mut shell = harbour.run("bash --norc", Some((33, 101))).await;
+    shell.send("stty size; tty; echo $TERM-$DYNO\r").await;
+    let seen = shell.until("xterm-run.").await;
+    assert!(seen.contains("33 101"), "{seen}");
+    assert!(seen.contains("/dev/pts/"), "{seen}");
+    shell
+        .send("echo begun; sleep 1000; echo un''reached\r")
+        .await;
+    shell.until("begun\r\n").await;
+    shell.send("\x03").await;
+    shell.send("echo still he''re\r").await;
+    let seen = shell.until("still here").await;
+    assert!(!seen.contains("unreached"), "{seen}");
+    shell.send("\x04").await;
+    shell.rest().await;
+    harbour.gone().await;
+}
+
+#[tokio::test]
+async fn a_quick_command_leaves_its_client_time() {
+    let place = Place::new();
+    let harbour = Harbour::new(&place).await;
+    let mut quick = harbour.run("true", None).await;
+    assert_eq!(quick.text().await, "");
+    assert!(
+        quick.age() >= Duration::from_millis(240),
+        "{:?}",
+        quick.age()
+    );
+}
+
+#[tokio::test]
+async fn the_exit_status_comes_in_one_record() {
+    let place = Place::new();
+    let harbour = Harbour::new(&place).await;
+    let marker = "\u{FFFF} heroku-command-exit-status: 7\n";
+    // Cut where it hurts, as a slow line may do it.
+    let cut = "printf '\\xEF\\xBF'; sleep 0.05; printf '\\xBF heroku-command-exit'; sleep 0.05; echo '-status: 7'";
+    for command in [
+        "(exit 7) ; echo \"\u{FFFF} heroku-command-exit-status: $?\"",
+        cut,
+    ] {
+        let mut run = harbour.run(command, None).await;
+        assert_eq!(String::from_utf8(run.record().await).unwrap(), marker);
+        assert_eq!(run.text().await, "");
+    }
+}
+
+#[tokio::test]
+async fn a_process_type_stands_for_its_command_and_much_output_comes_whole() {
+    let place = Place::new();
+    let harbour = Harbour::new(&place).await;
+    let mut hello = harbour.run("hello to you", None).await;
+    assert_eq!(hello.text().await, "hello to you\n");
+    let mut much = harbour
+        .run("head -c 3000000 /dev/zero | tr '\\0' x", None)
+        .await;
+    assert_eq!(much.rest().await.len(), 3_000_000);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_hangs_up_on_its_dyno() {
+    let place = Place::new();
+    let harbour = Harbour::new(&place).await;
+    let command = "trap 'echo hung up > /proc/$PPID/fd/2; exit 5' HUP; echo begun; while :; do sleep 0.1; done";
+    let mut run = harbour.run(command, None).await;
+    run.until("begun\n").await;
+    drop(run);
+    harbour
+        .said("Client connection closed. Sending SIGHUP to all processes")
+        .await;
+    harbour.gone().await;
+    harbour.said("Process exited with status 5").await;
+}
+
+#[tokio::test]
+async fn a_server_that_starts_again_ends_what_nobody_sits_in_front_of() {
+    let place = Place::new();
+    let harbour = Harbour::new(&place).await;
+    let mut run = harbour.run("echo begun; sleep 1000", None).await;
+    run.until("begun\n").await;
+    harbour.server.kill();
+    let server = place.start();
+    let client = server.client();
+    let harbour = Harbour { server, client };
+    harbour.gone().await;
+}
+
+#[tokio::test]
+async fn whoever_stops_the_dyno_or_deletes_the_app_ends_the_session() {
+    let place = Place::new();
+    let harbour = Harbour::new(&place).await;
+    let dyno = harbour.ask("echo begun; sleep 1000", None).await;
+    let mut run = harbour.connect(&dyno).await;
+    run.greeting().await;
+    run.until("begun\n").await;
+    let stop = format!(
+        "/apps/app/dynos/{}/actions/stop",
+        dyno["name"].as_str().unwrap()
+    );
+    harbour.client.post(stop, json!({})).await.expect(202);
+    run.rest().await;
+    harbour.gone().await;
+    let mut run = harbour.run("echo begun; sleep 1000", None).await;
+    run.until("begun\n").await;
+    harbour.client.delete("/apps/app").await.expect(200);
+    run.rest().await;
+}

@@ -1,0 +1,87 @@
+//! Who is let in to a dyno, and until when.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Harbour;
+use super::client::{Attached, parts};
+use crate::binary::Place;
+use crate::harness::Server;
+
+#[tokio::test]
+async fn a_dyno_waits_for_its_client_and_is_run_for_nobody_else() {
+    let place = Place::new();
+    let harbour = Harbour::new(&place).await;
+    let dyno = harbour.ask("echo for me", None).await;
+    assert_eq!(dyno["state"], "starting");
+    let url = dyno["attach_url"].as_str().unwrap();
+    let (address, secret) = parts(url);
+    assert_eq!(secret.len(), 36);
+    let ca = &harbour.server.ready.ca_file;
+    for wrong in ["", "x", &secret[1..], &"x".repeat(1_000)] {
+        let mut stranger = Attached::open(ca, address).await;
+        let _ = stranger.send(format!("{wrong}\r\n")).await;
+        assert_eq!(stranger.rest().await, b"");
+    }
+    // The secret is shown once, to whoever asked.
+    let path = format!("/apps/app/dynos/{}", dyno["name"].as_str().unwrap());
+    let seen = harbour.client.get(path).await.expect(200);
+    assert_eq!(seen["state"], "starting");
+    assert_eq!(seen["attach_url"], Value::Null);
+    let mut own = Attached::connect(ca, url).await;
+    own.greeting().await;
+    assert_eq!(own.text().await, "for me\n");
+    let mut late = Attached::connect(ca, url).await;
+    assert_eq!(late.rest().await, b"");
+}
+
+#[tokio::test]
+async fn without_a_client_it_is_gone_after_a_minute_and_never_ran() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    server.running_app(&ann, "harbour").await;
+    let body = json!({"command": "sh", "attach": true, "env": {"TERM": "xterm", "LINES": 24, "COLUMNS": 80}});
+    let dyno = ann.post("/apps/harbour/dynos", body).await.created();
+    let url = dyno["attach_url"].as_str().unwrap();
+    assert!(url.starts_with("rendezvous://127.0.0.1:5001/"), "{url}");
+    let secret = url.rsplit('/').next().unwrap();
+    assert!(!server.dump().contains(secret));
+    server.pass(Duration::from_secs(59));
+    server.settle().await;
+    assert_eq!(server.dynos.of("harbour"), ["web.1 v3"]);
+    let path = format!("/apps/harbour/dynos/{}", dyno["name"].as_str().unwrap());
+    ann.get(&path).await.ok();
+    server.pass(Duration::from_secs(1));
+    server.settle().await;
+    ann.get(&path).await.missing("dyno");
+    assert_eq!(server.dynos.launches(), 1);
+    let session = ann
+        .post("/apps/harbour/log-sessions", json!({"lines": 1_500}))
+        .await;
+    let log = ann
+        .get(session.created()["logplex_url"].as_str().unwrap())
+        .await
+        .text();
+    assert!(log.contains("Error R13 (Attach error)"), "{log}");
+}
+
+#[tokio::test]
+async fn the_certificate_is_the_same_authoritys_after_each_start() {
+    let place = Place::new();
+    let server = place.start();
+    let ca = server.ready.ca_file.clone();
+    let before = std::fs::read(&ca).unwrap();
+    server.stop();
+    let server = place.start();
+    assert_eq!(std::fs::read(&ca).unwrap(), before);
+    let client = server.client();
+    let harbour = Harbour { server, client };
+    harbour.client.create_app("app").await;
+    harbour
+        .client
+        .deploy("app", crate::binary::sample::idle_app())
+        .await;
+    let mut run = harbour.run("hello", None).await;
+    assert_eq!(run.text().await, "hello\n");
+}
