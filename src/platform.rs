@@ -75,6 +75,21 @@ impl Platform {
         Ok(platform)
     }
 
+    /// The names and addresses under which clients may know this server.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = ["localhost", "127.0.0.1", "::1"]
+            .map(str::to_owned)
+            .to_vec();
+        let listening = [self.config.listen, self.config.rendezvous_listen];
+        let addresses = listening.iter().map(|address| address.ip());
+        let known = addresses.filter(|address| !address.is_unspecified());
+        names.extend(known.map(|address| address.to_string()));
+        names.push(self.urls.api_host().trim_matches(['[', ']']).to_owned());
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// A URL with which whoever holds it may do one thing at `path` until it expires.
     pub fn signed_url(&self, method: Method, path: &str, expires: Timestamp) -> String {
         format!(

@@ -102,6 +102,16 @@ async fn converse(platform: &Arc<Platform>, pushing: &Pushing, stream: UnixStrea
         Some(push) if kind == Kind::Push => push,
         _ => return refuse(&mut to, "This push is not one of this server's.").await,
     };
+    let Some(commit) = begin.commit else {
+        // Nothing is built; who pushes may have lost the app meanwhile all the same.
+        let may = platform
+            .store
+            .read(|connection| may_push(connection, &push));
+        return match may {
+            Ok(_) => send(&mut to, Kind::Continue, b"").await,
+            Err(error) => refuse(&mut to, &error.message).await,
+        };
+    };
     let Some(_turn) = pushing.turn(push.app) else {
         return refuse(
             &mut to,
@@ -110,11 +120,16 @@ async fn converse(platform: &Arc<Platform>, pushing: &Pushing, stream: UnixStrea
         .await;
     };
     send(&mut to, Kind::Continue, b"").await?;
-    let build = match build(platform, &push, begin.commit, from).await {
+    let build = match build(platform, &push, commit, from).await {
         Ok(build) => build,
         Err(error) => return refuse(&mut to, &error.message).await,
     };
     follow(platform, &build, &mut to).await
+}
+
+fn may_push(connection: &rusqlite::Connection, push: &Push) -> Result<Id> {
+    let app = Identity::Id(push.app);
+    apps::find_id(connection, &push.account, &app, Permission::Deploy)
 }
 
 /// Takes the source in, and queues its build.
@@ -129,8 +144,7 @@ async fn build(
     let write = move |connection: &rusqlite::Connection| {
         crate::store::acting(&push.account);
         // He may have lost the app while he pushed.
-        let app = Identity::Id(push.app);
-        let app = apps::find_id(connection, &push.account, &app, Permission::Deploy)?;
+        let app = may_push(connection, &push)?;
         buildpacks::refuse(&buildpacks::list(connection, app)?)?;
         let source = sources::create(connection, &push.account, now)?;
         let (digest, size) = (
@@ -191,7 +205,9 @@ async fn refuse(to: &mut OwnedWriteHalf, reason: &str) -> Result<()> {
 }
 
 async fn send(to: &mut OwnedWriteHalf, kind: Kind, bytes: &[u8]) -> Result<()> {
-    Ok(to.write_all(&frame::frame(kind, bytes)).await?)
+    let frame = frame::frame(kind, bytes);
+    let sent = tokio::time::timeout(PATIENCE, to.write_all(&frame)).await;
+    Ok(sent.map_err(|_| Error::internal("a hook heard nothing for too long"))??)
 }
 
 async fn receive(from: &mut OwnedReadHalf) -> Result<(Kind, Bytes)> {

@@ -7,14 +7,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpRequest, HttpServer, web};
+use actix_server::ServerHandle;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Platform;
-use crate::api::Api;
 use crate::app_setup::Setups;
 use crate::authority::Authority;
 use crate::build::{self, Builder};
@@ -22,6 +20,7 @@ use crate::config::Config;
 use crate::data_dir::{DataDir, Lock};
 use crate::deliveries::{Deliverer, Limits};
 use crate::error::{Error, Result};
+use crate::listener;
 use crate::partner;
 use crate::promotion::Promoter;
 use crate::provisioning::Provisioner;
@@ -33,17 +32,11 @@ use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
 use crate::runtime::{self, Drain, Event, Local, Parting, Reception, Reconciler, Runtime, Shims};
 use crate::scheduler::Scheduler;
-use crate::store::{AfterCommit, Courier, accounts, oauth_authorizations, oauth_tokens};
+use crate::store::{AfterCommit, accounts, oauth_authorizations, oauth_tokens};
 use crate::sweep;
 use crate::time::Clock;
 use crate::urls::Urls;
 
-/// The whole head of a request has to be there within this time.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// Connections that the API holds at once, over all its workers.
-const MAX_CONNECTIONS: usize = 8_192;
-const API_WORKERS: usize = 2;
 /// How long requests that are under way may take to end when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -186,7 +179,8 @@ impl Server {
         let mut loops = JoinSet::new();
         spawn_loops(&platform, routes, &data, &mut loops)?;
         loops.spawn(rendezvous.run());
-        let (api, api_task) = serve_api(&platform, api_listener)?;
+        let tls = authority.server(&platform.names())?;
+        let (api, api_task) = listener::serve(&platform, api_listener, Some(tls))?;
         data.write_passing("server.json", &ready.to_json())?;
         Ok(Server {
             ready,
@@ -358,32 +352,4 @@ fn local(
 /// The loop of the app setups.
 pub fn setups(platform: &Arc<Platform>, data: &DataDir) -> Setups {
     Setups::new(platform.clone(), build::Settings::new(data.path("builds")))
-}
-
-/// Serves the API on the listener.
-pub fn serve_api(
-    platform: &Arc<Platform>,
-    listener: TcpListener,
-) -> Result<(ServerHandle, JoinHandle<std::io::Result<()>>)> {
-    let api = Arc::new(Api::new(platform.clone())?);
-    let server = HttpServer::new(move || {
-        // This runs once on each worker's own thread.
-        actix_web::rt::spawn(Courier::enlist().run());
-        let api = api.clone();
-        let answer =
-            move |request: HttpRequest, payload: web::Payload| api.clone().answer(request, payload);
-        App::new().default_service(web::to(answer))
-    })
-    .workers(API_WORKERS)
-    .max_connections(MAX_CONNECTIONS / API_WORKERS)
-    .client_request_timeout(HEAD_TIMEOUT)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(STOP_GRACE.as_secs())
-    .tcp_nodelay(true)
-    // Else a client that has hung up is noticed only by the next byte for it, and a quiet log has none.
-    .h1_allow_half_closed(false)
-    .disable_signals()
-    .listen(listener)?
-    .run();
-    Ok((server.handle(), tokio::spawn(server)))
 }

@@ -35,8 +35,8 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
             slugs::delete_unreachable(connection)
         })
         .await?;
-    let platform = platform.clone();
-    tokio::task::spawn_blocking(move || {
+    let (platform, repositories) = (platform.clone(), platform.clone());
+    let swept = tokio::task::spawn_blocking(move || {
         for app in platform.logs.stored()? {
             if platform
                 .store
@@ -74,7 +74,13 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
         platform.blobs.sweep(&wanted, GRACE)
     })
     .await
-    .map_err(Error::internal)?
+    .map_err(Error::internal)?;
+    for app in repositories.git.stored()? {
+        if let Err(error) = repositories.git.tidy(app).await {
+            tracing::warn!(%app, %error, "a repository was not packed");
+        }
+    }
+    swept
 }
 
 /// Sweeps at the start and every hour.

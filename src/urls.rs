@@ -59,9 +59,8 @@ impl Urls {
 
     /// Whether visitors of this name could be looking for the API, or for an app under its own name. No app may add such a name.
     pub fn has(&self, hostname: &Hostname) -> bool {
-        let api = self.api.split_once("://").map_or("", |(_, host)| host);
-        let api = api.split([':', '/']).next().unwrap_or_default();
-        hostname.meets(&self.base_domain) || hostname.as_str() == api
+        hostname.meets(&self.base_domain)
+            || hostname.as_str() == self.api_host().trim_matches(['[', ']'])
     }
 
     /// The host under which the router knows an app.

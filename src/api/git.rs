@@ -82,6 +82,7 @@ fn conversation(call: &Call, service: Service) -> Result<Conversation> {
     Ok(Conversation {
         service,
         app,
+        account: call.caller.account.id,
         version: version.and_then(|version| version.parse().ok()),
     })
 }

@@ -34,6 +34,16 @@ impl Env {
         ] {
             println!("export {name}={}", quoted(value));
         }
+        // The CLI makes each git remote https.
+        let host = ready.api_url.split_once("://").map_or("", |(_, host)| host);
+        let port = host.rsplit(':').next().unwrap_or_default();
+        let remotes = [host.to_owned(), format!("localhost:{port}")];
+        println!("export GIT_CONFIG_COUNT={}", remotes.len());
+        for (at, remote) in remotes.iter().enumerate() {
+            let key = format!("http.https://{remote}/.sslCAInfo");
+            println!("export GIT_CONFIG_KEY_{at}={}", quoted(&key));
+            println!("export GIT_CONFIG_VALUE_{at}={}", quoted(&ready.ca_file));
+        }
         // The CLI would otherwise call home at each command.
         for name in [
             "DISABLE_TELEMETRY",

@@ -15,7 +15,7 @@ pub enum Kind {
     Push = 1,
     /// From the hook: bytes of the source's tar.gz.
     Source = 2,
-    /// From the server: the hook may send its source.
+    /// From the server: the push may go on. The hook sends its source, if something is to be built.
     Continue = 3,
     /// From the server: text for the person who pushes.
     Text = 4,
@@ -38,8 +38,8 @@ impl Kind {
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Begin {
     pub key: String,
-    /// The commit, as git names it.
-    pub commit: String,
+    /// The commit that is to be built, as git names it; `None` when nothing of what is pushed is built.
+    pub commit: Option<String>,
 }
 
 /// The head of a frame: its kind, and how many bytes follow.

@@ -22,16 +22,26 @@ const MAX_REFS: usize = 1_000;
 /// Level 1: the archive is unpacked again at once, on the same machine.
 const LEVEL: Compression = Compression::new(1);
 
-/// One line of what git tells the hook: a ref, and where it shall point.
+/// Refs of one repository at most: each request of a client lists them all.
+const MAX_ALL_REFS: usize = 10_000;
+/// Files of a commit at most, and bytes of its archive before it is compressed: no build would unpack more.
+const MAX_FILES: usize = 200_000;
+const MAX_BYTES: u64 = 2 << 30;
+/// Bytes that are looked at of a `.gitattributes`.
+const MAX_ATTRIBUTES: u64 = 1 << 20;
+
+/// One line of what git tells the hook: a ref, where it points, and where it shall.
 struct Update {
+    old: String,
     new: String,
     name: String,
 }
 
 impl Update {
     fn parse(line: &str) -> Option<Update> {
-        let mut words = line.splitn(3, ' ').skip(1).map(str::to_owned);
+        let mut words = line.splitn(3, ' ').map(str::to_owned);
         Some(Update {
+            old: words.next()?,
             new: words.next()?,
             name: words.next()?,
         })
@@ -39,6 +49,23 @@ impl Update {
 
     fn deletes(&self) -> bool {
         self.new.bytes().all(|digit| digit == b'0')
+    }
+
+    fn is_built(&self) -> bool {
+        BUILT.contains(&self.name.as_str()) && !self.deletes()
+    }
+
+    /// Why no repository of ours takes it; `None` if one does.
+    fn refused(&self) -> Option<&'static str> {
+        let kept = ["refs/heads/", "refs/tags/"];
+        if !kept.iter().any(|kept| self.name.starts_with(kept)) {
+            return Some("Only branches and tags are kept here.");
+        }
+        // Git could not make the branch beside it.
+        let beneath = |built: &str| self.name.strip_prefix(built)?.strip_prefix('/');
+        let beneath = BUILT.into_iter().any(|built| beneath(built).is_some());
+        (beneath && !self.deletes())
+            .then_some("No branch may be named after main or master with a slash.")
     }
 }
 
@@ -63,8 +90,17 @@ fn run() -> ExitCode {
 
 /// Whoever pushes may be gone; the build goes on all the same.
 fn say(text: &str) {
+    pass_on(text.as_bytes());
+}
+
+fn pass_on(text: &[u8]) {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(text).and_then(|()| out.flush());
+}
+
+fn refuse(reason: &str) -> io::Result<bool> {
+    say(&format!(" !     {reason}\n"));
+    Ok(false)
 }
 
 fn decide() -> io::Result<bool> {
@@ -72,28 +108,69 @@ fn decide() -> io::Result<bool> {
     for line in io::stdin().lock().lines() {
         updates.extend(Update::parse(&line?));
         if updates.len() > MAX_REFS {
-            say(&format!(
-                " !     Push at most {MAX_REFS} branches and tags at once.\n"
+            return refuse(&format!(
+                "Push at most {MAX_REFS} branches and tags at once."
             ));
-            return Ok(false);
         }
     }
-    let built = updates
-        .iter()
-        .find(|update| BUILT.contains(&update.name.as_str()) && !update.deletes());
-    let Some(update) = built else {
-        say("Pushed to non-main branch, skipping build.\n");
-        return Ok(true);
-    };
-    // What is pushed may be a tag, or no commit at all.
-    let Some(commit) = commit(&update.new)? else {
-        say(&format!(
-            " !     {} does not point at a commit, so there is nothing to build.\n",
-            update.name
+    if let Some(reason) = updates.iter().find_map(Update::refused) {
+        return refuse(reason);
+    }
+    if refs()? + updates.len() > MAX_ALL_REFS {
+        return refuse(&format!(
+            "The repository would have more than {MAX_ALL_REFS} branches and tags. Delete some: git push REMOTE :NAME."
         ));
-        return Ok(false);
-    };
-    build(&commit)
+    }
+    let mut built = updates.iter().filter(|update| update.is_built());
+    match (built.next(), built.next()) {
+        (None, _) => keep(),
+        (Some(update), None) => build_at(update),
+        (Some(_), Some(_)) => {
+            refuse("Push main or master, not both at once: one of them is what the app runs.")
+        }
+    }
+}
+
+/// Nothing of the push is built; the server is asked all the same, since who pushes may have lost the app meanwhile.
+fn keep() -> io::Result<bool> {
+    let may = allowed(&mut begin(None)?)?;
+    if may {
+        say("Pushed to non-main branch, skipping build.\n");
+    }
+    Ok(may)
+}
+
+fn build_at(update: &Update) -> io::Result<bool> {
+    // Git would find that out after the build.
+    if now_at(&update.name)? != update.old {
+        return refuse("Somebody else has pushed meanwhile. Fetch what they did, and push again.");
+    }
+    // What is pushed may be a tag, or no commit at all.
+    match commit(&update.new)? {
+        Some(commit) => build(&commit),
+        None => refuse(&format!(
+            "{} does not point at a commit, so there is nothing to build.",
+            update.name
+        )),
+    }
+}
+
+/// How many refs the repository has, as far as it matters.
+fn refs() -> io::Result<usize> {
+    let count = format!("--count={}", MAX_ALL_REFS + 1);
+    let listed = git(&["for-each-ref", "--format=x", &count])
+        .stdin(Stdio::null())
+        .output()?;
+    Ok(listed.stdout.iter().filter(|byte| **byte == b'\n').count())
+}
+
+/// Where a ref points, as git tells its hooks: zeros where there is none.
+fn now_at(name: &str) -> io::Result<String> {
+    let parsed = git(&["rev-parse", "--verify", "--quiet", name])
+        .stdin(Stdio::null())
+        .output()?;
+    let at = String::from_utf8_lossy(&parsed.stdout).trim().to_owned();
+    Ok(if at.is_empty() { "0".repeat(40) } else { at })
 }
 
 fn commit(object: &str) -> io::Result<Option<String>> {
@@ -116,22 +193,36 @@ fn git(arguments: &[&str]) -> Command {
     command
 }
 
-fn build(commit: &str) -> io::Result<bool> {
+/// Tells the server of the push.
+fn begin(commit: Option<&str>) -> io::Result<UnixStream> {
     // The repository's folder stands beside the socket; the short path fits wherever the data directory may be.
     let mut server = UnixStream::connect(format!("../{SOCKET}"))?;
     let begin = Begin {
         key: std::env::var(PUSH).unwrap_or_default(),
-        commit: commit.to_owned(),
+        commit: commit.map(str::to_owned),
     };
     frame::send(&mut server, Kind::Push, &serde_json::to_vec(&begin)?)?;
-    match frame::receive(&mut server)? {
-        (Kind::Continue, _) => {}
-        (_, reason) => {
-            say(&String::from_utf8_lossy(&reason));
-            return Ok(false);
-        }
+    Ok(server)
+}
+
+/// Whether the push may go on. The server says why not.
+fn allowed(server: &mut UnixStream) -> io::Result<bool> {
+    let (kind, reason) = frame::receive(server)?;
+    pass_on(&reason);
+    Ok(kind == Kind::Continue)
+}
+
+fn build(commit: &str) -> io::Result<bool> {
+    let mut server = begin(Some(commit))?;
+    if !allowed(&mut server)? {
+        return Ok(false);
     }
-    warn_of_what_is_left_out(commit)?;
+    let Some(submodules) = submodules(commit)? else {
+        return refuse(&format!(
+            "The commit has more than {MAX_FILES} files, which is more than a build unpacks."
+        ));
+    };
+    warn_of_what_is_left_out(commit, submodules)?;
     say("Compressing source files... ");
     // The server may have refused it half-way, and says why.
     let sent = send_source(commit, &mut server);
@@ -141,14 +232,10 @@ fn build(commit: &str) -> io::Result<bool> {
     loop {
         let told = frame::receive(&mut server);
         match told.map_err(|cause| sent.as_ref().err().map_or(cause, copy))? {
-            (Kind::Text, text) => say(&String::from_utf8_lossy(&text)),
-            (Kind::Accepted, text) => {
-                say(&String::from_utf8_lossy(&text));
-                return Ok(true);
-            }
-            (_, reason) => {
-                say(&String::from_utf8_lossy(&reason));
-                return Ok(false);
+            (Kind::Text, text) => pass_on(&text),
+            (kind, text) => {
+                pass_on(&text);
+                return Ok(kind == Kind::Accepted);
             }
         }
     }
@@ -158,30 +245,48 @@ fn copy(cause: &io::Error) -> io::Error {
     io::Error::new(cause.kind(), cause.to_string())
 }
 
-/// Submodules are other repositories, and LFS keeps its files elsewhere: neither is in what was pushed.
-fn warn_of_what_is_left_out(commit: &str) -> io::Result<()> {
+/// How many submodules a commit has; `None` when it has more files than any build would unpack, which few bytes can make.
+fn submodules(commit: &str) -> io::Result<Option<usize>> {
     let mut listing = git(&["ls-tree", "-r", "--full-tree", commit])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()?;
-    let mut submodules = 0;
+    let (mut files, mut submodules) = (0, 0);
     if let Some(out) = listing.stdout.take() {
         for line in io::BufReader::new(out).split(b'\n') {
             submodules += usize::from(line?.starts_with(b"160000 "));
+            files += 1;
+            if files > MAX_FILES {
+                listing.kill()?;
+                listing.wait()?;
+                return Ok(None);
+            }
         }
     }
     ended(&mut listing)?;
+    Ok(Some(submodules))
+}
+
+/// Submodules are other repositories, and LFS keeps its files elsewhere: neither is in what was pushed.
+fn warn_of_what_is_left_out(commit: &str, submodules: usize) -> io::Result<()> {
     if submodules > 0 {
         say(&format!(
             " !     Warning: {submodules} git submodules are not part of the push, and their folders are empty in the build.\n \
              !     Add their files to this repository to have them built.\n"
         ));
     }
-    let attributes = git(&["cat-file", "-p", &format!("{commit}:.gitattributes")])
+    let mut reading = git(&["cat-file", "-p", &format!("{commit}:.gitattributes")])
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .output()?;
-    if String::from_utf8_lossy(&attributes.stdout).contains("filter=lfs") {
+        .spawn()?;
+    let mut attributes = Vec::new();
+    if let Some(out) = reading.stdout.take() {
+        out.take(MAX_ATTRIBUTES).read_to_end(&mut attributes)?;
+    }
+    // There may be none, or more of it.
+    reading.wait()?;
+    if String::from_utf8_lossy(&attributes).contains("filter=lfs") {
         say(
             " !     Warning: Git LFS is not served here: the files that it tracks are built as the small pointers that git stores.\n",
         );
@@ -197,10 +302,17 @@ fn send_source(commit: &str, server: &mut UnixStream) -> io::Result<()> {
     let mut tar = archive.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
     let mut gzip = GzEncoder::new(Source(server), LEVEL);
     let mut buffer = vec![0; frame::MAX];
+    let mut total = 0;
     loop {
         let length = tar.read(&mut buffer)?;
         if length == 0 {
             break;
+        }
+        total += length as u64;
+        if total > MAX_BYTES {
+            archive.kill()?;
+            archive.wait()?;
+            return Err(io::Error::other("the commit has more than 2 GiB of files"));
         }
         gzip.write_all(&buffer[..length])?;
     }

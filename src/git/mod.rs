@@ -16,8 +16,9 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
@@ -32,8 +33,11 @@ pub const HOOK: &str = "pre-receive";
 pub const SOCKET: &str = "hook.sock";
 /// The key of a push, in the environment of its hook.
 const PUSH: &str = "PENSTOCK_PUSH";
-/// Processes of git at the same time. Each may take a whole pack into memory.
-const AT_ONCE: usize = 16;
+/// Conversations with git at the same time, and of one account among them.
+const AT_ONCE: usize = 32;
+const OF_AN_ACCOUNT: usize = 8;
+/// How long one waits for others to end.
+const WAIT: Duration = Duration::from_secs(15);
 
 /// A push that is under way: who pushes to which app.
 #[derive(Clone, Debug)]
@@ -48,6 +52,15 @@ pub struct Git {
     root: Arc<Path>,
     pushes: Arc<Mutex<HashMap<String, Push>>>,
     processes: Arc<Semaphore>,
+    /// How many conversations each account has.
+    of_accounts: Arc<Mutex<HashMap<Id, usize>>>,
+}
+
+/// The right to one conversation with git.
+pub(super) struct Permit {
+    git: Git,
+    account: Id,
+    _process: Option<OwnedSemaphorePermit>,
 }
 
 /// Removes the push from those under way when its git has ended.
@@ -70,6 +83,7 @@ impl Git {
             root: root.into(),
             pushes: Arc::default(),
             processes: Arc::new(Semaphore::new(AT_ONCE)),
+            of_accounts: Arc::default(),
         })
     }
 
@@ -82,6 +96,27 @@ impl Git {
         self.pushes().get(key).cloned()
     }
 
+    /// Waits a little for its turn. 503 when many are waiting already, or the account has enough of them.
+    async fn permit(&self, account: Id) -> Result<Permit> {
+        {
+            let mut all = lock(&self.of_accounts);
+            let own = all.entry(account).or_default();
+            if *own >= OF_AN_ACCOUNT {
+                return Err(busy());
+            }
+            *own += 1;
+        }
+        // Made before the wait, so that it is given back however that ends.
+        let mut permit = Permit {
+            git: self.clone(),
+            account,
+            _process: None,
+        };
+        let process = tokio::time::timeout(WAIT, self.processes.clone().acquire_owned()).await;
+        permit._process = Some(process.map_err(|_| busy())?.map_err(Error::internal)?);
+        Ok(permit)
+    }
+
     fn announce(&self, push: Push) -> Result<Announced> {
         let key = hex::encode(secret::random::<16>()?);
         self.pushes().insert(key.clone(), push);
@@ -92,7 +127,7 @@ impl Git {
     }
 
     fn pushes(&self) -> MutexGuard<'_, HashMap<String, Push>> {
-        self.pushes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.pushes)
     }
 
     fn repository(&self, app: Id) -> PathBuf {
@@ -119,6 +154,22 @@ impl Git {
     }
 }
 
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut all = lock(&self.git.of_accounts);
+        if let Some(own) = all.get_mut(&self.account) {
+            *own -= 1;
+            if *own == 0 {
+                all.remove(&self.account);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Drop for Announced {
     fn drop(&mut self) {
         self.git.pushes().remove(&self.key);
@@ -128,7 +179,7 @@ impl Drop for Announced {
 fn busy() -> Error {
     Error::new(
         ErrorId::Unavailable,
-        "The server is busy with other pushes. Push again in a moment.",
+        "The server is busy with other pushes and clones. Try again in a moment.",
     )
 }
 

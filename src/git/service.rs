@@ -1,20 +1,29 @@
 //! The pack protocol: what a client sends goes to a git process, and what that answers goes back, as it comes.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{Stream, StreamExt};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::repository::spawn_failed;
-use super::{Announced, Git, PUSH, Push, busy};
+use super::{Announced, Git, PUSH, Push};
 use crate::error::{Error, Result};
 use crate::name::Id;
 
 /// Bytes that are passed on at once at most.
 const CHUNK: usize = 64 * 1024;
+/// Bytes that are kept of what a git process complains of.
+const COMPLAINT: usize = 8 * 1024;
+/// A push or a clone that takes longer is given up. A build takes 15 minutes at most, and may have to wait for others.
+const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
+/// Bytes of memory that a git process may map, packs included.
+const MEMORY: u64 = 2 << 30;
 
 /// Which half of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +60,8 @@ impl Service {
 pub struct Conversation {
     pub service: Service,
     pub app: Id,
+    /// Who asks.
+    pub account: Id,
     /// `version=2`, as the client's `Git-Protocol` says it.
     pub version: Option<u8>,
 }
@@ -58,7 +69,7 @@ pub struct Conversation {
 impl Git {
     /// The refs of an app's repository, as the first request of a client asks for them.
     pub async fn refs(&self, asked: &Conversation) -> Result<Bytes> {
-        let _permit = self.processes.try_acquire().map_err(|_| busy())?;
+        let _permit = self.permit(asked.account).await?;
         let repository = self.made(asked.app).await?;
         let mut command = self.command();
         protocol(&mut command, asked);
@@ -93,16 +104,14 @@ impl Git {
         push: Option<Push>,
         body: impl Stream<Item = Result<Bytes>> + 'static,
     ) -> Result<mpsc::Receiver<Result<Bytes>>> {
-        let permit = self
-            .processes
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| busy())?;
+        let permit = self.permit(asked.account).await?;
         let repository = self.made(asked.app).await?;
         let announced = push.map(|push| self.announce(push)).transpose()?;
         let mut child = self.spawn(&asked, &repository, announced.as_ref())?;
         let (answer, receiver) = mpsc::channel(16);
-        let (stdin, stdout, git) = (child.stdin.take(), child.stdout.take(), self.clone());
+        confine(&child)?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let (stderr, git) = (child.stderr.take(), self.clone());
         let feeding = async move {
             if let Some(stdin) = stdin {
                 feed(body, stdin).await;
@@ -114,10 +123,19 @@ impl Git {
                     pass_on(stdout, answer).await;
                 }
             };
-            // Both at once: git answers while it is still being told.
-            futures_util::future::join(feeding, passing).await;
+            let complaining = async {
+                match stderr {
+                    Some(stderr) => last_of(stderr).await,
+                    None => Vec::new(),
+                }
+            };
+            // All at once: git answers while it is still being told, and must never wait for what it says beside that.
+            let talking = futures_util::future::join3(feeding, passing, complaining);
             let pushed = announced.is_some();
-            see_out(child).await;
+            match timeout(LONGEST, talking).await {
+                Ok(((), (), said)) => see_out(&mut child, &said).await,
+                Err(_) => end(&mut child).await,
+            }
             drop(announced);
             if pushed && let Err(error) = git.point_head(&repository).await {
                 tracing::warn!(%error, "a repository's HEAD was not looked after");
@@ -146,6 +164,7 @@ impl Git {
             .stderr(Stdio::piped())
             // A terminal's signal to the server is not for a push.
             .process_group(0)
+            .kill_on_drop(true)
             .spawn()
             .map_err(spawn_failed)
     }
@@ -179,10 +198,46 @@ async fn pass_on(mut stdout: ChildStdout, answer: mpsc::Sender<Result<Bytes>>) {
     }
 }
 
-async fn see_out(child: Child) {
-    match child.wait_with_output().await {
-        Ok(ended) if !ended.status.success() => {
-            tracing::info!(status = %ended.status, said = %String::from_utf8_lossy(&ended.stderr).trim(), "git refused");
+/// What a process said last, read to its end so that it never waits for a reader.
+async fn last_of(mut stderr: ChildStderr) -> Vec<u8> {
+    let mut said = Vec::new();
+    let mut chunk = vec![0; COMPLAINT];
+    while let Ok(length @ 1..) = stderr.read(&mut chunk).await {
+        said.extend_from_slice(&chunk[..length]);
+        let old = said.len().saturating_sub(COMPLAINT);
+        said.drain(..old);
+    }
+    said
+}
+
+/// Before it is fed anything: what it makes of a few bytes must not take the machine's memory.
+fn confine(child: &Child) -> Result<()> {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+    let limit = Rlimit {
+        current: Some(MEMORY),
+        maximum: Some(MEMORY),
+    };
+    if let Some(pid) = pid.and_then(Pid::from_raw) {
+        prlimit(Some(pid), Resource::As, limit).map_err(std::io::Error::from)?;
+    }
+    Ok(())
+}
+
+/// Ends a git that takes too long, with all that it has started.
+async fn end(child: &mut Child) {
+    tracing::warn!("a git process took too long and was ended");
+    let group = child.id().and_then(|pid| i32::try_from(pid).ok());
+    if let Some(group) = group.and_then(Pid::from_raw) {
+        // It may have ended just now.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.wait().await;
+}
+
+async fn see_out(child: &mut Child, said: &[u8]) {
+    match child.wait().await {
+        Ok(status) if !status.success() => {
+            tracing::info!(%status, said = %String::from_utf8_lossy(said).trim(), "git refused");
         }
         Ok(_) => {}
         Err(cause) => tracing::warn!(%cause, "a git process was lost sight of"),

@@ -54,7 +54,7 @@ impl Rendezvous {
         listener.set_nonblocking(true)?;
         Ok(Rendezvous {
             listener: TcpListener::from_std(listener)?,
-            tls: TlsAcceptor::from(authority.server(&names(&platform))?),
+            tls: TlsAcceptor::from(authority.server(&platform.names())?),
             host: Arc::new(Host {
                 platform,
                 reception,
@@ -93,21 +93,6 @@ impl Rendezvous {
             }
         }
     }
-}
-
-/// Under which clients may know this server.
-fn names(platform: &Platform) -> Vec<String> {
-    let mut names = ["localhost", "127.0.0.1", "::1"]
-        .map(str::to_owned)
-        .to_vec();
-    let address = platform.config.rendezvous_listen.ip();
-    if !address.is_unspecified() {
-        names.push(address.to_string());
-    }
-    names.push(platform.urls.api_host().trim_matches(['[', ']']).to_owned());
-    names.sort();
-    names.dedup();
-    names
 }
 
 async fn greet(tls: TlsAcceptor, host: Arc<Host>, stream: TcpStream, peer: SocketAddr) {

@@ -1,6 +1,7 @@
 //! git push and clone, with stock git against the real server.
 
 mod held;
+mod hostile;
 mod repository;
 
 use std::collections::BTreeMap;
@@ -297,4 +298,38 @@ async fn submodules_get_a_word_and_a_server_without_git_says_so() {
         "{}",
         pushed.said
     );
+}
+
+#[tokio::test]
+async fn one_port_takes_plain_http_and_tls_by_the_servers_own_authority() {
+    let place = Place::new();
+    let server = place.start();
+    let client = server.client();
+    client.create_app("app").await;
+    let work = Repository::new();
+    let commit = work.commit(&[("Procfile", PROCFILE)]);
+    let plain = work.url(&client, "app");
+    let authority = server.data().join("ca.pem");
+    let trusting = format!("http.sslCAInfo={}", authority.display());
+    // The CLI's remotes name either, always with https.
+    for host in ["127.0.0.1", "localhost"] {
+        let secure = plain
+            .replace("http://", "https://")
+            .replace("127.0.0.1", host);
+        assert!(
+            !work.push(&secure, "main").succeeded,
+            "nobody trusts it unasked"
+        );
+        work.git(&["-c", &trusting, "push", "-q", &secure, "main"]);
+    }
+    assert_eq!(work.remote_refs(&plain)["refs/heads/main"], commit);
+    drop(server);
+    // Whoever trusts the authority goes on trusting it.
+    let before = std::fs::read(&authority).unwrap();
+    let server = place.start();
+    assert_eq!(std::fs::read(&authority).unwrap(), before);
+    let secure = work
+        .url(&server.client(), "app")
+        .replace("http://", "https://");
+    work.git(&["-c", &trusting, "ls-remote", &secure]);
 }

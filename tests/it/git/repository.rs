@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
@@ -94,8 +95,25 @@ impl Repository {
         format!("{scheme}://heroku:{}@{host}/{app}.git", client.token)
     }
 
+    /// A tree of these entries, as `git ls-tree` prints them.
+    pub fn tree(&self, entries: &str) -> String {
+        let mut command = self.command();
+        command.arg("mktree").stdin(Stdio::piped());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(entries.as_bytes()).unwrap();
+        drop(stdin);
+        let made = child.wait_with_output().unwrap();
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    }
+
     pub fn push(&self, url: &str, refspec: &str) -> Pushed {
-        let output = self.output(&["push", url, refspec]);
+        self.pushed(&["push", url, refspec])
+    }
+
+    /// What comes of a push with these arguments.
+    pub fn pushed(&self, arguments: &[&str]) -> Pushed {
+        let output = self.output(arguments);
         Pushed {
             succeeded: output.status.success(),
             said: String::from_utf8_lossy(&output.stderr).into_owned(),

@@ -105,7 +105,7 @@ impl Server {
         let provisioner = Provisioner::new(platform.clone(), PROVIDERS);
         let looping = provisioner.clone();
         let providers = tokio::spawn(async move { looping.run().await });
-        let (api, task) = serve::serve_api(&platform, listener).unwrap();
+        let (api, task) = penstock::listener::serve(&platform, listener, None).unwrap();
         drop(task);
         Server {
             clock,
