@@ -168,6 +168,12 @@ CREATE TABLE app_feature (
     PRIMARY KEY (app_id, name)
 ) STRICT;
 
+-- The user and group that an app's dynos run as, where the server is root.
+CREATE TABLE app_uid (
+    app_id TEXT PRIMARY KEY REFERENCES app (id) ON DELETE CASCADE,
+    uid    INTEGER NOT NULL UNIQUE
+) STRICT;
+
 -- Who may do what with an app. Its owner stands here too, and so does every member of the team that has it, so that this is the
 -- one place to look. permissions is a sum of bits: 1 view, 2 deploy, 4 operate, 8 manage, 16 own. Of these, granted are what
 -- somebody gave to this account; the rest follow from its role in the team (src/store/team_access.rs). What the list of an
@@ -515,6 +521,8 @@ CREATE TABLE dyno (
     command          TEXT NOT NULL,
     state            TEXT NOT NULL CHECK (state IN ('starting', 'up', 'crashed', 'down')),
     port             INTEGER,
+    -- Where that port is, if not at this machine's own address.
+    address          TEXT,
     pid              INTEGER,
     crashes          INTEGER NOT NULL DEFAULT 0,
     start_at         TEXT,

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
+use crate::sandbox::Settings;
+
 /// Short, since whoever runs the server is also the one who waits. Heroku's own would be 0s,20m,40m,1h,3h,320m.
 pub const DEFAULT_BACKOFF: &str = "0s,1s,2s,4s,8s,16s,30s,60s";
 const MAX_WAITS: usize = 100;
@@ -100,6 +102,9 @@ pub struct Config {
     /// Dynos end with the server, however it ends; else they outlive all but Ctrl-C, and the next server takes them up
     #[arg(long, env = "PENSTOCK_DYNOS_END_WITH_SERVER")]
     pub dynos_end_with_server: bool,
+
+    #[command(flatten)]
+    pub isolation: Settings,
 
     /// Whether an account is held to Heroku's 4,500 requests an hour
     #[arg(long, env = "PENSTOCK_RATE_LIMIT", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]

@@ -14,7 +14,7 @@
 //! | [`blob`], [`archive`], [`git`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`cron`], [`health_checks`], [`preflight`], [`certificate`], [`sandbox`], [`shim`] | files, and what leaves the machine or the process | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
-//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`rendezvous`], [`authority`], [`sweep`], [`serve`], [`listener`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
+//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`rendezvous`], [`authority`], [`sweep`], [`isolation`], [`serve`], [`listener`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
 //!
 //! # What always holds
 //!
@@ -45,6 +45,7 @@ pub mod error;
 pub mod git;
 pub mod health_checks;
 pub mod hostname;
+pub mod isolation;
 pub mod listener;
 pub mod log;
 pub mod name;

@@ -19,6 +19,7 @@ use crate::log::{self, Logs};
 use crate::name::Id;
 use crate::outbound::Outbound;
 use crate::output::Outputs;
+use crate::sandbox::Level;
 use crate::store::{AfterCommit, Store, Table, builds, releases, sources};
 use crate::time::{Clock, Timestamp};
 use crate::urls::Urls;
@@ -39,6 +40,8 @@ pub struct Platform {
     pub git: Git,
     pub outbound: Outbound,
     pub signed_urls: SignedUrls,
+    /// How well dynos are kept apart.
+    pub isolation: Level,
     /// Tells what this run of the server has claimed from what an earlier one had.
     pub boot: Id,
     /// True once the server is stopping: answers that go on and on end then, since it waits for those under way.
@@ -51,6 +54,7 @@ impl Platform {
         config: Config,
         urls: Urls,
         clock: Clock,
+        isolation: Level,
         data: &DataDir,
         after_commit: Option<AfterCommit>,
     ) -> Result<Arc<Platform>> {
@@ -64,6 +68,7 @@ impl Platform {
             git: Git::open(data.path("git"))?,
             outbound: Outbound::new(config.may_fetch_privately()),
             signed_urls: SignedUrls::new(data.signing_key()?),
+            isolation,
             boot: Id::new(),
             stopping: watch::Sender::new(false),
             config,

@@ -165,7 +165,7 @@ fn web(app: &Visited) -> Web {
 }
 
 fn backend(dyno: &Dyno) -> Option<router::Dyno> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, dyno.port?));
+    let address = SocketAddr::from((dyno.address.unwrap_or(Ipv4Addr::LOCALHOST), dyno.port?));
     Some(router::Dyno {
         id: dyno.id,
         name: dyno.name(),

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::data_dir::{DataDir, Lock};
 use crate::deliveries::{Deliverer, Limits};
 use crate::error::{Error, Result};
+use crate::isolation;
 use crate::listener;
 use crate::partner;
 use crate::promotion::Promoter;
@@ -30,7 +31,10 @@ use crate::rendezvous::Rendezvous;
 use crate::router::{self, Router};
 use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
-use crate::runtime::{self, Drain, Event, Local, Parting, Reception, Reconciler, Runtime, Shims};
+use crate::runtime::{
+    self, Drain, Event, Isolation, Local, Parting, Reception, Reconciler, Runtime, Shims,
+};
+use crate::sandbox::Level;
 use crate::scheduler::Scheduler;
 use crate::store::{AfterCommit, accounts, oauth_authorizations, oauth_tokens};
 use crate::sweep;
@@ -51,6 +55,9 @@ pub struct Ready {
     /// The certificate that clients of one-off dynos are to trust.
     #[serde(default)]
     pub ca_file: String,
+    /// How well dynos are kept apart. A server of an older version said nothing of it.
+    #[serde(default)]
+    pub isolation: Option<Level>,
 }
 
 impl Ready {
@@ -137,7 +144,11 @@ impl Server {
             rendezvous_port: rendezvous_listener.local_addr()?.port(),
         };
         let authority = Authority::open(&data)?;
-        let platform = Platform::open(config, urls, options.clock, &data, options.after_commit)?;
+        let program = options.shim.unwrap_or(Shims::default().program);
+        let level = isolation::choose(&config.isolation, &data, &program).await?;
+        let (clock, after_commit) = (options.clock, options.after_commit);
+        let platform = Platform::open(config, urls, clock, level, &data, after_commit)?;
+        isolation::tell(&platform)?;
         let ready = Ready {
             api_url: platform.urls.api.clone(),
             router_url: platform.urls.router(),
@@ -145,6 +156,7 @@ impl Server {
             data_dir: data.root().display().to_string(),
             pid: std::process::id(),
             ca_file: authority.certificate.display().to_string(),
+            isolation: Some(level),
         };
         let log = Arc::new(RouterLog(platform.logs.clone()));
         let router = Router::start(router_listener, log, router::Options::default())?;
@@ -155,7 +167,7 @@ impl Server {
         let routes = Arc::new(Routes::new(platform.clone(), router.clone(), policy.drain));
         router.follow(&routes);
         let tied = platform.config.dynos_end_with_server;
-        let (local, events) = local(&platform, &data, options.shim)?;
+        let (local, events) = local(&platform, &data, program)?;
         let reception = Reception::default();
         let rendezvous = Rendezvous::new(
             platform.clone(),
@@ -339,14 +351,20 @@ pub fn builder(platform: &Arc<Platform>, data: &DataDir) -> Result<Builder> {
 fn local(
     platform: &Arc<Platform>,
     data: &DataDir,
-    shim: Option<PathBuf>,
+    program: PathBuf,
 ) -> Result<(Local, mpsc::UnboundedReceiver<Event>)> {
     let shims = Shims {
-        program: shim.unwrap_or(Shims::default().program),
+        program,
         tied: platform.config.dynos_end_with_server,
     };
     let (blobs, logs) = (platform.blobs.clone(), platform.logs.clone());
-    Local::open(data.root(), blobs, logs, platform.outputs.clone(), shims)
+    let isolation = Isolation::new(
+        platform.isolation,
+        platform.config.isolation.clone(),
+        data.root(),
+    );
+    let outputs = platform.outputs.clone();
+    Local::open(data.root(), blobs, logs, outputs, shims, isolation)
 }
 
 /// The loop of the app setups.

@@ -59,9 +59,11 @@ pub async fn create(call: Call, body: Body) -> Result<Created<NewView>> {
         ..Update::default()
     };
     let (now, key) = (call.caller.now, secret::token()?);
+    let isolation = call.platform.isolation;
     let written = key.clone();
     let (account, flags, authorization) = call
         .write(move |connection, caller| {
+            isolation.admit_another_person(accounts::count(connection)?)?;
             let made = accounts::create(connection, &email, now)?;
             let account = accounts::update(connection, &made, &update, now)?;
             let by = format!("made by {}", caller.account.email);

@@ -5,7 +5,10 @@ use clap::{Args, Subcommand};
 use crate::config::DataDirArg;
 use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
+use crate::sandbox::probe::Ground;
+use crate::sandbox::{Level, Settings};
 use crate::secret;
+use crate::serve::Ready;
 use crate::store::{Store, accounts, oauth_authorizations};
 use crate::time::Clock;
 
@@ -35,11 +38,18 @@ impl Account {
         };
         let data = DataDir::open(&named.data_dir.data_dir)?;
         let store = Store::open(&data.path("penstock.db"), data.sealing_key()?)?;
+        let isolation = match create {
+            true => isolation(&data)?,
+            false => Level::Full,
+        };
         let (token, now) = (secret::token()?, Clock::System.now());
         let written = token.clone();
         store.write_blocking(move |connection| {
             let account = match create {
-                true => accounts::create(connection, &named.email, now)?,
+                true => {
+                    isolation.admit_another_person(accounts::count(connection)?)?;
+                    accounts::create(connection, &named.email, now)?
+                }
                 false => accounts::by_email(connection, &named.email)?.ok_or_else(|| {
                     Error::invalid(format!(
                         "There is no account {}. Make it with `penstock account create`.",
@@ -52,4 +62,25 @@ impl Account {
         println!("{token}");
         Ok(())
     }
+}
+
+/// That of the last server on this directory; where there was none, that which one would have that was started now.
+fn isolation(data: &DataDir) -> Result<Level> {
+    if let Some(level) = Ready::read(data)?.and_then(|ready| ready.isolation) {
+        return Ok(level);
+    }
+    let named = std::env::var("PENSTOCK_ISOLATION").ok();
+    let settings = Settings {
+        isolation: named
+            .map(|level| level.parse())
+            .transpose()
+            .map_err(|error: String| Error::invalid(error))?,
+        ..Settings::default()
+    };
+    let ground = Ground {
+        penstock: &std::env::current_exe()?,
+        data: data.root(),
+        settings: &settings,
+    };
+    ground.choose()
 }

@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 
@@ -25,6 +25,8 @@ const BATCH_BYTES: usize = 64 * 1024;
 
 /// What the logs of all apps share.
 pub(super) struct Common {
+    /// Said with each release.
+    pub note: OnceLock<String>,
     pub dir: PathBuf,
     pub clock: Clock,
     pub limits: Limits,

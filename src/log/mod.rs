@@ -28,7 +28,7 @@ use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 pub use filter::Filter;
 pub use line::{LINE_BYTES, Line, Source};
@@ -88,6 +88,7 @@ impl Logs {
             .create(dir)?;
         Ok(Logs {
             common: Arc::new(Common {
+                note: OnceLock::new(),
                 dir: dir.to_owned(),
                 clock,
                 limits,
@@ -113,6 +114,15 @@ impl Logs {
         let label = line::label(source, process);
         let messages = messages.iter().map(|text| text.as_bytes());
         self.write(&log, &label, messages, None);
+    }
+
+    /// From here on this is said with each release of any app. The first one counts.
+    pub fn note_with_releases(&self, note: String) {
+        let _ = self.common.note.set(note);
+    }
+
+    pub fn note(&self) -> Option<&str> {
+        self.common.note.get().map(String::as_str)
     }
 
     /// Takes the raw output of a process from here on.

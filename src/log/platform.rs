@@ -16,11 +16,17 @@ fn dyno(logs: &Logs, app: Id, process: &str, messages: &[&str]) {
     logs.append_each(app, Source::Heroku, process, messages);
 }
 
-/// Two lines that nothing comes between: `Deploy 385e5950 by user U` and `Release v3 created by user U`.
+/// Two lines that nothing comes between: `Deploy 385e5950 by user U` and `Release v3 created by user U`; and what there is to say
+/// with each release.
 pub fn released(logs: &Logs, app: Id, description: &str, version: i64, user: &str) {
     let description = format!("{description} by user {user}");
     let release = format!("Release v{version} created by user {user}");
-    api(logs, app, &[&description, &release]);
+    let note = logs.note();
+    let lines: Vec<&str> = [description.as_str(), &release]
+        .into_iter()
+        .chain(note)
+        .collect();
+    api(logs, app, &lines);
 }
 
 /// The same for each of several releases, on whichever apps.

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::log::{Logs, platform};
 use crate::name::Id;
 use crate::store::dynos::{self, Attach, Dyno, State};
-use crate::store::{Store, app_features, config_vars, one_offs, release_phases};
+use crate::store::{Store, app_features, app_uids, config_vars, one_offs, release_phases};
 use crate::time::Clock;
 
 /// Between two attempts to write what has happened and must not be forgotten.
@@ -143,6 +143,7 @@ impl Acts {
             vars.extend(one_offs::env(connection, dyno.id)?);
             Ok((vars, release_phases::of_dyno(connection, dyno.id)?))
         })?;
+        let uid = self.uid_of(dyno.app_id).await?;
         let slug = Digest::parse(&wanted.digest)
             .ok_or_else(|| Error::internal("a slug's digest is none"))?;
         let launch = Launch {
@@ -158,6 +159,7 @@ impl Acts {
             release_version: dyno.release_version,
             port: dyno.port,
             size: dyno.size,
+            uid,
             output,
             boot: self.policy.boot,
             streams: streams(dyno.attach),
@@ -171,12 +173,25 @@ impl Acts {
         Ok(started)
     }
 
+    /// The user that an app's dynos run as, if not the server's: chosen with the first of them.
+    async fn uid_of(&self, app: Id) -> Result<Option<u32>> {
+        let Some(range) = self.runtime.uids() else {
+            return Ok(None);
+        };
+        let read = |connection: &Connection| app_uids::read(connection, app, &range);
+        if let Some(uid) = self.store.read(read)? {
+            return Ok(Some(uid));
+        }
+        let allot = move |connection: &Connection| app_uids::allot(connection, app, &range);
+        self.store.write(allot).await.map(Some)
+    }
+
     /// A dyno with a port is up when it listens, any other one when it runs.
     pub async fn note_started(&self, dyno: &Dyno, started: Started) {
         let (id, now) = (dyno.id, self.clock.now());
         let up = self
             .record(move |connection| {
-                dynos::set_process(connection, id, started.pid, started.port)?;
+                dynos::set_process(connection, id, started.pid, started.port, started.address)?;
                 match started.port {
                     Some(_) => Ok(false),
                     None => dynos::change(connection, id, State::Starting, State::Up, now),

@@ -63,6 +63,7 @@ impl Shell {
             arguments: arguments.to_vec(),
             environment: self.environment(launch, home).into_iter().collect(),
             folder: home.to_owned(),
+            sandbox: None,
         }
     }
 

@@ -9,6 +9,7 @@ mod attach;
 mod environment;
 mod family;
 mod following;
+mod isolation;
 mod memory;
 mod news;
 pub mod plan;
@@ -20,8 +21,11 @@ mod reception;
 mod reconcile;
 mod taking_up;
 mod telling;
+mod trees;
 
 use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -34,6 +38,7 @@ use crate::store::dynos::Dyno;
 
 pub use crate::shim::{Size, Streams};
 pub use attach::{Attached, Controls, Signal};
+pub use isolation::Isolation;
 pub use process::{Local, Shims};
 pub use reception::{Expected, Reception};
 pub use reconcile::{Parts, Reconciler};
@@ -59,6 +64,8 @@ pub struct Launch {
     /// Where it shall listen, if it is of the web.
     pub port: Option<u16>,
     pub size: String,
+    /// The user and group that it runs as, if not the server's.
+    pub uid: Option<u32>,
     /// The release whose command it runs: what it prints is also that release's output.
     pub output: Option<Id>,
     /// How long a dyno with a port may take until it listens. Measured on a clock that nobody can set.
@@ -74,6 +81,8 @@ pub struct Started {
     pub pid: Option<i64>,
     /// Where it will listen: the port that was wanted, unless the runtime knows better.
     pub port: Option<u16>,
+    /// Where that port is, if not on this machine's loopback address.
+    pub address: Option<Ipv4Addr>,
 }
 
 /// A dyno of an earlier run of the server that is watched over again.
@@ -127,6 +136,11 @@ pub enum Event {
 pub trait Runtime: Send + Sync {
     /// A port for a new web dyno which is none of `taken`.
     fn free_port(&self, taken: &HashSet<u16>) -> Result<u16>;
+
+    /// The range from which each app is to have a user of its own for its dynos, if they are to run as others than the server.
+    fn uids(&self) -> Option<RangeInclusive<u32>> {
+        None
+    }
 
     /// Starts a dyno. Slow, since the slug is unpacked first.
     fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Started>>;

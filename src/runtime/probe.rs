@@ -3,7 +3,8 @@
 //! It must not know what follows from that.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::http1::handshake;
@@ -11,9 +12,13 @@ use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::Event;
+use super::following::Running;
 use crate::health_checks::HealthCheck;
+use crate::name::Id;
 
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
@@ -21,6 +26,34 @@ const LONGEST_WAIT: Duration = Duration::from_millis(100);
 const WAIT_FOR_HEALTH: Duration = Duration::from_secs(1);
 /// A connection to this machine that takes so long is none.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// How it is seen that a web dyno is up, and for how long at most it is waited for.
+pub(super) struct Probe {
+    /// Its own, if it has one.
+    pub address: Option<Ipv4Addr>,
+    pub port: u16,
+    pub boot: Duration,
+    pub checks: Vec<HealthCheck>,
+}
+
+impl Probe {
+    /// Waits until the dyno is up, and says so, or that it took too long.
+    pub async fn report(
+        self,
+        events: mpsc::UnboundedSender<Event>,
+        running: Arc<Running>,
+        dyno: Id,
+    ) {
+        let address = SocketAddr::from((self.address.unwrap_or(Ipv4Addr::LOCALHOST), self.port));
+        let up = up(address, &self.checks, |found| running.note_probe(found));
+        let event = match timeout(self.boot, up).await {
+            Ok(()) => Event::Listening { dyno },
+            Err(_) => Event::BootTimeout { dyno },
+        };
+        // Nobody listens when the server is stopping.
+        let _ = events.send(event);
+    }
+}
 
 /// Resolves once everything is as it should be. `found` is told what came of each look before that, in words for a person.
 pub async fn up(address: SocketAddr, checks: &[HealthCheck], found: impl Fn(String)) {

@@ -1,12 +1,13 @@
 //! Dynos as processes of this machine.
 //!
-//! Each has a folder of its own with its own copy of the slug, an environment of its own, and a [`shim`](crate::shim) that holds
-//! it and outlives this process. It must not know what should run: it starts, takes up and stops what it is told to, and says
+//! Each has a folder of its own, an environment of its own, and a [`shim`](crate::shim) that holds it and outlives this process;
+//! its slug lies under what it writes, or is copied where there are no layers. It must not know what should run: it starts, takes up and stops what it is told to, and says
 //! what happens.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,14 +16,15 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
 
 use super::attach::Attached;
 use super::environment::Shell;
 use super::family::Family;
 use super::following::{Running, Who};
+use super::isolation::Isolation;
 use super::memory::{self, Measured};
-use super::probe;
+use super::probe::Probe;
+use super::trees::Trees;
 use super::{Ended, Event, LastWords, Launch, Runtime, Started, Taken, port};
 use crate::archive::{self, Limits, Strip};
 use crate::blob::{Blobs, Digest};
@@ -63,12 +65,20 @@ impl Default for Shims {
     }
 }
 
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.isolation.close();
+    }
+}
+
 /// What the tasks that watch over dynos need.
 pub(super) struct Place {
     /// `<data>/dynos`, absolute.
     pub dir: PathBuf,
     shell: Shell,
     pub shims: Shims,
+    pub isolation: Isolation,
+    trees: Trees,
     blobs: Blobs,
     logs: Logs,
     outputs: Outputs,
@@ -82,15 +92,10 @@ pub(super) struct Place {
 pub(super) struct Note {
     pub boot_ms: u64,
     pub attached: bool,
+    /// Where it listens, if at an address of its own.
+    pub address: Option<Ipv4Addr>,
     /// The release that has what it prints as its output.
     pub output: Option<Id>,
-    pub checks: Vec<HealthCheck>,
-}
-
-/// How it is seen that a web dyno is up, and for how long at most it is waited for.
-pub(super) struct Probe {
-    pub port: u16,
-    pub boot: Duration,
     pub checks: Vec<HealthCheck>,
 }
 
@@ -102,6 +107,7 @@ impl Local {
         logs: Logs,
         outputs: Outputs,
         shims: Shims,
+        isolation: Isolation,
     ) -> Result<(Local, mpsc::UnboundedReceiver<Event>)> {
         let dir = data.join("dynos");
         make_folder(&dir)?;
@@ -110,6 +116,8 @@ impl Local {
             dir: fs::canonicalize(dir)?,
             shell: Shell::find(),
             shims,
+            isolation,
+            trees: Trees::open(data)?,
             blobs,
             logs,
             outputs,
@@ -126,12 +134,15 @@ impl Local {
     async fn launch(&self, launch: Launch) -> Result<Started> {
         let permit = self.unpacking.acquire().await.map_err(Error::internal)?;
         let place = self.place.clone();
-        let (dyno, slug) = (launch.dyno, launch.slug);
-        tokio::task::spawn_blocking(move || place.unpack(dyno, &slug))
-            .await
-            .map_err(Error::internal)??;
+        let dyno = launch.dyno;
+        let (launch, app) = tokio::task::spawn_blocking(move || {
+            let app = place.furnish(&launch)?;
+            Result::Ok((launch, app))
+        })
+        .await
+        .map_err(Error::internal)??;
         drop(permit);
-        let started = self.place.clone().spawn(&launch).await;
+        let started = self.place.clone().spawn(&launch, app).await;
         if started.is_err() {
             self.place.clone().clear(dyno).await;
         }
@@ -140,6 +151,10 @@ impl Local {
 }
 
 impl Runtime for Local {
+    fn uids(&self) -> Option<RangeInclusive<u32>> {
+        self.place.isolation.uids()
+    }
+
     fn free_port(&self, taken: &HashSet<u16>) -> Result<u16> {
         port::free(taken)
     }
@@ -191,41 +206,54 @@ impl Place {
         self.dir.join(dyno.to_string())
     }
 
-    /// Where the app's files are: the dyno's home.
-    fn home(&self, dyno: Id) -> PathBuf {
-        self.folder(dyno).join("app")
-    }
-
-    /// Makes the dyno's folder with its own copy of the slug. What an attempt before left is replaced.
-    fn unpack(&self, dyno: Id, slug: &Digest) -> Result<()> {
-        let archive = self.blobs.open_checked(slug)?;
-        remove(&self.folder(dyno))?;
-        let home = self.home(dyno);
-        make_folder(&home)?;
-        let unpacked = archive::unpack(archive, &home, &Limits::slug(), Strip::Prefix("app"));
-        if unpacked.is_err() {
-            remove(&self.folder(dyno))?;
+    /// Makes the dyno's folder, and says where the app's files are: in a tree that many dynos share, or in a copy of its own. What
+    /// an attempt before left is replaced.
+    fn furnish(&self, launch: &Launch) -> Result<PathBuf> {
+        let folder = self.folder(launch.dyno);
+        remove(&folder)?;
+        make_folder(&self.isolation.scratch(&folder))?;
+        let furnished = match self.isolation.has_own_tree() {
+            true => {
+                let (slug, owner) = (&launch.slug, launch.uid);
+                self.trees.lay_under(&folder, &self.blobs, slug, owner)
+            }
+            false => self.unpack(&folder, &launch.slug),
+        };
+        if furnished.is_err() {
+            remove(&folder)?;
         }
-        unpacked.map(drop)
+        furnished
     }
 
-    async fn spawn(self: Arc<Place>, launch: &Launch) -> Result<Started> {
+    fn unpack(&self, folder: &Path, slug: &Digest) -> Result<PathBuf> {
+        let archive = self.blobs.open_checked(slug)?;
+        let home = self.isolation.home(folder);
+        make_folder(&home)?;
+        archive::unpack(archive, &home, &Limits::slug(), Strip::Prefix("app"))?;
+        Ok(home)
+    }
+
+    async fn spawn(self: Arc<Place>, launch: &Launch, app: PathBuf) -> Result<Started> {
+        let folder = self.folder(launch.dyno);
+        let checks = match launch.port {
+            Some(_) => self.health_checks(launch, &app),
+            None => Vec::new(),
+        };
+        let mut program = self.shell.program(launch, &self.isolation.home(&folder));
+        let address = self.isolation.enclose(&mut program, launch, &folder, app)?;
         let note = Note {
             boot_ms: u64::try_from(launch.boot.as_millis()).unwrap_or(u64::MAX),
             attached: launch.streams != Streams::Output,
+            address,
             output: launch.output,
-            checks: match launch.port {
-                Some(_) => self.health_checks(launch),
-                None => Vec::new(),
-            },
+            checks,
         };
         let spec = Spec {
             note: serde_json::to_string(&note).map_err(Error::internal)?,
-            program: self.shell.program(launch, &self.home(launch.dyno)),
+            program,
             streams: launch.streams,
             tied: self.shims.tied,
         };
-        let folder = self.folder(launch.dyno);
         let shim = client::start(&self.shims.program, &folder, spec).await?;
         let who = Who {
             dyno: launch.dyno,
@@ -236,6 +264,7 @@ impl Place {
             copy: self.copy(note.output),
         };
         let probe = launch.port.map(|port| Probe {
+            address,
             port,
             boot: launch.boot,
             checks: note.checks,
@@ -244,12 +273,13 @@ impl Place {
         Ok(Started {
             pid: Some(i64::from(running.pid)),
             port: launch.port,
+            address,
         })
     }
 
     /// What the slug's `app.json` asks of its web dynos. What cannot be read is told, and the port alone counts.
-    fn health_checks(&self, launch: &Launch) -> Vec<HealthCheck> {
-        health_checks::of_folder(&self.home(launch.dyno)).unwrap_or_else(|fault| {
+    fn health_checks(&self, launch: &Launch, app: &Path) -> Vec<HealthCheck> {
+        health_checks::of_folder(app).unwrap_or_else(|fault| {
             platform::checks_ignored(&self.logs, launch.app, &launch.name, &fault);
             Vec::new()
         })
@@ -318,30 +348,24 @@ impl Place {
         }
     }
 
-    /// Removes the folder of a dyno of which nothing runs. What cannot be removed is tried again at the next start.
+    /// Removes the folder of a dyno of which nothing runs, and what else it left. What cannot be removed is tried again at the
+    /// next start.
     async fn clear(self: Arc<Place>, dyno: Id) {
-        let removed = tokio::task::spawn_blocking(move || remove(&self.folder(dyno))).await;
-        if let Ok(Err(cause)) = removed {
+        let clearing = move || {
+            self.isolation.clean(dyno);
+            remove(&self.folder(dyno)).and_then(|()| self.trees.sweep(&self.dir))
+        };
+        if let Ok(Err(cause)) = tokio::task::spawn_blocking(clearing).await {
             tracing::warn!(%dyno, %cause, "a dyno's folder was not removed");
         }
     }
 
+    pub fn sweep_trees(&self) -> Result<()> {
+        self.trees.sweep(&self.dir)
+    }
+
     fn running(&self) -> MutexGuard<'_, HashMap<Id, Arc<Running>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Probe {
-    /// Waits until the dyno is up, and says so, or that it took too long.
-    async fn report(self, events: mpsc::UnboundedSender<Event>, running: Arc<Running>, dyno: Id) {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        let up = probe::up(address, &self.checks, |found| running.note_probe(found));
-        let event = match timeout(self.boot, up).await {
-            Ok(()) => Event::Listening { dyno },
-            Err(_) => Event::BootTimeout { dyno },
-        };
-        // Nobody listens when the server is stopping.
-        let _ = events.send(event);
     }
 }
 

@@ -275,6 +275,7 @@ impl Reconciler {
             launched: true,
             expires_at: None,
             attach: None,
+            address: None,
             created_at: now,
             updated_at: now,
         })

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::family::Family;
 use super::following::{Running, Who};
-use super::process::{Note, Place, Probe, remove};
+use super::probe::Probe;
+use super::process::{Note, Place, remove};
 use super::{Started, Taken};
 use crate::error::{Error, Result};
 use crate::name::Id;
@@ -69,15 +70,21 @@ impl Place {
         };
         let left = Duration::from_millis(note.boot_ms.saturating_sub(shim.hello.age_ms));
         let waits = row.state == State::Starting && !shim.hello.ended;
+        self.isolation.take_up(row.id, note.address);
         let probe = row.port.filter(|_| waits).map(|port| Probe {
+            address: note.address,
             port,
             boot: left,
             checks: note.checks,
         });
         let running = self.clone().follow(shim, who, probe);
         let pid = Some(i64::from(running.pid));
-        let port = row.port;
-        let (dyno, started) = (row.id, Started { pid, port });
+        let started = Started {
+            pid,
+            port: row.port,
+            address: note.address,
+        };
+        let dyno = row.id;
         taken.push(Taken { dyno, started });
         running
     }
@@ -91,12 +98,17 @@ impl Place {
     }
 
     /// Ends what runs without a shim, and removes the folders of which nothing is held.
-    async fn sweep(&self, known: &[Dyno], folders: &[Id], held: &HashSet<Id>) -> Result<()> {
+    async fn sweep(
+        self: &Arc<Place>,
+        known: &[Dyno],
+        folders: &[Id],
+        held: &HashSet<Id>,
+    ) -> Result<()> {
         let pids: HashMap<Id, Option<i64>> = known.iter().map(|dyno| (dyno.id, dyno.pid)).collect();
         let all: HashSet<Id> = pids.keys().chain(folders).copied().collect();
         let lost: Vec<Id> = all.difference(held).copied().collect();
         if lost.is_empty() {
-            return Ok(());
+            return self.sweep_rest(held).await;
         }
         let mut family = Family::default();
         for dyno in &lost {
@@ -114,7 +126,19 @@ impl Place {
             }
         };
         let removed = tokio::task::spawn_blocking(removing).await;
-        removed.map_err(Error::internal)
+        removed.map_err(Error::internal)?;
+        self.sweep_rest(held).await
+    }
+
+    /// What lost dynos left with the kernel, and trees that nobody uses any more.
+    async fn sweep_rest(self: &Arc<Place>, held: &HashSet<Id>) -> Result<()> {
+        let (place, held) = (self.clone(), held.clone());
+        let sweeping = move || {
+            place.isolation.sweep(&held);
+            place.sweep_trees()
+        };
+        let swept = tokio::task::spawn_blocking(sweeping).await;
+        swept.map_err(Error::internal)?
     }
 }
 

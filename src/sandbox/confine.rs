@@ -136,7 +136,7 @@ pub fn take_terminal() -> io::Result<()> {
     Ok(Errno::result(taken).map(drop)?)
 }
 
-/// All but the standard streams, and what the runtime of this program has changed for itself.
+/// All but the standard streams go with the exec, and so does what the runtime of this program has changed for itself.
 pub fn close_descriptors() -> io::Result<()> {
     #[expect(
         unsafe_code,
@@ -147,6 +147,12 @@ pub fn close_descriptors() -> io::Result<()> {
         unsafe_code,
         reason = "nothing is used after this but the standard streams and an exec"
     )]
-    let closed = unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+    let closed = unsafe {
+        libc::close_range(
+            3,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC.cast_signed(),
+        )
+    };
     Ok(Errno::result(closed).map(drop)?)
 }

@@ -4,10 +4,11 @@
 //! killed, the inner half and with it the dyno ends.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::process::ExitCode;
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -16,7 +17,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
 
 use super::inner::{self, Door};
-use super::{FAILED, SUBCOMMAND, Spec, cgroup, confine, net};
+use super::{BEGUN_FD, FAILED, SUBCOMMAND, Spec, cgroup, confine, net};
 use crate::sandbox::reap;
 
 /// Runs the dyno that the spec describes, and ends as it does, if this process was started as a launcher.
@@ -26,9 +27,11 @@ pub fn run_if_asked() -> Option<ExitCode> {
 }
 
 fn main() -> ExitCode {
+    // Before anything else can get this number.
+    let begun = begun();
     let status = Spec::receive()
         .map_err(|error| step("read the spec", error))
-        .and_then(|spec| run(&spec));
+        .and_then(|spec| run(&spec, begun));
     exit_code(status.unwrap_or_else(|error| {
         complain(&error);
         FAILED
@@ -60,13 +63,35 @@ pub fn signals() -> SigSet {
 
 /// Both ends of what the two halves say to each other.
 struct Halves {
+    /// Open until the command runs.
+    begun: Option<OwnedFd>,
     /// The inner half says here that its namespaces are there.
     ready: (OwnedFd, OwnedFd),
     /// The outer one says here that all is prepared. When it ends, so does this.
     lifeline: (OwnedFd, OwnedFd),
 }
 
-fn run(spec: &Spec) -> io::Result<i32> {
+/// Whoever started this process may not want to know.
+fn begun() -> Option<OwnedFd> {
+    fcntl(
+        #[expect(
+            unsafe_code,
+            reason = "it is only asked whether there is such a descriptor"
+        )]
+        unsafe {
+            BorrowedFd::borrow_raw(BEGUN_FD)
+        },
+        FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC),
+    )
+    .ok()?;
+    #[expect(
+        unsafe_code,
+        reason = "the descriptor is named by number between two programs, and nothing else here has it"
+    )]
+    Some(unsafe { OwnedFd::from_raw_fd(BEGUN_FD) })
+}
+
+fn run(spec: &Spec, begun: Option<OwnedFd>) -> io::Result<i32> {
     let mask = signals();
     mask.thread_block()?;
     let arrivals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC)?;
@@ -78,11 +103,11 @@ fn run(spec: &Spec) -> io::Result<i32> {
             .make(&spec.limits)
             .map_err(|error| step("make its control group", error))?;
     }
-    let outcome = start(spec).and_then(|(inner, _lifeline)| {
+    let outcome = start(spec, begun).and_then(|(inner, _lifeline)| {
         let status = watch(inner, &arrivals);
         // Only now is the cable known to be this dyno's.
         if let Some(network) = &spec.network {
-            net::disconnect(network);
+            net::disconnect(&net::name(network.address));
         }
         status
     });
@@ -91,9 +116,10 @@ fn run(spec: &Spec) -> io::Result<i32> {
 }
 
 /// Starts the inner half, and lets it go on once it is in its control group and has its network.
-fn start(spec: &Spec) -> io::Result<(Pid, OwnedFd)> {
+fn start(spec: &Spec, begun: Option<OwnedFd>) -> io::Result<(Pid, OwnedFd)> {
     let flags = nix::fcntl::OFlag::O_CLOEXEC;
     let halves = Halves {
+        begun,
         ready: pipe2(flags)?,
         lifeline: pipe2(flags)?,
     };
@@ -111,7 +137,11 @@ fn start(spec: &Spec) -> io::Result<(Pid, OwnedFd)> {
         reason = "this process has one thread, so the child may do anything"
     )]
     let forked = unsafe { fork() }?;
-    let Halves { ready, lifeline } = halves;
+    let Halves {
+        begun,
+        ready,
+        lifeline,
+    } = halves;
     match forked {
         ForkResult::Child => {
             drop((ready.0, lifeline.1));
@@ -120,12 +150,13 @@ fn start(spec: &Spec) -> io::Result<(Pid, OwnedFd)> {
                 Door {
                     ready: ready.1,
                     lifeline: lifeline.0,
+                    begun,
                 },
             );
             std::process::exit(status);
         }
         ForkResult::Parent { child } => {
-            drop((ready.1, lifeline.0));
+            drop((begun, ready.1, lifeline.0));
             let prepared = admit(spec, child, &ready.0, &lifeline.1);
             if let Err(error) = prepared {
                 let _ = kill(child, Signal::SIGKILL);

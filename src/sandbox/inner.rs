@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::{ForkResult, Pid, execv, fork, read, sethostname, write};
+use nix::unistd::{ForkResult, Pid, execve, fork, read, sethostname, write};
 
 use super::init::{complain, signals, step};
 use super::reap::{self, Reaper};
@@ -21,12 +21,14 @@ const NOT_RUNNABLE: i32 = 126;
 pub struct Door {
     pub ready: OwnedFd,
     pub lifeline: OwnedFd,
+    /// Goes when the command runs.
+    pub begun: Option<OwnedFd>,
 }
 
 /// Everything from the first namespace to the end of the last process. The dyno's status.
 pub fn main(spec: &Spec, door: Door) -> i32 {
     let entered = enter(spec, &door).and_then(|()| launch(spec));
-    drop(door.ready);
+    drop((door.ready, door.begun));
     match entered {
         Ok(Some(first)) => Reaper::new(first, spec.level.has_own_tree(), door.lifeline).run(),
         Ok(None) => FAILED,
@@ -96,12 +98,12 @@ fn lock(spec: &Spec) -> io::Result<()> {
 /// Starts the dyno's command as a child; `None` if it could not be.
 fn launch(spec: &Spec) -> io::Result<Option<Pid>> {
     let home = spec.home();
-    let arguments: Vec<CString> = spec
-        .argv
-        .iter()
-        .map(|argument| CString::new(argument.as_str()))
-        .collect::<Result<_, _>>()
-        .map_err(io::Error::other)?;
+    let arguments = terminated(spec.argv.iter().cloned())?;
+    let environment = terminated(
+        spec.env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}")),
+    )?;
     #[expect(
         unsafe_code,
         reason = "this process has one thread, so the child may do anything"
@@ -124,11 +126,16 @@ fn launch(spec: &Spec) -> io::Result<Option<Pid>> {
                     complain(&error);
                     FAILED
                 }
-                Ok(()) => exec(&arguments),
+                Ok(()) => exec(&arguments, &environment),
             };
             reap::leave(status)
         }
     }
+}
+
+fn terminated(texts: impl Iterator<Item = String>) -> io::Result<Vec<CString>> {
+    let texts: Result<_, _> = texts.map(CString::new).collect();
+    texts.map_err(io::Error::other)
 }
 
 fn become_leader(spec: &Spec) -> io::Result<()> {
@@ -141,11 +148,11 @@ fn become_leader(spec: &Spec) -> io::Result<()> {
 }
 
 /// Only comes back if that fails.
-fn exec(arguments: &[CString]) -> i32 {
+fn exec(arguments: &[CString], environment: &[CString]) -> i32 {
     let Some(program) = arguments.first() else {
         return NOT_FOUND;
     };
-    let Err(errno) = execv(program, arguments);
+    let Err(errno) = execve(program, arguments, environment);
     eprintln!("penstock: {}: {}", program.to_string_lossy(), errno.desc());
     match errno {
         nix::errno::Errno::ENOENT => NOT_FOUND,

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, ErrorId, Result};
+
 /// In order: each promises all that the ones before it do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -42,6 +44,19 @@ impl Level {
         self >= Level::Userns
     }
 
+    /// Refuses a second person's account where the two could not be kept apart. `people` is how many have one.
+    pub fn admit_another_person(self, people: i64) -> Result<()> {
+        if people == 0 || self.keeps_people_apart() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorId::Forbidden,
+            format!(
+                "No account for another person is made here: dynos are isolated at level {self} only, so what one person runs could read what everybody else has. Start the server at level userns or full; penstock doctor says what that takes."
+            ),
+        ))
+    }
+
     /// What a dyno can still do at this level, in a sentence; nothing at the best.
     pub fn shortfall(self) -> Option<&'static str> {
         match self {
@@ -68,7 +83,7 @@ impl fmt::Display for Level {
 impl FromStr for Level {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Level, String> {
+    fn from_str(text: &str) -> std::result::Result<Level, String> {
         Level::ALL
             .into_iter()
             .find(|level| level.as_str() == text)

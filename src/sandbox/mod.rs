@@ -1,7 +1,7 @@
 //! What stands between a dyno and everything else: `penstock dyno-init`, the launcher of every dyno's command.
 //!
-//! A [`Spec`] says all that the launcher needs to know; it is started with the dyno's environment and nothing else, reads the spec
-//! from a descriptor, builds the sandbox from the inside, and is init for the dyno until nothing of it is left. How much of a
+//! A [`Spec`] says all that the launcher needs to know; it is started with an empty environment, reads the spec from a
+//! descriptor, builds the sandbox from the inside, and is init for the dyno until nothing of it is left. How much of a
 //! sandbox there is depends on the machine: [`Level`] names what is promised, and [`probe`](probe::probe) tries what can be kept.
 //!
 //! It must not know apps, releases or the database: who asks for a dyno has looked everything up.
@@ -22,11 +22,11 @@ mod root;
 mod settings;
 mod spec;
 
-pub use command::{command, hand_over};
+pub use command::{Begun, command, hand_over};
 pub use init::run_if_asked;
 pub use level::Level;
 pub use settings::{Pool, Settings, Uids};
-pub use spec::{Ids, Limits, Network, SPEC_FD, Spec};
+pub use spec::{BEGUN_FD, Ids, Limits, Network, SPEC_FD, Spec};
 
 /// The name under which the binary is the launcher.
 pub const SUBCOMMAND: &str = "dyno-init";

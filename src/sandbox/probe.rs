@@ -3,6 +3,7 @@
 //! Nothing is concluded from versions or settings of the kernel: a sandbox of each level is built, and a command run in it. Only
 //! what to do about a failure is guessed from what the machine says of itself.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, chown};
@@ -93,11 +94,8 @@ impl Ground<'_> {
     fn run(&self, level: Level) -> io::Result<()> {
         let place = Place::new(self.data)?;
         let spec = self.spec(level, &place)?;
-        let mut launcher = command(self.penstock, &spec)?;
-        let ended = launcher
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .stdin(Stdio::null())
-            .output()?;
+        let (mut launcher, _begun) = command(self.penstock, &spec)?;
+        let ended = launcher.stdin(Stdio::null()).output()?;
         let said = String::from_utf8_lossy(&ended.stderr);
         let said = said.lines().last().unwrap_or_default();
         match ended.status.success() {
@@ -120,6 +118,7 @@ impl Ground<'_> {
         Ok(Spec {
             level,
             argv: ["/bin/sh", "-c", COMMAND].map(str::to_owned).to_vec(),
+            env: BTreeMap::from([("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())]),
             app: place.app(),
             folder: place.folder(),
             writes_through: false,
@@ -134,6 +133,7 @@ impl Ground<'_> {
             }),
             port: None,
             tty: false,
+            hidden: self.data.to_owned(),
             readable: self.settings.dyno_readable.clone(),
         })
     }

@@ -92,10 +92,18 @@ impl FromStr for Uids {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
     first: Ipv4Addr,
-    bits: u32,
+    bits: u8,
 }
 
 impl Pool {
+    pub fn first(&self) -> Ipv4Addr {
+        self.first
+    }
+
+    pub fn bits(&self) -> u8 {
+        self.bits
+    }
+
     /// This machine's, as the dynos see it.
     pub fn gateway(&self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.first.to_bits() + 1)
@@ -118,7 +126,7 @@ impl FromStr for Pool {
 
     fn from_str(text: &str) -> Result<Pool, String> {
         let pool = text.split_once('/').and_then(|(first, bits)| {
-            let (first, bits) = (first.parse::<Ipv4Addr>().ok()?, bits.parse::<u32>().ok()?);
+            let (first, bits) = (first.parse::<Ipv4Addr>().ok()?, bits.parse::<u8>().ok()?);
             let whole = (8..=28).contains(&bits) && first.to_bits() & ((1 << (32 - bits)) - 1) == 0;
             (whole && first.is_private()).then_some(Pool { first, bits })
         });

@@ -1,5 +1,6 @@
 //! What the launcher is told of a dyno.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::Ipv4Addr;
@@ -14,15 +15,21 @@ use super::{Level, cgroup};
 /// read those of its first process.
 pub const SPEC_FD: RawFd = 3;
 
+/// The descriptor that is open until the command runs, or cannot be run.
+pub const BEGUN_FD: RawFd = 4;
+
 /// Far more than any spec has; a command is one line of a Procfile.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// One dyno's sandbox and what runs in it. Its environment is the launcher's own.
+/// One dyno's sandbox and what runs in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Spec {
     pub level: Level,
     /// The program and its arguments. The program is a path.
     pub argv: Vec<String>,
+    /// All of the command's environment. It comes here and not as the launcher's own: a variable such as `LD_PRELOAD` would be
+    /// heeded by the launcher too, which has rights that the dyno has not.
+    pub env: BTreeMap<String, String>,
     /// The app's files. At a level with a tree of its own they are the lower layer of `/app` and stay as they are; else this is
     /// the dyno's home, and its own.
     pub app: PathBuf,
@@ -45,6 +52,8 @@ pub struct Spec {
     /// Its standard input is a terminal, which shall be its controlling one.
     #[serde(default)]
     pub tty: bool,
+    /// The server's own folder, which no dyno may read even where it lies below one that dynos do read.
+    pub hidden: PathBuf,
     /// Further folders of the machine that it may read, at the same place: where a person keeps programs outside of `/usr`.
     #[serde(default)]
     pub readable: Vec<PathBuf>,

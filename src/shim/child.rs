@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, PipeWriter};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::SigSet;
@@ -13,6 +14,7 @@ use rustix::process::{Pid, Signal, ioctl_tiocsctty, set_parent_process_death_sig
 
 use super::{Program, Streams, terminal};
 use crate::error::{Error, Result};
+use crate::sandbox::{self, Begun};
 
 /// A first process that was started, and the shim's ends of its streams.
 pub struct Child {
@@ -30,10 +32,12 @@ pub struct Child {
 
 /// Starts the program. 422 when it cannot be, with the reason.
 pub fn start(program: &Program, streams: Streams) -> Result<Child> {
-    let mut command = command(program);
+    let (mut command, begun) = command(program)?;
     let (output, input) = connect(&mut command, streams)?;
     let is_terminal = matches!(streams, Streams::Terminal(_));
-    let prepare = move || prepare(is_terminal);
+    // A launcher leaves the terminal to the command that it starts.
+    let takes_terminal = is_terminal && program.sandbox.is_none();
+    let prepare = move || prepare(takes_terminal);
     #[expect(
         unsafe_code,
         reason = "the shim has one thread, so what is done between fork and exec cannot meet a lock that is held"
@@ -44,18 +48,30 @@ pub fn start(program: &Program, streams: Streams) -> Result<Child> {
     let child = command
         .spawn()
         .map_err(|cause| Error::invalid(format!("The command could not be started: {cause}.")))?;
+    // With it go this process's ends of what the child has.
+    drop(command);
+    if let Some(begun) = begun {
+        begun.wait();
+    }
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     Ok(Child {
         pid: pid.ok_or_else(|| Error::internal("a process without a number"))?,
         output,
         input,
         is_terminal,
-        passes_signals_on: false,
+        passes_signals_on: program.sandbox.is_some(),
     })
 }
 
 /// What is executed. Nothing of this process's environment is in it.
-fn command(program: &Program) -> Command {
+fn command(program: &Program) -> Result<(Command, Option<Begun>)> {
+    if let Some(spec) = &program.sandbox {
+        let (mut command, begun) = sandbox::command(Path::new("/proc/self/exe"), spec)?;
+        command
+            .envs(program.environment.iter().cloned())
+            .current_dir(&program.folder);
+        return Ok((command, Some(begun)));
+    }
     let mut command = Command::new(&program.path);
     command
         .args(&program.arguments)
@@ -67,7 +83,7 @@ fn command(program: &Program) -> Command {
                 .map(|(name, value)| (name, value)),
         )
         .current_dir(&program.folder);
-    command
+    Ok((command, None))
 }
 
 /// Connects the command's streams; the shim's ends of output and input.

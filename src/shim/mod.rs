@@ -50,6 +50,8 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sandbox;
+
 /// The subcommand. It is no part of the command line that a person sees.
 pub const SUBCOMMAND: &str = "dyno-shim";
 /// The name of the socket in a dyno's folder.
@@ -77,6 +79,9 @@ pub struct Program {
     pub environment: Vec<(OsString, OsString)>,
     /// Where it is run.
     pub folder: PathBuf,
+    /// What it is run in. This has all that the command is then, and of the above only environment and folder count:
+    /// they are the launcher's own.
+    pub sandbox: Option<Box<sandbox::Spec>>,
 }
 
 /// What the first process of a dyno has as its standard input and output.

@@ -98,6 +98,12 @@ pub fn by_email(connection: &Connection, email: &str) -> Result<Option<Account>>
     optional(statement.query_row(params![email.trim().to_lowercase(), DELETED], account))
 }
 
+/// How many people have an account.
+pub fn count(connection: &Connection) -> Result<i64> {
+    let mut statement = connection.prepare_cached("SELECT count(*) FROM account WHERE id <> ?1")?;
+    Ok(statement.query_row([DELETED], |row| row.get(0))?)
+}
+
 /// The account that somebody names: by its id, its address, or `~` for his own. 404 when there is none.
 pub fn named(connection: &Connection, by: &Account, identity: &Identity) -> Result<Account> {
     let found = match identity {

@@ -1,5 +1,7 @@
 //! Dynos: one row a process that runs, should run or is ending, written before the process is started.
 
+use std::net::Ipv4Addr;
+
 use std::collections::HashSet;
 
 use rusqlite::{Connection, Row, params};
@@ -28,8 +30,9 @@ pub struct Dyno {
     pub size: String,
     pub command: String,
     pub state: State,
-    /// Where a web dyno listens on the loopback address.
+    /// Where a web dyno listens: on its own address, if it has one, else on the loopback address.
     pub port: Option<u16>,
+    pub address: Option<Ipv4Addr>,
     /// The leader of its process group, once it runs.
     pub pid: Option<i64>,
     /// How many times in a row this place in the formation has crashed.
@@ -76,7 +79,7 @@ pub const FIELDS: &[Field] = &[
 pub(super) const COLUMNS: &str = "dyno.id, dyno.app_id, dyno.release_id, dyno.release_version, dyno.type, dyno.ordinal, dyno.size,
     dyno.command, dyno.state, dyno.port, dyno.pid, dyno.crashes, dyno.start_at, dyno.restart, dyno.created_at, dyno.updated_at,
     dyno.one_off, dyno.launched, dyno.expires_at, dyno.attach_digest IS NOT NULL, dyno.attach_by, dyno.terminal_rows,
-    dyno.terminal_columns";
+    dyno.terminal_columns, dyno.address";
 
 /// What a client sees: of the dynos in one place of the formation the newest, and none that is being stopped.
 const SHOWN: &str = "dyno WHERE dyno.app_id = ?1 AND dyno.state <> 'down' AND NOT EXISTS (
@@ -111,6 +114,9 @@ pub(super) fn dyno(row: &Row<'_>) -> rusqlite::Result<Dyno> {
                 terminal: row.get::<_, Option<u16>>(21)?.zip(row.get(22)?),
             }),
         },
+        address: row
+            .get::<_, Option<String>>(23)?
+            .and_then(|address| address.parse().ok()),
     })
 }
 
@@ -292,16 +298,19 @@ pub fn insert(connection: &Connection, dyno: &Dyno) -> Result<()> {
     Ok(())
 }
 
-/// Notes the process of a dyno, and the port where it will listen, unless it has ended already.
+/// Notes the process of a dyno, and the port and the address where it will listen, unless it has ended already.
 pub fn set_process(
     connection: &Connection,
     id: Id,
     pid: Option<i64>,
     port: Option<u16>,
+    address: Option<Ipv4Addr>,
 ) -> Result<()> {
     connection
-        .prepare_cached("UPDATE dyno SET pid = ?2, port = ?3 WHERE id = ?1 AND state <> 'crashed'")?
-        .execute(params![id, pid, port])?;
+        .prepare_cached(
+            "UPDATE dyno SET pid = ?2, port = ?3, address = ?4 WHERE id = ?1 AND state <> 'crashed'",
+        )?
+        .execute(params![id, pid, port, address.map(|address| address.to_string())])?;
     Ok(())
 }
 

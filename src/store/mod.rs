@@ -20,6 +20,7 @@ pub mod app_features;
 pub mod app_setup_ends;
 pub mod app_setups;
 pub mod app_transfers;
+pub mod app_uids;
 pub mod apps;
 pub mod buildpacks;
 pub mod builds;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use penstock::config::{Config, DataDirArg, Waits};
 use penstock::runtime::Parting;
+use penstock::sandbox::Settings;
 use penstock::serve::{Options, serve};
 use rustix::process::{Signal, getpid, kill_process};
 use serde_json::json;
@@ -183,6 +184,7 @@ fn child() {
     let last: u64 = std::env::var(COMMIT).unwrap().parse().unwrap();
     let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let config = Config {
+        isolation: Settings::default(),
         data_dir: DataDirArg {
             data_dir: data_dir.into(),
         },

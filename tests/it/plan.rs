@@ -57,6 +57,7 @@ fn dyno(id: Id, kind: &str, ordinal: i64, version: i64, state: State) -> Dyno {
         launched: true,
         expires_at: None,
         attach: None,
+        address: None,
         created_at: now(),
         updated_at: now(),
     }

@@ -1,7 +1,7 @@
 //! Apps go on while their server is killed, restarted or replaced by another version, and the next server goes on with them.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -37,12 +37,12 @@ struct Visitor {
 }
 
 impl Visitor {
-    fn start(port: u16) -> Visitor {
+    fn start(address: SocketAddr) -> Visitor {
         let (over, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let (until, count) = (over.clone(), answered.clone());
         let visit = move || {
             while !until.load(Ordering::SeqCst) {
-                let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                let mut stream = TcpStream::connect(address).unwrap();
                 let request = b"GET / HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n";
                 stream.write_all(request).unwrap();
                 let mut answer = String::new();
@@ -75,19 +75,35 @@ impl Visitor {
     }
 }
 
-/// The port of the one dyno that has one.
-fn port(server: &Server) -> u16 {
-    let ports: Vec<u16> = processes::of(server.data())
+/// Where the one dyno listens that has a port.
+fn address(server: &Server) -> SocketAddr {
+    let addresses: Vec<SocketAddr> = processes::of(server.data())
         .iter()
         .filter_map(|process| {
             let environment = std::fs::read(format!("/proc/{}/environ", process.pid)).unwrap();
             let environment = String::from_utf8_lossy(&environment).into_owned();
-            let mut variables = environment.split('\0');
-            variables.find_map(|variable| variable.strip_prefix("PORT=")?.parse().ok())
+            let value = |name: &str| {
+                let mut variables = environment.split('\0');
+                variables.find_map(|variable| variable.strip_prefix(name))
+            };
+            let port: u16 = value("PORT=")?.parse().ok()?;
+            let own = value("HOME=") == Some("/app");
+            let address = match own {
+                true => own_address(process.pid),
+                false => Ipv4Addr::LOCALHOST,
+            };
+            Some((address, port).into())
         })
         .collect();
-    assert_eq!(ports.len(), 1, "{ports:?}");
-    ports[0]
+    assert_eq!(addresses.len(), 1, "{addresses:?}");
+    addresses[0]
+}
+
+/// As the dyno itself knows it.
+fn own_address(pid: i32) -> Ipv4Addr {
+    let hosts = std::fs::read_to_string(format!("/proc/{pid}/root/etc/hosts")).unwrap();
+    let own = hosts.lines().last().unwrap();
+    own.split(' ').next().unwrap().parse().unwrap()
 }
 
 #[tokio::test]
@@ -95,7 +111,7 @@ async fn visitors_are_answered_while_the_server_is_killed_and_stopped_and_starte
     let place = Place::new();
     let server = start(&place, 1, 1).await;
     let before = processes::pids(server.data());
-    let visitor = Visitor::start(port(&server));
+    let visitor = Visitor::start(address(&server));
     visitor.is_answered();
     server.kill();
     visitor.is_answered();

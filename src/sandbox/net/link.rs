@@ -88,6 +88,41 @@ fn address(index: u32, own: Ipv4Addr, other: Ipv4Addr) -> Message {
         .put(libc::IFA_ADDRESS, &other.octets())
 }
 
+/// Addresses of a range that no cable leads to are nowhere, rather than somewhere beyond this machine.
+fn nowhere(kind: u16, flags: u16, first: Ipv4Addr, bits: u8) -> Message {
+    let fixed = [
+        family(),
+        bits,
+        0,
+        0,
+        libc::RT_TABLE_MAIN,
+        STATIC,
+        libc::RT_SCOPE_UNIVERSE,
+        libc::RTN_UNREACHABLE,
+        0,
+        0,
+        0,
+        0,
+    ];
+    Message::new(kind, flags, &fixed).put(libc::RTA_DST, &first.octets())
+}
+
+pub fn fence(first: Ipv4Addr, bits: u8) -> io::Result<()> {
+    let message = nowhere(libc::RTM_NEWROUTE, CREATE | EXCLUSIVE, first, bits);
+    match Netlink::route()?.say(vec![message]) {
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
+        made => made,
+    }
+}
+
+/// What is not there is removed already.
+pub fn unfence(first: Ipv4Addr, bits: u8) -> io::Result<()> {
+    match Netlink::route()?.say(vec![nowhere(libc::RTM_DELROUTE, 0, first, bits)]) {
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+        removed => removed,
+    }
+}
+
 /// Everything else goes through the other end.
 fn way_out(index: u32, gateway: Ipv4Addr) -> Message {
     let fixed = [

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::Network;
+use super::{Network, Pool};
 
 pub use firewall::{TABLE, remove as remove_rules};
 
@@ -38,13 +38,13 @@ pub fn connect(network: &Network, pid: i32) -> io::Result<()> {
     link::connect(network, pid)
 }
 
-/// Takes a dyno's cable away, and the rules with the last one. Harmless when it is gone.
-pub fn disconnect(network: &Network) {
+/// Takes a cable away, and the rules with the last one. Harmless when it is gone.
+pub fn disconnect(name: &str) {
     let Ok(_held) = lock() else {
         return;
     };
     // It goes with the namespace, but not at once.
-    let _ = link::remove(&name(network.address));
+    let _ = link::remove(name);
     forget_rules();
 }
 
@@ -58,6 +58,22 @@ pub fn sweep(stray: impl Fn(&str) -> bool) -> io::Result<()> {
     }
     forget_rules();
     Ok(())
+}
+
+/// Keeps what is meant for a dyno on this machine, even before its cable is there and after: else a connection to it would go
+/// wherever the machine's other packets go, and a stranger might answer. For as long as dynos may come.
+pub fn fence(pool: Pool) -> io::Result<()> {
+    let _held = lock()?;
+    link::fence(pool.first(), pool.bits())
+}
+
+/// No more dynos are to come from whoever says so.
+pub fn unfence(pool: Pool) -> io::Result<()> {
+    let _held = lock()?;
+    match cables().is_empty() {
+        true => link::unfence(pool.first(), pool.bits()),
+        false => Ok(()),
+    }
 }
 
 fn forget_rules() {

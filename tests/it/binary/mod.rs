@@ -63,7 +63,10 @@ impl Place {
     /// `penstock serve` on free ports, with whatever else is given.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = penstock(&["serve", "--data-dir"]);
-        command.arg(self.data());
+        // What a test changes of the machine, it has to change back.
+        command
+            .arg(self.data())
+            .env("PENSTOCK_DYNO_FORWARDING", "false");
         for listen in ["--listen", "--router-listen"] {
             if !arguments.contains(&listen) {
                 command.args([listen, "127.0.0.1:0"]);

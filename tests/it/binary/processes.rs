@@ -1,6 +1,7 @@
 //! The processes of a server's dynos, as the system knows them.
 //!
-//! They are told by the mark that every dyno carries in its environment, and by its home, which is in the data directory.
+//! They are told by the mark that every dyno carries in its environment, and by its home, or where that is `/app` its launcher's
+//! folder, which is in the data directory.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -91,10 +92,28 @@ fn of_dyno(pid: i32, data: &Path) -> Option<Process> {
     let home = PathBuf::from(value("HOME")?);
     let data = data.canonicalize().ok()?;
     let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    home.starts_with(data.join("dynos")).then_some(())?;
+    let dynos = data.join("dynos");
+    let own = match home == Path::new("/app") {
+        // What it sees tells nothing of where it is; its launcher's other half is outside.
+        true => launched_in(pid, &dynos),
+        false => home.starts_with(dynos),
+    };
+    own.then_some(())?;
     Some(Process {
         pid,
         dyno: value("PENSTOCK_DYNO")?.to_owned(),
         command: String::from_utf8_lossy(&command).replace('\0', " "),
     })
+}
+
+/// Whether an ancestor of the process works in a folder below this one.
+fn launched_in(mut pid: i32, dynos: &Path) -> bool {
+    while let Some(process) = penstock::shim::processes::Process::read(pid) {
+        let works_in = std::fs::read_link(format!("/proc/{pid}/cwd"));
+        if works_in.is_ok_and(|folder| folder.starts_with(dynos)) {
+            return true;
+        }
+        pid = process.parent;
+    }
+    false
 }

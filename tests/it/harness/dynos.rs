@@ -126,7 +126,11 @@ impl Runtime for Dynos {
         if port.is_some() && !state.held {
             self.say(Event::Listening { dyno });
         }
-        Box::pin(ready(Ok(Started { pid: None, port })))
+        Box::pin(ready(Ok(Started {
+            pid: None,
+            port,
+            address: None,
+        })))
     }
 
     fn stop(&self, dyno: Id, _: Duration) -> BoxFuture<'_, Ended> {

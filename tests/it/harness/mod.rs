@@ -26,6 +26,7 @@ use penstock::provisioning::Provisioner;
 use penstock::release_phase::ReleasePhases;
 use penstock::runtime::plan::Policy;
 use penstock::runtime::{Drain, Reception, Reconciler};
+use penstock::sandbox::{Level, Settings};
 use penstock::scheduler::Scheduler;
 use penstock::secret::SealingKey;
 use penstock::serve;
@@ -91,7 +92,8 @@ impl Server {
             base_domain: config.base_domain.clone(),
             rendezvous_port: 5_001,
         };
-        let platform = Platform::open(config, urls, clock.clone(), &data, None).unwrap();
+        let platform =
+            Platform::open(config, urls, clock.clone(), Level::Full, &data, None).unwrap();
         let (dynos, events) = Dynos::new();
         let policy = Policy::default();
         let reconciler = serve::reconciler(
@@ -253,6 +255,7 @@ fn config(data: &DataDir) -> Config {
         strict_stages: false,
         crash_backoff: Waits(vec![Duration::ZERO, Duration::from_secs(1)]),
         dynos_end_with_server: true,
+        isolation: Settings::default(),
         rate_limit: true,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use penstock::blob::Digest;
 use penstock::name::Id;
-use penstock::runtime::{Ended, Event, Launch, Local, Runtime, Streams};
+use penstock::runtime::{Ended, Event, Isolation, Launch, Local, Runtime, Streams};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Ground, shims, soon};
@@ -73,6 +73,7 @@ pub fn open(ground: &Ground, tied: bool) -> (Local, UnboundedReceiver<Event>) {
         ground.logs.clone(),
         ground.outputs.clone(),
         shims(tied),
+        Isolation::none(),
     )
     .unwrap()
 }
@@ -91,6 +92,7 @@ pub fn launch(slug: Digest, command: &str) -> Launch {
         release_version: 3,
         port: None,
         size: "Basic".into(),
+        uid: None,
         output: None,
         boot: Duration::from_secs(60),
         streams: Streams::Output,

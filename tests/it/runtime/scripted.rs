@@ -160,6 +160,7 @@ impl Runtime for Scripted {
             let port = launch.port;
             state.running.push(launch);
             Ok(Started {
+                address: None,
                 pid: Some(4_000_000),
                 port,
             })
@@ -190,6 +191,7 @@ impl Runtime for Scripted {
         let taken = state.running.iter().map(|launch| Taken {
             dyno: launch.dyno,
             started: Started {
+                address: None,
                 pid: Some(4_000_000),
                 port: launch.port,
             },

@@ -34,6 +34,7 @@ pub fn row(launch: &Launch, pid: Option<i64>) -> Dyno {
         launched: true,
         expires_at: None,
         attach: None,
+        address: None,
         created_at: now,
         updated_at: now,
     }

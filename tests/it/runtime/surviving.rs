@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use penstock::runtime::{Ended, Event, Launch, Local, Runtime};
+use penstock::runtime::{Ended, Event, Isolation, Launch, Local, Runtime};
 use penstock::store::dynos::{Dyno, State};
 
 use super::local::{GRACE, folders, launch, open};
@@ -290,7 +290,8 @@ fn the_path_of_the_data_directory_may_be_longer_than_that_of_a_socket() {
     let open = |tied| {
         let ground = &stand.ground;
         let (blobs, logs) = (ground.blobs.clone(), ground.logs.clone());
-        Local::open(&data, blobs, logs, ground.outputs.clone(), shims(tied)).unwrap()
+        let outputs = ground.outputs.clone();
+        Local::open(&data, blobs, logs, outputs, shims(tied), Isolation::none()).unwrap()
     };
     let row = serve(async {
         let (local, _events) = open(false);

@@ -92,7 +92,6 @@ pub struct Bed {
     dir: TempDir,
     way: Way,
     pub spec: Spec,
-    pub env: BTreeMap<String, String>,
 }
 
 /// What a dyno came to.
@@ -110,6 +109,7 @@ impl Bed {
         let spec = Spec {
             level: way.level,
             argv: ["/bin/bash", "-c", script].map(str::to_owned).to_vec(),
+            env: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
             app: dir.path().join("app"),
             folder: dir.path().join("dyno"),
             writes_through: false,
@@ -128,14 +128,10 @@ impl Bed {
             network: None,
             port: None,
             tty: false,
+            hidden: dir.path().join("data"),
             readable: Vec::new(),
         };
-        let bed = Bed {
-            dir,
-            way,
-            spec,
-            env: BTreeMap::new(),
-        };
+        let bed = Bed { dir, way, spec };
         std::fs::create_dir(&bed.spec.app).unwrap();
         std::fs::create_dir(&bed.spec.folder).unwrap();
         bed.file("app/hello", "hello\n");
@@ -158,7 +154,7 @@ impl Bed {
     }
 
     pub fn with(mut self, name: &str, value: impl ToString) -> Bed {
-        self.env.insert(name.into(), value.to_string());
+        self.spec.env.insert(name.into(), value.to_string());
         self
     }
 
@@ -237,8 +233,7 @@ impl Bed {
     pub fn start(&self) -> Child {
         let mut command = self.outside(env!("CARGO_BIN_EXE_penstock"));
         command.arg(sandbox::SUBCOMMAND);
-        sandbox::hand_over(&mut command, &self.spec).unwrap();
-        command.env("PATH", "/usr/bin:/bin").envs(&self.env);
+        drop(sandbox::hand_over(&mut command, &self.spec).unwrap());
         let (reader, writer) = std::io::pipe().unwrap();
         // A server's pipes are its own user's.
         std::os::unix::fs::fchown(&writer, Some(self.server()), None).unwrap();

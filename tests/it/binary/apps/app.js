@@ -7,4 +7,4 @@ http
     response.setHeader("Content-Type", "text/plain");
     response.end(`{{text}} says ${process.env.GREETING} on ${process.env.DYNO}\n`);
   })
-  .listen(process.env.PORT, "127.0.0.1", () => console.log("listening as {{text}}"));
+  .listen(process.env.PORT, "0.0.0.0", () => console.log("listening as {{text}}"));

@@ -3,7 +3,7 @@ use IO::Socket::INET;
 
 $| = 1;
 my $server = IO::Socket::INET->new(
-    LocalAddr => '127.0.0.1', LocalPort => $ENV{PORT}, Listen => 128, ReuseAddr => 1, Proto => 'tcp',
+    LocalAddr => '0.0.0.0', LocalPort => $ENV{PORT}, Listen => 128, ReuseAddr => 1, Proto => 'tcp',
 ) or die "cannot listen: $!";
 print "listening as {{text}}\n";
 while (my $visitor = $server->accept) {

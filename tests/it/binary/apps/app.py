@@ -51,6 +51,6 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
 
-server = Server(("127.0.0.1", int(os.environ["PORT"])), Page)
+server = Server(("0.0.0.0", int(os.environ["PORT"])), Page)
 print("listening as", TEXT, flush=True)
 server.serve_forever()

@@ -1,0 +1,150 @@
+//! Slugs as files: each unpacked once for whoever owns its dynos, and laid under all of them.
+//!
+//! A tree is there in whole or not at all, and nobody writes to it. One that no dyno uses stays for a while, since the next
+//! release may well be a restart or a rollback. It must not know what a dyno is run for.
+
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, lchown};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::archive::{self, Limits, Strip};
+use crate::blob::{Blobs, Digest};
+use crate::error::Result;
+
+/// Trees that no dyno uses go after this time, and sooner if there are more than so many of them.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+const KEPT: usize = 10;
+/// In a dyno's folder: the name of the tree that it uses.
+const NOTE: &str = "tree";
+/// Trees that are being unpacked.
+const UNFINISHED: &str = "tmp";
+
+/// `<data>/trees`.
+pub struct Trees {
+    dir: PathBuf,
+    /// Held while one is unpacked, so that many dynos of one app that start together unpack it once.
+    unpacking: Mutex<()>,
+    /// Held while it is decided that one is used, or that it is not.
+    places: Mutex<()>,
+}
+
+impl Trees {
+    /// What a crash left unfinished is removed.
+    pub fn open(data: &Path) -> Result<Trees> {
+        let dir = data.join("trees");
+        let unfinished = dir.join(UNFINISHED);
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished)?;
+        }
+        // Whoever is in a sandbox does not see it at all.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&unfinished)?;
+        Ok(Trees {
+            dir: fs::canonicalize(dir)?,
+            unpacking: Mutex::new(()),
+            places: Mutex::new(()),
+        })
+    }
+
+    /// The app's files for a dyno whose folder this is, owned by `owner` or by the server's user. Blocks.
+    pub fn lay_under(
+        &self,
+        folder: &Path,
+        blobs: &Blobs,
+        slug: &Digest,
+        owner: Option<u32>,
+    ) -> Result<PathBuf> {
+        let name = match owner {
+            Some(uid) => format!("{slug}-{uid}"),
+            None => slug.to_string(),
+        };
+        if !self.take(folder, &name)? {
+            let _held = lock(&self.unpacking);
+            // Whoever held it before may have unpacked just this one.
+            if !self.take(folder, &name)? {
+                self.unpack(&name, blobs, slug, owner)?;
+                self.take(folder, &name)?;
+            }
+        }
+        Ok(self.dir.join(name).join("app"))
+    }
+
+    /// Notes that the dyno uses a tree, if it is there.
+    fn take(&self, folder: &Path, name: &str) -> Result<bool> {
+        let _held = lock(&self.places);
+        let tree = self.dir.join(name);
+        let Ok(opened) = File::open(&tree) else {
+            return Ok(false);
+        };
+        opened.set_modified(SystemTime::now())?;
+        fs::write(folder.join(NOTE), name)?;
+        Ok(true)
+    }
+
+    fn unpack(&self, name: &str, blobs: &Blobs, slug: &Digest, owner: Option<u32>) -> Result<()> {
+        let unfinished = self.dir.join(UNFINISHED).join(name);
+        let home = unfinished.join("app");
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&home)?;
+        let archive = blobs.open_checked(slug)?;
+        let made = archive::unpack(archive, &home, &Limits::slug(), Strip::Prefix("app"))
+            .and_then(|_| owner.map_or(Ok(()), |uid| Ok(give(&home, uid)?)))
+            .and_then(|()| Ok(fs::rename(&unfinished, self.dir.join(name))?));
+        if made.is_err() {
+            fs::remove_dir_all(&unfinished)?;
+        }
+        made
+    }
+
+    /// Removes trees that no dyno has used for long. `dynos` has the folders of all that there are. Blocks.
+    pub fn sweep(&self, dynos: &Path) -> Result<()> {
+        let _held = lock(&self.places);
+        let used: HashSet<String> = fs::read_dir(dynos)?
+            .filter_map(|entry| fs::read_to_string(entry.ok()?.path().join(NOTE)).ok())
+            .collect();
+        let mut unused: Vec<(SystemTime, PathBuf)> = fs::read_dir(&self.dir)?
+            .filter_map(|entry| {
+                let entry = entry.ok()?;
+                let name = entry.file_name().into_string().ok()?;
+                let kept = name == UNFINISHED || used.contains(&name);
+                (!kept).then_some((entry.metadata().ok()?.modified().ok()?, entry.path()))
+            })
+            .collect();
+        unused.sort_by_key(|(last, _)| std::cmp::Reverse(*last));
+        for (at, (last, path)) in unused.into_iter().enumerate() {
+            let old = last.elapsed().is_ok_and(|age| age > KEPT_FOR);
+            if old || at >= KEPT {
+                // Under a name that is no tree's first, since a crash may come in between.
+                let going = self.dir.join(UNFINISHED).join(format!("{at}-gone"));
+                fs::rename(&path, &going)?;
+                fs::remove_dir_all(&going)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything in a folder, and itself, becomes a user's. Links are not followed.
+fn give(folder: &Path, uid: u32) -> io::Result<()> {
+    lchown(folder, Some(uid), Some(uid))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => give(&entry.path(), uid)?,
+            false => lchown(entry.path(), Some(uid), Some(uid))?,
+        }
+    }
+    Ok(())
+}
+
+fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
