@@ -9,6 +9,7 @@
 
 mod ceiling;
 mod client;
+mod dyno_start;
 mod load;
 mod nginx;
 mod process;
@@ -35,6 +36,7 @@ const ALL: &[Benchmark] = &[
     ("writes", writes::run),
     ("promotion", promotion::run),
     ("router", router::run),
+    ("dyno-start", dyno_start::run),
 ];
 
 fn main() -> ExitCode {

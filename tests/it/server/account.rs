@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::binary::{Place, penstock};
+use crate::binary::{Place, Server, TIED, penstock};
 
 /// The status and what was printed, on standard output and on standard error.
 fn account(place: &Place, action: &str, email: &str) -> (Option<i32>, String, String) {
@@ -102,4 +102,18 @@ async fn an_account_made_before_the_first_start_does_not_become_the_owner() {
     assert_eq!(seen["email"], "owner@localhost");
     let bob = owner.with_token(token.trim()).get("/account").await;
     assert_eq!(bob.expect(200)["email"], "bob@example.com");
+}
+
+#[test]
+fn a_second_person_gets_no_account_where_people_cannot_be_kept_apart() {
+    let place = Place::new();
+    let server = Server::start(place.command(&[TIED, "--isolation=none"]), &place.log());
+    let (status, token, said) = account(&place, "create", "ann@example.com");
+    assert_eq!((status, token.as_str()), (Some(1), ""));
+    assert!(said.contains("isolated at level none") && said.contains("penstock doctor"), "{said}");
+    // More tokens for the one who is there are no matter.
+    assert_eq!(account(&place, "token", "owner@localhost").0, Some(0));
+    let log = std::fs::read_to_string(place.log()).unwrap();
+    assert!(log.contains("level none. Dynos are not isolated at all"), "{log}");
+    drop(server);
 }
