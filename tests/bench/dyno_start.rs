@@ -34,17 +34,28 @@ pub fn run() -> Result<()> {
     for finding in ground.findings().into_iter().rev() {
         let level = finding.level;
         if !finding.available {
-            println!("  {level:<20} not here: {}", finding.reason.unwrap_or_default());
+            println!(
+                "  {level:<20} not here: {}",
+                finding.reason.unwrap_or_default()
+            );
             continue;
         }
         let taken = times(STARTS, |number| start(place.path(), level, number))?;
         let over = median(taken.clone()) - median(bare.clone());
-        println!("  {level:<20} {} ms   over bare {}", spread(&taken), below(over, AIM_MS, "ms"));
+        println!(
+            "  {level:<20} {} ms   over bare {}",
+            spread(&taken),
+            below(over, AIM_MS, "ms")
+        );
         let begun = Instant::now();
         let all: Vec<Running> = (0..AT_ONCE)
             .map(|number| start(place.path(), level, number))
             .collect::<Result<_>>()?;
-        println!("  {:<20} {AT_ONCE} dynos run after {:.0} ms", "", begun.elapsed().as_secs_f64() * 1e3);
+        println!(
+            "  {:<20} {AT_ONCE} dynos run after {:.0} ms",
+            "",
+            begun.elapsed().as_secs_f64() * 1e3
+        );
         drop(all);
     }
     Ok(())
@@ -68,7 +79,10 @@ impl Drop for Running {
     fn drop(&mut self) {
         // Orderly, so that a launcher takes everything away again.
         if let Ok(pid) = i32::try_from(self.0.id()) {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
+            let _ = nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(pid),
+                nix::sys::signal::Signal::SIGTERM,
+            );
         }
         let _ = self.0.wait();
     }
@@ -76,7 +90,13 @@ impl Drop for Running {
 
 fn bare() -> Result<Running> {
     let mut command = Command::new("/bin/sleep");
-    Ok(Running(command.arg("1000").env_clear().stdin(Stdio::null()).spawn()?))
+    Ok(Running(
+        command
+            .arg("1000")
+            .env_clear()
+            .stdin(Stdio::null())
+            .spawn()?,
+    ))
 }
 
 fn start(place: &Path, level: Level, number: usize) -> Result<Running> {
@@ -94,7 +114,10 @@ fn start(place: &Path, level: Level, number: usize) -> Result<Running> {
         app,
         folder: own,
         writes_through: false,
-        ids: (root && level.has_own_tree()).then_some(Ids { uid: 20_777, gid: 20_777 }),
+        ids: (root && level.has_own_tree()).then_some(Ids {
+            uid: 20_777,
+            gid: 20_777,
+        }),
         hostname: "bench".to_owned(),
         limits: Limits {
             memory: 512 << 20,

@@ -110,10 +110,16 @@ fn a_second_person_gets_no_account_where_people_cannot_be_kept_apart() {
     let server = Server::start(place.command(&[TIED, "--isolation=none"]), &place.log());
     let (status, token, said) = account(&place, "create", "ann@example.com");
     assert_eq!((status, token.as_str()), (Some(1), ""));
-    assert!(said.contains("isolated at level none") && said.contains("penstock doctor"), "{said}");
+    assert!(
+        said.contains("isolated at level none") && said.contains("penstock doctor"),
+        "{said}"
+    );
     // More tokens for the one who is there are no matter.
     assert_eq!(account(&place, "token", "owner@localhost").0, Some(0));
     let log = std::fs::read_to_string(place.log()).unwrap();
-    assert!(log.contains("level none. Dynos are not isolated at all"), "{log}");
+    assert!(
+        log.contains("level none. Dynos are not isolated at all"),
+        "{log}"
+    );
     drop(server);
 }
