@@ -111,11 +111,13 @@ const FAMILIES: [i32; 4] = [
 /// Terminal requests that type for somebody else.
 const TYPING: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
-/// Filters this process and all that come from it, for good. It has to have no way to gain rights.
-pub fn apply() -> io::Result<()> {
+/// Filters this process and all that come from it, for good. It has to have no way to gain rights. `sockets_by_path` is whether it
+/// may use sockets of the local family: where files are the machine's, those of others can be connected to, which Landlock does not
+/// keep it from. Pairs of them are no matter.
+pub fn apply(sockets_by_path: bool) -> io::Result<()> {
     apply_program(&foreign_calls())?;
     apply_rules(absent(), libc::ENOSYS)?;
-    apply_rules(families()?, libc::EAFNOSUPPORT)?;
+    apply_rules(families(sockets_by_path)?, libc::EAFNOSUPPORT)?;
     apply_rules(refused()?, libc::EPERM)
 }
 
@@ -136,15 +138,20 @@ fn absent() -> Rules {
     ABSENT.iter().map(|call| (*call, Vec::new())).collect()
 }
 
-fn families() -> io::Result<Rules> {
+fn families(sockets_by_path: bool) -> io::Result<Rules> {
     let other: Vec<_> = FAMILIES
         .into_iter()
         .map(|family| condition(0, SeccompCmpOp::Ne, u64::from(family.unsigned_abs())))
         .collect::<io::Result<_>>()?;
-    let rules = vec![rule(other)?];
+    let pairs = vec![rule(other)?];
+    let mut sockets = pairs.clone();
+    if !sockets_by_path {
+        let local = condition(0, SeccompCmpOp::Eq, libc::AF_UNIX as u64)?;
+        sockets.push(rule(vec![local])?);
+    }
     Ok(Rules::from([
-        (libc::SYS_socket, rules.clone()),
-        (libc::SYS_socketpair, rules),
+        (libc::SYS_socket, sockets),
+        (libc::SYS_socketpair, pairs),
     ]))
 }
 

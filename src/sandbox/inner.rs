@@ -92,7 +92,7 @@ fn separate(spec: &Spec) -> io::Result<()> {
 fn lock(spec: &Spec) -> io::Result<()> {
     landlock::restrict(spec).map_err(|error| step("restrict it with Landlock", error))?;
     confine::drop_rights(spec.ids).map_err(|error| step("drop its rights", error))?;
-    filter::apply().map_err(|error| step("filter its system calls", error))
+    filter::apply(spec.level.has_own_tree()).map_err(|error| step("filter its system calls", error))
 }
 
 /// Starts the dyno's command as a child; `None` if it could not be.

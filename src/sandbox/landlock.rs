@@ -66,6 +66,10 @@ pub fn abi() -> i32 {
 /// Restricts this process and all that come from it.
 pub fn restrict(spec: &Spec) -> io::Result<()> {
     let abi = abi();
+    if spec.level == Level::Landlock {
+        // A rule that gives a folder gives all that is in it.
+        refuse_shown(spec)?;
+    }
     if abi < USABLE {
         return match spec.level {
             Level::Landlock => Err(io::Error::other(
@@ -79,6 +83,28 @@ pub fn restrict(spec: &Spec) -> io::Result<()> {
         .and_then(|ruleset| ruleset.restrict_self())
         .map(drop)
         .map_err(io::Error::other)
+}
+
+fn refuse_shown(spec: &Spec) -> io::Result<()> {
+    let readable = readable(spec);
+    match readable.iter().find(|shown| spec.hidden.starts_with(shown)) {
+        Some(shown) => Err(io::Error::other(format!(
+            "the server's folder {} lies in {}, which dynos read at this level: give the server another --data-dir",
+            spec.hidden.display(),
+            shown.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// What dynos read of the machine where there is no other tree.
+fn readable(spec: &Spec) -> Vec<PathBuf> {
+    SYSTEM
+        .into_iter()
+        .map(PathBuf::from)
+        .chain(etc::readable())
+        .chain(spec.readable.iter().cloned())
+        .collect()
 }
 
 fn ruleset(spec: &Spec, abi: i32) -> Result<RulesetCreated, ::landlock::RulesetError> {
@@ -129,14 +155,8 @@ fn shared_tree(
     read: Rights,
     write: Rights,
 ) -> Result<RulesetCreated, ::landlock::RulesetError> {
-    let readable: Vec<PathBuf> = SYSTEM
-        .into_iter()
-        .map(PathBuf::from)
-        .chain(etc::readable())
-        .chain(spec.readable.iter().cloned())
-        .collect();
     ruleset
-        .add_rules(path_beneath_rules(readable, read))?
+        .add_rules(path_beneath_rules(readable(spec), read))?
         .add_rules(path_beneath_rules(DEVICES, read | write))?
         .add_rules(path_beneath_rules([&spec.app, &spec.folder], write | read))
 }

@@ -53,6 +53,8 @@ pub fn enter(spec: &Spec) -> io::Result<()> {
         .map_err(|error| step("make its root", error))?;
     tree.system()
         .map_err(|error| step("mount the system", error))?;
+    tree.hide()
+        .map_err(|error| step("hide the server's folder", error))?;
     read_only(tree.root).map_err(|error| step("make the system read only", error))?;
     tree.devices()
         .map_err(|error| step("make its devices", error))?;
@@ -149,6 +151,25 @@ impl Tree<'_> {
             self.take(path)?;
         }
         Ok(())
+    }
+
+    /// Lays an empty folder over the server's own, if any of what is shown has it in it.
+    fn hide(&self) -> io::Result<()> {
+        let Ok(inner) = self.spec.hidden.strip_prefix("/") else {
+            return Ok(());
+        };
+        let place = self.root.join(inner);
+        if !place.exists() {
+            return Ok(());
+        }
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        mount_on(
+            Some("tmpfs"),
+            &place,
+            Some("tmpfs"),
+            flags,
+            Some("size=4k,nr_inodes=2,mode=755"),
+        )
     }
 
     /// Shows something of the machine at its own place: links as links, all else as it is. What is not there is left out.

@@ -139,6 +139,7 @@ fn start(place: &Path, level: Level, number: usize) -> Result<Running> {
         }),
         port: None,
         tty: false,
+        hidden: place.to_owned(),
         readable: Vec::new(),
     };
     let (mut launcher, begun) = command(Path::new(env!("CARGO_BIN_EXE_penstock")), &spec)?;

@@ -1,7 +1,8 @@
 //! Who may use the cables: one table of packet rules for all dynos of this machine.
 //!
 //! - Nothing from a dyno is let in to this machine, but answers to what this machine began.
-//! - A dyno reaches no other dyno and no link-local address, which is where clouds answer who a machine is.
+//! - A dyno reaches no other dyno and none of the addresses where clouds answer who a machine is and what its secrets are. Private
+//!   networks that this machine is in it does reach: an app's database may be there.
 //! - Nobody but root on this machine, and nobody outside of it, begins to talk to a dyno.
 //! - What a dyno sends out leaves under this machine's address.
 //!
@@ -135,9 +136,39 @@ fn rules() -> Vec<Message> {
             [to(), answers(), vec![verdict(Becomes::Accepted)]],
         ),
         rule("through", [to(), vec![verdict(Becomes::Dropped)]]),
+        // Amazon's and most others', Alibaba's and Oracle's. Azure's answers names as well.
         rule(
             "through",
-            [from(), link_local(), vec![verdict(Becomes::Dropped)]],
+            [
+                from(),
+                goes_to(&[169, 254]),
+                vec![verdict(Becomes::Dropped)],
+            ],
+        ),
+        rule(
+            "through",
+            [
+                from(),
+                goes_to(&[100, 100, 100, 200]),
+                vec![verdict(Becomes::Dropped)],
+            ],
+        ),
+        rule(
+            "through",
+            [
+                from(),
+                goes_to(&[192, 0, 0, 192]),
+                vec![verdict(Becomes::Dropped)],
+            ],
+        ),
+        rule(
+            "through",
+            [
+                from(),
+                goes_to(&[168, 63, 129, 16]),
+                not_for_names(),
+                vec![verdict(Becomes::Dropped)],
+            ],
         ),
         rule("out", [to(), answers(), vec![verdict(Becomes::Accepted)]]),
         rule("out", [to(), of_others(), vec![verdict(Becomes::Dropped)]]),
@@ -186,22 +217,38 @@ fn answers() -> Vec<Attributes> {
     ]
 }
 
-/// Goes to 169.254.0.0/16. Only version 4 leaves a dyno.
-fn link_local() -> Vec<Attributes> {
+/// Goes to addresses that begin like this. Only version 4 leaves a dyno.
+fn goes_to(address: &[u8]) -> Vec<Attributes> {
     const NETWORK_HEADER: u32 = 1;
     const DESTINATION: u32 = 16;
-    let load = Attributes::new()
-        .put(1, &REGISTER.to_be_bytes())
-        .put(2, &NETWORK_HEADER.to_be_bytes())
-        .put(3, &DESTINATION.to_be_bytes())
-        .put(4, &2_u32.to_be_bytes());
     let version = u8::try_from(libc::NFPROTO_IPV4).unwrap_or_default();
     vec![
         meta(15),
         compare(0, &[version]),
-        expression("payload", &load),
-        compare(0, &[169, 254]),
+        payload(NETWORK_HEADER, DESTINATION, address.len()),
+        compare(0, address),
     ]
+}
+
+/// Is no question for a name: those go to this port, of TCP and UDP alike.
+fn not_for_names() -> Vec<Attributes> {
+    const TRANSPORT_HEADER: u32 = 2;
+    const PORT: u32 = 2;
+    vec![
+        payload(TRANSPORT_HEADER, PORT, 2),
+        compare(1, &53_u16.to_be_bytes()),
+    ]
+}
+
+/// Loads bytes of a header.
+fn payload(header: u32, offset: u32, length: usize) -> Attributes {
+    let length = u32::try_from(length).unwrap_or_default();
+    let load = Attributes::new()
+        .put(1, &REGISTER.to_be_bytes())
+        .put(2, &header.to_be_bytes())
+        .put(3, &offset.to_be_bytes())
+        .put(4, &length.to_be_bytes());
+    expression("payload", &load)
 }
 
 fn meta(key: u32) -> Attributes {

@@ -1,6 +1,7 @@
 //! What a dyno must not be able to do, each tried from inside one, and each shown to work without a sandbox where it would.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Child;
 
 use super::{Bed, Way};
@@ -311,5 +312,47 @@ id -un; echo $PWD; cd; yes | head -1";
             (0, "dyno\n/app\ny\n"),
             "{way:?}"
         );
+    }
+}
+
+#[test]
+fn the_servers_folder_is_hidden_even_below_one_that_dynos_read() {
+    for way in Way::all() {
+        let mut bed = Bed::new(way, "ls $SHOWN; ls $SHOWN/data; cat $SHOWN/data/api_key");
+        std::fs::create_dir(bed.path().join("data")).unwrap();
+        bed.private("data/api_key", "secret");
+        std::fs::write(bed.path().join("note"), "").unwrap();
+        bed.spec.readable = vec![bed.path().to_owned()];
+        let shown = bed.path().display().to_string();
+        let outcome = bed.with("SHOWN", shown).run();
+        assert!(
+            !outcome.said.contains("secret"),
+            "{way:?}: {}",
+            outcome.said
+        );
+        match way.level.has_own_tree() {
+            true => assert!(outcome.said.contains("note\n"), "{way:?}: {}", outcome.said),
+            // There it cannot be hidden, so nothing is run at all.
+            false => assert!(
+                outcome.status == 125 && outcome.said.contains("--data-dir"),
+                "{}",
+                outcome.said
+            ),
+        }
+    }
+}
+
+#[test]
+fn sockets_of_others_that_are_files_cannot_be_connected_to() {
+    const ATTEMPT: [&str; 1] =
+        ["s = socket.socket(socket.AF_UNIX)\ns.connect(os.environ['SOCKET'])"];
+    for way in Way::all() {
+        for (way, word) in [(way, "refused"), (way.open(), "done")] {
+            let bed = attempt(way, &ATTEMPT);
+            let path = bed.path().join("shim.sock");
+            let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
+            all(&bed.with("SOCKET", path.display()), 1, word);
+        }
     }
 }
