@@ -9,7 +9,7 @@ use crate::binary::{Client, Place};
 fn source(text: &str, command: &str) -> Vec<u8> {
     let page = format!("HTTP/1.1 200 OK\\r\\nConnection: close\\r\\n\\r\\n{text}");
     let code = format!(
-        "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $ENV{{PORT}}, Listen => 5) or die;
+        "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalAddr => '0.0.0.0', LocalPort => $ENV{{PORT}}, Listen => 5) or die;
          while (my $v = $s->accept) {{ while (<$v>) {{ last if /^\\r/ }} print $v \"{page}\"; close $v }}"
     );
     let procfile = format!("web: perl app.pl\nrelease: {command}\n");

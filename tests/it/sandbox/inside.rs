@@ -319,12 +319,17 @@ id -un; echo $PWD; cd; yes | head -1";
 fn the_servers_folder_is_hidden_even_below_one_that_dynos_read() {
     for way in Way::all() {
         let mut bed = Bed::new(way, "ls $SHOWN; ls $SHOWN/data; cat $SHOWN/data/api_key");
-        std::fs::create_dir(bed.path().join("data")).unwrap();
-        bed.private("data/api_key", "secret");
-        std::fs::write(bed.path().join("note"), "").unwrap();
-        bed.spec.readable = vec![bed.path().to_owned()];
-        let shown = bed.path().display().to_string();
-        let outcome = bed.with("SHOWN", shown).run();
+        // Not below /tmp, of which a dyno has its own.
+        let shown = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        std::fs::set_permissions(shown.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let data = shown.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        // Readable to everybody, so that nothing but the sandbox is in the way.
+        std::fs::write(data.join("api_key"), "secret").unwrap();
+        std::fs::write(shown.path().join("note"), "").unwrap();
+        bed.spec.readable = vec![shown.path().to_owned()];
+        bed.spec.hidden = data;
+        let outcome = bed.with("SHOWN", shown.path().display()).run();
         assert!(
             !outcome.said.contains("secret"),
             "{way:?}: {}",
