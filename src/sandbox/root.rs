@@ -197,7 +197,9 @@ impl Tree<'_> {
             bind(&Path::new("/dev").join(name), &self.at("dev").join(name))?;
         }
         if self.spec.tty {
-            bind(Path::new("/proc/self/fd/0"), &self.at("dev/console"))?;
+            // By its name: the descriptor was opened in another mount namespace, of which nothing can be mounted here.
+            let terminal = fs::read_link("/proc/self/fd/0")?;
+            bind(&terminal, &self.at("dev/console"))?;
         }
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
         let terminals = "newinstance,ptmxmode=0666,mode=620";

@@ -69,7 +69,8 @@ async fn refs_that_would_be_in_the_way_are_refused() {
 async fn a_push_is_built_though_the_servers_own_file_is_gone() {
     let place = Place::new();
     let binary = place.path("penstock");
-    std::fs::copy(env!("CARGO_BIN_EXE_penstock"), &binary).unwrap();
+    // A copy could be busy: another test's child may hold it open for writing.
+    std::fs::hard_link(env!("CARGO_BIN_EXE_penstock"), &binary).unwrap();
     let usual = place.command(&[]);
     let mut command = std::process::Command::new(&binary);
     command.args(usual.get_args()).env_clear();
