@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Level, cgroup};
+use super::{Level, cgroup, net};
 
 /// The descriptor that the launcher reads its spec from, to the end. Not the environment and not the arguments, since a dyno can
 /// read those of its first process.
@@ -113,11 +113,36 @@ impl Spec {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// What may be left with the kernel when a launcher was killed.
+    pub fn leavings(&self) -> Leavings {
+        Leavings {
+            cgroup: self.cgroup.clone(),
+            cable: self
+                .network
+                .as_ref()
+                .map(|network| net::name(network.address)),
+        }
+    }
+
     /// Where the command starts: its home.
     pub fn home(&self) -> PathBuf {
         match self.level.has_own_tree() {
             true => PathBuf::from("/app"),
             false => self.app.clone(),
         }
+    }
+}
+
+/// The control groups and the cable of a dyno.
+pub struct Leavings {
+    cgroup: Option<cgroup::Cgroup>,
+    cable: Option<String>,
+}
+
+impl Leavings {
+    /// Removes them, if nobody has yet. For when nothing of the dyno is left.
+    pub fn remove(&self) {
+        self.cgroup.iter().for_each(cgroup::end);
+        self.cable.iter().for_each(|cable| net::disconnect(cable));
     }
 }

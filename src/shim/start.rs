@@ -25,6 +25,11 @@ pub fn run(folder: &Path) -> Result<()> {
     let Some(spec) = receive_launch(&mut connection)? else {
         return Ok(());
     };
+    let leavings = spec
+        .program
+        .sandbox
+        .as_ref()
+        .map(|sandbox| sandbox.leavings());
     let started = child::start(&spec.program, spec.streams);
     let child = match started {
         Ok(child) => child,
@@ -37,7 +42,12 @@ pub fn run(folder: &Path) -> Result<()> {
     listener.set_nonblocking(true)?;
     let mut holder = Holder::new(listener, signals, spec, child, folder.join(SOCKET))?;
     holder.meet(connection);
-    holder.hold()
+    let held = holder.hold();
+    // A launcher that had to be killed could not.
+    if let Some(leavings) = leavings {
+        leavings.remove();
+    }
+    held
 }
 
 /// None when the server went before it had said what to run.

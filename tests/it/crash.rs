@@ -184,7 +184,10 @@ fn child() {
     let last: u64 = std::env::var(COMMIT).unwrap().parse().unwrap();
     let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let config = Config {
-        isolation: Settings::default(),
+        isolation: Settings {
+            dyno_forwarding: false,
+            ..Settings::default()
+        },
         data_dir: DataDirArg {
             data_dir: data_dir.into(),
         },

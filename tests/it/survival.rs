@@ -150,6 +150,7 @@ async fn another_version_in_the_place_of_the_binary_takes_the_dynos_up() {
         let mut command = std::process::Command::new(&binary);
         command.args(usual.get_args()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap());
+        command.env("PENSTOCK_DYNO_FORWARDING", "false");
         command
     };
     install();
