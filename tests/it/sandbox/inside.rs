@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Child;
 
 use super::{Bed, Way};
@@ -315,12 +316,23 @@ id -un; echo $PWD; cd; yes | head -1";
     }
 }
 
+/// A folder that is not below `/tmp`, of which a dyno has its own, wherever this was cloned.
+fn outside_of_tmp() -> tempfile::TempDir {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let places = [env!("CARGO_TARGET_TMPDIR"), "/var/cache", home.as_str()];
+    let private = ["/tmp", "/var/tmp", "/run", "/dev"];
+    let mut places = places
+        .into_iter()
+        .filter(|place| !private.iter().any(|own| Path::new(place).starts_with(own)));
+    let made = places.find_map(|place| tempfile::tempdir_in(place).ok());
+    made.expect("there is a folder outside of /tmp to write to")
+}
+
 #[test]
 fn the_servers_folder_is_hidden_even_below_one_that_dynos_read() {
     for way in Way::all() {
         let mut bed = Bed::new(way, "ls $SHOWN; ls $SHOWN/data; cat $SHOWN/data/api_key");
-        // Not below /tmp, of which a dyno has its own.
-        let shown = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let shown = outside_of_tmp();
         std::fs::set_permissions(shown.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let data = shown.path().join("data");
         std::fs::create_dir(&data).unwrap();
