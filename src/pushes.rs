@@ -23,8 +23,10 @@ use crate::git::frame::{self, Begin, Kind};
 use crate::git::{Push, SOCKET};
 use crate::name::{Id, Identity};
 use crate::store::access::Permission;
+use crate::store::accounts::Account;
 use crate::store::builds::{self, Build, NewBuild, Status};
-use crate::store::{apps, buildpacks, sources};
+use crate::store::{apps, buildpacks, oauth_tokens, sources};
+use crate::time::Timestamp;
 
 /// Heroku's limit for a checkout, in bytes.
 const MAX_SOURCE: u64 = 1 << 30;
@@ -106,7 +108,7 @@ async fn converse(platform: &Arc<Platform>, pushing: &Pushing, stream: UnixStrea
         // Nothing is built; who pushes may have lost the app meanwhile all the same.
         let may = platform
             .store
-            .read(|connection| may_push(connection, &push));
+            .read(|connection| may_push(connection, push, platform.clock.now()));
         return match may {
             Ok(_) => send(&mut to, Kind::Continue, b"").await,
             Err(error) => refuse(&mut to, &error.message).await,
@@ -120,33 +122,43 @@ async fn converse(platform: &Arc<Platform>, pushing: &Pushing, stream: UnixStrea
         .await;
     };
     send(&mut to, Kind::Continue, b"").await?;
-    let build = match build(platform, &push, commit, from).await {
+    let build = match build(platform, push, commit, from).await {
         Ok(build) => build,
         Err(error) => return refuse(&mut to, &error.message).await,
     };
     follow(platform, &build, &mut to).await
 }
 
-fn may_push(connection: &rusqlite::Connection, push: &Push) -> Result<Id> {
+/// Who pushes to which app, if he still may: a push takes its time, and a token may be revoked or an app be lost meanwhile.
+fn may_push(
+    connection: &rusqlite::Connection,
+    push: Push,
+    now: Timestamp,
+) -> Result<(Account, Id)> {
+    let account = oauth_tokens::opens(connection, push.token, now)?.ok_or_else(|| {
+        Error::forbidden(
+            "The API key that this push came with is not good any more. Push again with another.",
+        )
+    })?;
     let app = Identity::Id(push.app);
-    apps::find_id(connection, &push.account, &app, Permission::Deploy)
+    let app = apps::find_id(connection, &account, &app, Permission::Deploy)?;
+    Ok((account, app))
 }
 
 /// Takes the source in, and queues its build.
 async fn build(
     platform: &Arc<Platform>,
-    push: &Push,
+    push: Push,
     commit: String,
     from: OwnedReadHalf,
 ) -> Result<Build> {
     let blob = platform.blobs.store(source(from), MAX_SOURCE).await?;
-    let (now, platform_too, push) = (platform.clock.now(), platform.clone(), push.clone());
+    let (now, platform_too) = (platform.clock.now(), platform.clone());
     let write = move |connection: &rusqlite::Connection| {
-        crate::store::acting(&push.account);
-        // He may have lost the app while he pushed.
-        let app = may_push(connection, &push)?;
+        let (account, app) = may_push(connection, push, now)?;
+        crate::store::acting(&account);
         buildpacks::refuse(&buildpacks::list(connection, app)?)?;
-        let source = sources::create(connection, &push.account, now)?;
+        let source = sources::create(connection, &account, now)?;
         let (digest, size) = (
             blob.digest.to_string(),
             i64::try_from(blob.size).unwrap_or(i64::MAX),
@@ -160,7 +172,7 @@ async fn build(
             version: Some(commit),
             version_description: None,
         };
-        builds::create(connection, app, &push.account, &new, now)
+        builds::create(connection, app, &account, &new, now)
     };
     platform.store.write(write).await
 }

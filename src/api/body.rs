@@ -29,37 +29,42 @@ pub fn is_sent(request: &HttpRequest) -> bool {
 /// The whole body. 413 past 1 MB, which is looked at before the first byte where the client says its size: one that waits for an
 /// answer before it sends would otherwise wait for the timeout. 415 for an encoding other than gzip.
 pub async fn read(request: &HttpRequest, payload: Payload) -> Result<Bytes> {
+    read_within(request, payload, MAX).await
+}
+
+/// The same, up to another limit.
+pub async fn read_within(request: &HttpRequest, payload: Payload, max: usize) -> Result<Bytes> {
     if !is_sent(request) {
         return Ok(Bytes::new());
     }
-    if upload::declared(request).is_some_and(|declared| declared > MAX as u64) {
-        return Err(too_large());
+    if upload::declared(request).is_some_and(|declared| declared > max as u64) {
+        return Err(too_large(max));
     }
-    let body = tokio::time::timeout(TIMEOUT, received(payload))
+    let body = tokio::time::timeout(TIMEOUT, received(payload, max))
         .await
         .map_err(|_| slow())??;
-    expanded(request, body)
+    expanded(request, body, max)
 }
 
-async fn received(mut payload: Payload) -> Result<Bytes> {
+async fn received(mut payload: Payload, max: usize) -> Result<Bytes> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Error::bad_request("The request's body broke off."))?;
-        if body.len() + chunk.len() > MAX {
-            return Err(too_large());
+        if body.len() + chunk.len() > max {
+            return Err(too_large(max));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
 }
 
-fn expanded(request: &HttpRequest, body: Bytes) -> Result<Bytes> {
+fn expanded(request: &HttpRequest, body: Bytes, max: usize) -> Result<Bytes> {
     if !request.headers().contains_key(header::CONTENT_ENCODING) {
         return Ok(body);
     }
     match ContentEncoding::parse(request) {
         Ok(ContentEncoding::Identity) => Ok(body),
-        Ok(ContentEncoding::Gzip) => unzipped(&body),
+        Ok(ContentEncoding::Gzip) => unzipped(&body, max),
         _ => Err(Error::new(
             ErrorId::UnsupportedMediaType,
             "The request's body may be sent as it is or with Content-Encoding: gzip.",
@@ -67,18 +72,18 @@ fn expanded(request: &HttpRequest, body: Bytes) -> Result<Bytes> {
     }
 }
 
-fn unzipped(body: &[u8]) -> Result<Bytes> {
+fn unzipped(body: &[u8], max: usize) -> Result<Bytes> {
     let mut expanded = Vec::new();
     MultiGzDecoder::new(body)
-        .take(MAX as u64 + 1)
+        .take(max as u64 + 1)
         .read_to_end(&mut expanded)
         .map_err(|_| {
             Error::bad_request(
                 "The request's body is not the gzip that its Content-Encoding promises.",
             )
         })?;
-    if expanded.len() > MAX {
-        return Err(too_large());
+    if expanded.len() > max {
+        return Err(too_large(max));
     }
     Ok(expanded.into())
 }
@@ -90,9 +95,9 @@ fn slow() -> Error {
     ))
 }
 
-fn too_large() -> Error {
+fn too_large(max: usize) -> Error {
     Error::new(
         ErrorId::RequestTooLarge,
-        "The request's body is larger than 1 MB.",
+        format!("The request's body is larger than {} MB.", max >> 20),
     )
 }

@@ -13,6 +13,9 @@ use super::{body, conditional, reply, upload};
 use crate::error::{Error, Result};
 use crate::git::{Conversation, Push, Service};
 
+/// Bytes that a client may send of what it wants and has: some fifty for each ref.
+const MAX_WANTS: usize = 8 << 20;
+
 /// An error as whoever asked at this path reads it: git shows text to a person, and all others take JSON. It is asked of the path
 /// since there may be no route.
 pub fn refused(path: &str, error: &Error) -> HttpResponse {
@@ -53,7 +56,7 @@ pub async fn receive_pack(call: Call, payload: Payload) -> Result<HttpResponse> 
     let asked = conversation(&call, Service::ReceivePack)?;
     let push = Push {
         app: asked.app,
-        account: call.caller.account.clone(),
+        token: call.caller.token,
     };
     let sent = upload::chunks(payload.into_inner());
     let git = &call.platform.git;
@@ -63,10 +66,10 @@ pub async fn receive_pack(call: Call, payload: Payload) -> Result<HttpResponse> 
     )
 }
 
-/// What a client wants and has is short, and often compressed.
+/// What a client wants and has is often compressed.
 pub async fn upload_pack(call: Call, payload: Payload) -> Result<HttpResponse> {
     let asked = conversation(&call, Service::UploadPack)?;
-    let sent = body::read(&call.request, payload).await?;
+    let sent = body::read_within(&call.request, payload, MAX_WANTS).await?;
     let sent = stream::iter([Ok(sent)]);
     streamed(
         Service::UploadPack,

@@ -6,7 +6,7 @@
 
 use std::io::{self, BufRead, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use flate2::Compression;
@@ -27,6 +27,8 @@ const MAX_ALL_REFS: usize = 10_000;
 /// Files of a commit at most, and bytes of its archive before it is compressed: no build would unpack more.
 const MAX_FILES: usize = 200_000;
 const MAX_BYTES: u64 = 2 << 30;
+/// Bytes of a repository at most, what is pushed included.
+const MAX_REPOSITORY: u64 = 4 << 30;
 /// Bytes that are looked at of a `.gitattributes`.
 const MAX_ATTRIBUTES: u64 = 1 << 20;
 
@@ -121,6 +123,11 @@ fn decide() -> io::Result<bool> {
             "The repository would have more than {MAX_ALL_REFS} branches and tags. Delete some: git push REMOTE :NAME."
         ));
     }
+    if size(Path::new("objects"))? > MAX_REPOSITORY {
+        return refuse(
+            "The app's repository would be larger than 4 GiB. Push without what made it large, such as history, to a new app.",
+        );
+    }
     let mut built = updates.iter().filter(|update| update.is_built());
     match (built.next(), built.next()) {
         (None, _) => keep(),
@@ -153,6 +160,23 @@ fn build_at(update: &Update) -> io::Result<bool> {
             update.name
         )),
     }
+}
+
+/// Bytes of all files below a folder of the repository: git keeps its objects two levels deep, and what is pushed a level deeper.
+fn size(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        // Git may be tidying up at the same time.
+        let Ok(metadata) = entry.metadata() else {
+            continue;
+        };
+        bytes += match metadata.is_dir() {
+            true => size(&entry.path())?,
+            false => metadata.len(),
+        };
+    }
+    Ok(bytes)
 }
 
 /// How many refs the repository has, as far as it matters.

@@ -23,7 +23,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
 use crate::secret;
-use crate::store::accounts::Account;
 
 pub use service::{Conversation, Service};
 
@@ -39,11 +38,11 @@ const OF_AN_ACCOUNT: usize = 8;
 /// How long one waits for others to end.
 const WAIT: Duration = Duration::from_secs(15);
 
-/// A push that is under way: who pushes to which app.
-#[derive(Clone, Debug)]
+/// A push that is under way: to which app, and by whose token. Whether that still may is asked when the push has arrived.
+#[derive(Clone, Copy, Debug)]
 pub struct Push {
     pub app: Id,
-    pub account: Account,
+    pub token: Id,
 }
 
 /// All repositories. Cheap to clone.
@@ -93,7 +92,7 @@ impl Git {
 
     /// The push that a hook shows the key of.
     pub fn push(&self, key: &str) -> Option<Push> {
-        self.pushes().get(key).cloned()
+        self.pushes().get(key).copied()
     }
 
     /// Waits a little for its turn. 503 when many are waiting already, or the account has enough of them.

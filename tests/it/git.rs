@@ -2,6 +2,7 @@
 
 mod held;
 mod hostile;
+mod limits;
 mod repository;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,37 @@ async fn until(client: &Client, app: &str, status: &str) {
     }
 }
 
+/// A server with an app, and a working copy that can be pushed to it.
+struct Scene {
+    client: Client,
+    work: Repository,
+    /// The app's remote, with the owner's key.
+    url: String,
+    server: Server,
+    place: Place,
+}
+
+impl Scene {
+    async fn new() -> Scene {
+        let place = Place::new();
+        Scene::on(place.start(), place).await
+    }
+
+    async fn on(server: Server, place: Place) -> Scene {
+        let client = server.client();
+        client.create_app("app").await;
+        let work = Repository::new();
+        let url = work.url(&client, "app");
+        Scene {
+            client,
+            work,
+            url,
+            server,
+            place,
+        }
+    }
+}
+
 fn account(place: &Place, email: &str) -> String {
     let mut command = penstock(&["account", "create", email, "--data-dir"]);
     let output = command.arg(place.data()).output().unwrap();
@@ -43,14 +75,11 @@ fn account(place: &Place, email: &str) -> String {
 
 #[tokio::test]
 async fn a_push_is_built_and_released_and_can_be_cloned() {
-    let place = Place::new();
-    let server = place.start();
-    let client = server.client();
-    client.create_app("app").await;
-    let work = Repository::new();
+    let Scene {
+        client, work, url, ..
+    } = &Scene::new().await;
     let commit = work.commit(&[("Procfile", PROCFILE), ("lib/deep/file", "text")]);
-    let url = work.url(&client, "app");
-    let pushed = work.push(&url, "main");
+    let pushed = work.push(url, "main");
     assert!(pushed.succeeded, "{}", pushed.said);
     let lines = [
         "remote: Building source:",
@@ -62,7 +91,7 @@ async fn a_push_is_built_and_released_and_can_be_cloned() {
     for line in lines {
         assert!(pushed.said.contains(line), "no {line:?} in {}", pushed.said);
     }
-    let built = builds(&client, "app").await;
+    let built = builds(client, "app").await;
     assert_eq!(built.len(), 1);
     assert_eq!(built[0]["status"], "succeeded");
     assert_eq!(built[0]["source_blob"]["version"], commit.as_str());
@@ -71,10 +100,10 @@ async fn a_push_is_built_and_released_and_can_be_cloned() {
     assert_eq!(release["description"], description.as_str());
     assert_eq!(release["current"], true);
 
-    let again = work.push(&url, "main");
+    let again = work.push(url, "main");
     assert!(again.said.contains("Everything up-to-date"));
-    assert_eq!(builds(&client, "app").await.len(), 1);
-    let copy = work.cloned(&url);
+    assert_eq!(builds(client, "app").await.len(), 1);
+    let copy = work.cloned(url);
     assert_eq!(
         std::fs::read_to_string(copy.join("lib/deep/file")).unwrap(),
         "text"
@@ -82,22 +111,19 @@ async fn a_push_is_built_and_released_and_can_be_cloned() {
     // A name that is used again is another app, with nothing of the first one's.
     client.delete("/apps/app").await.expect(200);
     client.create_app("app").await;
-    assert_eq!(work.remote_refs(&url), BTreeMap::new());
+    assert_eq!(work.remote_refs(url), BTreeMap::new());
 }
 
 #[tokio::test]
 async fn a_failed_build_rejects_the_push_and_leaves_the_ref() {
-    let place = Place::new();
-    let server = place.start();
-    let client = server.client();
-    client.create_app("app").await;
-    let work = Repository::new();
+    let Scene {
+        client, work, url, ..
+    } = &Scene::new().await;
     let good = work.commit(&[("Procfile", PROCFILE)]);
-    let url = work.url(&client, "app");
-    assert!(work.push(&url, "main").succeeded);
+    assert!(work.push(url, "main").succeeded);
     work.remove("Procfile");
     work.commit(&[("README", "nothing to run")]);
-    let refused = work.push(&url, "main");
+    let refused = work.push(url, "main");
     assert!(!refused.succeeded);
     for line in [
         "There is no Procfile",
@@ -110,50 +136,45 @@ async fn a_failed_build_rejects_the_push_and_leaves_the_ref() {
             refused.said
         );
     }
-    assert_eq!(work.remote_refs(&url)["refs/heads/main"], good);
+    assert_eq!(work.remote_refs(url)["refs/heads/main"], good);
     let current = client.get("/apps/app/releases/3").await.expect(200);
     assert_eq!(current["current"], true);
     // Going back is a push like any other, though it needs force nowhere else.
     work.reset(&good);
     let better = work.commit(&[("Procfile", PROCFILE), ("README", "more")]);
-    assert!(work.push(&url, "+main").succeeded);
-    assert_eq!(work.remote_refs(&url)["refs/heads/main"], better);
+    assert!(work.push(url, "+main").succeeded);
+    assert_eq!(work.remote_refs(url)["refs/heads/main"], better);
 }
 
 #[tokio::test]
 async fn other_branches_and_tags_are_kept_and_not_built() {
-    let place = Place::new();
-    let server = place.start();
-    let client = server.client();
-    client.create_app("app").await;
-    let work = Repository::new();
+    let Scene {
+        client, work, url, ..
+    } = &Scene::new().await;
     let commit = work.commit(&[("Procfile", PROCFILE)]);
-    let url = work.url(&client, "app");
     work.git(&["tag", "v1"]);
     for refspec in ["main:feature", "v1"] {
-        let pushed = work.push(&url, refspec);
+        let pushed = work.push(url, refspec);
         assert!(pushed.succeeded, "{}", pushed.said);
         let notice = "remote: Pushed to non-main branch, skipping build.";
         assert!(pushed.said.contains(notice), "{}", pushed.said);
     }
-    assert_eq!(builds(&client, "app").await.len(), 0);
-    assert!(work.push(&url, ":feature").succeeded);
-    assert!(work.push(&url, "main:master").succeeded);
-    assert_eq!(builds(&client, "app").await.len(), 1);
-    let refs = work.remote_refs(&url);
+    assert_eq!(builds(client, "app").await.len(), 0);
+    assert!(work.push(url, ":feature").succeeded);
+    assert!(work.push(url, "main:master").succeeded);
+    assert_eq!(builds(client, "app").await.len(), 1);
+    let refs = work.remote_refs(url);
     let expected = ["HEAD", "refs/heads/master", "refs/tags/v1"];
     assert_eq!(refs.keys().collect::<Vec<_>>(), expected);
     assert!(refs.values().all(|at| *at == commit));
-    assert!(work.cloned(&url).join("Procfile").is_file());
+    assert!(work.cloned(url).join("Procfile").is_file());
 }
 
 #[tokio::test]
 async fn the_source_is_what_was_committed_to_the_byte() {
-    let place = Place::new();
-    let server = place.start();
-    let client = server.client();
-    client.create_app("app").await;
-    let work = Repository::new();
+    let Scene {
+        client, work, url, ..
+    } = &Scene::new().await;
     let attributes = "* text eol=crlf ident export-subst\nhidden export-ignore\nbig filter=lfs\n";
     work.commit(&[
         ("Procfile", PROCFILE),
@@ -162,14 +183,14 @@ async fn the_source_is_what_was_committed_to_the_byte() {
         ("text", "$Id$ $Format:%H$\nnext\n"),
         ("big", "version https://git-lfs.github.com/spec/v1\n"),
     ]);
-    let pushed = work.push(&work.url(&client, "app"), "main");
+    let pushed = work.push(url, "main");
     assert!(pushed.succeeded, "{}", pushed.said);
     assert!(
         pushed.said.contains("Git LFS is not served"),
         "{}",
         pushed.said
     );
-    let built = builds(&client, "app").await;
+    let built = builds(client, "app").await;
     let url = built[0]["source_blob"]["url"].as_str().unwrap();
     let source = client.read(url).await.unwrap();
     let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(&*source.body));
@@ -224,11 +245,9 @@ async fn who_may_not_deploy_may_not_push_or_clone() {
 
 #[tokio::test]
 async fn shallow_and_large_pushes_work() {
-    let place = Place::new();
-    let server = place.start();
-    let client = server.client();
-    client.create_app("app").await;
-    let work = Repository::new();
+    let Scene {
+        client, work, url, ..
+    } = &Scene::new().await;
     work.commit(&[("Procfile", PROCFILE)]);
     // More than git sends in one piece, of what does not compress.
     let noise: String = (0u64..400_000)
@@ -236,13 +255,12 @@ async fn shallow_and_large_pushes_work() {
         .collect();
     let newest = work.commit(&[("noise", &noise)]);
     let shallow = work.shallow();
-    let url = work.url(&client, "app");
-    let pushed = shallow.push(&url, "main");
+    let pushed = shallow.push(url, "main");
     assert!(pushed.succeeded, "{}", pushed.said);
-    assert_eq!(work.remote_refs(&url)["refs/heads/main"], newest);
+    assert_eq!(work.remote_refs(url)["refs/heads/main"], newest);
     work.commit(&[("more", "x")]);
-    assert!(work.push(&url, "main").succeeded);
-    assert_eq!(builds(&client, "app").await.len(), 2);
+    assert!(work.push(url, "main").succeeded);
+    assert_eq!(builds(client, "app").await.len(), 2);
 }
 
 #[tokio::test]
@@ -274,16 +292,18 @@ async fn a_second_push_is_refused_and_a_first_one_whose_client_goes_away_is_buil
 
 #[tokio::test]
 async fn submodules_get_a_word_and_a_server_without_git_says_so() {
-    let place = Place::new();
-    let server = place.start();
-    let client = server.client();
-    client.create_app("app").await;
-    let work = Repository::new();
+    let Scene {
+        work,
+        url,
+        server,
+        place,
+        ..
+    } = Scene::new().await;
     let commit = work.commit(&[("Procfile", PROCFILE)]);
     let link = format!("160000,{commit},vendored");
     work.git(&["update-index", "--add", "--cacheinfo", &link]);
     work.git(&["commit", "-qm", "a submodule"]);
-    let pushed = work.push(&work.url(&client, "app"), "main");
+    let pushed = work.push(&url, "main");
     assert!(pushed.succeeded, "{}", pushed.said);
     assert!(pushed.said.contains("1 git submodules"), "{}", pushed.said);
     drop(server);
@@ -302,13 +322,14 @@ async fn submodules_get_a_word_and_a_server_without_git_says_so() {
 
 #[tokio::test]
 async fn one_port_takes_plain_http_and_tls_by_the_servers_own_authority() {
-    let place = Place::new();
-    let server = place.start();
-    let client = server.client();
-    client.create_app("app").await;
-    let work = Repository::new();
+    let Scene {
+        work,
+        url: plain,
+        server,
+        place,
+        ..
+    } = Scene::new().await;
     let commit = work.commit(&[("Procfile", PROCFILE)]);
-    let plain = work.url(&client, "app");
     let authority = server.data().join("ca.pem");
     let trusting = format!("http.sslCAInfo={}", authority.display());
     // The CLI's remotes name either, always with https.

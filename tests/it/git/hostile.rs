@@ -1,7 +1,7 @@
 //! What may be pushed, and what may not: the server stays as it was, and says why.
 
 use super::repository::Repository;
-use super::{PROCFILE, builds};
+use super::{PROCFILE, Scene, builds};
 use crate::binary::{Place, Server};
 
 /// A tree of so many levels, each of ten times the one below it: a few kilobytes that stand for any number of files.
@@ -17,36 +17,30 @@ fn bomb(work: &Repository, levels: u32) -> String {
 
 #[tokio::test]
 async fn a_few_bytes_that_stand_for_ten_million_files_are_refused() {
-    let place = Place::new();
-    let server = place.start();
-    let client = server.client();
-    client.create_app("app").await;
-    let work = Repository::new();
+    let Scene {
+        client, work, url, ..
+    } = &Scene::new().await;
     let commit = bomb(&work, 7);
-    let url = work.url(&client, "app");
-    let pushed = work.push(&url, &format!("{commit}:refs/heads/main"));
+    let pushed = work.push(url, &format!("{commit}:refs/heads/main"));
     assert!(!pushed.succeeded);
     assert!(
         pushed.said.contains("more than 200000 files"),
         "{}",
         pushed.said
     );
-    assert!(builds(&client, "app").await.is_empty());
-    assert!(work.remote_refs(&url).is_empty());
+    assert!(builds(client, "app").await.is_empty());
+    assert!(work.remote_refs(url).is_empty());
     // It holds up nobody.
     work.commit(&[("Procfile", PROCFILE)]);
-    assert!(work.push(&url, "main").succeeded);
+    assert!(work.push(url, "main").succeeded);
 }
 
 #[tokio::test]
 async fn refs_that_would_be_in_the_way_are_refused() {
-    let place = Place::new();
-    let server = place.start();
-    let client = server.client();
-    client.create_app("app").await;
-    let work = Repository::new();
+    let Scene {
+        client, work, url, ..
+    } = &Scene::new().await;
     work.commit(&[("Procfile", PROCFILE)]);
-    let url = work.url(&client, "app");
     for (refspecs, reason) in [
         (&["main:refs/heads/main/x"][..], "with a slash"),
         (&["main:refs/odd/x"], "Only branches and tags"),
@@ -58,11 +52,11 @@ async fn refs_that_would_be_in_the_way_are_refused() {
         assert!(!pushed.succeeded);
         assert!(pushed.said.contains(reason), "{}", pushed.said);
     }
-    assert!(work.remote_refs(&url).is_empty());
+    assert!(work.remote_refs(url).is_empty());
     let blob = work.git(&["rev-parse", "main:Procfile"]);
     work.git(&["tag", "file", &blob]);
-    assert!(work.push(&url, "file").succeeded);
-    assert!(builds(&client, "app").await.is_empty());
+    assert!(work.push(url, "file").succeeded);
+    assert!(builds(client, "app").await.is_empty());
 }
 
 #[tokio::test]

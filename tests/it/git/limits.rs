@@ -1,0 +1,149 @@
+//! What the server keeps and reads of repositories at most, and how long the right to push to one lasts.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use serde_json::json;
+
+use super::repository::Repository;
+use super::{PROCFILE, Scene, builds};
+use crate::binary::{Place, Server, in_time};
+
+/// A `git` that lets go of a push only once somebody has heard of it and told it to go on.
+struct Gate(Place);
+
+impl Gate {
+    fn new(place: Place) -> Gate {
+        let gate = Gate(place);
+        let [asked, go, git] = ["asked", "go", "git"].map(|name| gate.0.path(name));
+        for fifo in [&asked, &go] {
+            let made = Command::new("mkfifo").arg(fifo).status().unwrap();
+            assert!(made.success());
+        }
+        let path = std::env::var_os("PATH").unwrap();
+        let mut real = std::env::split_paths(&path).map(|folder| folder.join("git"));
+        let real = real.find(|git| git.is_file()).unwrap();
+        let script = format!(
+            "#!/bin/sh\ncase \"$*\" in\n*advertise-refs*) ;;\nreceive-pack*) echo asked > {}; read word < {} ;;\nesac\nexec {} \"$@\"\n",
+            asked.display(),
+            go.display(),
+            real.display(),
+        );
+        fs::write(&git, script).unwrap();
+        fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+        gate
+    }
+
+    fn start(&self) -> Server {
+        let mut command = self.0.command(&[crate::binary::TIED]);
+        let folders = std::env::var_os("PATH").unwrap();
+        let own = self.0.path("git").parent().unwrap().to_owned();
+        let folders = std::env::split_paths(&folders);
+        let path = std::env::join_paths([own].into_iter().chain(folders)).unwrap();
+        command.env("PATH", path);
+        Server::start(command, &self.0.log())
+    }
+
+    fn is_reached(&self) {
+        let asked = self.0.path("asked");
+        in_time(move || fs::read(asked).unwrap());
+    }
+
+    fn open(&self) {
+        let go = self.0.path("go");
+        in_time(move || fs::write(go, "go\n").unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_while_its_push_arrives_pushes_nothing() {
+    let gate = Gate::new(Place::new());
+    let server = gate.start();
+    let client = server.client();
+    client.create_app("app").await;
+    let new = json!({"scope": ["global"], "description": "a laptop"});
+    let token = client.post("/oauth/authorizations", new).await.expect(201);
+    let laptop = client.with_token(token["access_token"]["token"].as_str().unwrap());
+    let work = Repository::new();
+    work.commit(&[("Procfile", PROCFILE)]);
+    let url = work.url(&laptop, "app");
+    let pushing = std::thread::spawn(move || (work.push(&url, "main"), work));
+    gate.is_reached();
+    let path = format!("/oauth/authorizations/{}", token["id"].as_str().unwrap());
+    client.delete(path).await.expect(200);
+    gate.open();
+    let (pushed, work) = in_time(move || pushing.join().unwrap());
+    assert!(!pushed.succeeded);
+    let reason = "The API key that this push came with is not good any more.";
+    assert!(pushed.said.contains(reason), "{}", pushed.said);
+    assert!(work.remote_refs(&work.url(&client, "app")).is_empty());
+    assert!(builds(&client, "app").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_repository_that_has_grown_too_large_takes_no_more() {
+    let Scene {
+        client,
+        work,
+        url,
+        server,
+        ..
+    } = &Scene::new().await;
+    let first = work.commit(&[("Procfile", PROCFILE)]);
+    assert!(work.push(url, "main").succeeded);
+    let repositories = server.data().join("git");
+    let mut repositories = fs::read_dir(repositories).unwrap();
+    let mut packs = repositories.find_map(|entry| {
+        let packs = entry.unwrap().path().join("objects/pack");
+        packs.is_dir().then_some(packs)
+    });
+    // A sparse file: it takes no room and counts all the same.
+    let large = packs.take().unwrap().join("tmp_large");
+    let made = fs::File::create(&large).unwrap();
+    made.set_len((4 << 30) + 1).unwrap();
+    work.commit(&[("more", "x")]);
+    let refused = work.push(url, "main");
+    assert!(!refused.succeeded);
+    assert!(
+        refused.said.contains("would be larger than 4 GiB"),
+        "{}",
+        refused.said
+    );
+    assert_eq!(work.remote_refs(url)["refs/heads/main"], first);
+    assert_eq!(builds(client, "app").await.len(), 1);
+    // Nothing of the push that was refused stays, and what was there can still be had.
+    assert!(work.cloned(url).join("Procfile").is_file());
+}
+
+#[tokio::test]
+async fn a_client_may_name_a_great_many_commits_that_it_has_but_not_any_number() {
+    let Scene {
+        client, work, url, ..
+    } = &Scene::new().await;
+    let commit = work.commit(&[("Procfile", PROCFILE)]);
+    assert!(work.push(url, "main").succeeded);
+    let packet = |line: &str| format!("{:04x}{line}", line.len() + 4);
+    let wants = |has: usize| {
+        let has = (1..=has).map(|number| packet(&format!("have {number:040x}\n")));
+        let has: String = has.collect();
+        let want = packet(&format!("want {commit}\n"));
+        format!("{want}0000{has}{}", packet("done\n"))
+    };
+    let ask = async |has: usize| {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = http
+            .post(format!("{}/app.git/git-upload-pack", client.api))
+            .basic_auth("heroku", Some(&client.token))
+            .header("content-type", "application/x-git-upload-pack-request");
+        let answer = request.body(wants(has)).send().await.unwrap();
+        (answer.status().as_u16(), answer.bytes().await.unwrap())
+    };
+    let (status, pack) = ask(40_000).await;
+    assert_eq!(status, 200);
+    assert!(pack.windows(4).any(|bytes| bytes == b"PACK"));
+    let (status, refusal) = ask(200_000).await;
+    assert_eq!(status, 413);
+    let refusal = String::from_utf8_lossy(&refusal);
+    assert!(refusal.contains("larger than 8 MB"), "{refusal}");
+}
