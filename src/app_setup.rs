@@ -94,36 +94,41 @@ impl Setups {
         }
     }
 
-    /// Takes every pending setup a step further that can be, and returns how many those were. Sources are read in tasks.
+    /// Takes every pending setup a step further that can be, and returns how many those were. Sources are read in tasks. One that
+    /// cannot go on holds up no other; it is tried again with the next tick.
     pub async fn tick(&self) -> Result<usize> {
         let mut done = 0;
         for setup in self.platform.store.read(app_setups::pending)? {
-            done += match next(&setup) {
-                Step::Wait => 0,
-                Step::Begin => usize::from(self.begin(setup).await),
-                Step::Build => usize::from(begin::build(&self.platform, &setup).await?),
-                Step::FailAddOn => {
-                    let why = setup.addon_failure.as_deref().unwrap_or_default();
-                    let message = format!("An add-on was not made. {why}");
-                    usize::from(deeds::fail(&self.platform, &setup, &message, &[], None).await?)
+            let id = setup.id;
+            match self.step(setup).await {
+                Ok(stepped) => done += usize::from(stepped),
+                Err(error) => {
+                    tracing::error!(%error, setup = %id, "an app setup could not go on; it is tried again in a while");
                 }
-                Step::Deploy => usize::from(deeds::deploy(&self.platform, &setup).await?),
-                Step::Conclude => usize::from(deeds::conclude(&self.platform, &setup).await?),
-                Step::FailBuild => {
-                    let message = "The build failed. Its output says why.";
-                    usize::from(deeds::fail(&self.platform, &setup, message, &[], None).await?)
-                }
-                Step::FailRelease => {
-                    let message = "The release command failed. The app's log says what it printed.";
-                    usize::from(deeds::fail(&self.platform, &setup, message, &[], None).await?)
-                }
-                Step::FailApp => {
-                    let message = "The app was deleted before it was set up.";
-                    usize::from(deeds::fail(&self.platform, &setup, message, &[], None).await?)
-                }
-            };
+            }
         }
         Ok(done)
+    }
+
+    async fn step(&self, setup: Setup) -> Result<bool> {
+        let platform = &self.platform;
+        let addon;
+        let fault = match next(&setup) {
+            Step::Wait => return Ok(false),
+            Step::Begin => return Ok(self.begin(setup).await),
+            Step::Build => return begin::build(platform, &setup).await,
+            Step::Deploy => return deeds::deploy(platform, &setup).await,
+            Step::Conclude => return deeds::conclude(platform, &setup).await,
+            Step::FailAddOn => {
+                let why = setup.addon_failure.as_deref().unwrap_or_default();
+                addon = format!("An add-on was not made. {why}");
+                &addon
+            }
+            Step::FailBuild => "The build failed. Its output says why.",
+            Step::FailRelease => "The release command failed. The app's log says what it printed.",
+            Step::FailApp => "The app was deleted before it was set up.",
+        };
+        deeds::fail(platform, &setup, fault, &[], None).await
     }
 
     /// Begins to read the source of a setup, unless that is under way or too many are.

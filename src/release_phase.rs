@@ -72,19 +72,30 @@ impl ReleasePhases {
         ReleasePhases { platform }
     }
 
-    /// Takes every release whose turn it is a step further, and returns how many those were.
+    /// Takes every release whose turn it is a step further, and returns how many those were. One that cannot go on holds up no
+    /// other app's; it is tried again with the next tick.
     pub async fn tick(&self) -> Result<usize> {
         let mut done = 0;
         for turn in self.platform.store.read(release_phases::turns)? {
-            done += usize::from(match next(&turn) {
-                Step::Wait => false,
-                Step::Begin => self.begin(turn, false).await?,
-                Step::Again => self.begin(turn, true).await?,
-                Step::Succeed => self.conclude(turn, None).await?,
-                Step::Fail(reason) => self.conclude(turn, Some(reason)).await?,
-            });
+            let release = turn.release;
+            match self.step(turn).await {
+                Ok(stepped) => done += usize::from(stepped),
+                Err(error) => {
+                    tracing::error!(%error, %release, "a release is pending and could not go on; it is tried again in a while");
+                }
+            }
         }
         Ok(done)
+    }
+
+    async fn step(&self, turn: Turn) -> Result<bool> {
+        match next(&turn) {
+            Step::Wait => Ok(false),
+            Step::Begin => self.begin(turn, false).await,
+            Step::Again => self.begin(turn, true).await,
+            Step::Succeed => self.conclude(turn, None).await,
+            Step::Fail(reason) => self.conclude(turn, Some(reason)).await,
+        }
     }
 
     async fn begin(&self, turn: Turn, again: bool) -> Result<bool> {

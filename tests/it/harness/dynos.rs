@@ -26,6 +26,8 @@ struct State {
     held: bool,
     /// New dynos cannot be started.
     refusing: bool,
+    /// Those that use twice the memory they have.
+    hungry: HashSet<Id>,
 }
 
 impl Dynos {
@@ -46,6 +48,11 @@ impl Dynos {
     /// From here on no new dyno can be started.
     pub fn refuse(&self) {
         self.state().refusing = true;
+    }
+
+    /// From here on the dyno uses far more memory than it has.
+    pub fn use_memory(&self, dyno: Id) {
+        self.state().hungry.insert(dyno);
     }
 
     /// The web dyno takes connections now.
@@ -149,8 +156,10 @@ impl Runtime for Dynos {
         Box::pin(ready(()))
     }
 
-    fn over_quota(&self, _: Vec<(Id, u64)>) -> BoxFuture<'_, Vec<(Id, u64)>> {
-        Box::pin(ready(Vec::new()))
+    fn over_quota(&self, quotas: Vec<(Id, u64)>) -> BoxFuture<'_, Vec<(Id, u64)>> {
+        let hungry = &self.state().hungry;
+        let over = quotas.into_iter().filter(|(id, _)| hungry.contains(id));
+        Box::pin(ready(over.map(|(id, quota)| (id, 2 * quota)).collect()))
     }
 
     fn last_words(&self, _: Id) -> LastWords {

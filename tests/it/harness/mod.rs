@@ -211,6 +211,31 @@ impl Server {
         self.deliverer.tick().await.unwrap()
     }
 
+    /// Looks at what memory the dynos use, as the server does every few seconds.
+    pub async fn check_memory(&self) {
+        self.reconciler.check_memory().await;
+    }
+
+    /// From here on the row of this release cannot be changed.
+    pub async fn freeze_release(&self, release: &serde_json::Value) {
+        let id = release["id"].as_str().unwrap();
+        self.execute(format!(
+            "CREATE TRIGGER frozen BEFORE UPDATE ON release WHEN OLD.id = '{id}'
+             BEGIN SELECT RAISE(ABORT, 'frozen'); END"
+        ))
+        .await;
+    }
+
+    /// It can be changed again.
+    pub async fn thaw_release(&self) {
+        self.execute("DROP TRIGGER frozen".to_owned()).await;
+    }
+
+    async fn execute(&self, sql: String) {
+        let write = move |connection: &rusqlite::Connection| Ok(connection.execute_batch(&sql)?);
+        self.platform.store.write(write).await.unwrap();
+    }
+
     /// Moves the clock.
     pub fn pass(&self, time: Duration) {
         self.clock.advance(time);
