@@ -36,7 +36,8 @@ impl Lines {
         }
     }
 
-    /// From here on, what is fed goes to this output too, as it comes.
+    /// From here on, what is fed goes to this output too, when it goes to the log: whoever goes on with an unfinished line
+    /// after this gets it from its beginning.
     pub fn copy_to(&mut self, output: Writer) {
         self.copy = Some(output);
     }
@@ -58,9 +59,6 @@ impl Lines {
     }
 
     fn take(&mut self, chunk: &[u8], said: Option<Timestamp>) {
-        if let Some(copy) = &self.copy {
-            copy.write(chunk);
-        }
         let before = self.unfinished.len();
         self.unfinished.extend_from_slice(chunk);
         let whole = chunk
@@ -82,6 +80,9 @@ impl Lines {
             line::messages(complete).chain(overlong),
             said,
         );
+        if let Some(copy) = &self.copy {
+            copy.write(&self.unfinished[..end]);
+        }
         self.unfinished.drain(..end);
         if self.unfinished.is_empty() && self.unfinished.capacity() > IDLE_BYTES {
             self.unfinished = Vec::new();
@@ -93,5 +94,8 @@ impl Lines {
         let rest = std::mem::take(&mut self.unfinished);
         self.logs
             .write(&self.log, &self.label, line::messages(&rest), None);
+        if let Some(copy) = &self.copy {
+            copy.write(&rest);
+        }
     }
 }

@@ -25,6 +25,8 @@ use crate::time::Clock;
 
 /// Between two attempts to write what has happened and must not be forgotten.
 const AGAIN: Duration = Duration::from_secs(1);
+/// What a shell says of a process that SIGKILL has ended.
+const KILLED: i32 = 137;
 
 /// What the deeds work with, and which are under way.
 pub struct Acts {
@@ -207,16 +209,16 @@ impl Acts {
         tracing::error!(dyno = %dyno.id, %error, "a dyno could not be started");
         let reason = Error::new(error.id, error.message.clone());
         self.reception.present(dyno.id, Err(reason));
-        if let Some(before) = self.note_crash(dyno.id).await {
+        if let Some(before) = self.note_crash(dyno.id, None).await {
             platform::platform_error(&self.logs, dyno.app_id, &dyno.name(), &error.message);
             self.tell_change(&before, before.state, State::Crashed);
         }
     }
 
     /// Notes that a dyno has ended by itself. The row as it was, if it was starting or up.
-    async fn note_crash(&self, id: Id) -> Option<Dyno> {
+    async fn note_crash(&self, id: Id, status: Option<i32>) -> Option<Dyno> {
         let (policy, now) = (self.policy.clone(), self.clock.now());
-        self.record(move |connection| crash(connection, &policy, id, now))
+        self.record(move |connection| crash(connection, &policy, id, status, now))
             .await
     }
 
@@ -226,13 +228,15 @@ impl Acts {
         self.spawn(async move { acts.runtime.release(dyno).await });
     }
 
-    /// Kills a dyno that took too long to listen, or far too much memory.
-    pub fn kill(self: &Arc<Acts>, dyno: Dyno) {
+    /// Kills a dyno that took too long to listen, or far too much memory. `how` says so, after its name.
+    pub fn kill(self: &Arc<Acts>, dyno: Dyno, how: &'static str) {
         let acts = self.clone();
         self.spawn(async move {
             let words = acts.runtime.last_words(dyno.id);
             let ended = acts.runtime.stop(dyno.id, Duration::ZERO).await;
-            let Some(before) = acts.note_crash(dyno.id).await else {
+            // It ended by our doing. For a command that nobody is to run again, that is an end like any other.
+            let status = Some(ended.status.unwrap_or(KILLED));
+            let Some(before) = acts.note_crash(dyno.id, status).await else {
                 return;
             };
             acts.tell_exited(&dyno, ended.status);
@@ -240,7 +244,7 @@ impl Acts {
                 acts.tell_complete(&before);
             } else {
                 acts.tell_change(&before, before.state, State::Crashed);
-                acts.tell_held_back(&before, "did not come up in time", words);
+                acts.tell_held_back(&before, how, words);
             }
         });
     }
@@ -306,18 +310,19 @@ impl Acts {
 }
 
 /// Notes that a dyno has ended by itself, and when it may be started again. The row as it was, if it was starting or up. Of a
-/// one-off dyno nothing stays.
+/// one-off dyno nothing stays; `status` is how it ended, if that is known.
 pub fn crash(
     connection: &Connection,
     policy: &Policy,
     id: Id,
+    status: Option<i32>,
     now: crate::time::Timestamp,
 ) -> Result<Option<Dyno>> {
     let Some(before) = dynos::by_id(connection, id)? else {
         return Ok(None);
     };
     if before.one_off {
-        return Ok(one_offs::end(connection, id, None, now)?.then_some(before));
+        return Ok(one_offs::end(connection, id, status, now)?.then_some(before));
     }
     let crashes = policy.crashes(&before, now);
     let start_at = now.plus(policy.delay(crashes));

@@ -72,7 +72,7 @@ impl Acts {
             News::Overdue(dyno) => {
                 let seconds = self.policy.boot.as_secs();
                 platform::boot_timeout(&self.logs, dyno.app_id, &dyno.name(), seconds);
-                self.kill(dyno);
+                self.kill(dyno, "did not come up in time");
             }
         }
     }
@@ -98,7 +98,7 @@ fn note(
             one_offs::end(connection, id, Some(status), now)?
                 .then_some(News::Complete(dyno, status))
         }
-        Event::Exited { status, .. } => match crash(connection, policy, id, now)? {
+        Event::Exited { status, .. } => match crash(connection, policy, id, Some(status), now)? {
             Some(before) => Some(News::Crashed(before, status)),
             None => (dyno.state == State::Down).then_some(News::Left(dyno, status)),
         },

@@ -57,7 +57,7 @@ impl Quotas {
         let (logs, app, name) = (&acts.logs, dyno.app_id, dyno.name());
         if used >= quota.saturating_mul(FAR_OVER) {
             platform::memory_vastly_exceeded(logs, app, &name, used, quota);
-            acts.kill(dyno.clone());
+            acts.kill(dyno.clone(), "used far more memory than it has");
             return;
         }
         let mut told = self.told();

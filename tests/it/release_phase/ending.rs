@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Harbour, VARS};
+use super::{Harbour, VARS, deploy, source};
 
 #[tokio::test]
 async fn a_command_is_ended_after_an_hour_and_by_whoever_stops_its_dyno() {
@@ -34,6 +34,53 @@ async fn a_command_is_ended_after_an_hour_and_by_whoever_stops_its_dyno() {
             .contains("The release command of v6 was stopped.")
     );
     assert_eq!(harbour.web(), ["web.1 v3"]);
+}
+
+#[tokio::test]
+async fn a_command_that_uses_far_too_much_memory_fails_and_is_not_run_again() {
+    let harbour = Harbour::new().await;
+    harbour.deploy("migrate two").await;
+    let dyno = harbour.server.dynos.one("harbour", &harbour.name()).dyno;
+    let launches = harbour.server.dynos.launches();
+    harbour.server.dynos.use_memory(dyno);
+    harbour.server.check_memory().await;
+    harbour.server.settle().await;
+    assert_eq!(harbour.statuses().await, "succeeded failed");
+    let told = harbour.told().await;
+    assert!(told.contains("Error R15"), "{told}");
+    let reason = "The release command of v4 ended with exit status 143.";
+    assert!(told.contains(reason), "{told}");
+    assert_eq!(harbour.server.dynos.launches(), launches);
+    assert_eq!(harbour.web(), ["web.1 v3"]);
+}
+
+#[tokio::test]
+async fn one_release_that_cannot_go_on_holds_up_no_other() {
+    let harbour = Harbour::new().await;
+    let Harbour { server, ann } = &harbour;
+    ann.app("pier").await;
+    deploy(server, ann, "pier").await;
+    harbour.deploy("migrate two").await;
+    let pier = source("migrate two");
+    server.deploy(ann, "pier", &pier).await;
+    // The older release is looked at first, and its row cannot be changed, as if it were damaged.
+    let stuck = harbour.release(4).await;
+    server.freeze_release(&stuck).await;
+    let end = async |app: &str| {
+        let names = server.dynos.of(app);
+        let name = names.iter().find_map(|name| name.strip_prefix("release."));
+        let name = format!("release.{}", name.unwrap().split_once(' ').unwrap().0);
+        server.dynos.crash(server.dynos.one(app, &name).dyno, 0);
+        server.settle().await;
+    };
+    end("harbour").await;
+    end("pier").await;
+    assert_eq!(harbour.release(4).await["status"], "pending");
+    let release = ann.get("/apps/pier/releases/4").await.ok();
+    assert_eq!(release["status"], "succeeded");
+    server.thaw_release().await;
+    server.settle().await;
+    assert_eq!(harbour.release(4).await["status"], "succeeded");
 }
 
 #[tokio::test]

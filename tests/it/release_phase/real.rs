@@ -1,9 +1,10 @@
 //! Release commands as real processes, and what clients read of them.
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::binary::sample::tarball;
-use crate::binary::{Client, Place};
+use crate::binary::{Client, Place, processes};
 
 /// A web process that shows its text, behind this release command.
 fn source(text: &str, command: &str) -> Vec<u8> {
@@ -62,4 +63,29 @@ async fn what_it_prints_is_streamed_and_logged_and_decides() {
     assert!(logs.contains(reason), "{logs}");
     // Replayed as long as the release is there.
     assert_eq!(output(&client, 4).await, first);
+}
+
+#[tokio::test]
+async fn a_line_that_was_begun_under_one_server_and_ended_under_the_next_is_there_once() {
+    let place = Place::new();
+    let server = place.start_survived();
+    let client = server.client();
+    client.create_app("app").await;
+    let command = "trap 'echo rest; exit' USR1; printf 'first\\nhalf '; while true; do sleep 1000 & wait; done";
+    client.deploy("app", source("one", command)).await;
+    let release = client.get("/apps/app/releases/3").await.expect(200);
+    let url = release["output_stream_url"].as_str().unwrap();
+    let mut tail = client.follow(url).await.unwrap();
+    // What stands in one write is taken in at once.
+    tail.until("first").await;
+    server.kill();
+    let server = place.start();
+    let client = server.client();
+    for process in processes::of(server.data()) {
+        if process.command.contains("trap") {
+            kill_process(Pid::from_raw(process.pid).unwrap(), Signal::USR1).unwrap();
+        }
+    }
+    assert_eq!(output(&client, 3).await, "first\nhalf rest\n");
+    client.visit_until("app", 200, "one").await;
 }
