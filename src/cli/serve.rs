@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -48,12 +48,13 @@ fn log_to_stderr() {
         .init();
 }
 
-/// Resolves at SIGTERM, by which a server makes room for the next one, or at SIGINT, by which a person at a terminal has had
-/// enough of it all.
+/// Resolves at SIGTERM, by which a server makes room for the next one; or at SIGINT or SIGHUP, when a person at a terminal has
+/// had enough of it all, or has closed it.
 async fn terminated() -> Parting {
-    let (Ok(mut term), Ok(mut int)) = (
+    let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
+        hung_up(),
     ) else {
         tracing::error!("signals cannot be listened for; the server runs until it is killed");
         return std::future::pending().await;
@@ -61,5 +62,26 @@ async fn terminated() -> Parting {
     tokio::select! {
         _ = term.recv() => Parting::Leave,
         _ = int.recv() => Parting::End,
+        () = async {
+            match &mut hup {
+                Some(hup) => drop(hup.recv().await),
+                None => std::future::pending().await,
+            }
+        } => Parting::End,
     }
+}
+
+/// None under `nohup`, by which a person says that the server is to outlive its terminal.
+fn hung_up() -> std::io::Result<Option<Signal>> {
+    match ignores_hangup(&std::fs::read_to_string("/proc/self/status")?) {
+        true => Ok(None),
+        false => signal(SignalKind::hangup()).map(Some),
+    }
+}
+
+/// Bit 0 of the ignored signals is SIGHUP's (proc_pid_status(5)).
+fn ignores_hangup(status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    ignored.is_some_and(|bits| bits & 1 == 1)
 }

@@ -28,6 +28,8 @@ const WINDOW: usize = 256 * 1024;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// From SIGTERM to SIGKILL when it is the shim that is told to end, as by a machine that shuts down.
 const OWN_GRACE: Duration = Duration::from_secs(30);
+/// How long a shim that was told to end waits for a server to take how its dyno ended. A machine that shuts down waits for it.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Holds one dyno.
 pub struct Holder {
@@ -47,6 +49,10 @@ pub struct Holder {
     ending: Ending,
     /// When nothing of the dyno is left, its output is listened to until then.
     last_words: Option<Instant>,
+    /// It was told to end, with its dyno.
+    is_dismissed: bool,
+    /// A shim that was told to end waits until then for a server, once its dyno has ended.
+    leave: Option<Instant>,
     /// The server that is connected knows of the exit.
     exit_is_told: bool,
     taken_told: u64,
@@ -78,6 +84,8 @@ impl Holder {
             buffer: Buffer::default(),
             ending: Ending::new(child.pid, child.passes_signals_on),
             last_words: None,
+            is_dismissed: false,
+            leave: None,
             exit_is_told: false,
             taken_told: 0,
             over: false,
@@ -108,6 +116,7 @@ impl Holder {
             self.note_end();
             self.tell();
             self.untie();
+            self.take_leave();
         }
         // Nobody else may find it.
         let _ = std::fs::remove_file(&self.socket);
@@ -146,7 +155,8 @@ impl Holder {
 
     fn next_moment(&self) -> Option<Instant> {
         let ending = self.ending.next_moment();
-        ending.into_iter().chain(self.last_words).min()
+        let moments = ending.into_iter().chain(self.last_words);
+        moments.chain(self.leave).min()
     }
 
     /// The output, unless the dyno has to wait until a server has taken what it printed before.
@@ -161,6 +171,7 @@ impl Holder {
     fn take_signals(&mut self) {
         while let Ok(Some(signal)) = self.signals.read_signal() {
             if i32::try_from(signal.ssi_signo) != Ok(Caught::SIGCHLD as i32) {
+                self.is_dismissed = true;
                 self.ending.stop(OWN_GRACE);
             }
         }
@@ -317,6 +328,14 @@ impl Holder {
         }
         self.exit_is_told = true;
         Some(FromShim::Exited { status, killed })
+    }
+
+    /// Goes, if it was told to and nobody comes for how its dyno ended. The next server starts the dyno again, as after a reboot.
+    fn take_leave(&mut self) {
+        let waits = self.is_dismissed && self.server.is_none() && self.ending.outcome().is_some();
+        let now = Instant::now();
+        self.leave = waits.then(|| self.leave.unwrap_or(now + LINGER));
+        self.over |= self.leave.is_some_and(|at| at <= now);
     }
 
     /// Ends what must not outlive its server, and then itself: nobody will ask for the status.

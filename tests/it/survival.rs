@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::json;
 
 use crate::binary::sample::{PERL, PYTHON};
-use crate::binary::{Client, Place, Server, in_time, processes};
+use crate::binary::{Client, Place, Server, TIED, in_time, processes};
 
 /// A server with an app whose dynos outlive it: so many of the web, and so many workers.
 async fn start(place: &Place, web: usize, workers: usize) -> Server {
@@ -167,7 +167,7 @@ async fn another_version_in_the_place_of_the_binary_takes_the_dynos_up() {
     assert_eq!(before.len(), 2);
     install();
     server.stop();
-    let server = Server::start(command(&[crate::binary::TIED]), &place.log());
+    let server = Server::start(command(&[TIED]), &place.log());
     assert_eq!(processes::pids(server.data()), before);
     let page = server.client().visit("app", "/").await;
     assert_eq!(page.status, 200, "{}", page.text());
@@ -203,13 +203,7 @@ async fn what_has_crashed_without_a_server_is_told_as_the_crash_it_was_and_start
     let ended = pidfd_open(process, PidfdFlags::empty()).unwrap();
     server.kill();
     tail.kill();
-    in_time(move || {
-        let mut set = [rustix::event::PollFd::new(
-            &ended,
-            rustix::event::PollFlags::IN,
-        )];
-        rustix::event::poll(&mut set, None).unwrap();
-    });
+    has_ended(ended);
     let server = place.start();
     let client = server.client();
     client.dynos("app", 2).await;
@@ -232,14 +226,81 @@ async fn what_has_crashed_without_a_server_is_told_as_the_crash_it_was_and_start
 }
 
 #[tokio::test]
-async fn ctrl_c_ends_the_dynos_with_the_server() {
+async fn ctrl_c_and_a_closed_terminal_end_the_dynos_with_the_server() {
+    let place = Place::new();
+    let mut server = start(&place, 1, 1).await;
+    for signal in [Signal::INT, Signal::HUP] {
+        let data = server.data().to_owned();
+        kill_process(Pid::from_raw(server.pid()).unwrap(), signal).unwrap();
+        assert_eq!(server.ended().code(), Some(0));
+        assert!(processes::of(&data).is_empty());
+        assert!(processes::shims(&data).is_empty());
+        server = place.start_survived();
+        server.client().dynos("app", 2).await;
+    }
+    server.kill();
+}
+
+#[tokio::test]
+async fn under_nohup_a_server_outlives_its_terminal_and_its_dynos_heed_signals() {
+    let place = Place::new();
+    let usual = place.command(&[TIED]);
+    let mut command = std::process::Command::new("nohup");
+    command.arg(usual.get_program()).args(usual.get_args());
+    command.env("PENSTOCK_DYNO_FORWARDING", "false");
+    let server = Server::start(command, &place.log());
+    let client = server.client();
+    client.create_app("app").await;
+    client.deploy("app", PYTHON.tarball("still here")).await;
+    scale(&client, 0, 1).await;
+    kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::HUP).unwrap();
+    let worker = processes::of(server.data());
+    let tail = worker
+        .iter()
+        .find(|process| process.command.starts_with("tail"));
+    let status = format!("/proc/{}/status", tail.unwrap().pid);
+    let status = std::fs::read_to_string(status).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
+    // Numbers 32 and 33 are the C library's own, which ignores them in what it spawns.
+    assert_eq!(ignored & !(0b11 << 31), 0, "{status}");
+    // Its drop asks whether it still runs and ends well.
+    client.get("/apps/app").await.expect(200);
+}
+
+#[tokio::test]
+async fn shims_that_are_told_to_end_without_a_server_do_and_the_next_server_starts_the_dynos_again()
+{
     let place = Place::new();
     let server = start(&place, 1, 1).await;
     let data = server.data().to_owned();
-    kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::INT).unwrap();
-    assert_eq!(server.ended().code(), Some(0));
+    server.kill();
+    // As when the machine shuts down.
+    let shims = processes::shims(&data);
+    assert_eq!(shims.len(), 2);
+    let shims = shims.iter().map(|shim| Pid::from_raw(shim.pid).unwrap());
+    let ended: Vec<_> = shims
+        .map(|shim| {
+            let ended = pidfd_open(shim, PidfdFlags::empty()).unwrap();
+            kill_process(shim, Signal::TERM).unwrap();
+            ended
+        })
+        .collect();
+    ended.into_iter().for_each(has_ended);
     assert!(processes::of(&data).is_empty());
-    assert!(processes::shims(&data).is_empty());
+    let server = place.start();
+    let client = server.client();
+    client.visit_until("app", 200, "still here").await;
+    client.dynos("app", 2).await;
+}
+
+/// Waits for the end of a process.
+fn has_ended(process: std::os::fd::OwnedFd) {
+    in_time(move || {
+        let ended = rustix::event::PollFlags::IN;
+        let mut set = [rustix::event::PollFd::new(&process, ended)];
+        rustix::event::poll(&mut set, None).unwrap();
+    });
 }
 
 #[tokio::test]
@@ -259,13 +320,7 @@ async fn nothing_is_left_of_dynos_that_end_with_their_server_even_when_it_is_kil
         .map(|pid| pidfd_open(pid, PidfdFlags::empty()).unwrap())
         .collect();
     server.kill();
-    for process in ended {
-        in_time(move || {
-            let ended = rustix::event::PollFlags::IN;
-            let mut set = [rustix::event::PollFd::new(&process, ended)];
-            rustix::event::poll(&mut set, None).unwrap();
-        });
-    }
+    ended.into_iter().for_each(has_ended);
 }
 
 #[tokio::test]
