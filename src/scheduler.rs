@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::Platform;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::log::platform as lines;
 use crate::store::cron_runs::{self, CronRun, Status};
 use crate::store::{Table, cron_jobs};
@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 
 /// The longest between two ticks, so that a clock that was moved is noticed soon.
 const EVERY: Duration = Duration::from_secs(10);
-/// Jobs that are queued in one write. Everybody's writes wait for it.
+/// Jobs that are queued, begun or moved in one write. Everybody's writes wait for it.
 const AT_ONCE: usize = 100;
 
 /// The loop.
@@ -38,9 +38,7 @@ impl Scheduler {
     pub async fn tick(&self) -> Result<usize> {
         let (store, now) = (&self.platform.store, self.platform.clock.now());
         if self.is_behind(now) {
-            store
-                .write(move |connection| cron_jobs::realign(connection, now))
-                .await?;
+            self.realign(now).await?;
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         let mut done = 0;
@@ -53,12 +51,26 @@ impl Scheduler {
         }
         if store.read(cron_runs::any_ready)? {
             let begun = store
-                .write(move |connection| cron_runs::begin_ready(connection, now))
+                .write(move |connection| cron_runs::begin_ready(connection, AT_ONCE, now))
                 .await?;
             begun.iter().for_each(|run| self.tell(run));
             done += begun.len();
         }
         Ok(done)
+    }
+
+    async fn realign(&self, now: Timestamp) -> Result<()> {
+        let store = self.platform.store.clone();
+        let far = tokio::task::spawn_blocking(move || {
+            store.read(|connection| cron_jobs::misaligned(connection, now))
+        });
+        for far in far.await.map_err(Error::internal)??.chunks(AT_ONCE) {
+            let far = far.to_vec();
+            let write =
+                move |connection: &rusqlite::Connection| cron_jobs::realign(connection, &far);
+            self.platform.store.write(write).await?;
+        }
+        Ok(())
     }
 
     /// The clock was put back, or nobody knows: what was noted of the future may be further away than it is.

@@ -9,6 +9,9 @@ use clap::{ArgAction, Args};
 
 use super::Level;
 
+/// What each dyno has of its own.
+const OWN: &[&str] = &["/app", "/dev", "/proc", "/run", "/tmp", "/var/tmp"];
+
 /// Part of the server's settings.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
@@ -47,7 +50,8 @@ pub struct Settings {
         long,
         env = "PENSTOCK_DYNO_READABLE",
         value_name = "DIR",
-        value_delimiter = ':'
+        value_delimiter = ':',
+        value_parser = shown
     )]
     pub dyno_readable: Vec<PathBuf>,
 }
@@ -66,6 +70,19 @@ impl Default for Settings {
             dyno_disk: 512,
             dyno_readable: Vec::new(),
         }
+    }
+}
+
+/// A folder of this machine that can be shown at its own place.
+fn shown(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let own = OWN.iter().find(|own| path.starts_with(own));
+    match own {
+        Some(own) => Err(format!(
+            "dynos have a {own} of their own, so nothing of this machine's is seen there; move the folder"
+        )),
+        None if path.is_absolute() => Ok(path),
+        None => Err("name the folder by its whole path, from / on".to_owned()),
     }
 }
 

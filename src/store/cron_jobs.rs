@@ -229,20 +229,42 @@ pub fn take_due(connection: &Connection, room: usize, now: Timestamp) -> Result<
     Ok(runs)
 }
 
-/// Brings moments nearer that are further away than they can be: the clock was ahead when they were noted, and has been put right.
-pub fn realign(connection: &Connection, now: Timestamp) -> Result<()> {
+/// A moment that is further away than it can be.
+#[derive(Clone, Copy, Debug)]
+pub struct Misaligned {
+    job: Id,
+    noted: Option<Timestamp>,
+    next: Option<Timestamp>,
+}
+
+/// The moments that are further away than they can be: the clock was ahead when they were noted, and has been put right. Reads
+/// every job's schedule, so it is no work for a write.
+pub fn misaligned(connection: &Connection, now: Timestamp) -> Result<Vec<Misaligned>> {
     let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE cron_job.next_run_at > ?1");
-    let jobs: Vec<CronJob> = connection
-        .prepare_cached(&sql)?
-        .query_map([now], cron_job)?
-        .collect::<rusqlite::Result<_>>()?;
+    let mut statement = connection.prepare_cached(&sql)?;
+    let jobs = statement.query_map([now], cron_job)?;
+    let mut found = Vec::new();
     for job in jobs {
+        let job = job?;
         let next = next(&job.schedule, job.suspended, now);
         if next < job.next_run_at {
-            connection
-                .prepare_cached("UPDATE cron_job SET next_run_at = ?2 WHERE id = ?1")?
-                .execute(params![job.id, next])?;
+            found.push(Misaligned {
+                job: job.id,
+                noted: job.next_run_at,
+                next,
+            });
         }
+    }
+    Ok(found)
+}
+
+/// Brings these nearer, save those that were moved meanwhile.
+pub fn realign(connection: &Connection, far: &[Misaligned]) -> Result<()> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE cron_job SET next_run_at = ?3 WHERE id = ?1 AND next_run_at IS ?2",
+    )?;
+    for far in far {
+        statement.execute(params![far.job, far.noted, far.next])?;
     }
     Ok(())
 }

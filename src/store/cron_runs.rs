@@ -248,13 +248,13 @@ pub fn any_ready(connection: &Connection) -> Result<bool> {
 }
 
 /// Asks for dynos for the runs that may begin. Each run as it is then: running, or skipped with the reason.
-pub fn begin_ready(connection: &Connection, now: Timestamp) -> Result<Vec<CronRun>> {
+pub fn begin_ready(connection: &Connection, room: usize, now: Timestamp) -> Result<Vec<CronRun>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM {FROM} WHERE {READY} ORDER BY cron_run.cron_job_id, cron_run.id"
+        "SELECT {COLUMNS} FROM {FROM} WHERE {READY} ORDER BY cron_run.cron_job_id, cron_run.id LIMIT ?1"
     );
     let ready: Vec<CronRun> = connection
         .prepare_cached(&sql)?
-        .query_map([], cron_run)?
+        .query_map([room as i64], cron_run)?
         .collect::<rusqlite::Result<_>>()?;
     let mut begun = Vec::new();
     for run in ready {

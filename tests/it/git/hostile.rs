@@ -20,7 +20,7 @@ async fn a_few_bytes_that_stand_for_ten_million_files_are_refused() {
     let Scene {
         client, work, url, ..
     } = &Scene::new().await;
-    let commit = bomb(&work, 7);
+    let commit = bomb(work, 7);
     let pushed = work.push(url, &format!("{commit}:refs/heads/main"));
     assert!(!pushed.succeeded);
     assert!(

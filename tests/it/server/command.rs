@@ -81,6 +81,8 @@ fn a_setting_that_makes_no_sense_is_refused_before_anything_is_made() {
         ["--base-domain", "no domain"],
         ["--builds", "0"],
         ["--api-url", "ftp://host"],
+        ["--dyno-readable", "relative/folder"],
+        ["--dyno-readable", "/tmp/of-which-each-dyno-has-its-own"],
     ] {
         let output = place.command(&arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
