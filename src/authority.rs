@@ -13,6 +13,7 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use time::{Duration, OffsetDateTime};
 
 use crate::data_dir::DataDir;
@@ -27,6 +28,8 @@ const CERTIFICATE_YEARS: i64 = 2;
 /// Who signs our certificates.
 pub struct Authority {
     key: KeyPair,
+    /// That of all that it signs.
+    servers: KeyPair,
     /// The file that clients are to trust.
     pub certificate: PathBuf,
 }
@@ -48,6 +51,7 @@ impl Authority {
         }
         Ok(Authority {
             key,
+            servers: KeyPair::generate().map_err(Error::internal)?,
             certificate: data.path(CERTIFICATE),
         })
     }
@@ -55,7 +59,16 @@ impl Authority {
     /// What a listener needs to be believed under these names and addresses. The certificate is the same for whatever name a client
     /// asks for, also for none.
     pub fn server(&self, names: &[String]) -> Result<Arc<ServerConfig>> {
-        let key = KeyPair::generate().map_err(Error::internal)?;
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(Error::internal)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(self.certify(names)?)));
+        Ok(Arc::new(config))
+    }
+
+    /// A certificate for these names and addresses, with its key. All of one start have the same key.
+    pub fn certify(&self, names: &[String]) -> Result<CertifiedKey> {
         let mut params = CertificateParams::new(names).map_err(Error::internal)?;
         params
             .distinguished_name
@@ -64,15 +77,12 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         (params.not_before, params.not_after) = life(CERTIFICATE_YEARS);
         let issuer = Issuer::new(authority()?, &self.key);
-        let certificate = params.signed_by(&key, &issuer).map_err(Error::internal)?;
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(Error::internal)?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
+        let certificate = params
+            .signed_by(&self.servers, &issuer)
             .map_err(Error::internal)?;
-        Ok(Arc::new(config))
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.servers.serialize_der()));
+        CertifiedKey::from_der(vec![certificate.der().clone()], key, &default_provider())
+            .map_err(Error::internal)
     }
 }
 

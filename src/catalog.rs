@@ -37,6 +37,11 @@ pub const METADATA: Entry = Entry {
     id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0302),
     name: "runtime-dyno-metadata",
 };
+/// Ours alone: visitors without TLS are sent to come again within it.
+pub const HTTPS_ONLY: Entry = Entry {
+    id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0303),
+    name: "https-only",
+};
 pub const REPOSITORIES: Entry = Entry {
     id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0401),
     name: "dashboard-repositories-api",

@@ -51,7 +51,7 @@ pub fn check(chain: &str, key: &str, now: Timestamp) -> Result<Certificate> {
             "The parameter certificate_chain holds no certificate. Give PEM, which begins with -----BEGIN CERTIFICATE-----.",
         ));
     };
-    belongs(&ders, key)?;
+    belonging(ders.clone(), key)?;
     linked(&parsed)?;
     let mut certificate = described(own)?;
     if certificate.expires_at <= now {
@@ -80,8 +80,13 @@ fn ders(chain: &str) -> Result<Vec<CertificateDer<'static>>> {
     Ok(ders)
 }
 
-/// Whether the key can be used and is the first certificate's.
-fn belongs(chain: &[CertificateDer<'static>], key: &str) -> Result<()> {
+/// A chain and a key that were checked once, to be served. 422 if they cannot be.
+pub fn key_pair(chain: &str, key: &str) -> Result<CertifiedKey> {
+    belonging(ders(chain)?, key)
+}
+
+/// The key with its certificates, if it can be used and is the first one's.
+fn belonging(chain: Vec<CertificateDer<'static>>, key: &str) -> Result<CertifiedKey> {
     if key.contains("ENCRYPTED") {
         return Err(Error::invalid(
             "The private key is locked with a passphrase. Unlock it first: openssl pkey -in locked.key -out server.key",
@@ -92,8 +97,8 @@ fn belongs(chain: &[CertificateDer<'static>], key: &str) -> Result<()> {
             "The parameter private_key holds no key that can be read. Give PEM, which begins with -----BEGIN PRIVATE KEY-----.",
         )
     })?;
-    match CertifiedKey::from_der(chain.to_vec(), key, &default_provider()) {
-        Ok(_) => Ok(()),
+    match CertifiedKey::from_der(chain, key, &default_provider()) {
+        Ok(pair) => Ok(pair),
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(Error::invalid(
             "The private key is not the certificate's. The first certificate of the chain must be the one that the key was made for.",
         )),

@@ -57,6 +57,10 @@ pub struct Config {
     )]
     pub router_listen: SocketAddr,
 
+    /// Where visitors come by https://, such as 0.0.0.0:443; without, they come by the router's other port, which takes both
+    #[arg(long, env = "PENSTOCK_ROUTER_TLS_LISTEN", value_name = "ADDRESS")]
+    pub router_tls_listen: Option<SocketAddr>,
+
     /// Where clients meet the one-off dynos that they run a command in, by TLS; port 0 takes a free one
     #[arg(
         long,

@@ -11,10 +11,10 @@
 //! | --- | --- | --- |
 //! | [`error`], [`time`], [`name`], [`hostname`], [`schedule`], [`secret`], [`catalog`], [`urls`] | words that everybody uses | one another |
 //! | [`store`] | the state, and all SQL | the above |
-//! | [`blob`], [`archive`], [`git`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`cron`], [`health_checks`], [`preflight`], [`certificate`], [`sandbox`], [`shim`] | files, and what leaves the machine or the process | one another and the above |
+//! | [`blob`], [`archive`], [`git`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`cron`], [`health_checks`], [`preflight`], [`certificate`], [`sandbox`], [`shim`], [`transport`] | files, and what leaves the machine or the process | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
-//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`rendezvous`], [`authority`], [`sweep`], [`isolation`], [`serve`], [`listener`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
+//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`rendezvous`], [`authority`], [`certificates`], [`sweep`], [`isolation`], [`serve`], [`sockets`], [`listener`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
 //!
 //! # What always holds
 //!
@@ -36,6 +36,7 @@ pub mod blob;
 pub mod build;
 pub mod catalog;
 pub mod certificate;
+pub mod certificates;
 pub mod cli;
 pub mod config;
 pub mod cron;
@@ -69,9 +70,11 @@ pub mod scheduler;
 pub mod secret;
 pub mod serve;
 pub mod shim;
+pub mod sockets;
 pub mod store;
 pub mod sweep;
 pub mod time;
+pub mod transport;
 pub mod urls;
 
 pub use platform::Platform;

@@ -44,10 +44,13 @@ pub struct Routes {
 
 impl Routes {
     pub fn new(platform: Arc<Platform>, router: Router, patience: Duration) -> Routes {
-        let committed =
-            platform
-                .store
-                .changes(&[Table::App, Table::Domain, Table::Dyno, Table::Formation]);
+        let committed = platform.store.changes(&[
+            Table::App,
+            Table::AppFeature,
+            Table::Domain,
+            Table::Dyno,
+            Table::Formation,
+        ]);
         Routes {
             platform,
             router,
@@ -132,6 +135,7 @@ fn route(app: &Visited, urls: &Urls) -> Route {
         hosts: added.cloned().chain([urls.host(&app.name)]).collect(),
         app: app.app_id,
         maintenance: app.maintenance,
+        https_only: app.https_only,
         web: web(app),
     }
 }

@@ -1,7 +1,6 @@
 //! A server, from its settings to its end: what is opened, in which order, and how it stops.
 
 use std::future::Future;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use crate::Platform;
 use crate::app_setup::Setups;
 use crate::authority::Authority;
 use crate::build::{self, Builder};
+use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::data_dir::{DataDir, Lock};
 use crate::deliveries::{Deliverer, Limits};
@@ -36,10 +36,10 @@ use crate::runtime::{
 };
 use crate::sandbox::Level;
 use crate::scheduler::Scheduler;
+use crate::sockets::Sockets;
 use crate::store::{AfterCommit, accounts, oauth_authorizations, oauth_tokens};
 use crate::sweep;
 use crate::time::Clock;
-use crate::urls::Urls;
 
 /// How long requests that are under way may take to end when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -131,19 +131,9 @@ impl Server {
     pub async fn start(config: Config, options: Options) -> Result<Server> {
         let data = DataDir::open(&config.data_dir.data_dir)?;
         let lock = data.lock()?;
-        let api_listener = bind(config.listen, "--listen")?;
-        let router_listener = bind(config.router_listen, "--router-listen")?;
-        let rendezvous_listener = bind(config.rendezvous_listen, "--rendezvous-listen")?;
-        let urls = Urls {
-            api: config
-                .api_url
-                .clone()
-                .unwrap_or(format!("http://{}", api_listener.local_addr()?)),
-            router_port: router_listener.local_addr()?.port(),
-            base_domain: config.base_domain.clone(),
-            rendezvous_port: rendezvous_listener.local_addr()?.port(),
-        };
-        let authority = Authority::open(&data)?;
+        let sockets = Sockets::bind(&config)?;
+        let urls = sockets.urls(&config)?;
+        let authority = Arc::new(Authority::open(&data)?);
         let program = options.shim.unwrap_or(Shims::default().program);
         let level = isolation::choose(&config.isolation, &data, &program).await?;
         let (clock, after_commit) = (options.clock, options.after_commit);
@@ -159,7 +149,14 @@ impl Server {
             isolation: Some(level),
         };
         let log = Arc::new(RouterLog(platform.logs.clone()));
-        let router = Router::start(router_listener, log, router::Options::default())?;
+        let certificates = Certificates::new(platform.store.clone(), authority.clone());
+        certificates.refresh().await?;
+        let routing = router::Options {
+            tls: Some(certificates.server()?),
+            https_port: platform.urls.router_tls_port,
+            ..router::Options::default()
+        };
+        let router = Router::start(sockets.routers, log, routing)?;
         let policy = Policy {
             backoff: platform.config.crash_backoff.0.clone(),
             ..options.policy
@@ -172,7 +169,7 @@ impl Server {
         let rendezvous = Rendezvous::new(
             platform.clone(),
             reception.clone(),
-            rendezvous_listener,
+            sockets.rendezvous,
             &authority,
         )?;
         let reconciler = reconciler(
@@ -191,8 +188,9 @@ impl Server {
         let mut loops = JoinSet::new();
         spawn_loops(&platform, routes, &data, &mut loops)?;
         loops.spawn(rendezvous.run());
+        loops.spawn(certificates.run());
         let tls = authority.server(&platform.names())?;
-        let (api, api_task) = listener::serve(&platform, api_listener, Some(tls))?;
+        let (api, api_task) = listener::serve(&platform, sockets.api, Some(tls))?;
         data.write_passing("server.json", &ready.to_json())?;
         Ok(Server {
             ready,
@@ -233,12 +231,6 @@ impl Server {
         }
         self.platform.logs.flush();
     }
-}
-
-fn bind(address: std::net::SocketAddr, argument: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).map_err(|cause| {
-        Error::conflict(format!("{address} cannot be listened on: {cause}. Name another address with {argument}, or port 0."))
-    })
 }
 
 /// The owner's account and token: made by the first start, and the same after that.

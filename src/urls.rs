@@ -9,6 +9,8 @@ pub struct Urls {
     pub api: String,
     /// The port of the router as visitors see it.
     pub router_port: u16,
+    /// The port that is for visitors within TLS alone, if there is one: apps' URLs are https then.
+    pub router_tls_port: Option<u16>,
     /// Apps are hosts under it: `localhost`.
     pub base_domain: String,
     /// The port at which clients meet their one-off dynos, on the host of the API.
@@ -18,9 +20,12 @@ pub struct Urls {
 impl Urls {
     /// Where an app's web dynos are visited.
     pub fn web(&self, app: &str) -> String {
-        match self.router_port {
-            80 => format!("http://{app}.{}/", self.base_domain),
-            port => format!("http://{app}.{}:{port}/", self.base_domain),
+        let host = self.host(app);
+        match (self.router_tls_port, self.router_port) {
+            (Some(443), _) => format!("https://{host}/"),
+            (Some(port), _) => format!("https://{host}:{port}/"),
+            (None, 80) => format!("http://{host}/"),
+            (None, port) => format!("http://{host}:{port}/"),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::account_features::{Body, FIELDS, View, meant, view};
 use super::call::Call;
 use super::reply::Reply;
-use crate::catalog::{METADATA, PREBOOT};
+use crate::catalog::{HTTPS_ONLY, METADATA, PREBOOT};
 use crate::error::{Error, Result};
 use crate::store::app_features;
 use crate::time::Timestamp;
@@ -17,15 +17,23 @@ fn features(switched: &BTreeMap<String, (bool, Timestamp)>) -> Vec<View> {
         "New web dynos take over the visitors before the old ones are stopped. Always so on this server.",
     );
     preboot.enabled = true;
-    let mut metadata = view(
+    let metadata = view(
         METADATA,
         "Dyno metadata",
         "Dynos that start from now on are told of their app and release in HEROKU_APP_ID, HEROKU_APP_NAME, HEROKU_DYNO_ID, HEROKU_RELEASE_VERSION, HEROKU_RELEASE_CREATED_AT, HEROKU_SLUG_COMMIT and HEROKU_SLUG_DESCRIPTION.",
     );
-    if let Some((enabled, at)) = switched.get(metadata.name) {
-        (metadata.enabled, metadata.updated_at) = (*enabled, *at);
-    }
-    vec![preboot, metadata]
+    let https_only = view(
+        HTTPS_ONLY,
+        "HTTPS only",
+        "Visitors who come by http:// are sent to the same place by https://.",
+    );
+    let switchable = [metadata, https_only].map(|mut feature| {
+        if let Some((enabled, at)) = switched.get(feature.name) {
+            (feature.enabled, feature.updated_at) = (*enabled, *at);
+        }
+        feature
+    });
+    [preboot].into_iter().chain(switchable).collect()
 }
 
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {

@@ -21,7 +21,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the server
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Print what points the official heroku CLI and curl at the server: eval "$(penstock env)"
     Env(env::Env),
     /// Make accounts and tokens

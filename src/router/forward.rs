@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use hyper::http::{request, response};
 use hyper::{Method, Uri, Version};
@@ -62,15 +62,31 @@ pub(super) struct Origin {
     pub port: u16,
 }
 
+impl Origin {
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.scheme == "https"
+    }
+}
+
 /// What of the changed head the log line shows as well.
 pub(super) struct Trail {
     pub request_id: HeaderValue,
     pub forwarded_for: HeaderValue,
 }
 
-/// Makes a visitor's head fit to be sent to a dyno. With `upgrade`, the wish for another protocol is passed on.
-pub(super) fn request(head: &mut request::Parts, origin: &Origin, upgrade: bool) -> Trail {
-    let chunked = head.headers.contains_key(TRANSFER_ENCODING);
+/// Makes a visitor's head fit to be sent to a dyno, by HTTP/1.1. With `upgrade`, the wish for another protocol is passed on.
+pub(super) fn request(
+    head: &mut request::Parts,
+    origin: &Origin,
+    has_body: bool,
+    upgrade: bool,
+) -> Trail {
+    let version = head.version;
+    if version == Version::HTTP_2 {
+        from_http2(head);
+    }
+    let unmeasured = version == Version::HTTP_2 && !head.headers.contains_key(CONTENT_LENGTH);
+    let chunked = head.headers.contains_key(TRANSFER_ENCODING) || (has_body && unmeasured);
     let protocol = head.headers.get(UPGRADE).filter(|_| upgrade).cloned();
     strip_hop_by_hop(&mut head.headers);
     strip_lookalikes(&mut head.headers);
@@ -95,7 +111,15 @@ pub(super) fn request(head: &mut request::Parts, origin: &Origin, upgrade: bool)
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
     headers.insert(X_FORWARDED_PORT, HeaderValue::from(origin.port));
     headers.insert(X_REQUEST_START, HeaderValue::from(now_ms()));
-    append(headers, &VIA, "1.1 penstock");
+    // The protocol is that of the hop that ends here (RFC 9110, 7.6.3).
+    append(
+        headers,
+        &VIA,
+        match version {
+            Version::HTTP_2 => "2.0 penstock",
+            _ => "1.1 penstock",
+        },
+    );
     head.version = Version::HTTP_11;
     head.extensions.clear();
     if head.uri.authority().is_some()
@@ -106,6 +130,23 @@ pub(super) fn request(head: &mut request::Parts, origin: &Origin, upgrade: bool)
     Trail {
         request_id,
         forwarded_for,
+    }
+}
+
+/// Puts where HTTP/1.1 has it what HTTP/2 has elsewhere: the host, and the cookies in one line (RFC 9113, 8.2.3 and 8.3.1).
+fn from_http2(head: &mut request::Parts) {
+    if !head.headers.contains_key(HOST)
+        && let Some(authority) = head.uri.authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        head.headers.insert(HOST, host);
+    }
+    let cookies: Vec<HeaderValue> = head.headers.get_all(COOKIE).iter().cloned().collect();
+    if cookies.len() > 1 {
+        let crumbs: Vec<&[u8]> = cookies.iter().map(HeaderValue::as_bytes).collect();
+        let whole = HeaderValue::from_maybe_shared(bytes::Bytes::from(crumbs.join(&b"; "[..])));
+        head.headers
+            .insert(COOKIE, whole.unwrap_or(HeaderValue::from_static("")));
     }
 }
 

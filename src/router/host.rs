@@ -2,17 +2,25 @@
 
 use std::borrow::Cow;
 
-use hyper::Uri;
 use hyper::header::{HOST, HeaderMap};
+use hyper::{Uri, Version};
 
 /// A DNS name has at most 253 characters (RFC 1035); a colon and a port add six.
 const LONGEST: usize = 253;
 
 /// The one host that the `Host` header names, in lower case, without port and trailing dot. `None` when there is no such header
-/// or more than one, when it is not a plain host, or when an address given in full names another.
-pub(super) fn host<'a>(headers: &'a HeaderMap, target: &Uri) -> Option<Cow<'a, str>> {
+/// or more than one, when it is not a plain host, or when an address given in full names another. HTTP/2 gives the address in
+/// full, and needs no header.
+pub(super) fn host<'a>(
+    headers: &'a HeaderMap,
+    target: &'a Uri,
+    version: Version,
+) -> Option<Cow<'a, str>> {
     let mut lines = headers.get_all(HOST).iter();
-    let line = lines.next()?;
+    let Some(line) = lines.next() else {
+        let authority = target.authority().filter(|_| version == Version::HTTP_2)?;
+        return canonical(authority.as_str());
+    };
     if lines.next().is_some() {
         return None;
     }

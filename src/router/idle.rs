@@ -1,7 +1,8 @@
-//! A timer for silence that costs nothing while there is none.
+//! Timers for silence that cost next to nothing while there is none.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -44,5 +45,37 @@ impl Silence {
             sleep.as_mut().reset(due);
         }
         Poll::Pending
+    }
+}
+
+/// When something last passed, in either direction, as all who share it know.
+pub(super) struct Activity {
+    born: Instant,
+    last_ms: AtomicU64,
+}
+
+impl Activity {
+    pub(super) fn new() -> Activity {
+        Activity {
+            born: Instant::now(),
+            last_ms: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn stamp(&self) {
+        let elapsed = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_ms.store(elapsed, Ordering::Relaxed);
+    }
+
+    /// Resolves when nothing has passed for `limit`.
+    pub(super) async fn silence(&self, limit: Duration) {
+        loop {
+            let last = self.born + Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
+            let due = last + limit;
+            if Instant::now() >= due {
+                return;
+            }
+            tokio::time::sleep_until(due).await;
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Threads, and how visitors' connections are spread over them, served and brought to an end.
+//! Threads, and how visitors' connections are spread over them and brought to an end.
 //!
 //! Each thread has a runtime of its own on which everything of its connections happens, so that threads meet only at counters.
 //! The first accepts for all and hands each connection to the thread with the fewest.
@@ -9,16 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::code;
-use super::forward::Origin;
-use super::proxy::{self, Proxy};
-use super::visitor::{Visitor, VisitorStream};
+use super::converse::{Arrival, converse};
+use super::proxy::Proxy;
 
 /// How long to wait before accepting again when the system has no more sockets to give.
 const BREATH: Duration = Duration::from_millis(50);
@@ -28,14 +24,13 @@ const BREATH: Duration = Duration::from_millis(50);
 pub(super) struct Open {
     count: AtomicUsize,
     none: Notify,
-    closing: AtomicBool,
-    close: Notify,
+    pub closing: AtomicBool,
+    pub close: Notify,
 }
 
 /// One thread's part of the work.
 pub(super) struct Worker {
     pub proxy: Arc<Proxy>,
-    pub local: SocketAddr,
     pub incoming: mpsc::UnboundedReceiver<Connection>,
     /// Becomes the time that is left, when the router is to stop.
     pub stop: watch::Receiver<Option<Duration>>,
@@ -43,8 +38,8 @@ pub(super) struct Worker {
     pub cut_off: Arc<AtomicBool>,
 }
 
-/// A connection on its way to its thread, which counts there from the moment it is sent.
-pub(super) type Connection = (std::net::TcpStream, SocketAddr, Place);
+/// A connection on its way to its thread, from whom and by which port; it counts there from the moment it is sent.
+pub(super) type Connection = (std::net::TcpStream, SocketAddr, u16, Place);
 
 /// A thread as the one that accepts sees it.
 pub(super) struct Target {
@@ -98,10 +93,11 @@ impl Drop for Place {
 /// Accepts connections until told to stop.
 pub(super) async fn accept(
     listener: TcpListener,
-    targets: Vec<Target>,
+    targets: Arc<[Target]>,
     most: usize,
     mut stop: watch::Receiver<Option<Duration>>,
 ) {
+    let port = listener.local_addr().map_or(0, |address| address.port());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -122,7 +118,9 @@ pub(super) async fn accept(
             && let Ok(socket) = socket.into_std()
         {
             // A thread that is gone is one that was told to stop.
-            let _ = target.connections.send((socket, peer, target.open.place()));
+            let _ = target
+                .connections
+                .send((socket, peer, port, target.open.place()));
         }
     }
 }
@@ -165,49 +163,16 @@ impl Worker {
         self.cut_off.store(true, Ordering::SeqCst);
     }
 
-    fn serve(&self, (socket, peer, place): Connection) {
+    fn serve(&self, (socket, peer, port, place): Connection) {
         let Ok(socket) = TcpStream::from_std(socket) else {
             return;
         };
-        // A socket that cannot be told this works all the same, only more slowly.
-        let _ = socket.set_nodelay(true);
-        let origin = Origin {
-            peer: peer.ip().to_canonical(),
-            scheme: "http",
-            port: self.local.port(),
+        let arrival = Arrival {
+            socket,
+            peer,
+            port,
+            cut_off: self.cut_off.clone(),
         };
-        let visitor = Arc::new(Visitor::new(origin, self.cut_off.clone()));
-        let stream = VisitorStream::new(socket, visitor.clone(), self.proxy.options.idle);
-        place.spawn(converse(self.proxy.clone(), visitor, stream));
-    }
-}
-
-/// Serves one connection of a visitor to its end.
-async fn converse(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStream) {
-    let options = &proxy.options;
-    let service = service_fn(|request| {
-        let answer = proxy::serve(proxy.clone(), visitor.clone(), request);
-        async move { Ok::<_, std::convert::Infallible>(answer.await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(options.header_read)
-        .max_header_size(options.max_head)
-        .max_buf_size(options.max_head.max(8 * 1024) * 2)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let close = proxy.open.close.notified();
-    if proxy.open.closing.load(Ordering::SeqCst) {
-        connection.as_mut().graceful_shutdown();
-    }
-    // How it ended stands in the log lines of its requests.
-    tokio::select! {
-        biased;
-        _ = connection.as_mut() => {}
-        () = close => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
-        }
+        place.spawn(converse(self.proxy.clone(), arrival));
     }
 }

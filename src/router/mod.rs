@@ -3,7 +3,7 @@
 //! It serves from memory and knows nothing of the store, the API or how dynos are run. It is told where they are with
 //! [`Router::replace`], and it tells what it did through [`RequestLog`].
 //!
-//! - `listener` and `visitor`: sockets and threads. `proxy`: the way of one request. `table`: where it may lead.
+//! - `listener`, `converse` and `visitor`: threads, connections and sockets. `proxy`: the way of one request. `table`: where it may lead.
 //! - `admit`, `host` and `forward`: what may come in, what it is for, and what of its head is changed.
 //! - `send`, `pool`, `upload`, `answer` and `tunnel`: the dyno's side, streamed in bounded memory.
 //! - `exchange`, `code` and `page`: what is told of it, in the log and to the visitor.
@@ -14,9 +14,11 @@
 mod admit;
 mod answer;
 mod code;
+mod converse;
 mod exchange;
 mod forward;
 mod host;
+mod https_only;
 mod idle;
 mod listener;
 mod options;
@@ -40,6 +42,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
+pub use converse::PROTOCOLS;
 pub use options::Options;
 
 use self::listener::{Open, Target, Worker};
@@ -57,6 +60,8 @@ pub struct Route {
     pub app: Id,
     /// Visitors see the maintenance page, whatever else is there.
     pub maintenance: bool,
+    /// Visitors who come without TLS are sent to come again within it.
+    pub https_only: bool,
     pub web: Web,
 }
 
@@ -105,25 +110,24 @@ pub struct Router {
 }
 
 struct Inner {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     table: Arc<Table>,
     stop: watch::Sender<Option<Duration>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Router {
-    /// Begins to serve on the listener, with an empty table. Fails if the system gives no threads or timers.
+    /// Begins to serve on the listeners, with an empty table. Fails if the system gives no threads or timers.
     pub fn start(
-        listener: TcpListener,
+        listeners: Vec<TcpListener>,
         log: Arc<dyn RequestLog>,
         options: Options,
     ) -> Result<Router> {
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+        let addresses = listeners.iter().map(TcpListener::local_addr);
+        let addresses = addresses.collect::<std::io::Result<Vec<_>>>()?;
         let table = Arc::new(Table::new());
         let stop = watch::Sender::new(None);
         let shared = Shared {
-            address,
             table: table.clone(),
             log,
             queued: Arc::default(),
@@ -137,17 +141,22 @@ impl Router {
             workers.push((runtime()?, worker));
             targets.push(target);
         }
-        if let Some((runtime, _)) = workers.first() {
-            let listener = {
-                let _inside = runtime.enter();
-                tokio::net::TcpListener::from_std(listener)?
-            };
+        let targets: Arc<[Target]> = targets.into();
+        for (listener, (runtime, _)) in listeners.into_iter().zip(workers.iter().cycle()) {
+            listener.set_nonblocking(true)?;
+            let _inside = runtime.enter();
+            let listener = tokio::net::TcpListener::from_std(listener)?;
             let most = shared.options.max_connections;
-            runtime.spawn(listener::accept(listener, targets, most, stop.subscribe()));
+            runtime.spawn(listener::accept(
+                listener,
+                targets.clone(),
+                most,
+                stop.subscribe(),
+            ));
         }
         let router = Router {
             inner: Arc::new(Inner {
-                address,
+                addresses,
                 table,
                 stop,
                 threads: Mutex::default(),
@@ -162,9 +171,9 @@ impl Router {
         Ok(router)
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.inner.address
+    /// Where it listens, in the order of the listeners.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.inner.addresses
     }
 
     /// From here on, asks where the table comes from before it turns a visitor away. The source is not kept alive by this.
@@ -213,7 +222,6 @@ impl Drop for Inner {
 
 /// What all threads have in common.
 struct Shared {
-    address: SocketAddr,
     table: Arc<Table>,
     log: Arc<dyn RequestLog>,
     queued: Arc<AtomicUsize>,
@@ -236,7 +244,6 @@ impl Shared {
         });
         let worker = Worker {
             proxy,
-            local: self.address,
             incoming,
             stop,
             cut_off: self.cut_off.clone(),

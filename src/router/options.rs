@@ -1,10 +1,17 @@
 //! The router's limits and patience, each named, each with Heroku's figure where Heroku has one.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::ServerConfig;
 
 /// How the router behaves. Every figure can be shortened, which is what tests do.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// For visitors who begin with TLS, on whichever port; it offers [`super::PROTOCOLS`]. Without, they are not understood.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Where visitors are sent who should have come within TLS, if not to the port that they came by.
+    pub https_port: Option<u16>,
     /// OS threads, each with a runtime and a pool of connections of its own. One a core is best.
     pub threads: usize,
     /// Connections of visitors at one time, over all threads; what comes beyond is told H22 and closed.
@@ -44,6 +51,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
+            tls: None,
+            https_port: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             max_connections: 10_000,
             max_in_flight: 50,

@@ -20,7 +20,7 @@ use super::send::{self, Outgoing};
 use super::table::{Backends, Entry, Pick, Table, pick};
 use super::upload::{Progress, Upload};
 use super::visitor::Visitor;
-use super::{Options, RequestLog, admit, forward, host, tunnel};
+use super::{Options, RequestLog, admit, forward, host, https_only, tunnel};
 use crate::name::Id;
 
 /// What all requests of one thread share.
@@ -69,7 +69,7 @@ pub(super) async fn serve(
     if request.method() == Method::CONNECT {
         return refusal(&page::METHOD_NOT_ALLOWED, &visitor, true);
     }
-    let host = match host::host(request.headers(), request.uri()) {
+    let host = match host::host(request.headers(), request.uri(), request.version()) {
         Some(host) if admit::target_is_plain(&request) => host.into_owned(),
         _ => return refusal(&page::BAD_REQUEST, &visitor, true),
     };
@@ -87,7 +87,11 @@ pub(super) async fn serve(
 /// A page as the answer. The connection is not used again when a body is left unread, nor when the request was one that others
 /// may have read in another way: what follows it is then not to be trusted either.
 fn refusal(page: &Page, visitor: &Visitor, close: bool) -> Response<Answer> {
-    let mut response = page.response();
+    closing(page.response(), visitor, close)
+}
+
+/// The answer, after which the connection may have to be closed.
+fn closing(mut response: Response<Answer>, visitor: &Visitor, close: bool) -> Response<Answer> {
     if close {
         visitor.linger.store(true, Ordering::Relaxed);
         response
@@ -111,7 +115,7 @@ impl Proxy {
         let verdict = admit::check(&head, &self.options);
         let upgrade = forward::wants_upgrade(&head, unread).then_some(wants_upgrade);
         let target = head.uri.clone();
-        let trail = forward::request(&mut head, &visitor.origin, upgrade.is_some());
+        let trail = forward::request(&mut head, &visitor.origin, unread, upgrade.is_some());
         let subject = Subject {
             app: to.entry.app,
             method: head.method.clone(),
@@ -125,6 +129,13 @@ impl Proxy {
         if let Err((code, cause)) = verdict {
             exchange.refused(code, cause);
             return refusal(&code.page, &visitor, true);
+        }
+        if to.entry.https_only && !visitor.origin.is_encrypted() {
+            let port = self.options.https_port.unwrap_or(visitor.origin.port);
+            let answer = https_only::elsewhere(&exchange.subject, port);
+            exchange.answered(answer.status());
+            exchange.completed();
+            return closing(answer, &visitor, unread);
         }
         let (upload, progress) = Upload::new(body, self.options.idle);
         let outgoing = Outgoing::new(head, upload, progress);

@@ -27,6 +27,7 @@ pub(super) struct Table {
 pub(super) struct Entry {
     pub app: Id,
     pub maintenance: bool,
+    pub https_only: bool,
     pub backends: Backends,
 }
 
@@ -148,6 +149,7 @@ impl Table {
             let entry = Arc::new(Entry {
                 app: route.app,
                 maintenance: route.maintenance,
+                https_only: route.https_only,
                 backends,
             });
             hosts.extend(route.hosts.into_iter().map(|host| (host, entry.clone())));
@@ -301,6 +303,7 @@ mod tests {
             hosts: vec![HOST.to_owned()],
             app: Id::fixed(0),
             maintenance: false,
+            https_only: false,
             web: Web::Up(dynos.collect()),
         }]
     }

@@ -3,17 +3,16 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
 
 use super::code;
 use super::exchange::Exchange;
+use super::idle::Activity;
 use super::pool::Lease;
 
 /// Bytes held at most in each direction.
@@ -43,38 +42,6 @@ pub(super) async fn run(
     }
     exchange.bytes = dyno.received;
     drop(lease);
-}
-
-/// When something last passed, in either direction.
-struct Activity {
-    born: Instant,
-    last_ms: AtomicU64,
-}
-
-impl Activity {
-    fn new() -> Activity {
-        Activity {
-            born: Instant::now(),
-            last_ms: AtomicU64::new(0),
-        }
-    }
-
-    fn stamp(&self) {
-        let elapsed = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_ms.store(elapsed, Ordering::Relaxed);
-    }
-
-    /// Resolves when nothing has passed for `limit`.
-    async fn silence(&self, limit: Duration) {
-        loop {
-            let last = self.born + Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
-            let due = last + limit;
-            if Instant::now() >= due {
-                return;
-            }
-            tokio::time::sleep_until(due).await;
-        }
-    }
 }
 
 /// One end of the tunnel, which notes what it receives.

@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::forward::Origin;
-use super::idle::Silence;
+use super::idle::{Activity, Silence};
+use crate::transport::Connection;
 
 /// How long, and for how many bytes, a visitor may go on sending a body that nobody reads.
 const LINGER: Duration = Duration::from_secs(2);
@@ -24,6 +24,8 @@ pub(super) struct Visitor {
     pub stalled: AtomicBool,
     /// Some of a request was left unread, so closing at once would destroy the answer on its way.
     pub linger: AtomicBool,
+    /// When bytes last came or went.
+    pub activity: Activity,
     cut_off: Arc<AtomicBool>,
 }
 
@@ -34,6 +36,7 @@ impl Visitor {
             origin,
             stalled: AtomicBool::new(false),
             linger: AtomicBool::new(false),
+            activity: Activity::new(),
             cut_off,
         }
     }
@@ -45,13 +48,13 @@ impl Visitor {
 
 /// The socket, which fails when the visitor takes nothing for too long.
 pub(super) struct VisitorStream {
-    socket: Option<TcpStream>,
+    socket: Option<Connection>,
     visitor: Arc<Visitor>,
     silence: Silence,
 }
 
 impl VisitorStream {
-    pub(super) fn new(socket: TcpStream, visitor: Arc<Visitor>, idle: Duration) -> VisitorStream {
+    pub(super) fn new(socket: Connection, visitor: Arc<Visitor>, idle: Duration) -> VisitorStream {
         VisitorStream {
             socket: Some(socket),
             visitor,
@@ -59,7 +62,7 @@ impl VisitorStream {
         }
     }
 
-    fn socket(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+    fn socket(&mut self) -> io::Result<Pin<&mut Connection>> {
         match &mut self.socket {
             Some(socket) => Ok(Pin::new(socket)),
             None => Err(io::ErrorKind::NotConnected.into()),
@@ -69,6 +72,7 @@ impl VisitorStream {
     fn watch<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.silence.broken();
+            self.visitor.activity.stamp();
             return poll;
         }
         if self.silence.poll(cx, None).is_ready() {
@@ -85,7 +89,11 @@ impl AsyncRead for VisitorStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.socket()?.poll_read(cx, buffer)
+        let poll = self.socket()?.poll_read(cx, buffer);
+        if poll.is_ready() {
+            self.visitor.activity.stamp();
+        }
+        poll
     }
 }
 
@@ -137,7 +145,7 @@ impl Drop for VisitorStream {
 
 /// Closes in two steps. The system answers unread bytes with a reset, which would take away the page that says what was wrong
 /// before the visitor has read it.
-async fn linger(mut socket: TcpStream) {
+async fn linger(mut socket: Connection) {
     if socket.shutdown().await.is_err() {
         return;
     }

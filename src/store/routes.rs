@@ -1,10 +1,11 @@
 //! What the router needs to know of every app, in one snapshot.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::Connection;
 
 use super::dynos::{self, Dyno};
+use crate::catalog::HTTPS_ONLY;
 use crate::error::Result;
 use crate::name::Id;
 
@@ -16,6 +17,8 @@ pub struct Visited {
     /// The names that were added to the app's own.
     pub domains: Vec<String>,
     pub maintenance: bool,
+    /// The feature [`HTTPS_ONLY`] is on.
+    pub https_only: bool,
     /// Something was deployed, so there is a formation.
     pub deployed: bool,
     /// Web dynos that are wanted.
@@ -57,6 +60,10 @@ pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
         let (app, hostname) = row?;
         domains.entry(app).or_default().push(hostname);
     }
+    let mut statement = connection
+        .prepare_cached("SELECT app_id FROM app_feature WHERE name = ?1 AND enabled = 1")?;
+    let https_only = statement.query_map([HTTPS_ONLY.name], |row| row.get(0))?;
+    let https_only: HashSet<Id> = https_only.collect::<rusqlite::Result<_>>()?;
     let mut statement = connection.prepare_cached("SELECT id, name, maintenance FROM app")?;
     let apps = statement.query_map([], |row| {
         let app_id = row.get(0)?;
@@ -67,6 +74,7 @@ pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
             name: row.get(1)?,
             domains: domains.remove(&app_id).unwrap_or_default(),
             maintenance: row.get(2)?,
+            https_only: https_only.contains(&app_id),
             deployed: quantity.is_some(),
             quantity: quantity.copied().unwrap_or_default(),
             dynos,

@@ -5,7 +5,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::page::{self, Field, Kind, Listing, Page};
-use super::row::{found, json, unique};
+use super::row::{found, json, optional, unique};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
 use crate::time::Timestamp;
@@ -193,4 +193,43 @@ pub fn delete(connection: &Connection, id: Id) -> Result<()> {
         .prepare_cached("DELETE FROM sni_endpoint WHERE id = ?1")?
         .execute([id])?;
     Ok(())
+}
+
+/// A domain with the certificate that its visitors are to be shown.
+pub struct Assigned {
+    /// A host or a wildcard.
+    pub hostname: String,
+    pub endpoint: Id,
+    pub certificate: Id,
+}
+
+/// All domains that have a certificate.
+pub fn assigned(connection: &Connection) -> Result<Vec<Assigned>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT domain.hostname, sni_endpoint.id, sni_endpoint.certificate_id
+         FROM domain JOIN sni_endpoint ON sni_endpoint.id = domain.sni_endpoint_id",
+    )?;
+    let assigned = statement.query_map([], |row| {
+        Ok(Assigned {
+            hostname: row.get(0)?,
+            endpoint: row.get(1)?,
+            certificate: row.get(2)?,
+        })
+    })?;
+    Ok(assigned.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The chain and the key of a certificate, as PEM; `None` if it was replaced.
+pub fn served(
+    connection: &Connection,
+    endpoint: Id,
+    certificate: Id,
+) -> Result<Option<(String, String)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT certificate_chain, unseal(id, private_key) FROM sni_endpoint WHERE id = ?1 AND certificate_id = ?2",
+    )?;
+    let pair = statement.query_row([endpoint, certificate], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    });
+    optional(pair)
 }

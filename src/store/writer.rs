@@ -35,6 +35,7 @@ pub enum Table {
     Addon,
     AddonRemoval,
     App,
+    AppFeature,
     AppSetup,
     Build,
     Collaborator,
@@ -46,6 +47,7 @@ pub enum Table {
     Promotion,
     Release,
     ReleasePhase,
+    SniEndpoint,
     WebhookDelivery,
 }
 
@@ -56,6 +58,7 @@ impl Table {
         (Table::Addon, "addon"),
         (Table::AddonRemoval, "addon_removal"),
         (Table::App, "app"),
+        (Table::AppFeature, "app_feature"),
         (Table::AppSetup, "app_setup"),
         (Table::Build, "build"),
         (Table::Collaborator, "collaborator"),
@@ -67,6 +70,7 @@ impl Table {
         (Table::Promotion, "pipeline_promotion"),
         (Table::Release, "release"),
         (Table::ReleasePhase, "release_phase"),
+        (Table::SniEndpoint, "sni_endpoint"),
         (Table::WebhookDelivery, "app_webhook_delivery"),
     ];
 

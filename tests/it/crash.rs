@@ -193,6 +193,7 @@ fn child() {
         },
         listen: any,
         router_listen: any,
+        router_tls_listen: None,
         rendezvous_listen: any,
         base_domain: "localhost".to_owned(),
         api_url: None,

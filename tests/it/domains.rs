@@ -169,7 +169,7 @@ async fn a_list_of_domains_is_paged_by_name_with_the_apps_own_among_them() {
 
 /// The status of an answer to a visitor of this host.
 async fn visit(router: &Router, host: &str) -> u16 {
-    let stream = tokio::net::TcpStream::connect(router.address()).await;
+    let stream = tokio::net::TcpStream::connect(router.addresses()[0]).await;
     let mut wire = router::Wire(stream.unwrap());
     wire.write(format!(
         "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
@@ -184,7 +184,7 @@ async fn the_router_serves_an_added_name_and_an_exact_one_before_a_wildcard() {
     let ann = server.account("ann").await;
     let log = Arc::new(RouterLog(server.platform.logs.clone()));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let router = Router::start(listener, log, router::options()).unwrap();
+    let router = Router::start(vec![listener], log, router::options()).unwrap();
     let routes = Routes::new(server.platform.clone(), router.clone(), Duration::ZERO);
     for app in ["harbour", "marina"] {
         ann.app(app).await;

@@ -27,8 +27,9 @@ async fn an_app_shows_its_features_and_preboot_is_always_on() {
     let ann = server.account("ann").await;
     ann.app("harbour").await;
     let listed = ann.get("/apps/harbour/features").await;
-    assert_eq!(listed.each("name"), ["preboot", "runtime-dyno-metadata"]);
-    assert_eq!(listed.each("enabled"), ["true", "false"]);
+    let names = ["preboot", "runtime-dyno-metadata", "https-only"];
+    assert_eq!(listed.each("name"), names);
+    assert_eq!(listed.each("enabled"), ["true", "false", "false"]);
     let path = "/apps/harbour/features/preboot";
     let off = ann.patch(path, json!({"enabled": false})).await;
     off.invalid("cannot be switched off");

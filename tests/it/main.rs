@@ -32,6 +32,7 @@ mod formation;
 mod gates;
 mod git;
 mod harness;
+mod https;
 mod keys;
 mod ledger;
 mod log;

@@ -1,6 +1,7 @@
 //! The router, over real sockets, against dynos that do what each test has them do.
 
 mod codes;
+mod encrypted;
 mod failures;
 mod heads;
 mod smuggling;
@@ -50,7 +51,7 @@ impl Edge {
     pub fn with(web: Web, options: Options) -> Edge {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (sender, lines) = mpsc::unbounded_channel();
-        let router = Router::start(listener, Arc::new(Lines(sender)), options).unwrap();
+        let router = Router::start(vec![listener], Arc::new(Lines(sender)), options).unwrap();
         router.replace(vec![route(web)]);
         Edge { router, lines }
     }
@@ -66,7 +67,11 @@ impl Edge {
     }
 
     pub async fn connect(&self) -> Wire {
-        Wire(TcpStream::connect(self.router.address()).await.unwrap())
+        Wire(
+            TcpStream::connect(self.router.addresses()[0])
+                .await
+                .unwrap(),
+        )
     }
 
     /// Sends the bytes on a connection of their own and returns all that comes back until it is closed.
@@ -92,6 +97,7 @@ pub fn route(web: Web) -> Route {
         hosts: vec![HOST.to_owned()],
         app: APP,
         maintenance: false,
+        https_only: false,
         web,
     }
 }

@@ -89,6 +89,7 @@ impl Server {
         let urls = Urls {
             api: format!("http://{}", listener.local_addr().unwrap()),
             router_port: ROUTER_PORT,
+            router_tls_port: None,
             base_domain: config.base_domain.clone(),
             rendezvous_port: 5_001,
         };
@@ -271,6 +272,7 @@ fn config(data: &DataDir) -> Config {
         },
         listen: any_port,
         router_listen: any_port,
+        router_tls_listen: None,
         rendezvous_listen: any_port,
         base_domain: "localhost".to_owned(),
         api_url: None,

@@ -83,6 +83,7 @@ async fn maintenance_goes_before_everything_else() {
     let mut edge = Edge::new(Web::Blank);
     edge.router.replace(vec![Route {
         maintenance: true,
+        https_only: false,
         ..route(Web::Up(vec![mirror().await]))
     }]);
     let answer = edge.get().await;
@@ -140,6 +141,7 @@ async fn a_host_is_found_in_any_spelling_and_under_a_wildcard() {
         hosts: vec![HOST.to_owned(), "*.wild.test".to_owned()],
         app: APP,
         maintenance: false,
+        https_only: false,
         web: Web::Up(vec![mirror().await]),
     }]);
     for (host, expected) in [

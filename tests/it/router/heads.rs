@@ -18,7 +18,7 @@ async fn a_dyno_is_told_how_the_request_came() {
     has(&seen, &format!("\r\nhost: {HOST}\r\n"));
     has(&seen, "\r\nx-forwarded-for: 127.0.0.1\r\n");
     has(&seen, "\r\nx-forwarded-proto: http\r\n");
-    let port = edge.router.address().port();
+    let port = edge.router.addresses()[0].port();
     has(&seen, &format!("\r\nx-forwarded-port: {port}\r\n"));
     has(&seen, "\r\nvia: 1.1 penstock\r\n");
     let start = seen.split("x-request-start: ").nth(1).unwrap();

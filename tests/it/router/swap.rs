@@ -154,7 +154,7 @@ async fn stopping_lets_answers_end_and_takes_no_more() {
     assert_eq!(wire.rest().await, "half");
     stop.await.unwrap();
     assert!(
-        tokio::net::TcpStream::connect(edge.router.address())
+        tokio::net::TcpStream::connect(edge.router.addresses()[0])
             .await
             .is_err()
     );

@@ -1,0 +1,169 @@
+//! A visitor's connection from its first byte to its end: within TLS if it begins so, and HTTP/1.1 or HTTP/2 as both sides agree.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::answer::Answer;
+use super::forward::Origin;
+use super::proxy::{self, Proxy};
+use super::visitor::{Visitor, VisitorStream};
+use crate::transport::Connection;
+
+/// The protocols that are spoken within TLS, the best first (RFC 7301).
+pub const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
+const HTTP2: &[u8] = b"h2";
+
+/// Requests that one connection may have in flight by HTTP/2. Browsers expect about so many.
+const STREAMS: u32 = 100;
+/// Bytes of an upload, and of all uploads of a connection, that may be on their way by HTTP/2.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of an answer that wait for a visitor who takes nothing.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// A connection as it was accepted.
+pub(super) struct Arrival {
+    pub socket: TcpStream,
+    pub peer: SocketAddr,
+    /// Where it came in.
+    pub port: u16,
+    /// Set when the router ends what is still in flight.
+    pub cut_off: Arc<AtomicBool>,
+}
+
+/// Serves one connection to its end.
+pub(super) async fn converse(proxy: Arc<Proxy>, arrival: Arrival) {
+    // A socket that cannot be told this works all the same, only more slowly.
+    let _ = arrival.socket.set_nodelay(true);
+    let Some(connection) = begun(&proxy, arrival.socket).await else {
+        return;
+    };
+    let origin = Origin {
+        peer: arrival.peer.ip().to_canonical(),
+        scheme: match connection.is_encrypted() {
+            true => "https",
+            false => "http",
+        },
+        port: arrival.port,
+    };
+    let is_http2 = connection.protocol() == Some(HTTP2);
+    let visitor = Arc::new(Visitor::new(origin, arrival.cut_off));
+    let stream = VisitorStream::new(connection, visitor.clone(), proxy.options.idle);
+    match is_http2 {
+        true => by_http2(proxy, visitor, stream).await,
+        false => by_http1(proxy, visitor, stream).await,
+    }
+}
+
+/// The connection once it is known how it is spoken on; `None` if the visitor takes too long over it or goes away, or the router
+/// is to stop meanwhile.
+async fn begun(proxy: &Proxy, socket: TcpStream) -> Option<Connection> {
+    let close = proxy.open.close.notified();
+    let stopping = async {
+        if !proxy.open.closing.load(Ordering::SeqCst) {
+            close.await;
+        }
+    };
+    // A request that is there already is still answered.
+    tokio::select! {
+        biased;
+        connection = accepted(proxy, socket) => connection,
+        () = stopping => None,
+    }
+}
+
+async fn accepted(proxy: &Proxy, socket: TcpStream) -> Option<Connection> {
+    let tls = proxy.options.tls.clone().map(TlsAcceptor::from);
+    let accepting = Connection::accept(socket, tls.as_ref());
+    let accepted = tokio::time::timeout(proxy.options.header_read, accepting).await;
+    accepted.ok()?.ok()
+}
+
+/// Answers the requests of a connection.
+fn service(
+    proxy: Arc<Proxy>,
+    visitor: Arc<Visitor>,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<Answer>,
+    Error = Infallible,
+    Future: Future<Output = Result<Response<Answer>, Infallible>> + Send,
+> {
+    service_fn(move |request| {
+        let answer = proxy::serve(proxy.clone(), visitor.clone(), request);
+        async move { Ok(answer.await) }
+    })
+}
+
+async fn by_http1(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStream) {
+    let options = &proxy.options;
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_read)
+        .max_header_size(options.max_head)
+        .max_buf_size(options.max_head.max(8 * 1024) * 2)
+        .serve_connection(
+            TokioIo::new(stream),
+            service(proxy.clone(), visitor.clone()),
+        )
+        .with_upgrades();
+    see_through(&proxy, connection, |connection| {
+        connection.graceful_shutdown();
+    })
+    .await;
+}
+
+async fn by_http2(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStream) {
+    let options = &proxy.options;
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(u32::try_from(options.max_head).unwrap_or(u32::MAX))
+        .serve_connection(
+            TokioIo::new(stream),
+            service(proxy.clone(), visitor.clone()),
+        );
+    // Longer than any request may be silent on its way, so none is in flight then that will still come to something.
+    let silence = options.boot_queue + options.idle;
+    let conversing = see_through(&proxy, connection, |connection| {
+        connection.graceful_shutdown();
+    });
+    tokio::select! {
+        biased;
+        () = conversing => {}
+        () = visitor.activity.silence(silence) => {}
+    }
+}
+
+/// Waits for the end of a connection, which is told to end when the router stops.
+async fn see_through<C: Future>(proxy: &Proxy, connection: C, shut_down: impl Fn(Pin<&mut C>)) {
+    let mut connection = std::pin::pin!(connection);
+    let close = proxy.open.close.notified();
+    if proxy.open.closing.load(Ordering::SeqCst) {
+        shut_down(connection.as_mut());
+    }
+    // How it ended stands in the log lines of its requests.
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => {}
+        () = close => {
+            shut_down(connection.as_mut());
+            let _ = connection.await;
+        }
+    }
+}

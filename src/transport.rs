@@ -1,0 +1,106 @@
+//! A client's connection: plain, or within TLS, whichever the client begins with.
+//!
+//! No request of HTTP begins with the first byte of a TLS handshake, so one port can take both: whoever follows an app's redirect
+//! from `http://host:port` to `https://host:port` finds somebody there, and so does the official CLI, whose git remotes are
+//! always `https://`. It must not know what is said on the connection.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// What a TLS handshake begins with (RFC 8446, 5.1).
+const HANDSHAKE: u8 = 0x16;
+
+/// What a client has connected by.
+pub enum Connection {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Connection {
+    /// Waits for the first byte, and then for the handshake that it may begin. It takes as long as the client does, so the caller
+    /// says for how long. Fails when the client goes away or the handshake comes to nothing.
+    pub async fn accept(stream: TcpStream, tls: Option<&TlsAcceptor>) -> io::Result<Connection> {
+        let Some(tls) = tls else {
+            return Ok(Connection::Plain(stream));
+        };
+        let mut first = [0];
+        stream.peek(&mut first).await?;
+        match first {
+            [HANDSHAKE] => Ok(Connection::Tls(Box::new(tls.accept(stream).await?))),
+            _ => Ok(Connection::Plain(stream)),
+        }
+    }
+
+    /// The protocol that both sides have agreed on (RFC 7301), if they have.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        match self {
+            Connection::Plain(_) => None,
+            Connection::Tls(stream) => stream.get_ref().1.alpn_protocol(),
+        }
+    }
+
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self, Connection::Tls(_))
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Connection::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Connection::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Connection::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Connection::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Connection::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
