@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
+use crate::build;
 use crate::sandbox::Settings;
 
 /// Short, since whoever runs the server is also the one who waits. Heroku's own would be 0s,20m,40m,1h,3h,320m.
@@ -90,6 +91,9 @@ pub struct Config {
     /// Builds that may run at once
     #[arg(long, env = "PENSTOCK_BUILDS", default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub builds: u16,
+
+    #[command(flatten)]
+    pub build: build::Limits,
 
     /// Whether source URLs may lead to this machine and private networks [default: only when the API listens on loopback]
     #[arg(long, env = "PENSTOCK_ALLOW_PRIVATE_FETCH", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]

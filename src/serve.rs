@@ -164,7 +164,12 @@ impl Server {
         let routes = Arc::new(Routes::new(platform.clone(), router.clone(), policy.drain));
         router.follow(&routes);
         let tied = platform.config.dynos_end_with_server;
-        let (local, events) = local(&platform, &data, program)?;
+        let isolation = Isolation::new(level, platform.config.isolation.clone(), data.root());
+        let bench = build::Bench {
+            isolation: isolation.clone(),
+            penstock: program.clone(),
+        };
+        let (local, events) = local(&platform, &data, program, isolation)?;
         let reception = Reception::default();
         let rendezvous = Rendezvous::new(
             platform.clone(),
@@ -186,7 +191,7 @@ impl Server {
         let (part_from_dynos, parting) = oneshot::channel();
         let dynos = tokio::spawn(reconciler.run(async { parting.await.unwrap_or(Parting::Leave) }));
         let mut loops = JoinSet::new();
-        spawn_loops(&platform, routes, &data, &mut loops)?;
+        spawn_loops(&platform, routes, &data, bench, &mut loops)?;
         loops.spawn(rendezvous.run());
         loops.spawn(certificates.run());
         let tls = authority.server(&platform.names())?;
@@ -274,9 +279,10 @@ fn spawn_loops(
     platform: &Arc<Platform>,
     routes: Arc<Routes>,
     data: &DataDir,
+    bench: build::Bench,
     loops: &mut JoinSet<()>,
 ) -> Result<()> {
-    let builder = builder(platform, data)?;
+    let builder = builder(platform, data, bench)?;
     let promoter = Promoter::new(platform.clone());
     let phases = ReleasePhases::new(platform.clone());
     let scheduler = Scheduler::new(platform.clone());
@@ -318,7 +324,7 @@ pub fn reconciler(
 }
 
 /// The builder, with what it needs of the platform.
-pub fn builder(platform: &Arc<Platform>, data: &DataDir) -> Result<Builder> {
+pub fn builder(platform: &Arc<Platform>, data: &DataDir, bench: build::Bench) -> Result<Builder> {
     let (urls, links) = (platform.urls.clone(), platform.clone());
     let parts = build::Parts {
         store: platform.store.clone(),
@@ -331,9 +337,11 @@ pub fn builder(platform: &Arc<Platform>, data: &DataDir) -> Result<Builder> {
             app: Arc::new(move |app| urls.web(app)),
             output: Arc::new(move |build| links.build_output_url(build)),
         },
+        bench,
     };
     let settings = build::Settings {
         at_once: usize::from(platform.config.builds),
+        limits: platform.config.build.clone(),
         ..build::Settings::new(data.path("builds"))
     };
     Builder::open(parts, settings, platform.boot)
@@ -344,17 +352,13 @@ fn local(
     platform: &Arc<Platform>,
     data: &DataDir,
     program: PathBuf,
+    isolation: Isolation,
 ) -> Result<(Local, mpsc::UnboundedReceiver<Event>)> {
     let shims = Shims {
         program,
         tied: platform.config.dynos_end_with_server,
     };
     let (blobs, logs) = (platform.blobs.clone(), platform.logs.clone());
-    let isolation = Isolation::new(
-        platform.isolation,
-        platform.config.isolation.clone(),
-        data.root(),
-    );
     let outputs = platform.outputs.clone();
     Local::open(data.root(), blobs, logs, outputs, shims, isolation)
 }

@@ -3,9 +3,9 @@
 //! Work on a blocking thread cannot be stopped from outside, so it reads and writes through a [`Halting`] and finds out itself.
 
 use std::io::{self, Read, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 pub(super) struct Halt {
     deadline: Instant,
     limit: Duration,
-    unwanted: Arc<AtomicBool>,
+    unwanted: watch::Sender<bool>,
 }
 
 impl Halt {
@@ -22,25 +22,30 @@ impl Halt {
         Halt {
             deadline: Instant::now() + limit,
             limit,
-            unwanted: Arc::default(),
+            unwanted: watch::Sender::new(false),
         }
+    }
+
+    /// Stops the build. Whoever works on it finds out, and cleans up behind itself.
+    pub(super) fn stop(&self) {
+        self.unwanted.send_replace(true);
     }
 
     /// Stops the build when what this returns is dropped.
     pub(super) fn on_drop(&self) -> impl Drop + use<> {
-        struct OnDrop(Arc<AtomicBool>);
+        struct OnDrop(Halt);
         impl Drop for OnDrop {
             fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
+                self.0.stop();
             }
         }
-        OnDrop(self.unwanted.clone())
+        OnDrop(self.clone())
     }
 
     /// An error once the build must stop.
     pub(super) fn check(&self) -> Result<()> {
-        if self.unwanted.load(Ordering::Relaxed) {
-            return Err(Error::conflict("The build was stopped."));
+        if *self.unwanted.borrow() {
+            return Err(stopped());
         }
         if Instant::now() >= self.deadline {
             return Err(self.too_long());
@@ -48,11 +53,22 @@ impl Halt {
         Ok(())
     }
 
-    /// What `work` comes to, unless the deadline comes first.
+    /// Resolves when the build must stop, with why.
+    pub(super) async fn called(&self) -> Error {
+        let mut unwanted = self.unwanted.subscribe();
+        tokio::select! {
+            // The sender is ours, so this cannot fail.
+            _ = unwanted.wait_for(|unwanted| *unwanted) => stopped(),
+            () = tokio::time::sleep_until(self.deadline.into()) => self.too_long(),
+        }
+    }
+
+    /// What `work` comes to, unless the build must stop first.
     pub(super) async fn within<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::time::timeout_at(self.deadline.into(), work)
-            .await
-            .unwrap_or_else(|_| Err(self.too_long()))
+        tokio::select! {
+            done = work => done,
+            why = self.called() => Err(why),
+        }
     }
 
     fn too_long(&self) -> Error {
@@ -61,6 +77,10 @@ impl Halt {
             self.limit.as_secs() / 60
         ))
     }
+}
+
+fn stopped() -> Error {
+    Error::conflict("The build was stopped.")
 }
 
 /// A reader or writer that fails once its build must stop.

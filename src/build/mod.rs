@@ -1,19 +1,27 @@
 //! From source to slug: fetch, unpack, decide what runs, pack, and make the release.
 //!
 //! - `builder`: claims waiting builds and sees each one through to its end
-//! - `steps`: one build, from its source to its slug
-//! - `fetch`, `source`, `slug`: the steps that are more than a call
+//! - `steps`: one build, from its claim to its end; `make`: what it makes meanwhile
+//! - `fetch`, `source`, `slug`, `telling`: the steps that are more than a call
+//! - `classic`: buildpacks
+//! - `workshop`: how a command of a build is run; `watch`, `limits`: how much it may use
 //! - `halt`, `workspace`: when a build must stop, and where it works
 //!
 //! It must not know how a build was asked for (`git push` or the API), nor how a release is run. Its rows say all it needs, and
 //! what it did is in its rows, its output and the app's log. That a build began is logged by whoever asks for one.
 
 mod builder;
+mod classic;
 mod fetch;
 mod halt;
+mod limits;
+mod make;
 mod slug;
 mod source;
 mod steps;
+mod telling;
+mod watch;
+mod workshop;
 mod workspace;
 
 use std::path::PathBuf;
@@ -30,6 +38,8 @@ use crate::time::Clock;
 
 pub use builder::Builder;
 pub use fetch::{SourceOf, fetch};
+pub use limits::Limits;
+pub use workshop::Bench;
 
 /// What a builder works with.
 #[derive(Clone)]
@@ -41,6 +51,7 @@ pub struct Parts {
     pub clock: Clock,
     pub outbound: Outbound,
     pub links: Links,
+    pub bench: Bench,
 }
 
 /// The URLs that a build tells of. Their forms are for others to know.
@@ -61,8 +72,8 @@ pub struct Settings {
     pub at_once: usize,
     /// How many times a build is begun, if the server is stopped in the middle of it, before it is given up.
     pub attempts: i64,
-    /// For one build. Heroku's is 15 minutes too.
-    pub time_limit: Duration,
+    /// For one build.
+    pub limits: Limits,
     /// For the source to arrive.
     pub fetch_limit: Duration,
     /// Bytes of a source, compressed.
@@ -77,7 +88,7 @@ impl Settings {
             dir,
             at_once: 2,
             attempts: 3,
-            time_limit: Duration::from_secs(15 * 60),
+            limits: Limits::default(),
             fetch_limit: Duration::from_secs(10 * 60),
             max_source: 1 << 30,
             max_slug: 500 << 20,

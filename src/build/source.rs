@@ -11,27 +11,30 @@ use crate::blob::{Blobs, Digest};
 use crate::cron;
 use crate::error::Result;
 use crate::health_checks;
-use crate::process_types::{self, Decision};
+use crate::process_types::{self, Built, Decision};
 use crate::store::cron_jobs::Entry;
 
 use super::halt::{Halt, Halting};
 
-/// Unpacks a source into the empty folder `tree`, and decides what it runs, and what at which times.
-pub(super) fn unpack(
-    blobs: &Blobs,
-    source: &Digest,
-    tree: &Path,
-    halt: Halt,
-) -> Result<(Decision, Vec<Entry>)> {
+/// Unpacks a source into the empty folder `tree`.
+pub(super) fn unpack(blobs: &Blobs, source: &Digest, tree: &Path, halt: Halt) -> Result<()> {
     let archive = Halting {
         inner: blobs.open_checked(source)?,
         halt,
     };
     archive::unpack(archive, tree, &Limits::default(), Strip::SoleFolder)?;
-    remove_history(tree)?;
+    remove_history(tree)
+}
+
+/// Decides what a tree runs, and what at which times. What has built it, if anything did, has a say in that.
+pub(super) fn decide(tree: &Path, built: Option<Built>) -> Result<(Decision, Vec<Entry>)> {
     let root = root_files(tree)?;
     health_checks::check(&root)?;
-    Ok((process_types::decide(&root)?, cron::entries(&root)?))
+    let decision = match built {
+        Some(built) => process_types::merge(&root, built)?,
+        None => process_types::decide(&root)?,
+    };
+    Ok((decision, cron::entries(&root)?))
 }
 
 /// `.git` is a folder, or a file in a submodule; as on Heroku it is no part of the slug.

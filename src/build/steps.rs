@@ -4,7 +4,6 @@
 //! is cut off leaves nothing that another attempt would trip over.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -13,17 +12,14 @@ use crate::error::{Error, ErrorId, Result};
 use crate::log::platform;
 use crate::name::Id;
 use crate::output::Writer;
-use crate::process_types::{Decision, Origin};
 use crate::store::Table;
 use crate::store::builds::{self, Build, Status};
-use crate::store::cron_jobs::Entry;
 use crate::store::formation::{self, Formation};
 use crate::store::releases::{self, Release};
 use crate::store::slugs::NewSlug;
 
 use super::halt::Halt;
-use super::workspace::Workspace;
-use super::{Parts, Settings, fetch, slug, source};
+use super::{Parts, Settings};
 
 /// Between two tries to write how a build ended.
 const RETRY: Duration = Duration::from_secs(5);
@@ -40,11 +36,18 @@ impl Work {
             Ok(output) => output,
             Err(error) => return self.fail(&build, None, error).await,
         };
-        let halt = Halt::after(self.settings.time_limit);
+        let halt = Halt::after(self.settings.limits.time());
         let stopped = halt.on_drop();
+        let making = AssertUnwindSafe(self.make(&build, &output, &halt)).catch_unwind();
+        let mut making = std::pin::pin!(making);
         let made = tokio::select! {
-            made = AssertUnwindSafe(self.make(&build, &output, &halt)).catch_unwind() => made,
-            () = self.unwanted(build.id) => return self.abandon(&build, &output),
+            made = &mut making => made,
+            () = self.unwanted(build.id) => {
+                // It cleans up behind itself before anybody else may build this app.
+                halt.stop();
+                drop(making.await);
+                return self.abandon(&build, &output);
+            }
         };
         drop(stopped);
         let ended = match made {
@@ -64,71 +67,6 @@ impl Work {
         if build.attempts == 1 {
             platform::build_started(&self.parts.logs, build.app_id, &build.account_email);
         }
-    }
-
-    async fn make(&self, build: &Build, output: &Writer, halt: &Halt) -> Result<NewSlug> {
-        let Parts {
-            blobs, outbound, ..
-        } = &self.parts;
-        if build.attempts > self.settings.attempts {
-            return Err(Error::invalid(format!(
-                "The server was stopped in the middle of this build {} times, so it is given up. Look into the server's log, then \
-                 create another build.",
-                self.settings.attempts
-            )));
-        }
-        if build.attempts > 1 {
-            output.warning(
-                "The server was stopped in the middle of this build, which now begins again.",
-            );
-        }
-        self.parts
-            .store
-            .read(|connection| builds::asker(connection, build))?;
-        let source = halt
-            .within(fetch::source(
-                build,
-                blobs,
-                outbound,
-                &self.settings,
-                output,
-            ))
-            .await?;
-        let (dir, id) = (self.settings.dir.clone(), build.id);
-        let workspace = Arc::new(blocking(move || Workspace::create(&dir, id)).await?);
-        let made = self
-            .slug(build, &workspace, source.digest, output, halt)
-            .await;
-        // Many files may have to go, and whoever hears of the end should find them gone.
-        blocking(move || {
-            drop(workspace);
-            Ok(())
-        })
-        .await?;
-        made
-    }
-
-    /// Unpacks a source, decides what it runs, and packs the slug. A thread that is still at it when the build was stopped holds
-    /// the workspace too, so that nothing is removed under it.
-    async fn slug(
-        &self,
-        build: &Build,
-        workspace: &Arc<Workspace>,
-        source: crate::blob::Digest,
-        output: &Writer,
-        halt: &Halt,
-    ) -> Result<NewSlug> {
-        let (blobs, place, stop) = (self.parts.blobs.clone(), workspace.clone(), halt.clone());
-        let (decision, cron) =
-            blocking(move || source::unpack(&blobs, &source, &place.tree(), stop)).await?;
-        tell(&decision, &cron, output);
-        output.step("Compressing...");
-        let (blobs, place, stop) = (self.parts.blobs.clone(), workspace.clone(), halt.clone());
-        let max_slug = self.settings.max_slug;
-        let packed = blocking(move || slug::pack(&blobs, &place.tree(), max_slug, stop)).await?;
-        output.detail(&format!("Done: {}", slug::shown(packed.size)));
-        halt.check()?;
-        slug::row(build, &packed, decision, cron)
     }
 
     /// Slug, release and build end in one transaction; then the world is told.
@@ -242,31 +180,6 @@ impl Work {
     }
 }
 
-/// What the build found to run.
-fn tell(decision: &Decision, cron: &[Entry], output: &Writer) {
-    let names: Vec<&str> = decision.commands.keys().map(String::as_str).collect();
-    let names = names.join(", ");
-    match decision.origin {
-        Origin::Procfile => {
-            output.step("Discovering process types");
-            output.detail(&format!("Procfile declares types -> {names}"));
-        }
-        Origin::Node => {
-            output.step("Node.js app detected");
-            output.step("Discovering process types");
-            output.detail(&format!("Default types for Node.js -> {names}"));
-        }
-    }
-    for line in &decision.unread_lines {
-        output.warning(&format!(
-            "Line {line} of the Procfile declares nothing: it needs a type, a colon, a blank and a command."
-        ));
-    }
-    if !cron.is_empty() {
-        output.detail(&format!("app.json declares cron jobs -> {}", cron.len()));
-    }
-}
-
 /// Why a build failed, for its owner. What is our own fault has its reason in the server's log.
 fn reason(build: &Build, error: &Error) -> String {
     match error.id {
@@ -276,12 +189,4 @@ fn reason(build: &Build, error: &Error) -> String {
         ),
         _ => error.message.to_string(),
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(Error::internal)?
 }

@@ -1,12 +1,12 @@
 //! The folder that one build works in. It is gone when the last who works there has let go of it, or at the next start.
 
 use std::fs::{self, DirBuilder};
-use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::name::Id;
+use crate::sandbox::folders;
 
 pub(super) struct Workspace {
     path: PathBuf,
@@ -17,11 +17,7 @@ impl Workspace {
     pub(super) fn sweep(dir: &Path) -> Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         for left in fs::read_dir(dir)? {
-            let left = left?;
-            match left.file_type()?.is_dir() {
-                true => fs::remove_dir_all(left.path())?,
-                false => fs::remove_file(left.path())?,
-            }
+            folders::remove(&left?.path())?;
         }
         Ok(())
     }
@@ -29,15 +25,17 @@ impl Workspace {
     /// Makes an empty folder for a build.
     pub(super) fn create(dir: &Path, build: Id) -> Result<Workspace> {
         let path = dir.join(build.to_string());
-        match fs::remove_dir_all(&path) {
-            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause.into()),
-            _ => {}
-        }
+        folders::remove(&path)?;
         let workspace = Workspace { path };
         for folder in [workspace.path.clone(), workspace.tree()] {
             DirBuilder::new().mode(0o700).create(folder)?;
         }
         Ok(workspace)
+    }
+
+    /// All of it.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Where the source is unpacked, and what becomes the slug.
@@ -48,7 +46,7 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        if let Err(cause) = fs::remove_dir_all(&self.path) {
+        if let Err(cause) = folders::remove(&self.path) {
             tracing::warn!(%cause, path = %self.path.display(), "a build's folder stays until the next start");
         }
     }

@@ -6,9 +6,11 @@
 pub mod procfile;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::archive::RootFile;
 use crate::error::{Error, Result};
+use crate::name::ProcessType;
 
 /// The files that the decision looks at. Whoever decides has to offer these, as far as they are there as regular files.
 pub const FILES: &[&str] = &["Procfile", "package.json", "server.js"];
@@ -17,27 +19,44 @@ pub const FILES: &[&str] = &["Procfile", "package.json", "server.js"];
 pub const FILE_BYTES: u64 = 64 * 1024;
 
 /// Where the process types come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     Procfile,
     Node,
+    /// What built the app, and the Procfile where there is one.
+    Built {
+        /// As it calls itself.
+        name: String,
+        /// The types that are its own, since the Procfile does not declare them.
+        defaults: Vec<String>,
+    },
 }
 
 impl Origin {
     /// A slug's `buildpack_provided_description`.
-    pub fn description(self) -> &'static str {
+    pub fn description(&self) -> &str {
         match self {
             Origin::Procfile => "Procfile",
             Origin::Node => "Node.js",
+            Origin::Built { name, .. } => name,
         }
     }
+}
+
+/// What has built an app says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Built {
+    /// Such as `Node.js`.
+    pub name: String,
+    /// Commands by process type, for those that the Procfile does not declare.
+    pub defaults: BTreeMap<String, String>,
 }
 
 /// What an app runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     pub origin: Origin,
-    /// Commands by process type. Never empty.
+    /// Commands by process type. Empty only where a buildpack has left nothing to run, as Heroku lets it.
     pub commands: BTreeMap<String, String>,
     /// Lines of the Procfile that declare nothing, as Heroku ignores them too, and that their author should hear of.
     pub unread_lines: Vec<usize>,
@@ -71,6 +90,35 @@ pub fn decide(root: &BTreeMap<String, RootFile>) -> Result<Decision> {
         }),
         None => Err(nothing_to_run(root)),
     }
+}
+
+/// Decides what an app runs that was built: what its Procfile declares, and beside it what its builder's defaults are. 422 for a
+/// Procfile or a default that cannot be read.
+pub fn merge(root: &BTreeMap<String, RootFile>, built: Built) -> Result<Decision> {
+    let mut commands = BTreeMap::new();
+    let mut unread_lines = Vec::new();
+    if let Some(file) = root.get("Procfile") {
+        let text = text("Procfile", file)?;
+        let declared = procfile::parse(text)?.into_iter();
+        commands.extend(declared.map(|(name, command)| (name.to_string(), command)));
+        unread_lines = procfile::unread_lines(text);
+    }
+    let mut defaults = Vec::new();
+    for (name, command) in built.defaults {
+        ProcessType::parse(&name)?;
+        if let Entry::Vacant(vacant) = commands.entry(name) {
+            defaults.push(vacant.key().clone());
+            vacant.insert(command);
+        }
+    }
+    Ok(Decision {
+        origin: Origin::Built {
+            name: built.name,
+            defaults,
+        },
+        commands,
+        unread_lines,
+    })
 }
 
 /// npm's own rule: the `start` script, else `node server.js` where there is such a file.

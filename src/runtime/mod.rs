@@ -10,7 +10,6 @@ mod environment;
 mod family;
 mod following;
 mod isolation;
-mod memory;
 mod news;
 pub mod plan;
 mod port;
@@ -36,9 +35,9 @@ use crate::name::Id;
 use crate::store::config_vars::ConfigVars;
 use crate::store::dynos::Dyno;
 
+pub use crate::sandbox::Isolation;
 pub use crate::shim::{Size, Streams};
 pub use attach::{Attached, Controls, Signal};
-pub use isolation::Isolation;
 pub use process::{Local, Shims};
 pub use reception::{Expected, Reception};
 pub use reconcile::{Parts, Reconciler};

@@ -21,8 +21,7 @@ use super::attach::Attached;
 use super::environment::Shell;
 use super::family::Family;
 use super::following::{Running, Who};
-use super::isolation::Isolation;
-use super::memory::{self, Measured};
+use super::isolation;
 use super::probe::Probe;
 use super::trees::Trees;
 use super::{Ended, Event, LastWords, Launch, Runtime, Started, Taken, port};
@@ -33,7 +32,9 @@ use crate::health_checks::{self, HealthCheck};
 use crate::log::{Logs, platform};
 use crate::name::Id;
 use crate::output::{Outputs, Writer};
+use crate::sandbox::Isolation;
 use crate::shim::client::{self, Shim};
+use crate::shim::memory::{self, Measured};
 use crate::shim::{Spec, Streams};
 use crate::store::dynos::Dyno;
 
@@ -211,7 +212,7 @@ impl Place {
     fn furnish(&self, launch: &Launch) -> Result<PathBuf> {
         let folder = self.folder(launch.dyno);
         remove(&folder)?;
-        make_folder(&self.isolation.scratch(&folder))?;
+        make_folder(&isolation::scratch(&folder))?;
         let furnished = match self.isolation.has_own_tree() {
             true => {
                 let (slug, owner) = (&launch.slug, launch.uid);
@@ -227,7 +228,7 @@ impl Place {
 
     fn unpack(&self, folder: &Path, slug: &Digest) -> Result<PathBuf> {
         let archive = self.blobs.open_checked(slug)?;
-        let home = self.isolation.home(folder);
+        let home = isolation::home(&self.isolation, folder);
         make_folder(&home)?;
         archive::unpack(archive, &home, &Limits::slug(), Strip::Prefix("app"))?;
         Ok(home)
@@ -239,8 +240,9 @@ impl Place {
             Some(_) => self.health_checks(launch, &app),
             None => Vec::new(),
         };
-        let mut program = self.shell.program(launch, &self.isolation.home(&folder));
-        let address = self.isolation.enclose(&mut program, launch, &folder, app)?;
+        let home = isolation::home(&self.isolation, &folder);
+        let mut program = self.shell.program(launch, &home);
+        let address = isolation::enclose(&self.isolation, &mut program, launch, &folder, app)?;
         let note = Note {
             boot_ms: u64::try_from(launch.boot.as_millis()).unwrap_or(u64::MAX),
             attached: launch.streams != Streams::Output,

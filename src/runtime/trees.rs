@@ -5,8 +5,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, lchown};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -14,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use crate::archive::{self, Limits, Strip};
 use crate::blob::{Blobs, Digest};
 use crate::error::Result;
+use crate::sandbox::folders;
 
 /// Trees that no dyno uses go after this time, and sooner if there are more than so many of them.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -96,7 +96,7 @@ impl Trees {
             .create(&home)?;
         let archive = blobs.open_checked(slug)?;
         let made = archive::unpack(archive, &home, &Limits::slug(), Strip::Prefix("app"))
-            .and_then(|_| owner.map_or(Ok(()), |uid| Ok(give(&home, uid)?)))
+            .and_then(|_| owner.map_or(Ok(()), |uid| Ok(folders::give(&home, uid)?)))
             .and_then(|()| Ok(fs::rename(&unfinished, self.dir.join(name))?));
         if made.is_err() {
             fs::remove_dir_all(&unfinished)?;
@@ -130,19 +130,6 @@ impl Trees {
         }
         Ok(())
     }
-}
-
-/// Everything in a folder, and itself, becomes a user's. Links are not followed.
-fn give(folder: &Path, uid: u32) -> io::Result<()> {
-    lchown(folder, Some(uid), Some(uid))?;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        match entry.file_type()?.is_dir() {
-            true => give(&entry.path(), uid)?,
-            false => lchown(entry.path(), Some(uid), Some(uid))?,
-        }
-    }
-    Ok(())
 }
 
 fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {

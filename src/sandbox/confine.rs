@@ -18,6 +18,9 @@ use super::{Ids, Level, Spec};
 /// What the server's user is called inside of a user namespace, as a number.
 pub const DYNO_UID: u32 = 1000;
 
+/// Of what makes way: a tenth of the weight of others.
+const NICE: i32 = 10;
+
 /// More than any kernel has capabilities; asking for one that is not there ends the count.
 const CAPABILITIES: u32 = 64;
 
@@ -75,7 +78,7 @@ pub fn limit(spec: &Spec) -> io::Result<()> {
             threads_of_this_user() + spec.limits.pids,
         )?,
     }
-    if spec.level == Level::Landlock {
+    if spec.level == Level::Landlock || spec.temporary.is_some() {
         // There is no sized file system here, so at least no single file is larger.
         lower(Resource::RLIMIT_FSIZE, spec.limits.disk)?;
     }
@@ -127,6 +130,14 @@ pub fn drop_rights(ids: Option<Ids>) -> io::Result<()> {
     };
     rustix::thread::set_capabilities(None, none)?;
     Ok(prctl::set_no_new_privs()?)
+}
+
+/// Behind everybody else for the processor and, since the kernel derives the one from the other, for disks. For a new session.
+pub fn make_way() {
+    // Neither can fail but where there is nothing to make way in.
+    let _ = rustix::process::nice(NICE);
+    // Where sessions are weighed against each other, what is nice counts within each alone.
+    let _ = fs::write("/proc/self/autogroup", NICE.to_string());
 }
 
 /// Standard input becomes the controlling terminal of this session.

@@ -97,7 +97,7 @@ fn lock(spec: &Spec) -> io::Result<()> {
 
 /// Starts the dyno's command as a child; `None` if it could not be.
 fn launch(spec: &Spec) -> io::Result<Option<Pid>> {
-    let home = spec.home();
+    let home = spec.cwd.clone().unwrap_or_else(|| spec.home());
     let arguments = terminated(spec.argv.iter().cloned())?;
     let environment = terminated(
         spec.env
@@ -142,6 +142,9 @@ fn become_leader(spec: &Spec) -> io::Result<()> {
     nix::unistd::setsid()?;
     if spec.tty {
         confine::take_terminal().map_err(|error| step("take its terminal", error))?;
+    }
+    if spec.background {
+        confine::make_way();
     }
     signals().thread_unblock()?;
     confine::close_descriptors().map_err(|error| step("close descriptors", error))

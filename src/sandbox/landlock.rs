@@ -158,5 +158,8 @@ fn shared_tree(
     ruleset
         .add_rules(path_beneath_rules(readable(spec), read))?
         .add_rules(path_beneath_rules(DEVICES, read | write))?
-        .add_rules(path_beneath_rules([&spec.app, &spec.folder], write | read))
+        .add_rules(path_beneath_rules(
+            [&spec.app, &spec.folder].into_iter().chain(&spec.temporary),
+            write | read,
+        ))
 }

@@ -11,8 +11,10 @@ mod command;
 mod confine;
 mod etc;
 mod filter;
+pub mod folders;
 mod init;
 mod inner;
+mod isolation;
 mod landlock;
 mod level;
 pub mod net;
@@ -24,9 +26,10 @@ mod spec;
 
 pub use command::{Begun, command, hand_over};
 pub use init::run_if_asked;
+pub use isolation::Isolation;
 pub use level::Level;
 pub use settings::{Pool, Settings, Uids};
-pub use spec::{BEGUN_FD, Ids, Limits, Network, SPEC_FD, Spec};
+pub use spec::{BEGUN_FD, Ids, Limits, Network, SPEC_FD, Spec, VARS};
 
 /// The name under which the binary is the launcher.
 pub const SUBCOMMAND: &str = "dyno-init";

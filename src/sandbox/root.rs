@@ -15,7 +15,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{Gid, Uid, chown, pivot_root};
 
 use super::init::step;
-use super::{Ids, Spec, confine, etc};
+use super::{Ids, Spec, VARS, confine, etc};
 
 /// Folders at the root that hold programs; on most machines all but the first are links into it.
 const SYSTEM: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
@@ -225,15 +225,34 @@ impl Tree<'_> {
             ("shm", "dev/shm", 0o1777),
             ("run", "run", 0o755),
         ] {
-            let folder = self.own_folder(&disk.join(name), mode)?;
+            let folder = match &self.spec.temporary {
+                Some(folder) if place.ends_with("tmp") => folder.clone(),
+                _ => self.own_folder(&disk.join(name), mode)?,
+            };
             bind(&folder, &self.at(place))?;
         }
+        self.vars()?;
         match self.spec.writes_through {
             true => bind(&self.spec.app, &self.at("app"))?,
             false => self.layer(&disk)?,
         }
         // The mounts made from it stay.
         Ok(umount2(&disk, MntFlags::MNT_DETACH)?)
+    }
+
+    /// As files, for the dyno's user alone.
+    fn vars(&self) -> io::Result<()> {
+        let Some(vars) = &self.spec.vars else {
+            return Ok(());
+        };
+        let Ids { uid, gid } = self.ids();
+        let folder = self.own_folder(&self.at(VARS), 0o700)?;
+        for (name, value) in vars {
+            let path = folder.join(name);
+            fs::write(&path, value)?;
+            chown(&path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+        }
+        Ok(())
     }
 
     fn own_folder(&self, folder: &Path, mode: u32) -> io::Result<PathBuf> {

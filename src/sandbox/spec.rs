@@ -18,6 +18,9 @@ pub const SPEC_FD: RawFd = 3;
 /// The descriptor that is open until the command runs, or cannot be run.
 pub const BEGUN_FD: RawFd = 4;
 
+/// Where [`Spec::vars`] are.
+pub const VARS: &str = "/run/vars";
+
 /// Far more than any spec has; a command is one line of a Procfile.
 const MAX_BYTES: u64 = 4 << 20;
 
@@ -39,6 +42,20 @@ pub struct Spec {
     /// Builds write where their caller reads it afterwards: `app` itself is `/app` then, with no layer between.
     #[serde(default)]
     pub writes_through: bool,
+    /// Where its temporary files lie, if they are to outlast the command and not to be in memory: `/tmp` and `/var/tmp` are this
+    /// folder then. How much is written to it and to an `app` that is written through is for the caller to watch.
+    #[serde(default)]
+    pub temporary: Option<PathBuf>,
+    /// Further variables, for who must not have them in its environment: in a tree of its own each is a file in [`VARS`], in
+    /// memory, by its name.
+    #[serde(default)]
+    pub vars: Option<BTreeMap<String, String>>,
+    /// Where the command starts, if not at home.
+    #[serde(default)]
+    pub cwd: Option<PathBuf>,
+    /// It makes way for whoever else wants the processor or a disk.
+    #[serde(default)]
+    pub background: bool,
     /// Whom the dyno runs as, if the server is root; else it runs as the server's user.
     pub ids: Option<Ids>,
     pub hostname: String,
@@ -124,7 +141,7 @@ impl Spec {
         }
     }
 
-    /// Where the command starts: its home.
+    /// Its home, where the command starts unless it is to start elsewhere.
     pub fn home(&self) -> PathBuf {
         match self.level.has_own_tree() {
             true => PathBuf::from("/app"),

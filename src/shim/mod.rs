@@ -39,6 +39,7 @@ mod connection;
 mod ending;
 mod holder;
 mod input;
+pub mod memory;
 pub mod processes;
 mod start;
 mod terminal;

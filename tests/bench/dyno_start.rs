@@ -114,6 +114,10 @@ fn start(place: &Path, level: Level, number: usize) -> Result<Running> {
         app,
         folder: own,
         writes_through: false,
+        temporary: None,
+        vars: None,
+        cwd: None,
+        background: false,
         ids: (root && level.has_own_tree()).then_some(Ids {
             uid: 20_777,
             gid: 20_777,

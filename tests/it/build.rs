@@ -1,6 +1,7 @@
 //! The builder, over a real store: from a source to a slug, a release and an output.
 
 mod claiming;
+mod classic;
 mod failing;
 mod fetching;
 mod server;
@@ -54,7 +55,9 @@ impl Site {
         let ann = store
             .write_blocking(move |connection| accounts::create(connection, "ann@example.com", now))
             .unwrap();
+        let bench = crate::harness::bench(dir.path());
         let parts = Parts {
+            bench,
             store,
             blobs: Blobs::open(dir.path()).unwrap(),
             logs: logs.unwrap(),

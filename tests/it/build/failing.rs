@@ -1,7 +1,5 @@
 //! Builds that come to nothing, and how their owners hear of it.
 
-use std::time::Duration;
-
 use penstock::store::builds::{NewBuild, Status};
 
 use super::{Site, archive, new};
@@ -128,7 +126,7 @@ async fn a_slug_over_the_limit_fails() {
 #[tokio::test]
 async fn a_build_past_its_time_fails() {
     let mut site = Site::new();
-    site.settings.time_limit = Duration::ZERO;
+    site.settings.limits.minutes = 0;
     let output = failed(&site, &archive()).await;
     assert!(
         output.contains("The build took longer than 0 minutes"),

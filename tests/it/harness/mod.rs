@@ -9,6 +9,7 @@ mod dynos;
 mod golden;
 mod shape;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use actix_web::dev::ServerHandle;
 use futures_util::future::BoxFuture;
 use penstock::Platform;
 use penstock::app_setup::Setups;
-use penstock::build::Builder;
+use penstock::build::{self, Bench, Builder};
 use penstock::config::{Config, DataDirArg, Waits};
 use penstock::data_dir::DataDir;
 use penstock::deliveries::{Deliverer, Limits};
@@ -26,7 +27,7 @@ use penstock::provisioning::Provisioner;
 use penstock::release_phase::ReleasePhases;
 use penstock::runtime::plan::Policy;
 use penstock::runtime::{Drain, Reception, Reconciler};
-use penstock::sandbox::{Level, Settings};
+use penstock::sandbox::{Isolation, Level, Settings};
 use penstock::scheduler::Scheduler;
 use penstock::secret::SealingKey;
 use penstock::serve;
@@ -113,7 +114,7 @@ impl Server {
         Server {
             clock,
             dynos,
-            builder: serve::builder(&platform, &data).unwrap(),
+            builder: serve::builder(&platform, &data, bench(data.root())).unwrap(),
             promoter: Promoter::new(platform.clone()),
             phases: ReleasePhases::new(platform.clone()),
             scheduler: Scheduler::new(platform.clone()),
@@ -264,6 +265,18 @@ impl Drop for Server {
     }
 }
 
+/// Builds that run commands do so in the best sandbox that this user is sure to have.
+pub fn bench(data: &Path) -> Bench {
+    let level = match nix::unistd::geteuid().is_root() {
+        true => Level::Full,
+        false => Level::Userns,
+    };
+    Bench {
+        isolation: Isolation::new(level, Settings::default(), data),
+        penstock: env!("CARGO_BIN_EXE_penstock").into(),
+    }
+}
+
 fn config(data: &DataDir) -> Config {
     let any_port = "127.0.0.1:0".parse().unwrap();
     Config {
@@ -278,6 +291,7 @@ fn config(data: &DataDir) -> Config {
         api_url: None,
         owner: "owner@localhost".to_owned(),
         builds: 2,
+        build: build::Limits::default(),
         allow_private_fetch: None,
         strict_stages: false,
         crash_backoff: Waits(vec![Duration::ZERO, Duration::from_secs(1)]),

@@ -113,6 +113,10 @@ impl Bed {
             app: dir.path().join("app"),
             folder: dir.path().join("dyno"),
             writes_through: false,
+            temporary: None,
+            vars: None,
+            cwd: None,
+            background: false,
             ids,
             hostname: "shop-web-1".into(),
             limits: Limits {

@@ -4,8 +4,8 @@
 
 use rustix::param::page_size;
 
+use super::processes::{self, Process};
 use crate::name::Id;
-use crate::shim::processes::{self, Process};
 
 /// A dyno whose memory is measured.
 pub struct Measured {

@@ -1,0 +1,150 @@
+//! From a source to a slug's bytes: everything of a build that leaves no trace until it has succeeded.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::blob::Digest;
+use crate::error::{Error, Result};
+use crate::output::Writer;
+use crate::process_types::Built;
+use crate::store::builds::{self, Build};
+use crate::store::slugs::NewSlug;
+use crate::store::{app_uids, config_vars};
+
+use super::classic::{self, Classic, ground};
+use super::halt::Halt;
+use super::steps::Work;
+use super::telling;
+use super::workshop::{Site, Workshop};
+use super::workspace::Workspace;
+use super::{fetch, slug, source};
+
+impl Work {
+    pub(super) async fn make(
+        &self,
+        build: &Build,
+        output: &Writer,
+        halt: &Halt,
+    ) -> Result<NewSlug> {
+        if build.attempts > self.settings.attempts {
+            return Err(Error::invalid(format!(
+                "The server was stopped in the middle of this build {} times, so it is given up. Look into the server's log, then \
+                 create another build.",
+                self.settings.attempts
+            )));
+        }
+        if build.attempts > 1 {
+            output.warning(
+                "The server was stopped in the middle of this build, which now begins again.",
+            );
+        }
+        let parts = &self.parts;
+        parts
+            .store
+            .read(|connection| builds::asker(connection, build))?;
+        let fetching = fetch::source(build, &parts.blobs, &parts.outbound, &self.settings, output);
+        let source = halt.within(fetching).await?;
+        let (dir, id) = (self.settings.dir.clone(), build.id);
+        let workspace = Arc::new(blocking(move || Workspace::create(&dir, id)).await?);
+        let made = self
+            .slug(build, &workspace, source.digest, output, halt)
+            .await;
+        // Many files may have to go, and whoever hears of the end should find them gone.
+        blocking(move || {
+            drop(workspace);
+            Ok(())
+        })
+        .await?;
+        made
+    }
+
+    /// Unpacks a source, builds it, decides what it runs, and packs the slug. A thread that is still at it when the build was
+    /// stopped holds the workspace too, so that nothing is removed under it.
+    async fn slug(
+        &self,
+        build: &Build,
+        workspace: &Arc<Workspace>,
+        source: Digest,
+        output: &Writer,
+        halt: &Halt,
+    ) -> Result<NewSlug> {
+        let (blobs, place, stop) = (self.parts.blobs.clone(), workspace.clone(), halt.clone());
+        blocking(move || source::unpack(&blobs, &source, &place.tree(), stop)).await?;
+        let built = self.built(build, workspace, output, halt).await?;
+        let place = workspace.clone();
+        let (decision, cron) = blocking(move || source::decide(&place.tree(), built)).await?;
+        telling::tell(&decision, &cron, output);
+        output.step("Compressing...");
+        let (blobs, place, stop) = (self.parts.blobs.clone(), workspace.clone(), halt.clone());
+        let max_slug = self.settings.max_slug;
+        let packed = blocking(move || slug::pack(&blobs, &place.tree(), max_slug, stop)).await?;
+        output.detail(&format!("Done: {}", slug::shown(packed.size)));
+        halt.check()?;
+        slug::row(build, &packed, decision, cron)
+    }
+
+    /// Runs what builds the tree. `None` when nothing has to be run.
+    async fn built(
+        &self,
+        build: &Build,
+        workspace: &Arc<Workspace>,
+        output: &Writer,
+        halt: &Halt,
+    ) -> Result<Option<Built>> {
+        let place = workspace.clone();
+        if !blocking(move || Ok(classic::is_inline(&place.tree()))).await? {
+            return Ok(None);
+        }
+        let workshop = self.workshop(build, workspace, Site::Apart).await?;
+        let (workshop, pack) = blocking(move || {
+            ground::prepare(&workshop)?;
+            let pack = ground::inline(&workshop)?;
+            Ok((workshop, pack))
+        })
+        .await?;
+        let classic = Classic {
+            build,
+            workshop: &workshop,
+            output,
+            halt,
+            cache: ground::cache(&workshop),
+        };
+        let built = classic.run(&[pack]).await?;
+        blocking(move || workshop.close()).await?;
+        Ok(Some(built))
+    }
+
+    /// A workshop around the workspace's tree, as the user that the app's dynos run as.
+    async fn workshop(
+        &self,
+        build: &Build,
+        workspace: &Arc<Workspace>,
+        site: Site,
+    ) -> Result<Workshop> {
+        let (app, store) = (build.app_id, &self.parts.store);
+        let bench = self.parts.bench.clone();
+        let uid = match bench.isolation.uids() {
+            Some(range) => {
+                let allot = move |connection: &_| app_uids::allot(connection, app, &range);
+                Some(store.write(allot).await?)
+            }
+            None => None,
+        };
+        let vars = store.read(|connection| config_vars::get(connection, app))?;
+        let (id, limits, place) = (build.id, self.settings.limits.clone(), workspace.clone());
+        blocking(move || Workshop::open(id, &bench, &limits, &place, site, (uid, vars))).await
+    }
+}
+
+/// Whether there is a file here, and no link to one.
+pub(super) fn is_file(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
+}
+
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(Error::internal)?
+}

@@ -1,0 +1,52 @@
+//! What a build says of what it found to run.
+
+use crate::output::Writer;
+use crate::process_types::{Decision, Origin};
+use crate::store::cron_jobs::Entry;
+
+/// In the words that Heroku has for it.
+pub(super) fn tell(decision: &Decision, cron: &[Entry], output: &Writer) {
+    let all: Vec<&str> = decision.commands.keys().map(String::as_str).collect();
+    match &decision.origin {
+        Origin::Procfile => {
+            output.step("Discovering process types");
+            output.detail(&format!("Procfile declares types -> {}", all.join(", ")));
+        }
+        Origin::Node => {
+            output.step("Node.js app detected");
+            output.step("Discovering process types");
+            output.detail(&format!("Default types for Node.js -> {}", all.join(", ")));
+        }
+        Origin::Built { defaults, .. } => {
+            output.step("Discovering process types");
+            let declared: Vec<&str> = all
+                .into_iter()
+                .filter(|name| !defaults.iter().any(|own| own == name))
+                .collect();
+            tell_both(&declared, defaults, output);
+        }
+    }
+    for line in &decision.unread_lines {
+        output.warning(&format!(
+            "Line {line} of the Procfile declares nothing: it needs a type, a colon, a blank and a command."
+        ));
+    }
+    if !cron.is_empty() {
+        output.detail(&format!("app.json declares cron jobs -> {}", cron.len()));
+    }
+}
+
+fn tell_both(declared: &[&str], defaults: &[String], output: &Writer) {
+    let declared = match declared {
+        [] => "(none)".to_owned(),
+        some => some.join(", "),
+    };
+    if defaults.is_empty() {
+        return output.detail(&format!("Procfile declares types -> {declared}"));
+    }
+    output.detail(&format!("Procfile declares types     -> {declared}"));
+    output.detail(&format!(
+        "Default types for buildpack -> {}",
+        defaults.join(", ")
+    ));
+}

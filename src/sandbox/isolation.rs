@@ -1,0 +1,184 @@
+//! How this server isolates what it runs: what a launcher is told of each, and what is cleaned up behind it.
+//!
+//! It must not know what should run, nor how a sandbox is built.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sha2::Digest as _;
+
+use super::cgroup::{self, Cgroup, Cgroups, Sources};
+use super::{Ids, Level, Limits, Network, Settings, Spec, net};
+use crate::error::{Error, ErrorId, Result};
+use crate::name::Id;
+use crate::secret;
+
+/// How often another address is tried.
+const ATTEMPTS: usize = 100;
+
+/// One of it a server; clones are the same.
+#[derive(Clone)]
+pub struct Isolation {
+    level: Level,
+    settings: Settings,
+    /// The server's own folder.
+    data: PathBuf,
+    root: bool,
+    cgroups: Cgroups,
+    mtu: u32,
+    /// Of what runs, or is about to.
+    addresses: Arc<Mutex<HashMap<Id, Ipv4Addr>>>,
+}
+
+impl Isolation {
+    /// At a level that was tried on this machine. `data` tells this server's control groups from another's.
+    pub fn new(level: Level, settings: Settings, data: &Path) -> Isolation {
+        let name = hex::encode(&sha2::Sha256::digest(data.as_os_str().as_bytes())[..4]);
+        Isolation {
+            level,
+            settings,
+            data: data.to_owned(),
+            root: nix::unistd::geteuid().is_root(),
+            cgroups: match level {
+                Level::None => Cgroups::default(),
+                _ => Cgroups::find(&format!("penstock-{name}"), &Sources::read()),
+            },
+            mtu: net::mtu(),
+            addresses: Arc::default(),
+        }
+    }
+
+    /// What runs are the server's own processes.
+    pub fn none() -> Isolation {
+        Isolation::new(Level::None, Settings::default(), Path::new(""))
+    }
+
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn has_own_tree(&self) -> bool {
+        self.level.has_own_tree()
+    }
+
+    /// The range from which each app has a user of its own, if what runs does so as others than the server.
+    pub fn uids(&self) -> Option<RangeInclusive<u32>> {
+        (self.root && self.has_own_tree()).then(|| self.settings.dyno_uids.0.clone())
+    }
+
+    /// A sandbox in which nothing runs yet: its command, its environment and what else is its own are for the caller to say.
+    /// `app` has the app's files, and `folder` is an empty one of its own.
+    pub fn spec(
+        &self,
+        id: Id,
+        uid: Option<u32>,
+        app: PathBuf,
+        folder: PathBuf,
+        limits: Limits,
+    ) -> Result<Spec> {
+        Ok(Spec {
+            level: self.level,
+            argv: Vec::new(),
+            env: BTreeMap::new(),
+            app,
+            folder,
+            writes_through: false,
+            temporary: None,
+            vars: None,
+            cwd: None,
+            background: false,
+            ids: uid.map(|uid| Ids { uid, gid: uid }),
+            hostname: id.to_string(),
+            limits,
+            cgroup: self.cgroup(id),
+            network: self.network(id)?,
+            port: None,
+            tty: false,
+            hidden: self.data.clone(),
+            readable: self.settings.dyno_readable.clone(),
+        })
+    }
+
+    /// The control groups of what has this id, whether they are there or not; `None` where there are none to be had.
+    pub fn cgroup(&self, id: Id) -> Option<Cgroup> {
+        self.cgroups.of(&id.to_string())
+    }
+
+    /// An address that nobody has. The kernel refuses it should another server take it first.
+    fn network(&self, id: Id) -> Result<Option<Network>> {
+        if self.level != Level::Full {
+            return Ok(None);
+        }
+        let pool = self.settings.dyno_network;
+        net::fence(pool)?;
+        let network = |address| Network {
+            address,
+            gateway: pool.gateway(),
+            mtu: self.mtu,
+        };
+        let mut addresses = self.addresses();
+        if let Some(address) = addresses.get(&id) {
+            return Ok(Some(network(*address)));
+        }
+        let cables: HashSet<String> = net::cables().into_iter().collect();
+        let taken: HashSet<Ipv4Addr> = addresses.values().copied().collect();
+        for _ in 0..ATTEMPTS {
+            let address = pool.address(u32::from_ne_bytes(secret::random()?));
+            if !taken.contains(&address) && !cables.contains(&net::name(address)) {
+                addresses.insert(id, address);
+                return Ok(Some(network(address)));
+            }
+        }
+        Err(Error::new(
+            ErrorId::Unavailable,
+            "All addresses for dynos are in use. Give the server a larger --dyno-network, or scale some apps down.",
+        ))
+    }
+
+    /// Goes on with what an earlier run of the server started.
+    pub fn take_up(&self, id: Id, address: Option<Ipv4Addr>) {
+        if let Some(address) = address {
+            // It is missing only if somebody has removed it by hand.
+            let _ = net::fence(self.settings.dyno_network);
+            self.addresses().insert(id, address);
+        }
+    }
+
+    /// Removes what something that has ended may have left with the kernel. Blocks.
+    pub fn clean(&self, id: Id) {
+        if let Some(cgroup) = self.cgroup(id) {
+            cgroup::end(&cgroup);
+        }
+        let address = self.addresses().remove(&id);
+        if let Some(address) = address {
+            net::disconnect(&net::name(address));
+        }
+    }
+
+    /// Removes what is left of all but these. For the time before anything is started. Blocks.
+    pub fn sweep(&self, held: &HashSet<Id>) {
+        self.cgroups
+            .sweep(|name| Id::parse(name).is_some_and(|id| held.contains(&id)));
+    }
+
+    /// Nothing more is started. Blocks.
+    pub fn close(&self) {
+        if self.level == Level::Full {
+            let _ = net::unfence(self.settings.dyno_network);
+        }
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, HashMap<Id, Ipv4Addr>> {
+        self.addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
