@@ -149,6 +149,8 @@ CREATE TABLE app (
     -- A locked app is for its team's admins and for whoever was let in by name; the team's other members do not see it.
     locked      INTEGER NOT NULL DEFAULT 0 CHECK (locked IN (0, 1)),
     maintenance INTEGER NOT NULL DEFAULT 0 CHECK (maintenance IN (0, 1)),
+    -- An authority is asked for the certificates of its domains.
+    acm         INTEGER NOT NULL DEFAULT 0 CHECK (acm IN (0, 1)),
     created_at  TEXT NOT NULL,
     updated_at  TEXT NOT NULL,
     CHECK ((owner_id IS NULL) <> (team_id IS NULL))
@@ -234,6 +236,23 @@ CREATE TABLE domain (
 CREATE INDEX domain_app ON domain (app_id, id);
 CREATE INDEX domain_app_hostname ON domain (app_id, hostname);
 CREATE INDEX domain_sni_endpoint ON domain (sni_endpoint_id);
+
+-- A domain whose certificate an authority is asked for. It is its own queue entry: due at next_at, and not at all without.
+CREATE TABLE acm_order (
+    domain_id       TEXT PRIMARY KEY REFERENCES domain (id) ON DELETE CASCADE,
+    -- Null until it has come to something.
+    status          TEXT CHECK (status IN ('cert issued', 'failing', 'failed')),
+    reason          TEXT,
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    next_at         TEXT,
+    -- The certificate that came by it.
+    sni_endpoint_id TEXT REFERENCES sni_endpoint (id) ON DELETE SET NULL
+) STRICT;
+CREATE INDEX acm_order_due ON acm_order (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX acm_order_sni_endpoint ON acm_order (sni_endpoint_id) WHERE sni_endpoint_id IS NOT NULL;
+CREATE TRIGGER acm_order_deleted AFTER DELETE ON acm_order WHEN OLD.sni_endpoint_id IS NOT NULL BEGIN
+    DELETE FROM sni_endpoint WHERE id = OLD.sni_endpoint_id;
+END;
 
 -- An app offered to another account, or given to one. One at most for an app: the next takes the place of one that is settled.
 CREATE TABLE app_transfer (

@@ -15,11 +15,12 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::time::timeout;
 
+use crate::acm::Challenges;
 use crate::authority::Authority;
 use crate::certificate;
 use crate::error::{Error, Result};
 use crate::name::Id;
-use crate::router;
+use crate::router::{self, ACME_PROTOCOL};
 use crate::store::sni_endpoints::{self, Assigned};
 use crate::store::{Store, Table};
 
@@ -37,6 +38,7 @@ type Key = Arc<CertifiedKey>;
 pub struct Certificates {
     store: Store,
     authority: Arc<Authority>,
+    challenges: Challenges,
     /// By host or wildcard.
     assigned: ArcSwap<HashMap<String, Key>>,
     /// What was read, by the id that each change of a certificate makes anew.
@@ -45,10 +47,15 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    pub fn new(store: Store, authority: Arc<Authority>) -> Arc<Certificates> {
+    pub fn new(
+        store: Store,
+        authority: Arc<Authority>,
+        challenges: Challenges,
+    ) -> Arc<Certificates> {
         Arc::new(Certificates {
             store,
             authority,
+            challenges,
             assigned: ArcSwap::default(),
             read: Mutex::default(),
             own: Mutex::default(),
@@ -63,6 +70,7 @@ impl Certificates {
             .with_no_client_auth()
             .with_cert_resolver(self.clone());
         config.alpn_protocols = router::PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        config.alpn_protocols.push(ACME_PROTOCOL.to_vec());
         Ok(Arc::new(config))
     }
 
@@ -177,6 +185,10 @@ impl fmt::Debug for Certificates {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Key> {
         let host = hello.server_name().unwrap_or(NAMELESS).to_ascii_lowercase();
+        let mut protocols = hello.alpn().into_iter().flatten();
+        if protocols.any(|protocol| protocol == ACME_PROTOCOL) {
+            return self.challenges.certificate(&host);
+        }
         self.assigned(&host).or_else(|| self.own(&host))
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
+use crate::acm;
 use crate::build;
 use crate::sandbox::Settings;
 
@@ -113,6 +114,9 @@ pub struct Config {
 
     #[command(flatten)]
     pub isolation: Settings,
+
+    #[command(flatten)]
+    pub acme: acm::Settings,
 
     /// Whether an account is held to Heroku's 4,500 requests an hour
     #[arg(long, env = "PENSTOCK_RATE_LIMIT", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorId, Result};
 use crate::secret::{self, SealingKey, SigningKey};
 
 /// The data directory. While a server holds its lock, no other server can.
+#[derive(Clone)]
 pub struct DataDir {
     root: PathBuf,
 }

@@ -14,7 +14,7 @@
 //! | [`blob`], [`archive`], [`git`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`app_json`], [`cron`], [`health_checks`], [`preflight`], [`certificate`], [`sandbox`], [`shim`], [`transport`] | files, and what leaves the machine or the process | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
-//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`rendezvous`], [`authority`], [`certificates`], [`sweep`], [`isolation`], [`serve`], [`sockets`], [`listener`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
+//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`rendezvous`], [`authority`], [`certificates`], [`acm`], [`sweep`], [`isolation`], [`serve`], [`sockets`], [`listener`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
 //!
 //! # What always holds
 //!
@@ -27,6 +27,7 @@
 //! - The router serves from memory; no visitor's request touches the database, and no log line passes through it.
 //! - No shell in the control plane. A dyno's own command runs under one, as a Procfile's line is meant to.
 
+pub mod acm;
 pub mod api;
 pub mod app_json;
 pub mod app_setup;

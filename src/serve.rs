@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Platform;
+use crate::acm::{Acm, Challenges};
 use crate::app_setup::Setups;
 use crate::authority::Authority;
 use crate::build::{self, Builder};
@@ -149,11 +150,17 @@ impl Server {
             isolation: Some(level),
         };
         let log = Arc::new(RouterLog(platform.logs.clone()));
-        let certificates = Certificates::new(platform.store.clone(), authority.clone());
+        let challenges = Challenges::default();
+        let certificates = Certificates::new(
+            platform.store.clone(),
+            authority.clone(),
+            challenges.clone(),
+        );
         certificates.refresh().await?;
         let routing = router::Options {
             tls: Some(certificates.server()?),
             https_port: platform.urls.router_tls_port,
+            challenges: Some(Arc::new(challenges.clone())),
             ..router::Options::default()
         };
         let router = Router::start(sockets.routers, log, routing)?;
@@ -194,6 +201,7 @@ impl Server {
         spawn_loops(&platform, routes, &data, bench, &mut loops)?;
         loops.spawn(rendezvous.run());
         loops.spawn(certificates.run());
+        loops.spawn(Acm::new(platform.clone(), data.clone(), challenges).run());
         let tls = authority.server(&platform.names())?;
         let (api, api_task) = listener::serve(&platform, sockets.api, Some(tls))?;
         data.write_passing("server.json", &ready.to_json())?;

@@ -56,7 +56,7 @@ pub(super) fn view(app: App, urls: &Urls) -> View {
         name: team.name,
     });
     View {
-        acm: false,
+        acm: app.acm,
         archived_at: None,
         build_stack: catalog::STACK,
         buildpack_provided_description: app.buildpack_provided_description,

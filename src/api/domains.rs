@@ -10,6 +10,7 @@ use super::view::Named;
 use crate::error::{Error, Result};
 use crate::hostname::Hostname;
 use crate::name::Id;
+use crate::store::acm;
 use crate::store::domains::{self, Domain, FIELDS, Origin, Which};
 use crate::time::Timestamp;
 use crate::urls::Urls;
@@ -17,7 +18,7 @@ use crate::urls::Urls;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Domain")]
 pub struct View {
-    acm_status: Option<String>,
+    acm_status: Option<acm::Status>,
     acm_status_reason: Option<String>,
     app: Named,
     cname: Option<String>,
@@ -33,8 +34,8 @@ pub struct View {
 
 pub(super) fn view(domain: Domain, urls: &Urls) -> View {
     View {
-        acm_status: None,
-        acm_status_reason: None,
+        acm_status: domain.acm_status,
+        acm_status_reason: domain.acm_reason,
         cname: match domain.kind {
             Origin::Heroku => None,
             Origin::Custom => Some(urls.host(&domain.app_name)),

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod account_features;
+pub mod acm;
 pub mod addon_actions;
 pub mod addon_attachments;
 pub mod addon_config;

@@ -159,6 +159,9 @@ routes! {
     PUT    "/apps/{app}/buildpack-installations"            Operate  buildpacks::replace;
     GET    "/apps/{app}/config-vars"                        Operate  config_vars::info;
     PATCH  "/apps/{app}/config-vars"                        Operate  config_vars::update;
+    POST   "/apps/{app}/acm"                                Manage   acm::enable;
+    PATCH  "/apps/{app}/acm"                                Manage   acm::refresh;
+    DELETE "/apps/{app}/acm"                                Manage   acm::disable;
     GET    "/apps/{app}/domains"                            View     domains::list;
     POST   "/apps/{app}/domains"                            Manage   domains::create;
     GET    "/apps/{app}/domains/{domain}"                   View     domains::info;

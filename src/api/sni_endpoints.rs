@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "SslCert")]
 pub struct SslCert {
-    /// No authority is asked for certificates in the owner's place.
+    /// It was asked for in the owner's place, and is renewed.
     acm: bool,
     #[serde(rename = "ca_signed?")]
     ca_signed: bool,
@@ -59,7 +59,7 @@ pub(super) fn view(endpoint: SniEndpoint) -> View {
         id: endpoint.id,
         name: endpoint.name,
         ssl_cert: SslCert {
-            acm: false,
+            acm: endpoint.acm,
             ca_signed: certificate.ca_signed,
             cert_domains: certificate.domains,
             expires_at: certificate.expires_at,
@@ -138,7 +138,7 @@ pub async fn update(call: Call, body: Body) -> Result<Reply<View>> {
     let pair = checked(&call, body).await?;
     let endpoint = call
         .write(move |connection, caller| {
-            let before = found(connection, caller)?;
+            let before = found(connection, caller)?.by_hand()?;
             sni_endpoints::replace(connection, before.id, &pair, caller.now)?;
             sni_endpoints::find(connection, before.app_id, &Identity::Id(before.id))
         })
@@ -151,6 +151,7 @@ pub async fn delete(call: Call) -> Result<Reply<View>> {
         .write(|connection, caller| {
             let identity = caller.params.identity("sni_endpoint");
             let found = sni_endpoints::find(connection, caller.app_id(connection)?, &identity)?;
+            let found = found.by_hand()?;
             sni_endpoints::delete(connection, found.id)?;
             Ok(found)
         })

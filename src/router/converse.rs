@@ -24,6 +24,8 @@ use crate::transport::Connection;
 /// The protocols that are spoken within TLS, the best first (RFC 7301).
 pub const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
 const HTTP2: &[u8] = b"h2";
+/// That of an authority who only looks at the certificate (RFC 8737).
+pub const ACME_PROTOCOL: &[u8] = b"acme-tls/1";
 
 /// Requests that one connection may have in flight by HTTP/2. Browsers expect about so many.
 const STREAMS: u32 = 100;
@@ -58,6 +60,9 @@ pub(super) async fn converse(proxy: Arc<Proxy>, arrival: Arrival) {
         },
         port: arrival.port,
     };
+    if connection.protocol() == Some(ACME_PROTOCOL) {
+        return;
+    }
     let is_http2 = connection.protocol() == Some(HTTP2);
     let visitor = Arc::new(Visitor::new(origin, arrival.cut_off));
     let stream = VisitorStream::new(connection, visitor.clone(), proxy.options.idle);

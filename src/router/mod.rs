@@ -13,6 +13,7 @@
 
 mod admit;
 mod answer;
+mod challenge;
 mod code;
 mod converse;
 mod exchange;
@@ -42,7 +43,8 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
-pub use converse::PROTOCOLS;
+pub use challenge::Challenges;
+pub use converse::{ACME_PROTOCOL, PROTOCOLS};
 pub use options::Options;
 
 use self::listener::{Open, Target, Worker};

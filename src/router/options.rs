@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 
+use super::Challenges;
+
 /// How the router behaves. Every figure can be shortened, which is what tests do.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -12,6 +14,8 @@ pub struct Options {
     pub tls: Option<Arc<ServerConfig>>,
     /// Where visitors are sent who should have come within TLS, if not to the port that they came by.
     pub https_port: Option<u16>,
+    /// What authorities are answered who ask whether a host leads here.
+    pub challenges: Option<Arc<dyn Challenges>>,
     /// OS threads, each with a runtime and a pool of connections of its own. One a core is best.
     pub threads: usize,
     /// Connections of visitors at one time, over all threads; what comes beyond is told H22 and closed.
@@ -53,6 +57,7 @@ impl Default for Options {
         Options {
             tls: None,
             https_port: None,
+            challenges: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             max_connections: 10_000,
             max_in_flight: 50,

@@ -20,7 +20,7 @@ use super::send::{self, Outgoing};
 use super::table::{Backends, Entry, Pick, Table, pick};
 use super::upload::{Progress, Upload};
 use super::visitor::Visitor;
-use super::{Options, RequestLog, admit, forward, host, https_only, tunnel};
+use super::{Options, RequestLog, admit, challenge, forward, host, https_only, tunnel};
 use crate::name::Id;
 
 /// What all requests of one thread share.
@@ -73,6 +73,12 @@ pub(super) async fn serve(
         Some(host) if admit::target_is_plain(&request) => host.into_owned(),
         _ => return refusal(&page::BAD_REQUEST, &visitor, true),
     };
+    if let Some(challenges) = &proxy.options.challenges
+        && let Some(answer) =
+            challenge::answer(&**challenges, &host, request.method(), request.uri())
+    {
+        return closing(answer, &visitor, unread);
+    }
     let Some(entry) = proxy.find(&host).await else {
         return refusal(&page::NO_SUCH_APP, &visitor, unread);
     };

@@ -31,6 +31,8 @@ pub struct App {
     /// Hidden from those members of the team who were not let in by name.
     pub locked: bool,
     pub maintenance: bool,
+    /// An authority is asked for the certificates of its domains.
+    pub acm: bool,
     /// When the release that it runs was made.
     pub released_at: Option<Timestamp>,
     /// Of the current release's slug, in bytes.
@@ -65,7 +67,7 @@ pub const FIELDS: &[Field] = &[
 
 pub(super) const COLUMNS: &str = "app.id, app.name, app.owner_id, account.email, app.maintenance, app.created_at, app.updated_at,
     release.created_at, slug.size, slug.description,
-    app.team_id, team.name, app.locked";
+    app.team_id, team.name, app.locked, app.acm";
 /// The current release is the newest that succeeded; its slug is what the app runs.
 pub(super) const FROM: &str =
     "app LEFT JOIN account ON account.id = app.owner_id LEFT JOIN team ON team.id = app.team_id
@@ -93,6 +95,7 @@ pub(super) fn app(row: &Row<'_>) -> rusqlite::Result<App> {
         team,
         locked: row.get(12)?,
         maintenance: row.get(4)?,
+        acm: row.get(13)?,
         created_at: row.get(5)?,
         updated_at: row.get(6)?,
         released_at: row.get(7)?,

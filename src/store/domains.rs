@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, ToSql, params};
 
 use super::page::{self, Field, Kind, Listing, Page};
 use super::row::{found, text_enum, unique};
-use super::sni_endpoints;
+use super::{acm, sni_endpoints};
 use crate::error::{Error, Result};
 use crate::hostname::Hostname;
 use crate::name::{Id, Identity};
@@ -27,6 +27,9 @@ pub struct Domain {
     pub kind: Origin,
     /// The certificate that is meant for it: its id and name.
     pub sni_endpoint: Option<(Id, String)>,
+    /// What came of asking an authority for it, and why it failed if it did.
+    pub acm_status: Option<acm::Status>,
+    pub acm_reason: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -39,17 +42,19 @@ pub const FIELDS: &[Field] = &[
 
 const COLUMNS: &str =
     "shown.id, shown.app_id, shown.app_name, shown.hostname, shown.kind, shown.sni_endpoint_id,
-    shown.sni_endpoint_name, shown.created_at, shown.updated_at";
+    shown.sni_endpoint_name, shown.created_at, shown.updated_at, shown.acm_status, shown.acm_reason";
 /// Of the app `?1`: what was added to it, and the name that it has under the base domain `?2`. That one follows the app's name,
 /// so it is nowhere stored, and the app's id is its id.
 const FROM: &str = "(
     SELECT domain.id AS id, domain.app_id AS app_id, app.name AS app_name, domain.hostname AS hostname, 'custom' AS kind,
         sni_endpoint.id AS sni_endpoint_id, sni_endpoint.name AS sni_endpoint_name,
-        domain.created_at AS created_at, domain.updated_at AS updated_at
+        domain.created_at AS created_at, domain.updated_at AS updated_at,
+        acm_order.status AS acm_status, acm_order.reason AS acm_reason
     FROM domain JOIN app ON app.id = domain.app_id LEFT JOIN sni_endpoint ON sni_endpoint.id = domain.sni_endpoint_id
+        LEFT JOIN acm_order ON acm_order.domain_id = domain.id
     WHERE domain.app_id = ?1
     UNION ALL
-    SELECT app.id, app.id, app.name, app.name || '.' || ?2, 'heroku', NULL, NULL, app.created_at, app.updated_at
+    SELECT app.id, app.id, app.name, app.name || '.' || ?2, 'heroku', NULL, NULL, app.created_at, app.updated_at, NULL, NULL
     FROM app WHERE app.id = ?1) AS shown WHERE true";
 
 fn domain(row: &Row<'_>) -> rusqlite::Result<Domain> {
@@ -64,6 +69,8 @@ fn domain(row: &Row<'_>) -> rusqlite::Result<Domain> {
         hostname: row.get(3)?,
         kind: row.get(4)?,
         sni_endpoint: certificate.0.zip(certificate.1),
+        acm_status: row.get(9)?,
+        acm_reason: row.get(10)?,
         created_at: row.get(7)?,
         updated_at: row.get(8)?,
     })
@@ -117,6 +124,7 @@ pub fn create(
         let own = find(connection, app, base, &Which::Hostname(hostname.clone()));
         return Err(own.map_or(error, |_| in_use(hostname, "this app")));
     }
+    acm::follow(connection, id, now)?;
     find(connection, app, base, &Which::Id(id))
 }
 
@@ -184,7 +192,7 @@ pub fn assign(
             "UPDATE domain SET sni_endpoint_id = ?2, updated_at = ?3 WHERE id = ?1 AND sni_endpoint_id IS NOT ?2",
         )?
         .execute(params![domain.id, sni_endpoint, now])?;
-    Ok(())
+    acm::follow(connection, domain.id, now)
 }
 
 /// Takes a domain away from its app. 422 for the app's own name.

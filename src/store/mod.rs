@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod acm;
 pub mod addon_attaching;
 pub mod addon_attachments;
 pub mod addon_changes;

@@ -48,8 +48,22 @@ pub struct SniEndpoint {
     pub certificate: Certificate,
     /// The domains that it is meant for.
     pub domains: Vec<Id>,
+    /// It came from an authority that this server asked, and is renewed by it.
+    pub acm: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+impl SniEndpoint {
+    /// 422 for one that no person gave, and so none may change.
+    pub fn by_hand(self) -> Result<SniEndpoint> {
+        match self.acm {
+            false => Ok(self),
+            true => Err(Error::invalid(
+                "This certificate is managed automatically. Give its domain another one, or switch that off: heroku certs:auto:disable",
+            )),
+        }
+    }
 }
 
 pub const FIELDS: &[Field] = &[
@@ -61,7 +75,8 @@ pub const FIELDS: &[Field] = &[
 const COLUMNS: &str = "sni_endpoint.id, sni_endpoint.app_id, app.name, sni_endpoint.name, sni_endpoint.certificate_chain,
     sni_endpoint.certificate_id, sni_endpoint.domains, sni_endpoint.subject, sni_endpoint.issuer, sni_endpoint.starts_at,
     sni_endpoint.expires_at, sni_endpoint.ca_signed, sni_endpoint.self_signed, sni_endpoint.created_at, sni_endpoint.updated_at,
-    (SELECT json_group_array(domain.id) FROM domain WHERE domain.sni_endpoint_id = sni_endpoint.id)";
+    (SELECT json_group_array(domain.id) FROM domain WHERE domain.sni_endpoint_id = sni_endpoint.id),
+    EXISTS (SELECT 1 FROM acm_order WHERE acm_order.sni_endpoint_id = sni_endpoint.id)";
 const FROM: &str = "sni_endpoint JOIN app ON app.id = sni_endpoint.app_id";
 
 fn endpoint(row: &Row<'_>) -> rusqlite::Result<SniEndpoint> {
@@ -84,6 +99,7 @@ fn endpoint(row: &Row<'_>) -> rusqlite::Result<SniEndpoint> {
         created_at: row.get(13)?,
         updated_at: row.get(14)?,
         domains: json(row, 15)?,
+        acm: row.get(16)?,
     })
 }
 

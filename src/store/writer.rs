@@ -32,6 +32,7 @@ pub type AfterCommit = Box<dyn Fn(u64) + Send>;
 pub enum Table {
     AccessToken,
     Account,
+    AcmOrder,
     Addon,
     AddonRemoval,
     App,
@@ -55,6 +56,7 @@ impl Table {
     const ALL: &[(Table, &str)] = &[
         (Table::AccessToken, "access_token"),
         (Table::Account, "account"),
+        (Table::AcmOrder, "acm_order"),
         (Table::Addon, "addon"),
         (Table::AddonRemoval, "addon_removal"),
         (Table::App, "app"),

@@ -195,6 +195,7 @@ fn child() {
         listen: any,
         router_listen: any,
         router_tls_listen: None,
+        acme: penstock::acm::Settings::default(),
         rendezvous_listen: any,
         base_domain: "localhost".to_owned(),
         api_url: None,

@@ -10,7 +10,7 @@ use crate::binary::{Client, HANG, Place, Server, TIED};
 use crate::sni_endpoints::self_signed;
 
 /// Somebody who trusts these certificates and no others, and finds these hosts at this machine's port.
-fn visitor(trusted: &str, hosts: &[&str], port: u16) -> reqwest::Client {
+pub fn visitor(trusted: &str, hosts: &[&str], port: u16) -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let trusted = Certificate::from_pem_bundle(trusted.as_bytes()).unwrap();
     let mut visitor = reqwest::Client::builder()
@@ -108,7 +108,7 @@ async fn a_domain_shows_its_own_certificate_from_the_moment_it_has_one() {
 }
 
 /// Asks again and again until it is so.
-async fn until(is_so: impl AsyncFn() -> bool) {
+pub async fn until(is_so: impl AsyncFn() -> bool) {
     let begun = std::time::Instant::now();
     while !is_so().await {
         assert!(begun.elapsed() < HANG);

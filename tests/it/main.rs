@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod account;
+mod acm;
 mod addons;
 mod app_setups;
 mod app_transfers;

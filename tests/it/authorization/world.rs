@@ -22,7 +22,7 @@ pub struct World {
 
 impl World {
     pub async fn new() -> World {
-        let server = Server::start().await;
+        let server = Server::with_acme(acme()).await;
         let ann = server.account("ann").await;
         ann.app("harbour").await;
         let build = server.deploy(&ann, "harbour", &source()).await;
@@ -367,4 +367,12 @@ async fn signed_urls(ann: &Client, build: &Value) -> Vec<String> {
         text(&session.created()["logplex_url"]),
         text(&ann.get("/addons").await.list()[0]["web_url"]),
     ]
+}
+
+/// An authority that is never asked.
+fn acme() -> penstock::acm::Settings {
+    penstock::acm::Settings {
+        acme_contact: Some("owner@example.com".to_owned()),
+        ..penstock::acm::Settings::default()
+    }
 }

@@ -82,11 +82,19 @@ pub struct Server {
 
 impl Server {
     pub async fn start() -> Server {
+        Server::with_acme(penstock::acm::Settings::default()).await
+    }
+
+    /// One that asks an authority for certificates.
+    pub async fn with_acme(acme: penstock::acm::Settings) -> Server {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::open(dir.path()).unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let clock = Clock::held(Timestamp::parse(T0).unwrap());
-        let config = config(&data);
+        let config = Config {
+            acme,
+            ..config(&data)
+        };
         let urls = Urls {
             api: format!("http://{}", listener.local_addr().unwrap()),
             router_port: ROUTER_PORT,
@@ -286,6 +294,7 @@ fn config(data: &DataDir) -> Config {
         listen: any_port,
         router_listen: any_port,
         router_tls_listen: None,
+        acme: penstock::acm::Settings::default(),
         rendezvous_listen: any_port,
         base_domain: "localhost".to_owned(),
         api_url: None,

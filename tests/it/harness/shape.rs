@@ -24,6 +24,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("/account/rate-limits", "rate-limit"),
     ("/users/~", "account"),
     ("/users/~/apps", "app"),
+    ("/apps/*/acm", "app"),
     ("/users/*/addons", "add-on"),
     ("/actions/addons/resolve", "add-on"),
     ("/actions/addon-attachments/resolve", "add-on-attachment"),

@@ -1,0 +1,230 @@
+//! Automatic certificates: asks an authority for those that apps' domains want, and again before they expire.
+//!
+//! The order of a domain is a row, and its outcome another write: whatever happens between the two, it is asked again. It must not
+//! know how a certificate is served.
+
+mod authority;
+mod challenges;
+mod settings;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+pub use self::challenges::Challenges;
+pub use self::settings::Settings;
+
+use self::authority::{Authority, Signed, Way};
+use crate::Platform;
+use crate::certificate;
+use crate::data_dir::DataDir;
+use crate::error::{Error, ErrorId, Result};
+use crate::name::Id;
+use crate::store::Table;
+use crate::store::acm::{self, Order};
+use crate::store::sni_endpoints::KeyPair;
+use crate::time::Timestamp;
+
+/// The longest between two ticks.
+const EVERY: Duration = Duration::from_secs(60);
+/// Domains that are asked for at the same time. Authorities count.
+const AT_ONCE: usize = 4;
+/// For one domain, all in all.
+const LIMIT: Duration = Duration::from_secs(300);
+/// Between one attempt in vain and the next. DNS that was just changed takes minutes to hours to be seen.
+const WAITS: [u64; 7] = [30, 60, 300, 1_800, 3_600, 6 * 3_600, 12 * 3_600];
+/// Before a certificate that is there, and only to be renewed, is tried again.
+const RENEWAL_WAIT: Duration = Duration::from_secs(12 * 3_600);
+/// The longest reason that is kept, in bytes.
+const MAX_REASON: usize = 1_000;
+
+/// The loop.
+pub struct Acm {
+    platform: Arc<Platform>,
+    authority: Arc<Authority>,
+    challenges: Challenges,
+    under_way: Arc<Mutex<HashSet<Id>>>,
+    ended: Arc<Notify>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl Acm {
+    pub fn new(platform: Arc<Platform>, data: DataDir, challenges: Challenges) -> Arc<Acm> {
+        let authority = Authority::new(platform.config.acme.clone(), data);
+        Arc::new(Acm {
+            platform,
+            authority: Arc::new(authority),
+            challenges,
+            under_way: Arc::default(),
+            ended: Arc::default(),
+            tasks: Mutex::default(),
+        })
+    }
+
+    /// Begins what is due, as far as there is room, and says how many that were.
+    pub fn tick(self: &Arc<Acm>) -> Result<usize> {
+        if self.platform.config.acme.acme_contact.is_none() {
+            return Ok(0);
+        }
+        let now = self.platform.clock.now();
+        let due = self
+            .platform
+            .store
+            .read(|connection| acm::due(connection, now, AT_ONCE))?;
+        let mut begun = 0;
+        for order in due {
+            let mut under_way = self.under_way();
+            if under_way.len() < AT_ONCE && under_way.insert(order.domain) {
+                let this = self.clone();
+                self.tasks()
+                    .spawn(async move { this.see_through(order).await });
+                begun += 1;
+            }
+        }
+        Ok(begun)
+    }
+
+    /// Resolves when nothing is asked for.
+    pub async fn idle(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.under_way().is_empty() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Asks for what is due until it is dropped.
+    pub async fn run(self: Arc<Acm>) {
+        let mut changes = self.platform.store.changes(&[Table::AcmOrder]);
+        loop {
+            changes.mark_unchanged();
+            if let Err(error) = self.tick() {
+                tracing::error!(%error, "certificates could not be asked for; it is tried again");
+            }
+            tokio::select! {
+                _ = timeout(self.until_due(), changes.changed()) => {}
+                () = self.ended.notified() => {}
+            }
+        }
+    }
+
+    fn until_due(&self) -> Duration {
+        let next = self.platform.store.read(acm::next_due).ok().flatten();
+        let wait = next.map(|next| next.since(self.platform.clock.now()));
+        // What is due and under way already is not to be asked for without a pause.
+        wait.map_or(EVERY, |wait| wait.clamp(Duration::from_secs(1), EVERY))
+    }
+
+    async fn see_through(&self, order: Order) {
+        let asked = timeout(LIMIT, self.ask(&order)).await;
+        let outcome = asked.unwrap_or_else(|_| {
+            Err(Error::invalid(
+                "The authority did not come to an end in time.",
+            ))
+        });
+        if let Err(error) = self.conclude(&order, outcome).await {
+            tracing::error!(%error, hostname = order.hostname, "what came of asking for a certificate could not be written");
+        }
+        self.under_way().remove(&order.domain);
+        self.ended.notify_waiters();
+        self.ended.notify_one();
+    }
+
+    /// Each attempt proves the name in the other way than the one before: one of the two ports may be somebody else's.
+    async fn ask(&self, order: &Order) -> Result<KeyPair> {
+        let way = match order.attempts % 2 {
+            0 => Way::Http,
+            _ => Way::Tls,
+        };
+        let Signed { chain, private_key } = self
+            .authority
+            .sign(&order.hostname, way, &self.challenges)
+            .await?;
+        let now = self.platform.clock.now();
+        let checking = move || {
+            let certificate = certificate::check(&chain, &private_key, now)?;
+            Ok(KeyPair {
+                certificate,
+                chain,
+                private_key,
+            })
+        };
+        let checked = tokio::task::spawn_blocking(checking).await;
+        checked.map_err(Error::internal)?
+    }
+
+    async fn conclude(&self, order: &Order, outcome: Result<KeyPair>) -> Result<()> {
+        let (now, order) = (self.platform.clock.now(), order.clone());
+        match outcome {
+            Ok(pair) => {
+                tracing::info!(hostname = order.hostname, "a certificate was issued");
+                let renew_at = renewal(&pair, now);
+                let write = move |connection: &rusqlite::Connection| {
+                    acm::issued(connection, &order, &pair, renew_at, now)
+                };
+                self.platform.store.write(write).await?;
+            }
+            Err(error) => {
+                tracing::warn!(%error, hostname = order.hostname, "no certificate could be had");
+                let (reason, next) = (reason(&error), next(&order, now));
+                let write = move |connection: &rusqlite::Connection| {
+                    acm::failed(connection, &order, &reason, next, now)
+                };
+                self.platform.store.write(write).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashSet<Id>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tasks, less those that have ended.
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks
+    }
+}
+
+/// When two thirds of its life are over, as authorities advise.
+fn renewal(pair: &KeyPair, now: Timestamp) -> Timestamp {
+    let life = pair
+        .certificate
+        .expires_at
+        .since(pair.certificate.starts_at);
+    let renew_at = pair.certificate.starts_at.plus(life * 2 / 3);
+    renew_at.max(now.plus(Duration::from_secs(60)))
+}
+
+/// When it is tried again after it came to nothing; never, if it did so too often and there is nothing to be lost.
+fn next(order: &Order, now: Timestamp) -> Option<Timestamp> {
+    if order.renews {
+        return Some(now.plus(RENEWAL_WAIT));
+    }
+    let wait = WAITS.get(usize::try_from(order.attempts).unwrap_or(usize::MAX))?;
+    Some(now.plus(Duration::from_secs(*wait)))
+}
+
+/// What the domain's owner is told.
+fn reason(error: &Error) -> String {
+    if error.id == ErrorId::Internal {
+        return "Penstock could not ask for it; the server's log has the reason.".to_owned();
+    }
+    let mut reason = error.message.to_string();
+    let mut end = reason.len().min(MAX_REASON);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    reason.truncate(end);
+    reason
+}

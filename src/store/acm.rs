@@ -1,0 +1,183 @@
+//! Automatic certificates: for which domains an authority is to be asked, when next, and what came of it.
+//!
+//! An app's domain has an order from the moment that it wants a certificate which nobody gives it by hand. The order is the queue
+//! and the history: who asks the authority takes those that are due, and writes the outcome. It must not know how one asks.
+
+use rusqlite::{Connection, params};
+
+use super::row::{optional, text_enum};
+use super::sni_endpoints::{self, KeyPair};
+use crate::error::Result;
+use crate::name::{self, Id};
+use crate::time::Timestamp;
+
+text_enum! {
+    /// What came of it, in the words that the official CLI waits for.
+    Status { Issued = "cert issued", Failing = "failing", Failed = "failed" }
+}
+
+/// Why a wildcard is not asked for: the ways in which this server can prove a name take a host.
+const WILDCARD: &str = "An authority signs a wildcard only for who can change its DNS. Give it a certificate by hand: heroku certs:add";
+
+/// A domain that wants a certificate.
+#[derive(Clone, Debug)]
+pub struct Order {
+    pub domain: Id,
+    pub hostname: String,
+    /// How often it was tried in vain since it last came to something.
+    pub attempts: u32,
+    /// It has a certificate, which is to be renewed.
+    pub renews: bool,
+}
+
+/// Switches it on for an app. Domains that were given a certificate keep it.
+pub fn enable(connection: &Connection, app: Id, now: Timestamp) -> Result<()> {
+    set(connection, app, true, now)?;
+    connection
+        .prepare_cached(&format!(
+            "{INSERT} WHERE domain.app_id = ?1 AND domain.sni_endpoint_id IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM acm_order WHERE acm_order.domain_id = domain.id)"
+        ))?
+        .execute(params![app, WILDCARD, now])?;
+    Ok(())
+}
+
+/// Switches it off, and forgets the certificates that came by it.
+pub fn disable(connection: &Connection, app: Id, now: Timestamp) -> Result<()> {
+    set(connection, app, false, now)?;
+    connection
+        .prepare_cached(
+            "DELETE FROM acm_order WHERE domain_id IN (SELECT id FROM domain WHERE app_id = ?1)",
+        )?
+        .execute([app])?;
+    Ok(())
+}
+
+fn set(connection: &Connection, app: Id, on: bool, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE app SET acm = ?2, updated_at = ?3 WHERE id = ?1 AND acm <> ?2")?
+        .execute(params![app, on, now])?;
+    Ok(())
+}
+
+/// Has those that came to nothing tried again at once. Whether that was an even or an odd time stays, so that each goes on with the
+/// proof whose turn it is.
+pub fn refresh(connection: &Connection, app: Id, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE acm_order SET next_at = ?2, attempts = attempts & 1, status = NULL, reason = NULL
+             WHERE domain_id IN (SELECT id FROM domain WHERE app_id = ?1 AND hostname NOT LIKE '*%')
+                 AND status IS NOT 'cert issued'",
+        )?
+        .execute(params![app, now])?;
+    Ok(())
+}
+
+/// An order for each domain of a condition on `?1`.
+const INSERT: &str = "INSERT INTO acm_order (domain_id, status, reason, next_at)
+    SELECT domain.id, iif(domain.hostname LIKE '*%', 'failed', NULL), iif(domain.hostname LIKE '*%', ?2, NULL),
+        iif(domain.hostname LIKE '*%', NULL, ?3)
+    FROM domain";
+
+/// To be called when a domain was made or its certificate was changed by hand: gives it an order, or takes it away.
+pub(super) fn follow(connection: &Connection, domain: Id, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached(
+            "DELETE FROM acm_order WHERE domain_id = ?1
+                 AND sni_endpoint_id IS NOT (SELECT sni_endpoint_id FROM domain WHERE id = ?1)",
+        )?
+        .execute([domain])?;
+    connection
+        .prepare_cached(&format!(
+            "{INSERT} JOIN app ON app.id = domain.app_id AND app.acm = 1
+             WHERE domain.id = ?1 AND domain.sni_endpoint_id IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM acm_order WHERE acm_order.domain_id = domain.id)"
+        ))?
+        .execute(params![domain, WILDCARD, now])?;
+    Ok(())
+}
+
+/// Orders whose time has come, the longest waiting first.
+pub fn due(connection: &Connection, now: Timestamp, room: usize) -> Result<Vec<Order>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT acm_order.domain_id, domain.hostname, acm_order.attempts, acm_order.sni_endpoint_id IS NOT NULL
+         FROM acm_order JOIN domain ON domain.id = acm_order.domain_id
+         WHERE acm_order.next_at <= ?1 ORDER BY acm_order.next_at LIMIT ?2",
+    )?;
+    let orders = statement.query_map(params![now, room as i64], |row| {
+        Ok(Order {
+            domain: row.get(0)?,
+            hostname: row.get(1)?,
+            attempts: row.get(2)?,
+            renews: row.get(3)?,
+        })
+    })?;
+    Ok(orders.collect::<rusqlite::Result<_>>()?)
+}
+
+/// When the next order is due.
+pub fn next_due(connection: &Connection) -> Result<Option<Timestamp>> {
+    let mut statement = connection
+        .prepare_cached("SELECT min(next_at) FROM acm_order WHERE next_at IS NOT NULL")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+/// Keeps the certificate of a domain, in the place of the one that it renews, and has it served. False if nobody wants it any more.
+pub fn issued(
+    connection: &Connection,
+    order: &Order,
+    pair: &KeyPair,
+    renew_at: Timestamp,
+    now: Timestamp,
+) -> Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT domain.app_id, acm_order.sni_endpoint_id FROM acm_order JOIN domain ON domain.id = acm_order.domain_id
+         WHERE acm_order.domain_id = ?1",
+    )?;
+    let found = statement.query_row([order.domain], |row| {
+        Ok((row.get::<_, Id>(0)?, row.get::<_, Option<Id>>(1)?))
+    });
+    let Some((app, before)) = optional(found)? else {
+        return Ok(false);
+    };
+    let endpoint = match before {
+        Some(endpoint) => {
+            sni_endpoints::replace(connection, endpoint, pair, now)?;
+            endpoint
+        }
+        None => sni_endpoints::create(connection, app, name::generated()?.as_str(), pair, now)?.id,
+    };
+    connection
+        .prepare_cached(
+            "UPDATE acm_order SET status = 'cert issued', reason = NULL, attempts = 0, next_at = ?2, sni_endpoint_id = ?3
+             WHERE domain_id = ?1",
+        )?
+        .execute(params![order.domain, renew_at, endpoint])?;
+    connection
+        .prepare_cached("UPDATE domain SET sni_endpoint_id = ?2, updated_at = ?3 WHERE id = ?1")?
+        .execute(params![order.domain, endpoint, now])?;
+    Ok(true)
+}
+
+/// Notes that an attempt came to nothing and why, and when the next one is due: never, if nobody asks for it.
+pub fn failed(
+    connection: &Connection,
+    order: &Order,
+    reason: &str,
+    next_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<()> {
+    let status = match next_at {
+        Some(_) => Status::Failing,
+        None => Status::Failed,
+    };
+    connection
+        .prepare_cached(
+            "UPDATE acm_order SET status = ?2, reason = ?3, next_at = ?4, attempts = attempts + 1 WHERE domain_id = ?1",
+        )?
+        .execute(params![order.domain, status, reason, next_at])?;
+    connection
+        .prepare_cached("UPDATE domain SET updated_at = ?2 WHERE id = ?1")?
+        .execute(params![order.domain, now])?;
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! Automatic certificates: asked for, proven, served, renewed, and given up with a reason.
+
+mod pebble;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use penstock::acm::{Acm, Challenges};
+use penstock::authority::Authority;
+use penstock::certificates::Certificates;
+use penstock::data_dir::DataDir;
+use penstock::router::{Options, Router};
+use penstock::routes::RouterLog;
+use serde_json::{Value, json};
+
+use self::pebble::Pebble;
+use crate::binary::sample::PERL;
+use crate::binary::{Client, HANG, Place, TIED};
+use crate::harness::Server;
+use crate::https::visitor;
+
+/// The app's domain of this name, once it is as wanted.
+async fn domain_when(client: &Client, hostname: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let begun = std::time::Instant::now();
+    loop {
+        let path = format!("/apps/app/domains/{hostname}");
+        let domain = client.get(path).await.expect(200);
+        if wanted(&domain) {
+            return domain;
+        }
+        assert!(begun.elapsed() < HANG, "{domain}");
+    }
+}
+
+#[tokio::test]
+async fn a_real_authority_signs_what_a_domain_shows_its_visitors() {
+    let Some(mut pebble) = Pebble::prepare() else {
+        return;
+    };
+    let place = Place::new();
+    let settings = pebble.settings();
+    let mut command = place.command(&[TIED, "--rate-limit=false"]);
+    command
+        .args(["--acme-contact", "owner@example.com"])
+        .args(["--acme-directory", &settings.acme_directory])
+        .arg("--acme-ca-file")
+        .arg(settings.acme_ca_file.unwrap());
+    let server = crate::binary::Server::start(command, &place.log());
+    let client = server.client();
+    client.create_app("app").await;
+    client.deploy("app", PERL.tarball("harbour")).await;
+    // Nobody listens where the authority would look for a text, so that the second proof has to do.
+    let port = server.router_port();
+    pebble.start(1, port);
+    let (www, elsewhere, wildcard) = ("www.example.com", "elsewhere.example.com", "*.example.org");
+    pebble.lead(elsewhere, "127.0.0.2").await;
+    for hostname in [www, elsewhere, wildcard] {
+        let domain = json!({ "hostname": hostname });
+        client.post("/apps/app/domains", domain).await.expect(201);
+    }
+    let app = client.post("/apps/app/acm", json!({})).await.expect(200);
+    assert_eq!(app["acm"], true);
+    let failing = |domain: &Value| domain["acm_status"] == "failing";
+    let reason = domain_when(&client, www, failing).await["acm_status_reason"].clone();
+    assert!(reason.as_str().unwrap().contains("refused"), "{reason}");
+    domain_when(&client, elsewhere, failing).await;
+    let given_up = domain_when(&client, wildcard, |_| true).await;
+    assert_eq!(given_up["acm_status"], "failed");
+    let refresh = json!({"acm_refresh": true});
+    client.patch("/apps/app/acm", refresh).await.expect(200);
+    let issued = |domain: &Value| domain["acm_status"] == "cert issued";
+    let domain = domain_when(&client, www, issued).await;
+    let endpoint = domain["sni_endpoint"]["id"].as_str().unwrap().to_owned();
+    let (root, hosts) = (pebble.root().await, [www]);
+    let visited = async || {
+        let visitor = visitor(&root, &hosts, port);
+        visitor.get(format!("https://{www}:{port}/")).send().await
+    };
+    crate::https::until(async || visited().await.is_ok()).await;
+    assert_eq!(visited().await.unwrap().status(), 200);
+    let endpoints = client.get("/apps/app/sni-endpoints").await.expect(200);
+    assert_eq!(endpoints.as_array().unwrap().len(), 1);
+    assert_eq!(endpoints[0]["domains"], json!([domain["id"]]));
+    assert_eq!(endpoints[0]["ssl_cert"]["acm"], true);
+    assert_eq!(endpoints[0]["ssl_cert"]["cert_domains"], json!([www]));
+    let path = format!("/apps/app/sni-endpoints/{endpoint}");
+    let refused = client.delete(&path).await.expect(422);
+    assert!(
+        refused["message"]
+            .as_str()
+            .unwrap()
+            .contains("certs:auto:disable")
+    );
+    // A name that led elsewhere is found once it leads here, when it is the turn of the proof that can be given.
+    pebble.lead(elsewhere, "127.0.0.1").await;
+    while domain_when(&client, elsewhere, |domain| {
+        failing(domain) || issued(domain)
+    })
+    .await["acm_status"]
+        == "failing"
+    {
+        client.patch("/apps/app/acm", json!({})).await.expect(200);
+    }
+    // What nobody wants any more goes, and a domain of one's own stays.
+    let app = client.delete("/apps/app/acm").await.expect(200);
+    assert_eq!(app["acm"], false);
+    let endpoints = client.get("/apps/app/sni-endpoints").await.expect(200);
+    assert_eq!(endpoints, json!([]));
+    let domain = domain_when(&client, www, |_| true).await;
+    assert_eq!(domain["acm_status"], Value::Null);
+    assert_eq!(domain["sni_endpoint"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_when_two_thirds_of_its_life_are_over() {
+    let Some(mut pebble) = Pebble::prepare() else {
+        return;
+    };
+    let server = Server::with_acme(pebble.settings()).await;
+    let ann = server.account("ann").await;
+    ann.app("harbour").await;
+    let challenges = Challenges::default();
+    let data = DataDir::open(&server.platform.config.data_dir.data_dir).unwrap();
+    let authority = Arc::new(Authority::open(&data).unwrap());
+    let store = server.platform.store.clone();
+    let certificates = Certificates::new(store, authority, challenges.clone());
+    let options = Options {
+        tls: Some(certificates.server().unwrap()),
+        challenges: Some(Arc::new(challenges.clone())),
+        ..crate::router::options()
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let log = Arc::new(RouterLog(server.platform.logs.clone()));
+    let router = Router::start(vec![listener], log, options).unwrap();
+    let port = router.addresses()[0].port();
+    pebble.start(port, port);
+    let acm = Acm::new(server.platform.clone(), data, challenges);
+    ann.post("/apps/harbour/acm", json!({})).await.ok();
+    let domain = json!({"hostname": "www.example.com"});
+    ann.post("/apps/harbour/domains", domain).await.created();
+    let certificate = async || {
+        acm.tick().unwrap();
+        acm.idle().await;
+        let domain = ann.get("/apps/harbour/domains/www.example.com").await.ok();
+        assert_eq!(domain["acm_status"], "cert issued", "{domain}");
+        let endpoints = ann.get("/apps/harbour/sni-endpoints").await.list();
+        assert_eq!(endpoints.len(), 1);
+        endpoints[0]["ssl_cert"].clone()
+    };
+    let first = certificate().await;
+    assert_eq!(certificate().await["id"], first["id"]);
+    let instant = |of: &Value| {
+        let text = of.as_str().unwrap();
+        penstock::time::Timestamp::parse(text).unwrap()
+    };
+    let life = instant(&first["expires_at"]).since(instant(&first["starts_at"]));
+    let renewal = instant(&first["starts_at"]).plus(life * 2 / 3);
+    let wait = renewal.since(server.clock.now());
+    server.pass(wait - Duration::from_secs(60));
+    assert_eq!(certificate().await["id"], first["id"]);
+    server.pass(Duration::from_secs(120));
+    assert_ne!(certificate().await["id"], first["id"]);
+}
+
+#[tokio::test]
+async fn a_server_that_asks_no_authority_says_so() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    ann.app("harbour").await;
+    let refused = ann.post("/apps/harbour/acm", json!({})).await;
+    refused.invalid("--acme-contact");
+    assert_eq!(ann.get("/apps/harbour").await.ok()["acm"], false);
+}
+
+#[tokio::test]
+async fn a_domain_with_a_certificate_by_hand_is_left_alone() {
+    let settings = penstock::acm::Settings {
+        acme_contact: Some("owner@example.com".to_owned()),
+        ..penstock::acm::Settings::default()
+    };
+    let server = Server::with_acme(settings).await;
+    let ann = server.account("ann").await;
+    ann.app("harbour").await;
+    let own = crate::sni_endpoints::self_signed(&["www.example.com"]);
+    let own = ann.post("/apps/harbour/sni-endpoints", own).await.created();
+    for (hostname, endpoint) in [
+        ("www.example.com", &own["id"]),
+        ("a.example.com", &Value::Null),
+    ] {
+        let domain = json!({"hostname": hostname, "sni_endpoint": endpoint});
+        ann.post("/apps/harbour/domains", domain).await.created();
+    }
+    ann.post("/apps/harbour/acm", json!({})).await.ok();
+    let due = async || {
+        let now = server.clock.now();
+        let due = server
+            .platform
+            .store
+            .read(|connection| penstock::store::acm::due(connection, now, 10));
+        let due = due.unwrap().into_iter().map(|order| order.hostname);
+        due.collect::<Vec<_>>()
+    };
+    assert_eq!(due().await, ["a.example.com"]);
+    let path = "/apps/harbour/domains/www.example.com";
+    ann.patch(path, json!({"sni_endpoint": null})).await.ok();
+    assert_eq!(due().await.len(), 2);
+    ann.patch(path, json!({"sni_endpoint": own["id"]}))
+        .await
+        .ok();
+    assert_eq!(due().await, ["a.example.com"]);
+    ann.delete("/apps/harbour/acm").await.ok();
+    assert_eq!(due().await.len(), 0);
+    // A certificate by hand is nobody else's to take away.
+    assert_eq!(ann.get("/apps/harbour/sni-endpoints").await.list().len(), 1);
+}
