@@ -135,6 +135,22 @@ pub fn read(file: &RootFile) -> Result<Map<String, Value>, String> {
     }
 }
 
+/// The file as [`read`] has it, for who wants nothing of it but what stands under `key`. `None` when it cannot be read and has no
+/// such word in it: Heroku reads the file where an app is made from it and nowhere else, so one that is no strict JSON, with
+/// comments perhaps, is in nobody's way until then.
+pub fn read_for(file: &RootFile, key: &str) -> Result<Option<Map<String, Value>>, String> {
+    let word = format!("\"{key}\"");
+    match read(file) {
+        Ok(root) => Ok(Some(root)),
+        Err(fault) if contains(&file.bytes, word.as_bytes()) => Err(fault),
+        Err(_) => Ok(None),
+    }
+}
+
+fn contains(bytes: &[u8], word: &[u8]) -> bool {
+    bytes.windows(word.len()).any(|part| part == word)
+}
+
 fn check_depth(value: &Value, left: usize) -> Result<(), String> {
     let inner: Vec<&Value> = match value {
         Value::Object(map) => map.values().collect(),

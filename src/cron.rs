@@ -18,14 +18,16 @@ const MAX_JOBS: usize = 100;
 /// Bytes of one command.
 const MAX_COMMAND: usize = 8 * 1024;
 
-/// The jobs that the `app.json` among these files asks for; none without one. 422 with all that is wrong with them.
+/// The jobs that the `app.json` among these files asks for; none without one, or with one that cannot be read and says nothing of
+/// cron. 422 with all that is wrong with them.
 pub fn entries(root: &BTreeMap<String, RootFile>) -> Result<Vec<Entry>> {
     let Some(file) = root.get(app_json::NAME) else {
         return Ok(Vec::new());
     };
     let mut faults = Vec::new();
-    let entries = match app_json::read(file) {
-        Ok(root) => read(&root, &mut faults),
+    let entries = match app_json::read_for(file, "cron") {
+        Ok(Some(root)) => read(&root, &mut faults),
+        Ok(None) => Vec::new(),
         Err(fault) => {
             faults.push(fault);
             Vec::new()

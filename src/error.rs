@@ -130,10 +130,18 @@ impl Error {
     }
 
     /// 404, in the same words for what does not exist and what the caller may not see.
+    ///
+    /// What Akkeris has too is missed in its words, everything else in Heroku's.
     pub fn not_found(resource: &'static str) -> Error {
+        let message = match resource {
+            "pipeline" | "pipeline coupling" | "pipeline promotion" | "release status" => {
+                format!("The specified {resource} was not found.")
+            }
+            _ => format!("Couldn't find that {resource}."),
+        };
         Error {
             resource: Some(resource),
-            ..Error::new(ErrorId::NotFound, format!("Couldn't find that {resource}."))
+            ..Error::new(ErrorId::NotFound, message)
         }
     }
 

@@ -67,9 +67,12 @@ pub fn of_folder(folder: &Path) -> Result<Vec<HealthCheck>, String> {
     read(&RootFile { bytes, size })
 }
 
-/// The checks of web dynos; else what in the file cannot be.
+/// The checks of web dynos, none where the file cannot be read and says nothing of them; else what in the file cannot be.
 pub fn read(file: &RootFile) -> Result<Vec<HealthCheck>, String> {
-    checks(&app_json::read(file)?)
+    match app_json::read_for(file, "healthchecks")? {
+        Some(root) => checks(&root),
+        None => Ok(Vec::new()),
+    }
 }
 
 fn checks(root: &Map<String, Value>) -> Result<Vec<HealthCheck>, String> {

@@ -127,6 +127,14 @@ impl Identity {
             None => Identity::Name(text.to_owned()),
         }
     }
+
+    /// For a sentence: an id or a name, cut off where nobody would have a name any more.
+    pub fn shown(&self) -> String {
+        match self {
+            Identity::Id(id) => id.to_string(),
+            Identity::Name(name) => name.chars().take(60).collect(),
+        }
+    }
 }
 
 macro_rules! name_type {

@@ -2,13 +2,14 @@
 //!
 //! The row is the queue: what is due is read, the provider is asked with no transaction open, and the outcome is written on condition
 //! that nothing else has happened meanwhile. A crash in between only means that the provider is asked again, which the protocol
-//! allows. Each add-on is asked about by one task at a time, and a slow provider holds up nobody else.
+//! allows. Each add-on is asked about by one task at a time, and a provider gets a share of all that is asked at once, so that one
+//! that is slow holds up nobody else, however many add-ons it has to make.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::Platform;
@@ -27,8 +28,9 @@ use crate::time::Timestamp;
 
 /// The longest between two ticks.
 const EVERY: Duration = Duration::from_secs(10);
-/// Providers that are asked at once.
+/// Requests that providers are sent at once, and those of them that one provider is sent.
 const AT_ONCE: usize = 32;
+const SHARE: usize = 8;
 /// For which an add-on may be in the making, whether its provider is silent or said that it would take its time. Heroku's limit.
 const PROVISION: Duration = Duration::from_secs(12 * 60 * 60);
 /// For which a provider is told again and again of a removal.
@@ -55,9 +57,8 @@ pub fn next_try(
 pub struct Provisioner {
     platform: Arc<Platform>,
     reach: Reach,
-    /// The add-ons that somebody is asked about at this moment.
-    asked: Arc<Mutex<HashSet<Id>>>,
-    room: Arc<Semaphore>,
+    /// The add-ons that somebody is asked about at this moment, and their services.
+    asked: Arc<Mutex<HashMap<Id, Id>>>,
     idle: Arc<Notify>,
 }
 
@@ -68,10 +69,11 @@ enum Due {
 }
 
 impl Due {
-    fn addon(&self) -> Id {
+    /// The add-on, and its service.
+    fn about(&self) -> (Id, Id) {
         match self {
-            Due::AddOn(addon) => addon.id,
-            Due::Removal(removal) => removal.addon_id,
+            Due::AddOn(addon) => (addon.id, addon.addon_service_id),
+            Due::Removal(removal) => (removal.addon_id, removal.addon_service_id),
         }
     }
 }
@@ -87,31 +89,21 @@ impl Provisioner {
             },
             platform,
             asked: Arc::default(),
-            room: Arc::new(Semaphore::new(AT_ONCE)),
             idle: Arc::default(),
         }
     }
 
-    /// Begins what is due, and returns how many things that is.
+    /// Begins of what is due as much as may be under way at once, and returns how many things that is.
     pub fn tick(&self) -> Result<usize> {
-        let now = self.platform.clock.now();
-        let due = self.platform.store.read(|connection| {
-            let addons = addon_tasks::due(connection, now)?.into_iter();
-            let removals = addon_tasks::removals_due(connection, now)?.into_iter();
-            let addons = addons.map(|addon| Due::AddOn(Box::new(addon)));
-            Ok(addons.chain(removals.map(Due::Removal)).collect::<Vec<_>>())
-        })?;
-        let mut begun = 0;
+        let mut asked = self.asked();
+        let due = self.due(&asked)?;
+        let begun = due.len();
         for due in due {
-            let id = due.addon();
-            if !self.asked().insert(id) {
-                continue;
-            }
-            begun += 1;
+            let (id, service) = due.about();
+            asked.insert(id, service);
             let this = self.clone();
             tokio::spawn(async move {
                 let guard = Asked(this.clone(), id);
-                let _room = this.room.acquire().await;
                 if let Err(error) = this.work(due).await {
                     tracing::error!(%error, addon = %id, "what a provider was asked could not be written down; it is asked again in a while");
                     tokio::time::sleep(EVERY).await;
@@ -122,7 +114,29 @@ impl Provisioner {
         Ok(begun)
     }
 
-    fn asked(&self) -> std::sync::MutexGuard<'_, HashSet<Id>> {
+    /// What is due and can be begun beside what is being `asked` already.
+    fn due(&self, asked: &HashMap<Id, Id>) -> Result<Vec<Due>> {
+        let now = self.platform.clock.now();
+        let mut under_way = asked.clone();
+        let mut wanted = |addon: Id, service: Id| {
+            let of_service = under_way.values().filter(|other| **other == service);
+            let free = under_way.len() < AT_ONCE
+                && !under_way.contains_key(&addon)
+                && of_service.count() < SHARE;
+            if free {
+                under_way.insert(addon, service);
+            }
+            free
+        };
+        self.platform.store.read(|connection| {
+            let addons = addon_tasks::due(connection, now, &mut wanted)?.into_iter();
+            let removals = addon_tasks::removals_due(connection, now, &mut wanted)?.into_iter();
+            let addons = addons.map(|addon| Due::AddOn(Box::new(addon)));
+            Ok(addons.chain(removals.map(Due::Removal)).collect())
+        })
+    }
+
+    fn asked(&self) -> std::sync::MutexGuard<'_, HashMap<Id, Id>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -167,7 +167,13 @@ struct Access {
 
 impl Access {
     fn new(visit: &Visit, token: Id, app: Id) -> Access {
-        let tables = [Table::AccessToken, Table::Account, Table::Collaborator];
+        // Whoever joins or leaves a team is written into its apps' collaborators, or out of them.
+        let tables = [
+            Table::AccessToken,
+            Table::Account,
+            Table::App,
+            Table::Collaborator,
+        ];
         Access {
             changes: visit.platform.store.changes(&tables),
             platform: visit.platform.clone(),
@@ -189,13 +195,22 @@ impl Access {
         })
     }
 
+    /// How long nothing happens to it by itself: until its token expires.
+    fn rest(&self) -> Duration {
+        let expires = |connection: &_| oauth_tokens::expires_at(connection, self.token);
+        match self.platform.store.read(expires) {
+            Ok(Some(expires)) => expires.since(self.platform.clock.now()).min(LOOK_AT_LEAST),
+            _ => LOOK_AT_LEAST,
+        }
+    }
+
     /// Resolves once it is lost. It looks after each change, though not more often than once in a while, and at times for the sake
     /// of a token that expires. Cancelling it loses nothing.
     async fn lost(&mut self) {
         loop {
             if !self.changed {
                 // The store outlives every request.
-                let _ = timeout(LOOK_AT_LEAST, self.changes.changed()).await;
+                let _ = timeout(self.rest(), self.changes.changed()).await;
                 self.changed = true;
             }
             sleep_until(self.looked + LOOK_AT_MOST).await;

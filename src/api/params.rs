@@ -1,7 +1,7 @@
 //! What clients send, made into values: JSON bodies, query strings, and Heroku's ways to point at something.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -95,6 +95,38 @@ impl<'de> Deserialize<'de> for Reference {
         };
         text.map(|text| Reference(Identity::parse(&text)))
             .ok_or_else(|| serde::de::Error::custom("an id or a name is missing"))
+    }
+}
+
+/// A value of the type that it should have, or any other: for a parameter whose refusal has words of its own.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum Lenient<T> {
+    Given(T),
+    Other(IgnoredAny),
+}
+
+impl<T> Lenient<T> {
+    /// The value, or this error.
+    pub fn or(self, error: impl FnOnce() -> Error) -> Result<T> {
+        match self {
+            Lenient::Given(value) => Ok(value),
+            Lenient::Other(_) => Err(error()),
+        }
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Lenient<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+
+    fn inline_schema() -> bool {
+        T::inline_schema()
     }
 }
 

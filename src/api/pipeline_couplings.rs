@@ -2,11 +2,10 @@
 
 use rusqlite::Connection;
 use schemars::JsonSchema;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Caller};
-use super::params::Reference;
+use super::params::{Lenient, Reference};
 use super::reply::{Created, Reply};
 use super::view::Named;
 use crate::error::{Error, Result};
@@ -112,74 +111,91 @@ fn find(connection: &Connection, caller: &Caller) -> Result<Coupling> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "PipelineCouplingNewCoupling")]
 pub struct NewCoupling {
-    app: Option<Reference>,
-    pipeline: Option<Reference>,
-    stage: Option<String>,
-    required_status_checks: Option<Checks>,
+    app: Option<Lenient<Reference>>,
+    pipeline: Option<Lenient<Reference>>,
+    stage: Option<Lenient<String>>,
+    required_status_checks: Option<Lenient<Checks>>,
 }
 
 /// Akkeris' checks, of which one list says all.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "PipelineCouplingChecks")]
 pub struct Checks {
-    #[schemars(with = "Option<Vec<String>>")]
-    contexts: Option<Contexts>,
+    contexts: Option<Lenient<Vec<String>>>,
 }
 
-/// What is no list of strings is refused in Akkeris' words.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Contexts {
-    List(Vec<String>),
-    Other(IgnoredAny),
+/// The checks of a change, which has to name them.
+fn changed(checks: Lenient<Checks>) -> Result<Vec<String>> {
+    let refusal = || {
+        Error::bad_request(
+            "The required_status_checks.contexts array was missing or contained invalid values.",
+        )
+    };
+    let contexts = checks.or(refusal)?.contexts;
+    contexts.ok_or_else(refusal)?.or(refusal)
 }
 
-impl Checks {
-    /// For a change, which has to name them.
-    fn given(self) -> Result<Vec<String>> {
-        match self.contexts {
-            Some(Contexts::List(contexts)) => Ok(contexts),
-            Some(Contexts::Other(_)) | None => Err(Error::bad_request(
-                "The required_status_checks.contexts array was missing or contained invalid values.",
-            )),
-        }
-    }
-
-    /// For a new coupling, which may have none.
-    fn or_none(self) -> Result<Vec<String>> {
-        match self.contexts {
-            Some(Contexts::List(contexts)) => Ok(contexts),
-            None => Ok(Vec::new()),
-            Some(Contexts::Other(_)) => Err(Error::invalid(
-                "The required status checks must be an array of strings!",
-            )),
-        }
+/// The checks of a new coupling, which may have none.
+fn first(checks: Option<Lenient<Checks>>) -> Result<Vec<String>> {
+    let refusal = || Error::invalid("The required status checks must be an array of strings!");
+    let Some(checks) = checks else {
+        return Ok(Vec::new());
+    };
+    match checks.or(refusal)?.contexts {
+        Some(contexts) => contexts.or(refusal),
+        None => Ok(Vec::new()),
     }
 }
 
-fn stage(text: &str) -> Result<Stage> {
-    Stage::parse(text).ok_or_else(|| {
-        Error::invalid("The stage property can only be one of \"review\", \"development\", \"staging\", or \"production\"")
-    })
+fn stage(stage: Lenient<String>) -> Result<Stage> {
+    let refusal = || {
+        Error::invalid(
+            "The stage property can only be one of \"review\", \"development\", \"staging\", or \"production\"",
+        )
+    };
+    Stage::parse(&stage.or(refusal)?).ok_or_else(refusal)
+}
+
+/// What a new coupling is to be, less its app, which Akkeris looks for before anything else.
+struct Wanted {
+    pipeline: Identity,
+    stage: Stage,
+    checks: Vec<String>,
+}
+
+impl Wanted {
+    fn of(
+        pipeline: Option<Lenient<Reference>>,
+        stage: Option<Lenient<String>>,
+        checks: Option<Lenient<Checks>>,
+    ) -> Result<Wanted> {
+        let pipeline = pipeline.ok_or_else(|| Error::invalid("No pipeline was provided."))?;
+        let Reference(pipeline) =
+            pipeline.or(|| Error::invalid("The specified pipeline was not a uuid"))?;
+        let stage = stage.ok_or_else(|| Error::invalid("No stage was provided."))?;
+        Ok(Wanted {
+            pipeline,
+            stage: self::stage(stage)?,
+            checks: first(checks)?,
+        })
+    }
 }
 
 pub async fn create(call: Call, new: NewCoupling) -> Result<Created<View>> {
-    let missing = |words: &'static str| move || Error::invalid(words);
-    let Reference(app) = new
+    let app = new
         .app
-        .ok_or_else(missing("No application was provided."))?;
-    let pipeline = new
-        .pipeline
-        .ok_or_else(missing("No pipeline was provided."))?;
-    let Reference(pipeline) = pipeline;
-    let stage = stage(&new.stage.ok_or_else(missing("No stage was provided."))?)?;
-    let checks = match new.required_status_checks {
-        Some(checks) => checks.or_none()?,
-        None => Vec::new(),
-    };
+        .ok_or_else(|| Error::invalid("No application was provided."))?;
+    let Reference(app) = app.or(|| Error::invalid("No application name was provided."))?;
+    let wanted = Wanted::of(new.pipeline, new.stage, new.required_status_checks);
     let coupling = call
         .write(move |connection, caller| {
-            let app = apps::find(connection, &caller.account, &app, Permission::Manage)?;
+            let app = apps::find(connection, &caller.account, &app, Permission::Manage)
+                .map_err(|error| missing_app(error, &app))?;
+            let Wanted {
+                pipeline,
+                stage,
+                checks,
+            } = wanted?;
             let pipeline = pipelines::owned(connection, &caller.account, &pipeline)?;
             couplings::create(connection, app.id, pipeline.id, stage, &checks, caller.now)
         })
@@ -187,19 +203,26 @@ pub async fn create(call: Call, new: NewCoupling) -> Result<Created<View>> {
     Reply::of(&view(coupling))
 }
 
+fn missing_app(error: Error, app: &Identity) -> Error {
+    match error.resource {
+        Some(_) => Error {
+            message: format!("The specified application {} does not exist.", app.shown()).into(),
+            ..error
+        },
+        None => error,
+    }
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "PipelineCouplingChange")]
 pub struct Change {
-    stage: Option<String>,
-    required_status_checks: Option<Checks>,
+    stage: Option<Lenient<String>>,
+    required_status_checks: Option<Lenient<Checks>>,
 }
 
 pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
-    let stage = change.stage.as_deref().map(stage).transpose()?;
-    let checks = change
-        .required_status_checks
-        .map(Checks::given)
-        .transpose()?;
+    let stage = change.stage.map(stage).transpose()?;
+    let checks = change.required_status_checks.map(changed).transpose()?;
     let coupling = call
         .write(move |connection, caller| {
             let before = changeable(connection, caller)?;
@@ -235,7 +258,7 @@ pub async fn delete(call: Call) -> Result<Reply<View>> {
                     "Only users with elevated access may removed an app from a pipeline.",
                 )?;
             }
-            couplings::delete(connection, coupling.id)?;
+            couplings::delete(connection, &coupling, caller.now)?;
             Ok(coupling)
         })
         .await?;

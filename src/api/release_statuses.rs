@@ -9,7 +9,7 @@ use super::params;
 use super::reply::{Created, Reply};
 use super::view::{Named, Ref};
 use crate::error::{Error, Result};
-use crate::name::Id;
+use crate::name::{Id, Identity};
 use crate::store::release_statuses::{self, ReleaseStatus, State, Update};
 use crate::store::releases::{self, Release};
 use crate::time::Timestamp;
@@ -44,13 +44,22 @@ fn view(release: Id, status: ReleaseStatus) -> View {
     }
 }
 
-/// The release in the path, of the app in the path.
+/// The release in the path, of the app in the path, by its id or, as with Heroku, its version.
 fn release(connection: &Connection, caller: &Caller) -> Result<Release> {
-    releases::find(
-        connection,
-        caller.app(connection)?.id,
-        &caller.params.identity("release"),
-    )
+    let app = caller.app_id(connection)?;
+    let identity = caller.params.identity("release");
+    if let Identity::Name(version) = &identity
+        && version.parse::<u32>().is_err()
+    {
+        return Err(Error::invalid("The specified uuid was invalid."));
+    }
+    releases::find(connection, app, &identity).map_err(|error| match error.resource {
+        Some(_) => Error {
+            message: format!("The specified release {} was not found.", identity.shown()).into(),
+            ..error
+        },
+        None => error,
+    })
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -173,11 +173,13 @@ pub async fn create(call: Call, new: NewRelease) -> Result<Created<View>> {
         (None, Some(Version::Reference(Reference(release)))) => rollback(&call, release).await?,
         (None, None) => {
             return Err(Error::invalid(
-                "Name a slug to release, or a release to roll back to: one of the parameters slug and release.",
+                "The specified \"slug\" (or) \"release\" field was not provided.",
             ));
         }
         (Some(_), Some(_)) => {
-            return Err(Error::invalid("Name either a slug or a release, not both."));
+            return Err(Error::invalid(
+                "The specified request may only contain either a \"slug\" field for the build to deploy or the \"release\" field for the release to roll back to, not both.",
+            ));
         }
     };
     Reply::of(&view(&call.platform, release))

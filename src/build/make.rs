@@ -72,15 +72,15 @@ impl Work {
         blocking(move || source::unpack(&blobs, &source, &place.tree(), stop)).await?;
         let built = self.built(build, workspace, output, halt).await?;
         let place = workspace.clone();
-        let (decision, cron) = blocking(move || source::decide(&place.tree(), built)).await?;
-        telling::tell(&decision, &cron, output);
+        let found = blocking(move || source::decide(&place.tree(), built)).await?;
+        telling::tell(&found, output);
         output.step("Compressing...");
         let (blobs, place, stop) = (self.parts.blobs.clone(), workspace.clone(), halt.clone());
         let max_slug = self.settings.max_slug;
         let packed = blocking(move || slug::pack(&blobs, &place.tree(), max_slug, stop)).await?;
         output.detail(&format!("Done: {}", slug::shown(packed.size)));
         halt.check()?;
-        slug::row(build, &packed, decision, cron)
+        slug::row(build, &packed, found.decision, found.cron)
     }
 
     /// Runs what builds the tree. `None` when nothing has to be run.

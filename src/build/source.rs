@@ -26,15 +26,29 @@ pub(super) fn unpack(blobs: &Blobs, source: &Digest, tree: &Path, halt: Halt) ->
     remove_history(tree)
 }
 
-/// Decides what a tree runs, and what at which times. What has built it, if anything did, has a say in that.
-pub(super) fn decide(tree: &Path, built: Option<Built>) -> Result<(Decision, Vec<Entry>)> {
+/// What a tree runs, and what at which times.
+pub(super) struct Found {
+    pub(super) decision: Decision,
+    pub(super) cron: Vec<Entry>,
+    /// Of an `app.json` that cannot be read, and seems to ask for nothing of this: why that is so.
+    pub(super) unread_app_json: Option<String>,
+}
+
+/// Decides that. What has built the tree, if anything did, has a say in it.
+pub(super) fn decide(tree: &Path, built: Option<Built>) -> Result<Found> {
     let root = root_files(tree)?;
     health_checks::check(&root)?;
     let decision = match built {
         Some(built) => process_types::merge(&root, built)?,
         None => process_types::decide(&root)?,
     };
-    Ok((decision, cron::entries(&root)?))
+    Ok(Found {
+        decision,
+        cron: cron::entries(&root)?,
+        unread_app_json: root
+            .get(app_json::NAME)
+            .and_then(|file| app_json::read(file).err()),
+    })
 }
 
 /// `.git` is a folder, or a file in a submodule; as on Heroku it is no part of the slug.

@@ -1,11 +1,13 @@
 //! What a build says of what it found to run.
 
 use crate::output::Writer;
-use crate::process_types::{Decision, Origin};
-use crate::store::cron_jobs::Entry;
+use crate::process_types::Origin;
+
+use super::source::Found;
 
 /// In the words that Heroku has for it.
-pub(super) fn tell(decision: &Decision, cron: &[Entry], output: &Writer) {
+pub(super) fn tell(found: &Found, output: &Writer) {
+    let (decision, cron) = (&found.decision, &found.cron);
     let all: Vec<&str> = decision.commands.keys().map(String::as_str).collect();
     match &decision.origin {
         Origin::Procfile => {
@@ -33,6 +35,11 @@ pub(super) fn tell(decision: &Decision, cron: &[Entry], output: &Writer) {
     }
     if !cron.is_empty() {
         output.detail(&format!("app.json declares cron jobs -> {}", cron.len()));
+    }
+    if let Some(fault) = &found.unread_app_json {
+        output.warning(&format!(
+            "{fault}. It is passed over here, and no app can be set up from it."
+        ));
     }
 }
 

@@ -12,9 +12,6 @@ use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::time::Timestamp;
 
-/// Rows that one tick takes at most.
-const AT_ONCE: usize = 100;
-
 /// An add-on that its provider has still to be told of as removed.
 #[derive(Clone, Debug)]
 pub struct Removal {
@@ -33,30 +30,50 @@ pub struct Provider {
     pub password: String,
 }
 
-/// The add-ons about which something is due, oldest first.
-pub fn due(connection: &Connection, now: Timestamp) -> Result<Vec<AddOn>> {
-    let condition = format!(
-        "addon.id IN (SELECT id FROM addon WHERE task IS NOT NULL AND due_at <= ?1 ORDER BY due_at LIMIT {AT_ONCE})"
-    );
-    addons::select_all(connection, &condition, &[&now])
+/// The add-ons about which something is due, oldest first, of those that are `wanted`: asked with an add-on and its service.
+pub fn due(
+    connection: &Connection,
+    now: Timestamp,
+    mut wanted: impl FnMut(Id, Id) -> bool,
+) -> Result<Vec<AddOn>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, addon_service_id FROM addon WHERE task IS NOT NULL AND due_at <= ?1 ORDER BY due_at",
+    )?;
+    let mut rows = statement.query([now])?;
+    let mut due = Vec::new();
+    while let Some(row) = rows.next()? {
+        let addon = row.get(0)?;
+        if wanted(addon, row.get(1)?) {
+            due.extend(addons::by_id(connection, addon)?);
+        }
+    }
+    Ok(due)
 }
 
-/// The removals that are due, oldest first.
-pub fn removals_due(connection: &Connection, now: Timestamp) -> Result<Vec<Removal>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT id, addon_id, addon_service_id, attempts, created_at FROM addon_removal WHERE due_at <= ?1
-         ORDER BY due_at LIMIT {AT_ONCE}"
-    ))?;
-    let rows = statement.query_map([now], |row| {
-        Ok(Removal {
+/// The removals that are due, likewise.
+pub fn removals_due(
+    connection: &Connection,
+    now: Timestamp,
+    mut wanted: impl FnMut(Id, Id) -> bool,
+) -> Result<Vec<Removal>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, addon_id, addon_service_id, attempts, created_at FROM addon_removal WHERE due_at <= ?1 ORDER BY due_at",
+    )?;
+    let mut rows = statement.query([now])?;
+    let mut due = Vec::new();
+    while let Some(row) = rows.next()? {
+        let removal = Removal {
             id: row.get(0)?,
             addon_id: row.get(1)?,
             addon_service_id: row.get(2)?,
             attempts: row.get(3)?,
             created_at: row.get(4)?,
-        })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+        };
+        if wanted(removal.addon_id, removal.addon_service_id) {
+            due.push(removal);
+        }
+    }
+    Ok(due)
 }
 
 /// When something is due next.

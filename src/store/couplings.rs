@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, params};
 use super::accounts::Account;
 use super::addons;
 use super::page::{self, Field, Kind, Listing, Page};
+use super::pipelines;
 use super::release_statuses;
 use super::row::{self, found, optional, text_enum, unique};
 use crate::error::{Error, Result};
@@ -99,6 +100,7 @@ pub fn create(
             "The application already is pipelined. Remove it from its pipeline first: an app is in one pipeline at most.",
         )
     })?;
+    pipelines::touch(connection, pipeline, now)?;
     by_id(connection, id)
 }
 
@@ -198,12 +200,15 @@ pub fn update(
     let contexts = required_status_checks.unwrap_or(&coupling.required_status_checks);
     check_contexts(stage, contexts)?;
     let contexts = serde_json::to_string(contexts).map_err(Error::internal)?;
-    connection
+    let changed = connection
         .prepare_cached(
             "UPDATE pipeline_coupling SET stage = ?2, required_status_checks = ?3, updated_at = ?4
              WHERE id = ?1 AND (stage <> ?2 OR required_status_checks <> ?3)",
         )?
         .execute(params![coupling.id, stage, contexts, now])?;
+    if changed > 0 {
+        pipelines::touch(connection, coupling.pipeline_id, now)?;
+    }
     by_id(connection, coupling.id)
 }
 
@@ -224,9 +229,9 @@ fn check_contexts(stage: Stage, contexts: &[String]) -> Result<()> {
         .try_for_each(|context| release_statuses::check_context(context))
 }
 
-pub fn delete(connection: &Connection, id: Id) -> Result<()> {
+pub fn delete(connection: &Connection, coupling: &Coupling, now: Timestamp) -> Result<()> {
     connection
         .prepare_cached("DELETE FROM pipeline_coupling WHERE id = ?1")?
-        .execute([id])?;
-    Ok(())
+        .execute([coupling.id])?;
+    pipelines::touch(connection, coupling.pipeline_id, now)
 }

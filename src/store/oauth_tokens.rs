@@ -70,6 +70,13 @@ pub fn opens(connection: &Connection, token: Id, now: Timestamp) -> Result<Optio
     optional(statement.query_row(params![token, now], accounts::account))
 }
 
+/// When a token expires; `None` for one that does not, or is no more.
+pub fn expires_at(connection: &Connection, token: Id) -> Result<Option<Timestamp>> {
+    let mut statement =
+        connection.prepare_cached("SELECT expires_at FROM access_token WHERE id = ?1")?;
+    Ok(optional(statement.query_row([token], |row| row.get(0)))?.flatten())
+}
+
 /// Adds an access token to an authorization. A secret that is known already stays what it is.
 pub fn add_access_token(
     connection: &Connection,

@@ -42,7 +42,9 @@ fn pipeline(row: &Row<'_>) -> rusqlite::Result<Pipeline> {
 }
 
 fn taken() -> Error {
-    Error::invalid("The owner has a pipeline of this name already. Choose another name.")
+    Error::invalid(
+        "The specified pipeline already exists. Choose another name: those of one owner are unique.",
+    )
 }
 
 pub fn create(
@@ -200,6 +202,14 @@ pub fn rename(
         connection.prepare_cached(&sql)?.query_row([id], pipeline),
         "pipeline",
     )
+}
+
+/// Notes that what is in a pipeline has changed, as Akkeris does.
+pub(super) fn touch(connection: &Connection, id: Id, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE pipeline SET updated_at = ?2 WHERE id = ?1")?
+        .execute(params![id, now])?;
+    Ok(())
 }
 
 /// Deletes a pipeline and its couplings; the apps stay.

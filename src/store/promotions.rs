@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::accounts::Account;
 use super::couplings::{self, Coupling};
-use super::gates::Gates;
+use super::gates::{self, Gates};
 use super::page::{self, Field, Kind, Listing, Page};
 use super::releases::{self, Change, Release};
 use super::row::{found, text_enum};
@@ -116,13 +116,13 @@ pub fn create(
 fn check_targets(source: &Coupling, targets: &[Coupling]) -> Result<()> {
     for (at, target) in targets.iter().enumerate() {
         if target.pipeline_id != source.pipeline_id {
-            return Err(Error::invalid(format!(
-                "The app {} is not in the pipeline {}. Add it there first.",
+            return Err(gates::no_target(&format!(
+                "Add {} to the pipeline {} first.",
                 target.app_name, source.pipeline_name
             )));
         }
         if target.app_id == source.app_id {
-            return Err(Error::invalid(format!(
+            return Err(gates::no_target(&format!(
                 "The app {} cannot be promoted to itself.",
                 source.app_name
             )));
@@ -148,7 +148,7 @@ fn source_release(
     let release = match chosen {
         Some(id) => releases::find(connection, source.app_id, &Identity::Id(id)).map_err(|_| {
             Error::invalid(format!(
-                "The release {id} is not one of the app {}.",
+                "The specified release was not part of the source app. [{id} is none of {}]",
                 source.app_name
             ))
         })?,

@@ -42,33 +42,36 @@ impl Update {
     /// 422 for what Akkeris refuses.
     fn check(&self) -> Result<()> {
         let invalid = |text: &str| Err(Error::invalid(text.to_owned()));
-        if self
-            .name
-            .as_ref()
-            .is_some_and(|name| !(4..=255).contains(&name.chars().count()))
-        {
-            return invalid("Invalid name length: The name must be 4 to 255 characters.");
+        match self.name.as_ref().map_or(4, |name| name.chars().count()) {
+            0..=3 => {
+                return invalid("Invalid name: The status name must be more than 3 characters.");
+            }
+            4..=255 => {}
+            _ => {
+                return invalid(
+                    "Invalid name: The status name cannot be longer than 256 characters.",
+                );
+            }
+        }
+        for (name, url) in [("image", &self.image_url), ("target", &self.target_url)] {
+            let url = url.as_deref().unwrap_or("");
+            if url.len() >= 256 {
+                return Err(Error::invalid(format!(
+                    "Invalid {name}_url: The {name}_url cannot be longer than 256 characters."
+                )));
+            }
+            if !url.is_empty() && !url.starts_with("https://") && !url.starts_with("http://") {
+                return Err(Error::invalid(format!(
+                    "Invalid {name} url: The {name}_url must begin with https://"
+                )));
+            }
         }
         if self
             .description
             .as_ref()
-            .is_some_and(|text| text.len() >= 1024)
+            .is_some_and(|text| text.chars().count() >= 1024)
         {
-            return invalid(
-                "Invalid description length: The description must be shorter than 1024 characters.",
-            );
-        }
-        for url in [&self.target_url, &self.image_url]
-            .into_iter()
-            .flatten()
-            .filter(|url| !url.is_empty())
-        {
-            let known = url.starts_with("http://") || url.starts_with("https://");
-            if !known || url.len() >= 256 {
-                return invalid(
-                    "Invalid url: A url must start with http:// or https:// and be shorter than 256 characters.",
-                );
-            }
+            return invalid("The payload description length may not be more than 1024 characters.");
         }
         let texts = [
             &self.name,
@@ -87,17 +90,20 @@ impl Update {
 pub fn check_context(context: &str) -> Result<()> {
     let allowed =
         |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'/' | b'\\' | b'+' | b'-');
-    if !context.bytes().all(allowed) {
+    if context.is_empty() || !context.bytes().all(allowed) {
         return Err(Error::invalid(
             "Invalid context name: The context name must be alpha numeric and can contain the characters /\\+-.",
         ));
     }
-    if !(6..=31).contains(&context.len()) {
-        return Err(Error::invalid(
-            "Invalid context length: The context must be 6 to 31 characters.",
-        ));
+    match context.len() {
+        0..=5 => Err(Error::invalid(
+            "Invalid context length: The context length must be more than 5 characters",
+        )),
+        6..=31 => Ok(()),
+        _ => Err(Error::invalid(
+            "Invalid context length: The context length cannot be more than 32 characters.",
+        )),
     }
-    Ok(())
 }
 
 const COLUMNS: &str =

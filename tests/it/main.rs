@@ -5,6 +5,7 @@
 mod account;
 mod acm;
 mod addons;
+mod akkeris;
 mod app_setups;
 mod app_transfers;
 mod apps;

@@ -221,8 +221,8 @@ async fn what_cannot_be_promoted_is_refused_and_makes_nothing() {
     let hundred: Vec<Value> = (0..101).map(|_| json!({"app": "east"})).collect();
     for (body, words) in [
         (with("pipeline", json!(null)), "pipeline"),
-        (with("source", json!({})), "source.app"),
-        (with("source", json!({"app": {}})), "source.app"),
+        (with("source", json!({})), "\"source/app\""),
+        (with("source", json!({"app": {}})), "\"source/app/id\""),
         (
             with("source", json!({"app": "outside"})),
             "not in the given pipeline",
@@ -233,18 +233,18 @@ async fn what_cannot_be_promoted_is_refused_and_makes_nothing() {
                 "source",
                 json!({"app": "staging", "release": {"id": id(&east)}}),
             ),
-            "not one of",
+            "not part of the source app",
         ),
         (
             with("source", json!({"app": "staging", "release": {"id": "v3"}})),
             "source.release.id",
         ),
-        (with("targets", json!(null)), "targets"),
+        (with("targets", json!(null)), "target"),
         (with("targets", json!([])), "targets"),
         (with("targets", json!(hundred)), "targets"),
         (with("targets", json!([{}])), "#/targets/[]/app/id"),
-        (with("targets", json!(["east"])), "targets[0]"),
-        (stages.body(&["outside"]), "not in the given pipeline"),
+        (with("targets", json!(["east"])), "#/targets/[]/app/id"),
+        (stages.body(&["outside"]), "not in the pipeline"),
         (stages.body(&["staging"]), "itself"),
         (stages.body(&["east", "west", "east"]), "twice"),
     ] {

@@ -199,8 +199,8 @@ fn no_look_up_reads_a_whole_table() {
             let _ = addon_attachments::resolve(connection, &account, None, "app::name");
             let _ = addon_services::plan_on_offer(connection, &identity);
             let _ = addon_services::find(connection, &identity);
-            let _ = addon_tasks::due(connection, account.created_at);
-            let _ = addon_tasks::removals_due(connection, account.created_at);
+            let _ = addon_tasks::due(connection, account.created_at, |_, _| true);
+            let _ = addon_tasks::removals_due(connection, account.created_at, |_, _| true);
             let _ = builds::find(connection, id, id);
             let _ = couplings::of_app(connection, id);
             let _ = couplings::find(connection, &account, id);

@@ -232,14 +232,50 @@ async fn a_change_of_plan_without_an_answer_is_taken_back() {
         .ok();
 }
 
-#[tokio::test]
-async fn one_silent_provider_holds_up_nobody_else() {
-    let (server, ann, silent) = world().await;
+/// Another provider of the same things, as the service `quick`.
+async fn quick(server: &Server) -> Provider {
     let quick = Provider::start();
     let mut manifest = acme(&quick.url);
     manifest["id"] = json!("quick");
     manifest["config_vars_prefix"] = json!("ACME");
     server.register(&manifest).await;
+    quick
+}
+
+#[tokio::test]
+async fn a_silent_provider_with_many_addons_to_make_gets_no_more_than_its_share() {
+    let (server, ann, silent) = world().await;
+    let _quick = quick(&server).await;
+    silent.next(std::iter::repeat_n(Act::Silence, 40));
+    let mut waiting = Vec::new();
+    for _ in 0..40 {
+        let ann = ann.clone();
+        let body = json!({ "plan": "acme" });
+        waiting.push(tokio::spawn(
+            async move { ann.post(ADDONS, body).await.status },
+        ));
+    }
+    let wanted = || {
+        let count = |connection: &rusqlite::Connection| {
+            let sql = "SELECT count(*) FROM addon WHERE task = 'provision'";
+            Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0))?)
+        };
+        server.platform.store.read(count).unwrap()
+    };
+    while silent.heard().len() < 8 || wanted() < 40 {
+        tokio::task::yield_now().await;
+    }
+    ann.app("marina").await;
+    let made = ann.addon("marina", json!({ "plan": "quick" })).await;
+    assert_eq!(made["state"], "provisioned");
+    assert_eq!(silent.heard().len(), 8, "it got more than its share");
+    waiting.iter().for_each(|waiting| waiting.abort());
+}
+
+#[tokio::test]
+async fn one_silent_provider_holds_up_nobody_else() {
+    let (server, ann, silent) = world().await;
+    let _quick = quick(&server).await;
     silent.next([Act::Silence]);
     let waiting = ann.clone();
     let waiting =

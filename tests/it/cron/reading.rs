@@ -96,10 +96,30 @@ async fn what_cannot_be_is_named_entry_by_entry() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_json_fails_the_build_and_a_slug_is_refused() {
-    let broken = gz(&[("Procfile", "web: x"), ("app.json", "{")]);
-    let output = failed(&broken).await;
+async fn a_file_that_is_no_json_stops_a_build_only_if_cron_jobs_may_stand_in_it() {
+    let broken = |manifest: &str| gz(&[("Procfile", "web: x"), ("app.json", manifest)]);
+    for manifest in [r#"{"cron": [],}"#, r#"{"healthchecks": {},}"#] {
+        let output = failed(&broken(manifest)).await;
+        assert!(output.contains("app.json is not valid JSON"), "{output}");
+    }
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    ann.app("harbour").await;
+    let manifest = "{\n  // As people write it.\n  \"name\": \"harbour\",\n}";
+    let build = server.deploy(&ann, "harbour", &broken(manifest)).await;
+    let output = build["output_stream_url"].as_str().unwrap();
+    let output = ann.get(output).await.text();
     assert!(output.contains("app.json is not valid JSON"), "{output}");
+    assert!(output.contains("passed over"), "{output}");
+    assert_eq!(ann.newest_release("harbour").await["status"], "succeeded");
+    let slug = json!({"process_types": {"web": "x"}});
+    let slug = ann.post("/apps/harbour/slugs", slug).await.created();
+    let put = slug["blob"]["url"].as_str().unwrap();
+    ann.put(put, &gz(&[("app/app.json", manifest)])).await.ok();
+}
+
+#[tokio::test]
+async fn a_slug_whose_cron_jobs_cannot_be_is_refused() {
     let server = Server::start().await;
     let ann = server.account("ann").await;
     ann.app("harbour").await;
