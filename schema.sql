@@ -156,7 +156,7 @@ CREATE TABLE app (
     CHECK ((owner_id IS NULL) <> (team_id IS NULL))
 ) STRICT;
 CREATE INDEX app_owner ON app (owner_id, id);
-CREATE INDEX app_team_name ON app (team_id, name) WHERE team_id IS NOT NULL;
+CREATE INDEX app_team_name ON app (team_id, name, id) WHERE team_id IS NOT NULL;
 CREATE INDEX app_team_created ON app (team_id, created_at, id) WHERE team_id IS NOT NULL;
 CREATE INDEX app_team_updated ON app (team_id, updated_at, id) WHERE team_id IS NOT NULL;
 CREATE INDEX app_team ON app (team_id, id);
@@ -190,6 +190,7 @@ CREATE TABLE collaborator (
     created_at  TEXT NOT NULL,
     updated_at  TEXT NOT NULL,
     app_name       TEXT NOT NULL,
+    app_team_id    TEXT,
     app_created_at TEXT NOT NULL,
     app_updated_at TEXT NOT NULL,
     UNIQUE (app_id, account_id)
@@ -198,8 +199,12 @@ CREATE INDEX collaborator_account_name ON collaborator (account_id, app_name, ap
 CREATE INDEX collaborator_account_created ON collaborator (account_id, app_created_at, app_id);
 CREATE INDEX collaborator_account_updated ON collaborator (account_id, app_updated_at, app_id);
 CREATE INDEX collaborator_account ON collaborator (account_id, app_id);
-CREATE TRIGGER app_listed AFTER UPDATE OF name, updated_at ON app BEGIN
-    UPDATE collaborator SET app_name = new.name, app_updated_at = new.updated_at WHERE app_id = new.id;
+CREATE INDEX collaborator_account_team ON collaborator (account_id, app_team_id, app_id);
+CREATE INDEX collaborator_account_team_name ON collaborator (account_id, app_team_id, app_name, app_id);
+CREATE INDEX collaborator_account_team_created ON collaborator (account_id, app_team_id, app_created_at, app_id);
+CREATE INDEX collaborator_account_team_updated ON collaborator (account_id, app_team_id, app_updated_at, app_id);
+CREATE TRIGGER app_listed AFTER UPDATE OF name, team_id, updated_at ON app BEGIN
+    UPDATE collaborator SET app_name = new.name, app_team_id = new.team_id, app_updated_at = new.updated_at WHERE app_id = new.id;
 END;
 
 -- A certificate with its chain, as PEM, and its key, sealed. What the certificate says of itself stands beside it: its names as a
@@ -300,6 +305,7 @@ CREATE TABLE app_webhook_event (
     created_at    TEXT NOT NULL
 ) STRICT;
 CREATE INDEX app_webhook_event_owner ON app_webhook_event (owner_id, id);
+CREATE INDEX app_webhook_event_owner_created ON app_webhook_event (owner_id, created_at, id);
 
 -- An event on its way to a webhook, and its own queue entry. Of those of one webhook that have not ended, the first alone has a
 -- next_attempt_at. What the attempt_ columns say is the last attempt.
@@ -321,7 +327,9 @@ CREATE TABLE app_webhook_delivery (
     updated_at         TEXT NOT NULL
 ) STRICT;
 CREATE INDEX app_webhook_delivery_owner ON app_webhook_delivery (owner_id, id);
+CREATE INDEX app_webhook_delivery_owner_created ON app_webhook_delivery (owner_id, created_at, id);
 CREATE INDEX app_webhook_delivery_owner_status ON app_webhook_delivery (owner_id, status, id);
+CREATE INDEX app_webhook_delivery_owner_status_created ON app_webhook_delivery (owner_id, status, created_at, id);
 CREATE INDEX app_webhook_delivery_webhook ON app_webhook_delivery (webhook_id, status, id);
 CREATE INDEX app_webhook_delivery_event ON app_webhook_delivery (event_id);
 CREATE INDEX app_webhook_delivery_due ON app_webhook_delivery (next_attempt_at, id) WHERE next_attempt_at IS NOT NULL;
@@ -386,6 +394,7 @@ CREATE TABLE release (
     UNIQUE (app_id, version)
 ) STRICT;
 CREATE INDEX release_app ON release (app_id, id);
+CREATE INDEX release_app_created ON release (app_id, created_at, id);
 CREATE INDEX release_slug ON release (slug_id) WHERE slug_id IS NOT NULL;
 CREATE INDEX release_config_set ON release (config_set_id);
 CREATE INDEX release_account ON release (account_id);
@@ -654,7 +663,6 @@ CREATE TABLE pipeline (
 CREATE INDEX pipeline_owner ON pipeline (owner_id, id);
 CREATE INDEX pipeline_team ON pipeline (team_id, id);
 CREATE INDEX pipeline_name ON pipeline (name);
-CREATE INDEX pipeline_owner_created ON pipeline (owner_id, created_at, id);
 
 CREATE TABLE pipeline_coupling (
     id          TEXT PRIMARY KEY,
@@ -667,6 +675,7 @@ CREATE TABLE pipeline_coupling (
     updated_at  TEXT NOT NULL
 ) STRICT;
 CREATE INDEX pipeline_coupling_pipeline ON pipeline_coupling (pipeline_id, id);
+CREATE INDEX pipeline_coupling_pipeline_created ON pipeline_coupling (pipeline_id, created_at, id);
 
 -- What the review or test apps of a pipeline begin with: a JSON object of strings, sealed.
 CREATE TABLE pipeline_config (
@@ -697,6 +706,7 @@ CREATE TABLE review_app (
     updated_at   TEXT NOT NULL
 ) STRICT;
 CREATE INDEX review_app_pipeline ON review_app (pipeline_id, id);
+CREATE INDEX review_app_pipeline_created ON review_app (pipeline_id, created_at, id);
 CREATE INDEX review_app_account ON review_app (account_id);
 CREATE INDEX review_app_setup ON review_app (app_setup_id);
 
@@ -844,3 +854,240 @@ CREATE TABLE addon_removal (
 ) STRICT;
 CREATE INDEX addon_removal_addon_service ON addon_removal (addon_service_id);
 CREATE INDEX addon_removal_due ON addon_removal (due_at);
+
+-- What an account sees of pipelines, couplings, add-ons and attachments, for several reasons each. The views say who sees what and
+-- why. Below each stands a table with the same rows, which triggers keep in line with it, each account and resource once: a
+-- look-up asks that table, and a page of a list costs the same however much there is, since what the list can be ordered by
+-- stands there too.
+
+-- A pipeline is its owner's, a team's viewers see it too, and it is open to whoever has an app in it.
+CREATE VIEW pipeline_seen AS
+    SELECT owner_id AS account_id, id AS pipeline_id, name, created_at FROM pipeline WHERE owner_id IS NOT NULL
+    UNION ALL
+    SELECT team_member.account_id, pipeline.id, pipeline.name, pipeline.created_at
+    FROM pipeline CROSS JOIN team_member ON team_member.team_id = pipeline.team_id AND team_member.role <> 'collaborator'
+    UNION ALL
+    SELECT collaborator.account_id, pipeline.id, pipeline.name, pipeline.created_at
+    FROM pipeline CROSS JOIN pipeline_coupling ON pipeline_coupling.pipeline_id = pipeline.id
+    CROSS JOIN collaborator ON collaborator.app_id = pipeline_coupling.app_id;
+CREATE TABLE pipeline_viewer (
+    account_id  TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    pipeline_id TEXT NOT NULL REFERENCES pipeline (id) ON DELETE CASCADE,
+    name        TEXT NOT NULL,
+    created_at  TEXT NOT NULL,
+    PRIMARY KEY (account_id, pipeline_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pipeline_viewer_pipeline ON pipeline_viewer (pipeline_id);
+CREATE INDEX pipeline_viewer_name ON pipeline_viewer (account_id, name, pipeline_id);
+CREATE INDEX pipeline_viewer_created ON pipeline_viewer (account_id, created_at, pipeline_id);
+
+-- A coupling is seen by whoever may see the app, and by the owner of the pipeline: of a team its admins, from whom no app of it is
+-- hidden. team_id is the app's.
+CREATE VIEW pipeline_coupling_seen AS
+    SELECT collaborator.account_id, pipeline_coupling.id AS coupling_id, pipeline_coupling.pipeline_id,
+        collaborator.app_team_id AS team_id, pipeline_coupling.created_at
+    FROM pipeline_coupling CROSS JOIN collaborator ON collaborator.app_id = pipeline_coupling.app_id
+    UNION ALL
+    SELECT pipeline.owner_id, pipeline_coupling.id, pipeline_coupling.pipeline_id, app.team_id, pipeline_coupling.created_at
+    FROM pipeline_coupling CROSS JOIN pipeline ON pipeline.id = pipeline_coupling.pipeline_id AND pipeline.owner_id IS NOT NULL
+    CROSS JOIN app ON app.id = pipeline_coupling.app_id
+    UNION ALL
+    SELECT team_member.account_id, pipeline_coupling.id, pipeline_coupling.pipeline_id, app.team_id, pipeline_coupling.created_at
+    FROM pipeline_coupling CROSS JOIN pipeline ON pipeline.id = pipeline_coupling.pipeline_id
+    CROSS JOIN team_member ON team_member.team_id = pipeline.team_id AND team_member.role = 'admin'
+    CROSS JOIN app ON app.id = pipeline_coupling.app_id;
+CREATE TABLE pipeline_coupling_viewer (
+    account_id  TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    coupling_id TEXT NOT NULL REFERENCES pipeline_coupling (id) ON DELETE CASCADE,
+    pipeline_id TEXT NOT NULL,
+    team_id     TEXT,
+    created_at  TEXT NOT NULL,
+    PRIMARY KEY (account_id, coupling_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pipeline_coupling_viewer_coupling ON pipeline_coupling_viewer (coupling_id);
+CREATE INDEX pipeline_coupling_viewer_created ON pipeline_coupling_viewer (account_id, created_at, coupling_id);
+CREATE INDEX pipeline_coupling_viewer_pipeline ON pipeline_coupling_viewer (account_id, pipeline_id, coupling_id);
+CREATE INDEX pipeline_coupling_viewer_pipeline_created ON pipeline_coupling_viewer (account_id, pipeline_id, created_at, coupling_id);
+CREATE INDEX pipeline_coupling_viewer_team ON pipeline_coupling_viewer (account_id, team_id, coupling_id);
+CREATE INDEX pipeline_coupling_viewer_team_created ON pipeline_coupling_viewer (account_id, team_id, created_at, coupling_id);
+
+-- An add-on is seen from its own app, and from every app that it is attached to. team_id is that of its own app.
+CREATE VIEW addon_seen AS
+    SELECT collaborator.account_id, addon.id AS addon_id, collaborator.app_team_id AS team_id, addon.name, addon.created_at,
+        addon.updated_at
+    FROM addon CROSS JOIN collaborator ON collaborator.app_id = addon.app_id
+    UNION ALL
+    SELECT collaborator.account_id, addon.id, app.team_id, addon.name, addon.created_at, addon.updated_at
+    FROM addon CROSS JOIN addon_attachment ON addon_attachment.addon_id = addon.id
+    CROSS JOIN collaborator ON collaborator.app_id = addon_attachment.app_id CROSS JOIN app ON app.id = addon.app_id;
+CREATE TABLE addon_viewer (
+    account_id TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    addon_id   TEXT NOT NULL REFERENCES addon (id) ON DELETE CASCADE,
+    team_id    TEXT,
+    name       TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    PRIMARY KEY (account_id, addon_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX addon_viewer_addon ON addon_viewer (addon_id);
+CREATE INDEX addon_viewer_name ON addon_viewer (account_id, name, addon_id);
+CREATE INDEX addon_viewer_created ON addon_viewer (account_id, created_at, addon_id);
+CREATE INDEX addon_viewer_updated ON addon_viewer (account_id, updated_at, addon_id);
+CREATE INDEX addon_viewer_team ON addon_viewer (account_id, team_id, addon_id);
+CREATE INDEX addon_viewer_team_name ON addon_viewer (account_id, team_id, name, addon_id);
+CREATE INDEX addon_viewer_team_created ON addon_viewer (account_id, team_id, created_at, addon_id);
+CREATE INDEX addon_viewer_team_updated ON addon_viewer (account_id, team_id, updated_at, addon_id);
+
+-- An attachment is seen by whoever may see its app, and by whoever manages the add-on's app, and may take it off there. To see an
+-- add-on is not enough: the other apps that use it may be hidden.
+CREATE VIEW addon_attachment_seen AS
+    SELECT collaborator.account_id, addon_attachment.id AS attachment_id, addon_attachment.name, addon_attachment.created_at
+    FROM addon_attachment CROSS JOIN collaborator ON collaborator.app_id = addon_attachment.app_id
+    UNION ALL
+    SELECT collaborator.account_id, addon_attachment.id, addon_attachment.name, addon_attachment.created_at
+    FROM addon_attachment CROSS JOIN addon ON addon.id = addon_attachment.addon_id
+    CROSS JOIN collaborator ON collaborator.app_id = addon.app_id AND collaborator.permissions & 8;
+CREATE TABLE addon_attachment_viewer (
+    account_id    TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    attachment_id TEXT NOT NULL REFERENCES addon_attachment (id) ON DELETE CASCADE,
+    name          TEXT NOT NULL,
+    created_at    TEXT NOT NULL,
+    PRIMARY KEY (account_id, attachment_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX addon_attachment_viewer_attachment ON addon_attachment_viewer (attachment_id);
+CREATE INDEX addon_attachment_viewer_name ON addon_attachment_viewer (account_id, name, attachment_id);
+CREATE INDEX addon_attachment_viewer_created ON addon_attachment_viewer (account_id, created_at, attachment_id);
+
+-- What is new is shown to whoever sees it. What goes, and whose row goes, takes his rows along by their references.
+CREATE TRIGGER pipeline_made AFTER INSERT ON pipeline BEGIN
+    INSERT OR IGNORE INTO pipeline_viewer SELECT * FROM pipeline_seen WHERE pipeline_id = new.id;
+END;
+CREATE TRIGGER pipeline_renamed AFTER UPDATE OF name ON pipeline BEGIN
+    UPDATE pipeline_viewer SET name = new.name WHERE pipeline_id = new.id;
+END;
+CREATE TRIGGER pipeline_given AFTER UPDATE OF owner_id, team_id ON pipeline BEGIN
+    DELETE FROM pipeline_viewer WHERE pipeline_id = new.id;
+    INSERT OR IGNORE INTO pipeline_viewer SELECT * FROM pipeline_seen WHERE pipeline_id = new.id;
+    DELETE FROM pipeline_coupling_viewer WHERE coupling_id IN (SELECT id FROM pipeline_coupling WHERE pipeline_id = new.id);
+    INSERT OR IGNORE INTO pipeline_coupling_viewer SELECT * FROM pipeline_coupling_seen WHERE pipeline_id = new.id;
+END;
+CREATE TRIGGER pipeline_coupling_made AFTER INSERT ON pipeline_coupling BEGIN
+    INSERT OR IGNORE INTO pipeline_viewer SELECT collaborator.account_id, pipeline.id, pipeline.name, pipeline.created_at
+        FROM collaborator CROSS JOIN pipeline WHERE collaborator.app_id = new.app_id AND pipeline.id = new.pipeline_id;
+    INSERT OR IGNORE INTO pipeline_coupling_viewer SELECT * FROM pipeline_coupling_seen WHERE coupling_id = new.id;
+END;
+CREATE TRIGGER pipeline_coupling_gone AFTER DELETE ON pipeline_coupling BEGIN
+    DELETE FROM pipeline_viewer
+        WHERE pipeline_id = old.pipeline_id AND account_id IN (SELECT account_id FROM collaborator WHERE app_id = old.app_id)
+        AND NOT EXISTS (SELECT 1 FROM pipeline_seen AS seen
+            WHERE seen.pipeline_id = pipeline_viewer.pipeline_id AND seen.account_id = pipeline_viewer.account_id);
+END;
+CREATE TRIGGER team_member_made AFTER INSERT ON team_member BEGIN
+    INSERT OR IGNORE INTO pipeline_viewer SELECT new.account_id, id, name, created_at
+        FROM pipeline WHERE team_id = new.team_id AND new.role <> 'collaborator';
+    INSERT OR IGNORE INTO pipeline_coupling_viewer SELECT new.account_id, own.id, own.pipeline_id, app.team_id, own.created_at
+        FROM pipeline CROSS JOIN pipeline_coupling AS own CROSS JOIN app
+        WHERE pipeline.team_id = new.team_id AND own.pipeline_id = pipeline.id AND app.id = own.app_id AND new.role = 'admin';
+END;
+CREATE TRIGGER team_member_changed AFTER UPDATE OF role ON team_member BEGIN
+    INSERT OR IGNORE INTO pipeline_viewer SELECT new.account_id, id, name, created_at
+        FROM pipeline WHERE team_id = new.team_id AND new.role <> 'collaborator';
+    INSERT OR IGNORE INTO pipeline_coupling_viewer SELECT new.account_id, own.id, own.pipeline_id, app.team_id, own.created_at
+        FROM pipeline CROSS JOIN pipeline_coupling AS own CROSS JOIN app
+        WHERE pipeline.team_id = new.team_id AND own.pipeline_id = pipeline.id AND app.id = own.app_id AND new.role = 'admin';
+    DELETE FROM pipeline_viewer
+        WHERE account_id = new.account_id AND pipeline_id IN (SELECT id FROM pipeline WHERE team_id = new.team_id)
+        AND NOT EXISTS (SELECT 1 FROM pipeline_seen AS seen
+            WHERE seen.pipeline_id = pipeline_viewer.pipeline_id AND seen.account_id = pipeline_viewer.account_id);
+    DELETE FROM pipeline_coupling_viewer
+        WHERE account_id = new.account_id AND pipeline_id IN (SELECT id FROM pipeline WHERE team_id = new.team_id)
+        AND NOT EXISTS (SELECT 1 FROM pipeline_coupling_seen AS seen
+            WHERE seen.coupling_id = pipeline_coupling_viewer.coupling_id
+            AND seen.account_id = pipeline_coupling_viewer.account_id);
+END;
+CREATE TRIGGER team_member_gone AFTER DELETE ON team_member BEGIN
+    DELETE FROM pipeline_viewer
+        WHERE account_id = old.account_id AND pipeline_id IN (SELECT id FROM pipeline WHERE team_id = old.team_id)
+        AND NOT EXISTS (SELECT 1 FROM pipeline_seen AS seen
+            WHERE seen.pipeline_id = pipeline_viewer.pipeline_id AND seen.account_id = pipeline_viewer.account_id);
+    DELETE FROM pipeline_coupling_viewer
+        WHERE account_id = old.account_id AND pipeline_id IN (SELECT id FROM pipeline WHERE team_id = old.team_id)
+        AND NOT EXISTS (SELECT 1 FROM pipeline_coupling_seen AS seen
+            WHERE seen.coupling_id = pipeline_coupling_viewer.coupling_id
+            AND seen.account_id = pipeline_coupling_viewer.account_id);
+END;
+CREATE TRIGGER app_moved AFTER UPDATE OF team_id ON app BEGIN
+    UPDATE pipeline_coupling_viewer SET team_id = new.team_id
+        WHERE coupling_id IN (SELECT id FROM pipeline_coupling WHERE app_id = new.id);
+    UPDATE addon_viewer SET team_id = new.team_id WHERE addon_id IN (SELECT id FROM addon WHERE app_id = new.id);
+END;
+CREATE TRIGGER addon_made AFTER INSERT ON addon BEGIN
+    INSERT OR IGNORE INTO addon_viewer SELECT * FROM addon_seen WHERE addon_id = new.id;
+END;
+CREATE TRIGGER addon_listed AFTER UPDATE OF name, updated_at ON addon BEGIN
+    UPDATE addon_viewer SET name = new.name, updated_at = new.updated_at WHERE addon_id = new.id;
+END;
+CREATE TRIGGER addon_attachment_made AFTER INSERT ON addon_attachment BEGIN
+    INSERT OR IGNORE INTO addon_viewer
+        SELECT collaborator.account_id, addon.id, app.team_id, addon.name, addon.created_at, addon.updated_at
+        FROM collaborator CROSS JOIN addon CROSS JOIN app
+        WHERE collaborator.app_id = new.app_id AND addon.id = new.addon_id AND app.id = addon.app_id;
+    INSERT OR IGNORE INTO addon_attachment_viewer SELECT * FROM addon_attachment_seen WHERE attachment_id = new.id;
+END;
+CREATE TRIGGER addon_attachment_gone AFTER DELETE ON addon_attachment BEGIN
+    DELETE FROM addon_viewer
+        WHERE addon_id = old.addon_id AND account_id IN (SELECT account_id FROM collaborator WHERE app_id = old.app_id)
+        AND NOT EXISTS (SELECT 1 FROM addon_seen AS seen
+            WHERE seen.addon_id = addon_viewer.addon_id AND seen.account_id = addon_viewer.account_id);
+END;
+CREATE TRIGGER collaborator_made AFTER INSERT ON collaborator BEGIN
+    INSERT OR IGNORE INTO pipeline_viewer SELECT new.account_id, pipeline.id, pipeline.name, pipeline.created_at
+        FROM pipeline_coupling CROSS JOIN pipeline
+        WHERE pipeline_coupling.app_id = new.app_id AND pipeline.id = pipeline_coupling.pipeline_id;
+    INSERT OR IGNORE INTO pipeline_coupling_viewer SELECT new.account_id, id, pipeline_id, new.app_team_id, created_at
+        FROM pipeline_coupling WHERE app_id = new.app_id;
+    INSERT OR IGNORE INTO addon_viewer SELECT new.account_id, id, new.app_team_id, name, created_at, updated_at
+        FROM addon WHERE app_id = new.app_id;
+    INSERT OR IGNORE INTO addon_viewer
+        SELECT new.account_id, addon.id, app.team_id, addon.name, addon.created_at, addon.updated_at
+        FROM addon_attachment CROSS JOIN addon CROSS JOIN app
+        WHERE addon_attachment.app_id = new.app_id AND addon.id = addon_attachment.addon_id AND app.id = addon.app_id;
+    INSERT OR IGNORE INTO addon_attachment_viewer SELECT new.account_id, id, name, created_at
+        FROM addon_attachment WHERE app_id = new.app_id;
+    INSERT OR IGNORE INTO addon_attachment_viewer SELECT new.account_id, own.id, own.name, own.created_at
+        FROM addon CROSS JOIN addon_attachment AS own
+        WHERE addon.app_id = new.app_id AND own.addon_id = addon.id AND new.permissions & 8;
+END;
+CREATE TRIGGER collaborator_permitted AFTER UPDATE OF permissions ON collaborator WHEN old.permissions & 8 <> new.permissions & 8 BEGIN
+    INSERT OR IGNORE INTO addon_attachment_viewer SELECT new.account_id, own.id, own.name, own.created_at
+        FROM addon CROSS JOIN addon_attachment AS own
+        WHERE addon.app_id = new.app_id AND own.addon_id = addon.id AND new.permissions & 8;
+    DELETE FROM addon_attachment_viewer
+        WHERE account_id = new.account_id AND attachment_id IN (SELECT own.id
+            FROM addon CROSS JOIN addon_attachment AS own WHERE addon.app_id = new.app_id AND own.addon_id = addon.id)
+        AND NOT EXISTS (SELECT 1 FROM addon_attachment_seen AS seen
+            WHERE seen.attachment_id = addon_attachment_viewer.attachment_id
+            AND seen.account_id = addon_attachment_viewer.account_id);
+END;
+CREATE TRIGGER collaborator_gone AFTER DELETE ON collaborator BEGIN
+    DELETE FROM pipeline_viewer
+        WHERE account_id = old.account_id AND pipeline_id IN (SELECT pipeline_id FROM pipeline_coupling WHERE app_id = old.app_id)
+        AND NOT EXISTS (SELECT 1 FROM pipeline_seen AS seen
+            WHERE seen.pipeline_id = pipeline_viewer.pipeline_id AND seen.account_id = pipeline_viewer.account_id);
+    DELETE FROM pipeline_coupling_viewer
+        WHERE account_id = old.account_id AND coupling_id IN (SELECT id FROM pipeline_coupling WHERE app_id = old.app_id)
+        AND NOT EXISTS (SELECT 1 FROM pipeline_coupling_seen AS seen
+            WHERE seen.coupling_id = pipeline_coupling_viewer.coupling_id
+            AND seen.account_id = pipeline_coupling_viewer.account_id);
+    DELETE FROM addon_viewer
+        WHERE account_id = old.account_id AND addon_id IN (SELECT id FROM addon WHERE app_id = old.app_id
+            UNION SELECT addon_id FROM addon_attachment WHERE app_id = old.app_id)
+        AND NOT EXISTS (SELECT 1 FROM addon_seen AS seen
+            WHERE seen.addon_id = addon_viewer.addon_id AND seen.account_id = addon_viewer.account_id);
+    DELETE FROM addon_attachment_viewer
+        WHERE account_id = old.account_id AND attachment_id IN (SELECT id FROM addon_attachment WHERE app_id = old.app_id
+            UNION SELECT own.id FROM addon JOIN addon_attachment AS own ON own.addon_id = addon.id WHERE addon.app_id = old.app_id)
+        AND NOT EXISTS (SELECT 1 FROM addon_attachment_seen AS seen
+            WHERE seen.attachment_id = addon_attachment_viewer.attachment_id
+            AND seen.account_id = addon_attachment_viewer.account_id);
+END;

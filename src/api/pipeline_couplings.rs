@@ -119,7 +119,7 @@ pub struct NewCoupling {
 
 /// Akkeris' checks, of which one list says all.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "PipelineCouplingChecks")]
+#[schemars(rename = "PipelineCouplingChecksParam")]
 pub struct Checks {
     contexts: Option<Lenient<Vec<String>>>,
 }

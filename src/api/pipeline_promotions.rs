@@ -93,7 +93,7 @@ pub struct NewPromotion {
 
 /// The release may stand beside the app, as with Heroku, or in it, as with Akkeris.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "PipelinePromotionSource")]
+#[schemars(rename = "PipelinePromotionSourceParam")]
 pub struct Source {
     app: Option<SourceApp>,
     release: Option<ReleaseParam>,

@@ -38,9 +38,9 @@ pub struct Attachment {
 }
 
 pub const FIELDS: &[Field] = &[
-    Field::new("id", "addon_attachment.id", Kind::Id),
-    Field::new("name", "addon_attachment.name", Kind::SharedText),
-    Field::new("created_at", "addon_attachment.created_at", Kind::Time),
+    Field::new("id", "shown.id", Kind::Id),
+    Field::new("name", "shown.name", Kind::SharedText),
+    Field::new("created_at", "shown.created_at", Kind::Time),
 ];
 
 const COLUMNS: &str = "addon_attachment.id, addon_attachment.name, addon_attachment.namespace, addon_attachment.app_id, app.name,
@@ -50,18 +50,9 @@ const COLUMNS: &str = "addon_attachment.id, addon_attachment.name, addon_attachm
 const FROM: &str = "addon_attachment JOIN app ON app.id = addon_attachment.app_id
     JOIN addon ON addon.id = addon_attachment.addon_id JOIN app AS owner ON owner.id = addon.app_id
     JOIN plan ON plan.id = addon.plan_id JOIN addon_service ON addon_service.id = addon.addon_service_id";
-/// On the apps that an account may see, and of the add-ons of the apps that it manages, from which it may take them off. To see an
-/// add-on is not enough: the other apps that use it may be hidden.
-const VISIBLE_SET: &str = "addon_attachment.id IN (
-    SELECT own.id FROM collaborator JOIN addon_attachment AS own ON own.app_id = collaborator.app_id
-    WHERE collaborator.account_id = ?1
-    UNION SELECT own.id FROM collaborator JOIN addon AS theirs ON theirs.app_id = collaborator.app_id
-    JOIN addon_attachment AS own ON own.addon_id = theirs.id WHERE collaborator.account_id = ?1 AND collaborator.permissions & 8)";
-/// The same as a condition, for the attachments of one add-on.
-const VISIBLE: &str = "(EXISTS (
-    SELECT 1 FROM collaborator WHERE collaborator.app_id = addon_attachment.app_id AND collaborator.account_id = ?1) OR EXISTS (
-    SELECT 1 FROM collaborator WHERE collaborator.app_id = addon.app_id AND collaborator.account_id = ?1
-    AND collaborator.permissions & 8))";
+/// The view `addon_attachment_seen` says who sees an attachment.
+const VISIBLE: &str = "EXISTS (SELECT 1 FROM addon_attachment_viewer AS viewer
+    WHERE viewer.attachment_id = addon_attachment.id AND viewer.account_id = ?1)";
 
 fn attachment(row: &Row<'_>) -> rusqlite::Result<Attachment> {
     let (name, prefix): (String, String) = (row.get(1)?, row.get(11)?);
@@ -167,7 +158,7 @@ pub fn resolve(
         // A name alone is looked for among what is the account's own, since many apps have a DATABASE.
         (None, None) => select_all(
             connection,
-            &format!("{VISIBLE_SET} AND addon_attachment.name = ?2"),
+            "addon_attachment.id IN (SELECT attachment_id FROM addon_attachment_viewer WHERE account_id = ?1 AND name = ?2)",
             &[&account.id, &text.to_uppercase()],
         )?,
     };
@@ -181,7 +172,8 @@ pub fn resolve(
 }
 
 pub fn list_of_app(connection: &Connection, app: Id, page: &Page) -> Result<Listing<Attachment>> {
-    listing(connection, "addon_attachment.app_id = ?1", &[&app], page)
+    let shown = "SELECT id, name, created_at FROM addon_attachment WHERE app_id = ?1";
+    listing(connection, shown, &[&app], page)
 }
 
 /// The attachments of an add-on that `account` may see; for an admin of the server all of them.
@@ -191,9 +183,12 @@ pub fn list_of_addon(
     addon: Id,
     page: &Page,
 ) -> Result<Listing<Attachment>> {
+    let shown = format!(
+        "SELECT id, name, created_at FROM addon_attachment WHERE addon_id = ?2 AND (?3 OR {VISIBLE})"
+    );
     listing(
         connection,
-        &format!("addon_attachment.addon_id = ?2 AND (?3 OR {VISIBLE})"),
+        &shown,
         &[&account.id, &addon, &account.admin],
         page,
     )
@@ -204,19 +199,21 @@ pub fn list(
     account: &Account,
     page: &Page,
 ) -> Result<Listing<Attachment>> {
-    listing(connection, VISIBLE_SET, &[&account.id], page)
+    let shown = "SELECT attachment_id AS id, name, created_at FROM addon_attachment_viewer WHERE account_id = ?1";
+    listing(connection, shown, &[&account.id], page)
 }
 
+/// One page of the attachments that are `shown`, each by its id and what else they can be ordered by.
 fn listing(
     connection: &Connection,
-    condition: &str,
+    shown: &str,
     parameters: &[&dyn ToSql],
     page: &Page,
 ) -> Result<Listing<Attachment>> {
     let query = page::Query {
         columns: COLUMNS,
-        from: &format!("{FROM} WHERE {condition}"),
-        id: "addon_attachment.id",
+        from: &format!("({shown}) AS shown CROSS JOIN {FROM} WHERE addon_attachment.id = shown.id"),
+        id: "shown.id",
         parameters,
     };
     page::select(connection, &query, page, attachment)

@@ -84,10 +84,10 @@ impl AddOn {
 }
 
 pub const FIELDS: &[Field] = &[
-    Field::new("id", "addon.id", Kind::Id),
-    Field::new("name", "addon.name", Kind::Text),
-    Field::new("created_at", "addon.created_at", Kind::Time),
-    Field::new("updated_at", "addon.updated_at", Kind::Time),
+    Field::new("id", "shown.id", Kind::Id),
+    Field::new("name", "shown.name", Kind::Text),
+    Field::new("created_at", "shown.created_at", Kind::Time),
+    Field::new("updated_at", "shown.updated_at", Kind::Time),
 ];
 
 const COLUMNS: &str = "addon.id, addon.name, addon.app_id, app.name, addon.addon_service_id, addon_service.name,
@@ -100,10 +100,7 @@ const FROM: &str = "addon JOIN app ON app.id = addon.app_id JOIN addon_service O
     JOIN plan ON plan.id = addon.plan_id";
 const OF_APP: &str = "addon.id IN (SELECT id FROM addon WHERE app_id = ?1
     UNION SELECT addon_id FROM addon_attachment WHERE app_id = ?1)";
-const OF_ACCOUNT: &str = "addon.id IN (
-    SELECT own.id FROM collaborator JOIN addon AS own ON own.app_id = collaborator.app_id WHERE collaborator.account_id = ?1
-    UNION SELECT addon_attachment.addon_id FROM collaborator
-    JOIN addon_attachment ON addon_attachment.app_id = collaborator.app_id WHERE collaborator.account_id = ?1)";
+const OF_ACCOUNT: &str = "addon.id IN (SELECT addon_id FROM addon_viewer WHERE account_id = ?1)";
 
 fn addon(row: &Row<'_>) -> rusqlite::Result<AddOn> {
     Ok(AddOn {
@@ -284,7 +281,8 @@ pub fn resolve(
 }
 
 pub fn list_of_app(connection: &Connection, app: Id, page: &Page) -> Result<Listing<AddOn>> {
-    listing(connection, OF_APP, app, page)
+    let shown = format!("SELECT id, name, created_at, updated_at FROM addon WHERE {OF_APP}");
+    listing(connection, &shown, &[&app], page)
 }
 
 /// The add-ons of those apps of a team that `account` may see.
@@ -294,34 +292,36 @@ pub fn list_of_team(
     team: Id,
     page: &Page,
 ) -> Result<Listing<AddOn>> {
-    let query = page::Query {
-        columns: COLUMNS,
-        from: &format!(
-            "{FROM} WHERE app.team_id = ?2 AND (?3 OR EXISTS (
-                 SELECT 1 FROM collaborator WHERE collaborator.app_id = app.id AND collaborator.account_id = ?1))"
-        ),
-        id: "addon.id",
-        parameters: &[&account.id, &team, &account.admin],
-    };
-    page::select(connection, &query, page, addon)
+    if account.admin {
+        let all = "SELECT addon.id, addon.name, addon.created_at, addon.updated_at
+            FROM app JOIN addon ON addon.app_id = app.id WHERE app.team_id = ?1";
+        return listing(connection, all, &[&team], page);
+    }
+    // One that is seen from another app alone, to which it is attached, is among his and not among the team's.
+    let seen = "SELECT addon_id AS id, name, created_at, updated_at FROM addon_viewer
+        WHERE account_id = ?1 AND team_id = ?2 AND EXISTS (SELECT 1 FROM addon JOIN collaborator ON collaborator.app_id = addon.app_id
+            WHERE addon.id = addon_viewer.addon_id AND collaborator.account_id = ?1)";
+    listing(connection, seen, &[&account.id, &team], page)
 }
 
 /// The add-ons of the apps that `account` is a collaborator of, and those attached to them.
 pub fn list(connection: &Connection, account: &Account, page: &Page) -> Result<Listing<AddOn>> {
-    listing(connection, OF_ACCOUNT, account.id, page)
+    let seen = "SELECT addon_id AS id, name, created_at, updated_at FROM addon_viewer WHERE account_id = ?1";
+    listing(connection, seen, &[&account.id], page)
 }
 
+/// One page of the add-ons that are `shown`, each by its id and what else they can be ordered by.
 fn listing(
     connection: &Connection,
-    condition: &str,
-    id: Id,
+    shown: &str,
+    parameters: &[&dyn ToSql],
     page: &Page,
 ) -> Result<Listing<AddOn>> {
     let query = page::Query {
         columns: COLUMNS,
-        from: &format!("{FROM} WHERE {condition}"),
-        id: "addon.id",
-        parameters: &[&id],
+        from: &format!("({shown}) AS shown CROSS JOIN {FROM} WHERE addon.id = shown.id"),
+        id: "shown.id",
+        parameters,
     };
     page::select(connection, &query, page, addon)
 }

@@ -237,7 +237,7 @@ pub fn list_personal(
 ) -> Result<Listing<App>> {
     let query = page::Query {
         columns: COLUMNS,
-        from: &format!("{} AND app.team_id IS NULL", own("")),
+        from: &format!("{} AND collaborator.app_team_id IS NULL", own("")),
         id: "collaborator.app_id",
         parameters: &[&account.id],
     };

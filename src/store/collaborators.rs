@@ -68,8 +68,8 @@ pub fn create(
     let inserted = connection
         .prepare_cached(
             "INSERT INTO collaborator (id, app_id, account_id, role, granted, permissions, created_at, updated_at,
-                 app_name, app_created_at, app_updated_at)
-             SELECT ?1, id, ?3, ?4, ?5, ?5, ?6, ?6, name, created_at, updated_at FROM app WHERE id = ?2
+                 app_name, app_team_id, app_created_at, app_updated_at)
+             SELECT ?1, id, ?3, ?4, ?5, ?5, ?6, ?6, name, team_id, created_at, updated_at FROM app WHERE id = ?2
              ON CONFLICT (app_id, account_id) DO UPDATE SET granted = ?5, updated_at = ?6 WHERE granted = 0",
         )?
         .execute(params![Id::new(), app, account, role, permissions, now])?;

@@ -190,8 +190,8 @@ fn put(
     connection
         .prepare_cached(
             "INSERT INTO collaborator (id, app_id, account_id, role, granted, permissions, created_at, updated_at,
-                 app_name, app_created_at, app_updated_at)
-             SELECT ?1, id, ?3, ?4, ?5, ?5, ?6, ?6, name, created_at, updated_at FROM app WHERE id = ?2
+                 app_name, app_team_id, app_created_at, app_updated_at)
+             SELECT ?1, id, ?3, ?4, ?5, ?5, ?6, ?6, name, team_id, created_at, updated_at FROM app WHERE id = ?2
              ON CONFLICT (app_id, account_id) DO UPDATE SET role = ?4, granted = ?5, permissions = ?5, updated_at = ?6",
         )?
         .execute(params![Id::new(), app, account, role, permissions, now])?;

@@ -1,6 +1,6 @@
 //! Pipelines. Names are unique for one owner; two owners may have one name each.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, ToSql, params};
 
 use super::accounts::Account;
 use super::ownership::Owner;
@@ -21,9 +21,9 @@ pub struct Pipeline {
 }
 
 pub const FIELDS: &[Field] = &[
-    Field::new("id", "pipeline.id", Kind::Id),
-    Field::new("name", "pipeline.name", Kind::SharedText),
-    Field::new("created_at", "pipeline.created_at", Kind::Time),
+    Field::new("id", "pipeline_viewer.pipeline_id", Kind::Id),
+    Field::new("name", "pipeline_viewer.name", Kind::SharedText),
+    Field::new("created_at", "pipeline_viewer.created_at", Kind::Time),
 ];
 
 const COLUMNS: &str = "pipeline.id, pipeline.name, pipeline.owner_id, pipeline.team_id, pipeline.created_at, pipeline.updated_at";
@@ -74,7 +74,7 @@ pub fn candidates(
     account: &Account,
     identity: &Identity,
 ) -> Result<Vec<Pipeline>> {
-    let select = |column: &str, value: &dyn rusqlite::ToSql| -> Result<Vec<Pipeline>> {
+    let select = |column: &str, value: &dyn ToSql| -> Result<Vec<Pipeline>> {
         let sql = format!(
             "SELECT {COLUMNS} FROM pipeline WHERE {column} = ?2 AND (?3 OR {VISIBLE}) ORDER BY id"
         );
@@ -90,20 +90,9 @@ pub fn candidates(
     }
 }
 
-/// A pipeline is its owner's, a team's viewers see it too, and it is open to whoever has an app in it.
-const VISIBLE: &str = "(pipeline.owner_id = ?1 OR EXISTS (
-    SELECT 1 FROM team_member WHERE team_member.team_id = pipeline.team_id AND team_member.account_id = ?1
-    AND team_member.role <> 'collaborator') OR EXISTS (
-    SELECT 1 FROM pipeline_coupling JOIN collaborator ON collaborator.app_id = pipeline_coupling.app_id
-    WHERE pipeline_coupling.pipeline_id = pipeline.id AND collaborator.account_id = ?1))";
-
-/// The same as a set, for a list: it is found by indexes, however many pipelines others have.
-const VISIBLE_SET: &str = "pipeline.id IN (
-    SELECT id FROM pipeline WHERE owner_id = ?1
-    UNION SELECT own.id FROM team_member JOIN pipeline AS own ON own.team_id = team_member.team_id
-    WHERE team_member.account_id = ?1 AND team_member.role <> 'collaborator'
-    UNION SELECT pipeline_coupling.pipeline_id FROM collaborator
-    JOIN pipeline_coupling ON pipeline_coupling.app_id = collaborator.app_id WHERE collaborator.account_id = ?1)";
+/// The view `pipeline_seen` says who sees a pipeline.
+const VISIBLE: &str = "EXISTS (
+    SELECT 1 FROM pipeline_viewer WHERE pipeline_viewer.pipeline_id = pipeline.id AND pipeline_viewer.account_id = ?1)";
 
 /// The pipeline that the app of an add-on is in, for its provider. 404 for any other.
 pub fn of_addon(connection: &Connection, addon: Id, id: Id) -> Result<Pipeline> {
@@ -176,11 +165,18 @@ pub fn list(
     name: Option<&str>,
     page: &Page,
 ) -> Result<Listing<Pipeline>> {
+    let own = "pipeline_viewer CROSS JOIN pipeline
+        WHERE pipeline_viewer.account_id = ?1 AND pipeline.id = pipeline_viewer.pipeline_id";
+    let named = format!("{own} AND pipeline_viewer.name = ?2");
+    let (from, parameters): (&str, &[&dyn ToSql]) = match &name {
+        None => (own, &[&account.id]),
+        Some(name) => (&named, &[&account.id, name]),
+    };
     let query = page::Query {
         columns: COLUMNS,
-        from: &format!("pipeline WHERE {VISIBLE_SET} AND (?2 IS NULL OR pipeline.name = ?2)"),
-        id: "pipeline.id",
-        parameters: &[&account.id, &name],
+        from,
+        id: "pipeline_viewer.pipeline_id",
+        parameters,
     };
     page::select(connection, &query, page, pipeline)
 }

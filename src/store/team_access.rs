@@ -69,8 +69,8 @@ pub fn apply(connection: &Connection, scope: Scope, now: Timestamp) -> Result<()
             None => connection
                 .prepare_cached(
                     "INSERT INTO collaborator (id, app_id, account_id, role, granted, permissions, created_at, updated_at,
-                         app_name, app_created_at, app_updated_at)
-                     SELECT ?1, id, ?3, ?4, 0, ?5, ?6, ?6, name, created_at, updated_at FROM app WHERE id = ?2",
+                         app_name, app_team_id, app_created_at, app_updated_at)
+                     SELECT ?1, id, ?3, ?4, 0, ?5, ?6, ?6, name, team_id, created_at, updated_at FROM app WHERE id = ?2",
                 )?
                 .execute(params![Id::new(), pair.app, pair.account, role, permissions, now])?,
         };

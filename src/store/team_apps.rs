@@ -1,6 +1,6 @@
 //! The apps of teams, as their members see them.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, ToSql, params};
 
 use super::access::Permissions;
 use super::accounts::Account;
@@ -20,11 +20,23 @@ pub struct TeamApp {
 }
 
 pub const FIELDS: &[Field] = &[
-    Field::new("id", "app.id", Kind::Id),
-    Field::new("name", "app.name", Kind::Text),
-    Field::new("created_at", "app.created_at", Kind::Time),
-    Field::new("updated_at", "app.updated_at", Kind::Time),
+    Field::new("id", "shown.id", Kind::Id),
+    Field::new("name", "shown.name", Kind::Text),
+    Field::new("created_at", "shown.created_at", Kind::Time),
+    Field::new("updated_at", "shown.updated_at", Kind::Time),
 ];
+
+/// The apps of the team ?2 that the account ?1 may see, with what they can be ordered by.
+const SEEN: &str = "SELECT app_id AS id, app_name AS name, app_created_at AS created_at, app_updated_at AS updated_at
+    FROM collaborator WHERE account_id = ?1 AND app_team_id = ?2";
+/// Those that the account ?3 may see too.
+const SEEN_BY_BOTH: &str = "SELECT app_id AS id, app_name AS name, app_created_at AS created_at, app_updated_at AS updated_at
+    FROM collaborator WHERE account_id = ?3 AND app_team_id = ?2
+    AND EXISTS (SELECT 1 FROM collaborator AS own WHERE own.app_id = collaborator.app_id AND own.account_id = ?1)";
+/// Those that whoever runs the server sees: all, or those that the account ?3 may see.
+const ALL: &str = "SELECT id, name, created_at, updated_at FROM app WHERE team_id = ?2";
+const SEEN_BY_OTHER: &str = "SELECT app_id AS id, app_name AS name, app_created_at AS created_at, app_updated_at AS updated_at
+    FROM collaborator WHERE account_id = ?3 AND app_team_id = ?2";
 
 fn team_app(row: &Row<'_>) -> rusqlite::Result<TeamApp> {
     Ok(TeamApp {
@@ -49,16 +61,24 @@ pub fn list(
     member: Option<Id>,
     page: &Page,
 ) -> Result<Listing<TeamApp>> {
-    let from = format!(
-        "{FROM} LEFT JOIN collaborator AS own ON own.app_id = app.id AND own.account_id = ?1
-         WHERE app.team_id = ?2 AND (?3 OR own.id IS NOT NULL) AND (?4 IS NULL OR EXISTS (
-             SELECT 1 FROM collaborator WHERE collaborator.app_id = app.id AND collaborator.account_id = ?4))"
-    );
+    let shown = match (account.admin, member) {
+        (false, None) => SEEN,
+        (false, Some(_)) => SEEN_BY_BOTH,
+        (true, None) => ALL,
+        (true, Some(_)) => SEEN_BY_OTHER,
+    };
+    let both: [&dyn ToSql; 3] = [&account.id, &team, &member];
     let query = page::Query {
-        columns: &format!("{COLUMNS}, coalesce(own.granted > 0, 0)"),
-        from: &from,
-        id: "app.id",
-        parameters: &[&account.id, &team, &account.admin, &member],
+        columns: &format!(
+            "{COLUMNS}, EXISTS (SELECT 1 FROM collaborator AS own
+                 WHERE own.app_id = app.id AND own.account_id = ?1 AND own.granted > 0)"
+        ),
+        from: &format!("({shown}) AS shown CROSS JOIN {FROM} WHERE app.id = shown.id"),
+        id: "shown.id",
+        parameters: match member {
+            None => &both[..2],
+            Some(_) => &both,
+        },
     };
     page::select(connection, &query, page, team_app)
 }
@@ -102,13 +122,12 @@ pub fn permissions(
     page: &Page,
 ) -> Result<Listing<Entity>> {
     let query = page::Query {
-        columns: "app.id, app.name, app.team_id, (
+        columns: "shown.id, shown.name, ?2, (
             SELECT json_group_array(json_object('id', account.id, 'email', account.email, 'permissions', held.permissions) ORDER BY held.id)
-            FROM collaborator AS held JOIN account ON account.id = held.account_id WHERE held.app_id = app.id)",
-        from: "app LEFT JOIN collaborator AS own ON own.app_id = app.id AND own.account_id = ?1
-            WHERE app.team_id = ?2 AND (?3 OR own.id IS NOT NULL)",
-        id: "app.id",
-        parameters: &[&account.id, &team, &account.admin],
+            FROM collaborator AS held JOIN account ON account.id = held.account_id WHERE held.app_id = shown.id)",
+        from: &format!("({}) AS shown WHERE true", if account.admin { ALL } else { SEEN }),
+        id: "shown.id",
+        parameters: &[&account.id, &team],
     };
     page::select(connection, &query, page, |row| {
         Ok(Entity {

@@ -154,7 +154,9 @@ async fn what_is_anothers_is_as_absent_under_an_app_of_ones_own() {
             let path = format!("/apps/lagoon/{rest}");
             let answer = world.ask(&bob, route, &path).await;
             assert_eq!(answer.status, 404, "{}", answer.asked);
-            bodies.push(answer.body);
+            // Some are told of by the id that they were asked for by.
+            let ids = rest.split('/').filter(|part| part.len() == 36);
+            bodies.push(ids.fold(answer.text(), |body, id| body.replace(id, "it")));
         }
         assert_eq!(bodies[0], bodies[1], "{}", route.path);
     }

@@ -342,8 +342,6 @@ async fn a_promotion_to_an_app_outside_the_pipeline_and_from_one_without_a_relea
     before.server.deploy(&ann, "harbour", &web_app()).await;
     before.now();
     promote("outside").await.invalid("not in the pipeline");
-    promote("nowhere")
-        .await
-        .invalid("not in the given pipeline");
+    promote("nowhere").await.invalid("not in the pipeline");
     before.unchanged();
 }

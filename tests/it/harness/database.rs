@@ -23,11 +23,29 @@ pub fn dump(dir: &Path) -> String {
     dump
 }
 
+/// What accounts see, and the tables in which triggers keep it.
+const SIGHTS: [(&str, &str); 4] = [
+    ("pipeline_seen", "pipeline_viewer"),
+    ("pipeline_coupling_seen", "pipeline_coupling_viewer"),
+    ("addon_seen", "addon_viewer"),
+    ("addon_attachment_seen", "addon_attachment_viewer"),
+];
+
 /// What must hold at the end of every test.
 pub fn check(dir: &Path, running: &[Id]) {
     let connection = open(dir);
     let broken = texts_of_all(&connection, "PRAGMA foreign_key_check");
     assert!(broken.is_empty(), "references lead nowhere: {broken:?}");
+    for (seen, viewer) in SIGHTS {
+        for (one, other) in [(seen, viewer), (viewer, seen)] {
+            let differs = format!("SELECT * FROM {one} EXCEPT SELECT * FROM {other}");
+            let differs = texts_of_all(&connection, &differs);
+            assert!(
+                differs.is_empty(),
+                "in {one} and not in {other}: {differs:?}"
+            );
+        }
+    }
     let claims = "SELECT id FROM build WHERE status = 'pending' AND claimed_by IS NOT NULL";
     let claims = texts(&connection, claims);
     assert!(
