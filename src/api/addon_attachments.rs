@@ -170,11 +170,11 @@ pub async fn create(call: Call, new: New) -> Result<Created<View>> {
 /// 422 for another app than the add-on's own, where its service does not allow that.
 fn shared(connection: &Connection, addon: &addons::AddOn, app: Id) -> Result<()> {
     let service = addon_services::by_id(connection, addon.addon_service_id)?;
-    match service.supports_sharing || app == addon.app_id {
+    match service.offer.supports_sharing || app == addon.app_id {
         true => Ok(()),
         false => Err(Error::invalid(format!(
             "Add-ons of {} cannot be attached to other apps.",
-            service.name
+            service.offer.name
         ))),
     }
 }

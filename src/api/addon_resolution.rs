@@ -50,7 +50,7 @@ fn app_of(connection: &Connection, caller: &Caller, app: Option<&Reference>) -> 
 /// The name of the service that a resolution is limited to.
 fn service_of(connection: &Connection, service: Option<&Reference>) -> Result<Option<String>> {
     service
-        .map(|Reference(service)| Ok(addon_services::find(connection, service)?.name))
+        .map(|Reference(service)| Ok(addon_services::find(connection, service)?.offer.name))
         .transpose()
 }
 

@@ -31,15 +31,15 @@ pub struct View {
 
 fn view(service: AddOnService) -> View {
     View {
-        cli_plugin_name: service.cli_plugin_name,
+        cli_plugin_name: service.offer.cli_plugin_name,
         created_at: service.created_at,
-        human_name: service.human_name,
+        human_name: service.offer.human_name,
         id: service.id,
-        name: service.name,
-        state: service.state,
+        name: service.offer.name,
+        state: service.offer.state,
         supported_generations: [catalog::GENERATION],
-        supports_multiple_installations: service.supports_multiple_installations,
-        supports_sharing: service.supports_sharing,
+        supports_multiple_installations: service.offer.supports_multiple_installations,
+        supports_sharing: service.offer.supports_sharing,
         updated_at: service.updated_at,
     }
 }

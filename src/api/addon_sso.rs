@@ -54,12 +54,12 @@ pub struct Params {
 fn form(connection: &Connection, addon: &AddOn, account: &Account, now: Timestamp) -> Result<View> {
     let service = addon_services::by_id(connection, addon.addon_service_id)?;
     let salt = addon_services::sso_salt(connection, service.id)?
-        .ok_or_else(|| Error::invalid(format!("{} has no single sign-on.", service.name)))?;
+        .ok_or_else(|| Error::invalid(format!("{} has no single sign-on.", service.offer.name)))?;
     let (id, timestamp) = (addon.id.to_string(), now.seconds().to_string());
     let signed = format!("{id}:{salt}:{timestamp}");
     let token = hex::encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, signed.as_bytes()));
     Ok(View {
-        action: service.sso_url,
+        action: service.offer.sso_url,
         method: "post",
         params: Params {
             app: addon.app_name.clone(),

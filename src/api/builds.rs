@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::buildpacks::BuildpackView;
 use super::call::{Call, Caller, Visit};
 use super::params;
-use super::reply::{Created, Nothing, Reply};
+use super::reply::{self, Created, Nothing, Reply};
 use super::scopes;
 use super::view::{Ref, User};
 use crate::Platform;
@@ -307,8 +307,5 @@ pub async fn output(visit: Visit) -> Result<HttpResponse> {
     {
         return Err(Error::not_found("build"));
     }
-    let stream = visit.platform.build_output(id);
-    Ok(HttpResponse::Ok()
-        .content_type("text/plain; charset=utf-8")
-        .streaming(stream))
+    Ok(reply::streamed(visit.platform.build_output(id)))
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Visit};
 use super::params::{self, Reference};
-use super::reply::{Created, Reply};
+use super::reply::{self, Created, Reply};
 use super::view::{Named, Ref, User};
 use crate::Platform;
 use crate::blob::signed::Method;
@@ -142,9 +142,7 @@ pub async fn output(visit: Visit) -> Result<HttpResponse> {
     if !release.is_some_and(|release| release.has_output) {
         return Err(Error::not_found("release"));
     }
-    Ok(HttpResponse::Ok()
-        .content_type("text/plain; charset=utf-8")
-        .streaming(visit.platform.release_output(id)))
+    Ok(reply::streamed(visit.platform.release_output(id)))
 }
 
 #[derive(Deserialize, JsonSchema)]

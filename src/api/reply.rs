@@ -1,17 +1,21 @@
 //! Answers: a status, a body, and the headers that every one of Heroku's answers has.
 
 use std::marker::PhantomData;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use futures_util::Stream;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::call::Paged;
 use super::conditional::{self, etag};
 use super::range;
 use crate::error::{Error, Result};
+use crate::time::Timestamp;
 
 /// Room for the JSON of one resource, in bytes, so that it is not copied while it is written.
 const USUAL_BODY: usize = 2 * 1024;
@@ -119,11 +123,35 @@ impl<V, const STATUS: u16> Reply<V, STATUS> {
         response
             .insert_header((header::ETAG, etag))
             .insert_header((header::CONTENT_TYPE, "application/json"));
+        if let Some(modified) = modified(&self.body) {
+            response.insert_header(header::LastModified(modified.into()));
+        }
         for header in self.headers {
             response.insert_header(header);
         }
         response.body(self.body)
     }
+}
+
+/// When what is shown was changed last, as it says itself: `Last-Modified` goes with the answers that are one resource.
+fn modified(body: &[u8]) -> Option<SystemTime> {
+    #[derive(Deserialize)]
+    struct Dated<'a> {
+        updated_at: Option<&'a str>,
+    }
+    if body.first() != Some(&b'{') {
+        return None;
+    }
+    let dated: Dated<'_> = serde_json::from_slice(body).ok()?;
+    let micros = Timestamp::parse(dated.updated_at?)?.micros();
+    UNIX_EPOCH.checked_add(Duration::from_micros(u64::try_from(micros).ok()?))
+}
+
+/// Text that comes as it is written: the output of a build or of a release command, from its start.
+pub fn streamed(output: impl Stream<Item = Result<Bytes>> + 'static) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .streaming(output)
 }
 
 /// JSON that is the same for everybody, as a route without an account answers.

@@ -262,7 +262,8 @@ routes! {
     GET    "/teams/{team}/members/{member}/apps"            Team     team_apps::of_member;
     GET    "/teams/{team}/permissions"                      Team     team_apps::permissions;
     GET    "/teams/{team}/pipeline-couplings"               Team     pipeline_couplings::of_team;
-    GET    "/enterprise-accounts"                           Account  teams::enterprise_accounts;
+    GET    "/enterprise-accounts"                           Account  teams::none;
+    GET    "/spaces"                                        Account  teams::none;
     POST   "/sources"                                       Account  sources::create;
     GET    "/pipelines"                                     Account  pipelines::list;
     POST   "/pipelines"                                     Account  pipelines::create;

@@ -118,7 +118,7 @@ pub struct Nowhere {}
 
 const NOWHERE: &[Field] = &[Field::new("id", "id", Kind::Id)];
 
-/// Enterprise accounts are Heroku's own; clients that list them beside teams find none.
-pub async fn enterprise_accounts(call: Call) -> Result<Reply<Vec<Nowhere>>> {
+/// Enterprise accounts and private spaces are Heroku's own; clients that list them beside teams and apps find none.
+pub async fn none(call: Call) -> Result<Reply<Vec<Nowhere>>> {
     call.page_of(NOWHERE, Vec::new())
 }

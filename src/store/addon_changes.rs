@@ -47,11 +47,11 @@ pub fn create(
          VALUES (?1, ?2, ?3, ?4, ?5, 'provisioning', seal(?1 || '/config', '{}'), seal(?1 || '/options', ?6), ?8, 'provision', ?7, ?7, ?7)
          ON CONFLICT (name) DO NOTHING",
     )?;
-    let log_drain_token = new.service.wants_log.then(log_drains::token);
+    let log_drain_token = new.service.offer.wants_log.then(log_drains::token);
     loop {
         let name = match &chosen {
             Some(name) => name.clone(),
-            None => name::generated_after(&new.service.name)?,
+            None => name::generated_after(&new.service.offer.name)?,
         };
         let service = new.service.id;
         let inserted = insert.execute(params![
@@ -86,18 +86,18 @@ fn check_room(connection: &Connection, app: &App, service: &AddOnService) -> Res
             "An app can have {MAX_OF_APP} add-ons at most."
         )));
     }
-    if service.state == addon_services::State::Shutdown {
+    if service.offer.state == addon_services::State::Shutdown {
         return Err(Error::invalid(format!(
             "{} is being shut down, so it makes no new add-ons.",
-            service.name
+            service.offer.name
         )));
     }
-    if !service.supports_multiple_installations
+    if !service.offer.supports_multiple_installations
         && addon_attachments::has_service(connection, app.id, service.id)?
     {
         return Err(Error::invalid(format!(
             "{} has an add-on of {} already, and the service allows one for an app.",
-            app.name, service.name
+            app.name, service.offer.name
         )));
     }
     Ok(())

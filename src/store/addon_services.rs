@@ -13,9 +13,9 @@ text_enum! {
     State { Alpha = "alpha", Beta = "beta", Ga = "ga", Shutdown = "shutdown" }
 }
 
-/// What a provider says of its service. Whoever makes one has checked it.
-#[derive(Clone)]
-pub struct Manifest {
+/// What a provider offers, as its manifest says. Whoever makes one has checked it.
+#[derive(Clone, Debug)]
+pub struct Offer {
     pub name: String,
     pub human_name: String,
     pub cli_plugin_name: Option<String>,
@@ -26,9 +26,16 @@ pub struct Manifest {
     pub wants_log: bool,
     /// `ACME`, with which the names of its config vars begin.
     pub config_vars_prefix: String,
+    /// The names that the provider may set.
     pub config_vars: Vec<String>,
     pub base_url: String,
     pub sso_url: String,
+}
+
+/// A whole manifest: with what opens the provider to us, and us to it.
+#[derive(Clone)]
+pub struct Manifest {
+    pub offer: Offer,
     pub password: String,
     pub sso_salt: Option<String>,
     /// Of the secret with which the provider exchanges grants; `None` leaves the one there is.
@@ -48,17 +55,7 @@ pub struct ManifestPlan {
 #[derive(Clone, Debug)]
 pub struct AddOnService {
     pub id: Id,
-    pub name: String,
-    pub human_name: String,
-    pub cli_plugin_name: Option<String>,
-    pub state: State,
-    pub supports_multiple_installations: bool,
-    pub supports_sharing: bool,
-    pub wants_log: bool,
-    pub config_vars_prefix: String,
-    pub config_vars: Vec<String>,
-    pub base_url: String,
-    pub sso_url: String,
+    pub offer: Offer,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -99,19 +96,21 @@ const PLAN_FROM: &str = "plan JOIN addon_service ON addon_service.id = plan.addo
 fn service(row: &Row<'_>) -> rusqlite::Result<AddOnService> {
     Ok(AddOnService {
         id: row.get(0)?,
-        name: row.get(1)?,
-        human_name: row.get(2)?,
-        cli_plugin_name: row.get(3)?,
-        state: row.get(4)?,
-        supports_multiple_installations: row.get(5)?,
-        supports_sharing: row.get(6)?,
-        config_vars_prefix: row.get(7)?,
-        config_vars: json(row, 8)?,
-        base_url: row.get(9)?,
-        sso_url: row.get(10)?,
+        offer: Offer {
+            name: row.get(1)?,
+            human_name: row.get(2)?,
+            cli_plugin_name: row.get(3)?,
+            state: row.get(4)?,
+            supports_multiple_installations: row.get(5)?,
+            supports_sharing: row.get(6)?,
+            config_vars_prefix: row.get(7)?,
+            config_vars: json(row, 8)?,
+            base_url: row.get(9)?,
+            sso_url: row.get(10)?,
+            wants_log: row.get(13)?,
+        },
         created_at: row.get(11)?,
         updated_at: row.get(12)?,
-        wants_log: row.get(13)?,
     })
 }
 
@@ -137,18 +136,19 @@ pub fn register(
     manifest: &Manifest,
     now: Timestamp,
 ) -> Result<AddOnService> {
-    let before = by_name(connection, &manifest.name)?;
+    let offer = &manifest.offer;
+    let before = by_name(connection, &offer.name)?;
     if let Some(before) = &before
-        && before.config_vars_prefix != manifest.config_vars_prefix
+        && before.offer.config_vars_prefix != offer.config_vars_prefix
         && let Some(addon) = any_addon(connection, before.id)?
     {
         return Err(Error::conflict(format!(
             "The config vars of {} begin with {} and are in use, by {addon} for one. The prefix cannot change while there are add-ons.",
-            before.name, before.config_vars_prefix
+            offer.name, before.offer.config_vars_prefix
         )));
     }
     let id = before.as_ref().map_or_else(Id::new, |before| before.id);
-    let config_vars = serde_json::to_string(&manifest.config_vars).map_err(Error::internal)?;
+    let config_vars = serde_json::to_string(&offer.config_vars).map_err(Error::internal)?;
     connection
         .prepare_cached(
             "INSERT INTO addon_service (id, name, human_name, cli_plugin_name, state, supports_multiple_installations,
@@ -165,21 +165,21 @@ pub fn register(
         )?
         .execute(params![
             id,
-            manifest.name,
-            manifest.human_name,
-            manifest.cli_plugin_name,
-            manifest.state,
-            manifest.supports_multiple_installations,
-            manifest.supports_sharing,
-            manifest.config_vars_prefix,
+            offer.name,
+            offer.human_name,
+            offer.cli_plugin_name,
+            offer.state,
+            offer.supports_multiple_installations,
+            offer.supports_sharing,
+            offer.config_vars_prefix,
             config_vars,
-            manifest.base_url,
-            manifest.sso_url,
+            offer.base_url,
+            offer.sso_url,
             manifest.password,
             manifest.sso_salt,
             manifest.client_secret,
             now,
-            manifest.wants_log
+            offer.wants_log
         ])?;
     register_plans(connection, id, &manifest.plans, now)?;
     by_id(connection, id)
@@ -307,7 +307,7 @@ pub fn find_plan(
     let found = match (identity, service) {
         (Identity::Id(id), _) => select("id", id)?,
         (Identity::Name(name), Some(service)) if !name.contains(':') => {
-            select("name", &format!("{}:{name}", service.name))?
+            select("name", &format!("{}:{name}", service.offer.name))?
         }
         (Identity::Name(name), _) => select("name", name)?,
     };

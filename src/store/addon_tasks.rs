@@ -95,8 +95,8 @@ pub fn provider(connection: &Connection, service: Id) -> Result<Provider> {
     let found = addon_services::by_id(connection, service)?;
     Ok(Provider {
         password: addon_services::password(connection, service)?,
-        service: found.name,
-        base_url: found.base_url,
+        service: found.offer.name,
+        base_url: found.offer.base_url,
     })
 }
 

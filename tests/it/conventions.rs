@@ -39,6 +39,23 @@ async fn server_error(ann: &Client) -> Answer {
 }
 
 #[tokio::test]
+async fn a_resource_says_when_it_was_changed_last() {
+    let (server, ann) = server().await;
+    let modified = async |path: &str| ann.get(path).await.header("last-modified").to_owned();
+    let before = modified("/apps/harbour").await;
+    assert_eq!(before, "Sat, 31 Jan 2026 12:00:00 GMT");
+    server.pass(Duration::from_secs(3_601));
+    ann.patch("/apps/harbour", json!({"maintenance": true}))
+        .await
+        .ok();
+    let after = modified("/apps/harbour").await;
+    assert_eq!(after, "Sat, 31 Jan 2026 13:00:01 GMT");
+    for many in ["/apps", "/apps/harbour/config-vars"] {
+        assert_eq!(modified(many).await, "", "{many}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_client_has_already_is_not_sent_again() {
     let (_server, ann) = server().await;
     let first = ann.get("/apps/harbour").await;

@@ -154,14 +154,20 @@ async fn a_slug_is_for_the_stack_that_there_is() {
     ann.post(SLUGS, body).await.created();
 }
 
-#[tokio::test]
-async fn a_slug_is_found_where_it_was_made_and_where_it_runs() {
+/// Ann has a slug of her app `harbour` and another app, `marina`. Bob has the app `lagoon`.
+async fn a_slug_of_anns() -> (Server, Client, Client, String) {
     let (server, ann) = server().await;
     let bob = server.account("bob").await;
     ann.app("marina").await;
     bob.app("lagoon").await;
     let build = server.deploy(&ann, "harbour", &web_app()).await;
     let slug = id(&build["slug"]);
+    (server, ann, bob, slug)
+}
+
+#[tokio::test]
+async fn a_slug_is_found_where_it_was_made_and_where_it_runs() {
+    let (_server, ann, bob, slug) = a_slug_of_anns().await;
     ann.get(format!("/apps/marina/slugs/{slug}"))
         .await
         .missing("slug");
@@ -179,12 +185,7 @@ async fn a_slug_is_found_where_it_was_made_and_where_it_runs() {
 
 #[tokio::test]
 async fn who_may_only_look_takes_no_slug_elsewhere() {
-    let (server, ann) = server().await;
-    let bob = server.account("bob").await;
-    ann.app("marina").await;
-    bob.app("lagoon").await;
-    let build = server.deploy(&ann, "harbour", &web_app()).await;
-    let slug = id(&build["slug"]);
+    let (_server, ann, bob, slug) = a_slug_of_anns().await;
     ann.post("/apps/marina/releases", json!({ "slug": slug }))
         .await
         .created();

@@ -207,7 +207,9 @@ async fn what_clients_ask_of_teams_beyond_members_is_answered() {
     let generations = ann.get("/teams/docks/available-generations").await;
     assert_eq!(generations.each("name"), ["cedar"]);
     assert!(ann.get("/teams/docks/addons").await.list().is_empty());
-    assert!(ann.get("/enterprise-accounts").await.list().is_empty());
+    for elsewhere in ["/enterprise-accounts", "/spaces"] {
+        assert!(ann.get(elsewhere).await.list().is_empty());
+    }
     let permissions = ann.get("/teams/permissions").await.each("name");
     assert_eq!(permissions, ["deploy", "manage", "operate", "view"]);
     for rest in ["features", "addons", "available-generations", "permissions"] {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use crate::error::{Error, Result};
 use crate::outbound::Outbound;
 use crate::secret;
-use crate::store::addon_services::{Manifest, ManifestPlan, State};
+use crate::store::addon_services::{Manifest, ManifestPlan, Offer, State};
 
 /// A manifest at most, in bytes.
 const MAX_BYTES: u64 = 256 * 1024;
@@ -144,7 +144,9 @@ fn check(document: Document, top: Access) -> Result<Manifest> {
         ),
     };
     let human_name = text(document.name.unwrap_or_else(|| name.clone()), "name")?;
-    Ok(Manifest {
+    let plans = plans(&name, required(document.plans, "plans")?)?;
+    let offer = Offer {
+        name,
         human_name,
         cli_plugin_name: document
             .cli_plugin_name
@@ -158,6 +160,9 @@ fn check(document: Document, top: Access) -> Result<Manifest> {
         config_vars,
         base_url,
         sso_url,
+    };
+    Ok(Manifest {
+        offer,
         password: secret(
             required(top.password.or(api.password), "password")?,
             "password",
@@ -172,8 +177,7 @@ fn check(document: Document, top: Access) -> Result<Manifest> {
             .map(|given| secret(given, "client_secret"))
             .transpose()?
             .map(|given| secret::digest(&given)),
-        plans: plans(&name, required(document.plans, "plans")?)?,
-        name,
+        plans,
     })
 }
 

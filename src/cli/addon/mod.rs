@@ -70,7 +70,7 @@ impl Register {
         let (fresh, now) = (secret::token()?, Clock::System.now());
         let digest = secret::digest(&fresh);
         let (registered, printed) = open(&self.data_dir)?.write_blocking(move |connection| {
-            let known = addon_services::is_registered(connection, &manifest.name)?;
+            let known = addon_services::is_registered(connection, &manifest.offer.name)?;
             let make = !known && manifest.client_secret.is_none();
             let manifest = addon_services::Manifest {
                 client_secret: manifest.client_secret.or(make.then_some(digest)),
@@ -80,7 +80,7 @@ impl Register {
         })?;
         eprintln!(
             "{} is registered: see `heroku addons:plans {}`.",
-            registered.name, registered.name
+            registered.offer.name, registered.offer.name
         );
         if printed {
             println!("{fresh}");
@@ -96,9 +96,9 @@ impl List {
         for service in services {
             println!(
                 "{}\t{}\t{}",
-                service.name,
-                service.state.as_str(),
-                service.base_url
+                service.offer.name,
+                service.offer.state.as_str(),
+                service.offer.base_url
             );
         }
         Ok(())

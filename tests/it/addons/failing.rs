@@ -248,9 +248,9 @@ async fn a_silent_provider_with_many_addons_to_make_gets_no_more_than_its_share(
     let _quick = quick(&server).await;
     silent.next(std::iter::repeat_n(Act::Silence, 40));
     let mut waiting = Vec::new();
-    for _ in 0..40 {
+    for at in 0..40 {
         let ann = ann.clone();
-        let body = json!({ "plan": "acme" });
+        let body = json!({ "plan": "acme", "attachment": { "name": format!("ACME_{at}") } });
         waiting.push(tokio::spawn(
             async move { ann.post(ADDONS, body).await.status },
         ));
@@ -263,6 +263,8 @@ async fn a_silent_provider_with_many_addons_to_make_gets_no_more_than_its_share(
         server.platform.store.read(count).unwrap()
     };
     while silent.heard().len() < 8 || wanted() < 40 {
+        let asking = |asked: &tokio::task::JoinHandle<u16>| !asked.is_finished();
+        assert!(waiting.iter().any(asking), "{} are wanted", wanted());
         tokio::task::yield_now().await;
     }
     ann.app("marina").await;

@@ -152,7 +152,7 @@ fn a_manifest_may_have_the_form_of_herokus_own() {
         "plans": ["test"],
     });
     let manifest = manifest::parse(text.to_string().as_bytes()).unwrap();
-    assert_eq!(manifest.config_vars_prefix, "ACME");
-    assert_eq!(manifest.sso_url, "https://acme.test/sso");
+    assert_eq!(manifest.offer.config_vars_prefix, "ACME");
+    assert_eq!(manifest.offer.sso_url, "https://acme.test/sso");
     assert_eq!(manifest.plans[0].name, "acme-db:test");
 }

@@ -188,6 +188,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("/teams/*/permissions", "permission-entity"),
     ("/teams/*/pipeline-couplings", "pipeline-coupling"),
     ("/enterprise-accounts", "enterprise-account"),
+    ("/spaces", "space"),
     ("/openapi.json", "openapi"),
     ("/schema", "schema"),
     ("/pipeline-couplings", "pipeline-coupling"),
