@@ -6,18 +6,26 @@
 use std::io::Read;
 
 use crate::archive::{self, Limits, Strip};
+use crate::builders::{self, Kind};
 use crate::error::Result;
-use crate::process_types;
+use crate::process_types::{self, Built};
 
 /// 422 for what is no gzip tar file, ends early, holds anything that is not let in, or says nowhere what to run. Reads all of
 /// the source, so it blocks for as long as that takes: call it off the async workers.
 pub fn check_source(source: impl Read + Send) -> Result<()> {
-    let listing = archive::inspect(
-        source,
-        &Limits::default(),
-        Strip::SoleFolder,
-        process_types::FILES,
-    )?;
-    process_types::decide(&listing.files)?;
-    Ok(())
+    let wanted: Vec<&str> = [process_types::FILES, builders::MARKS].concat();
+    let files = archive::inspect(source, &Limits::default(), Strip::SoleFolder, &wanted)?.files;
+    match builders::detect(&files).first() {
+        // What they run is known once they have looked around, or even only once they are done.
+        Some(Kind::Own | Kind::Go | Kind::Rust) => process_types::declared(&files).map(drop),
+        Some(kind) => {
+            let built = Built {
+                name: kind.name().to_owned(),
+                defaults: kind.defaults(&files)?,
+                must_run: true,
+            };
+            process_types::merge(&files, built).map(drop)
+        }
+        None => process_types::decide(&files).map(drop),
+    }
 }

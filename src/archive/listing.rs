@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use super::path::split;
+use super::path::under;
 use super::walk::{Content, Sink, walk};
 use super::{Limits, Strip, Summary};
 use crate::error::Result;
@@ -21,7 +21,7 @@ pub struct Listing {
     pub summary: Summary,
 }
 
-/// A file at the root of an archive.
+/// A file of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootFile {
     /// At most the first 64 KiB.
@@ -30,8 +30,8 @@ pub struct RootFile {
     pub size: u64,
 }
 
-/// Reads an archive to its end, and keeps the beginnings of the `wanted` files at its root, such as `Procfile`. The root is what
-/// [`unpack`](super::unpack) makes it with the same `strip`. Links to such files are not followed.
+/// Reads an archive to its end, and keeps the beginnings of the `wanted` files, such as `Procfile` and `bin/detect`, by their paths
+/// from its root. The root is what [`unpack`](super::unpack) makes it with the same `strip`. Links to such files are not followed.
 pub fn inspect<R: Read + Send>(
     reader: R,
     limits: &Limits,
@@ -49,8 +49,12 @@ pub fn inspect<R: Read + Send>(
         .found
         .into_iter()
         .filter_map(|(path, file)| {
-            let (parent, name) = split(&path);
-            (parent == folder).then(|| (String::from_utf8_lossy(name).into_owned(), file))
+            let inner = match folder.is_empty() {
+                true => path.as_slice(),
+                false => under(&path, &folder)?,
+            };
+            let name = wanted.iter().find(|wanted| wanted.as_bytes() == inner)?;
+            Some(((*name).to_owned(), file))
         })
         .collect();
     Ok(Listing {
@@ -68,11 +72,15 @@ struct Roots<'a> {
 
 impl Roots<'_> {
     fn may_be_wanted(&mut self, path: &[u8]) -> bool {
-        let (parent, name) = split(path);
-        if parent.contains(&b'/') || !self.wanted.iter().any(|wanted| wanted.as_bytes() == name) {
-            return false;
+        let is_wanted = |path: &[u8]| self.wanted.iter().any(|wanted| wanted.as_bytes() == path);
+        if is_wanted(path) {
+            return true;
         }
-        parent.is_empty() || self.top.get_or_insert_with(|| parent.to_vec()) == parent
+        let Some(at) = path.iter().position(|&byte| byte == b'/') else {
+            return false;
+        };
+        let (top, inner) = (&path[..at], &path[at + 1..]);
+        is_wanted(inner) && self.top.get_or_insert_with(|| top.to_vec()) == top
     }
 }
 

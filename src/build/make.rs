@@ -4,14 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::blob::Digest;
+use crate::builders::{self, Folder, Kind};
 use crate::error::{Error, Result};
 use crate::output::Writer;
 use crate::process_types::Built;
 use crate::store::builds::{self, Build};
+use crate::store::config_vars::ConfigVars;
 use crate::store::slugs::NewSlug;
 use crate::store::{app_uids, config_vars};
 
-use super::classic::{self, Classic, ground};
+use super::builtin::Builtin;
+use super::classic::{Classic, ground};
 use super::halt::Halt;
 use super::steps::Work;
 use super::telling;
@@ -92,10 +95,26 @@ impl Work {
         halt: &Halt,
     ) -> Result<Option<Built>> {
         let place = workspace.clone();
-        if !blocking(move || Ok(classic::is_inline(&place.tree()))).await? {
-            return Ok(None);
+        let found = blocking(move || Ok(builders::detect(&Folder::open(&place.tree())?))).await?;
+        match found.first() {
+            None => Ok(None),
+            Some(Kind::Own) => self.inline(build, workspace, output, halt).await.map(Some),
+            Some(_) => {
+                let built = self.builtin(build, workspace, output, halt, &found);
+                built.await.map(Some)
+            }
         }
-        let workshop = self.workshop(build, workspace, Site::Apart).await?;
+    }
+
+    /// By the source's own `bin/compile`.
+    async fn inline(
+        &self,
+        build: &Build,
+        workspace: &Arc<Workspace>,
+        output: &Writer,
+        halt: &Halt,
+    ) -> Result<Built> {
+        let (workshop, _) = self.workshop(build, workspace, Site::Apart).await?;
         let (workshop, pack) = blocking(move || {
             ground::prepare(&workshop)?;
             let pack = ground::inline(&workshop)?;
@@ -111,16 +130,44 @@ impl Work {
         };
         let built = classic.run(&[pack]).await?;
         blocking(move || workshop.close()).await?;
-        Ok(Some(built))
+        Ok(built)
     }
 
-    /// A workshop around the workspace's tree, as the user that the app's dynos run as.
+    /// By the first of these builders.
+    async fn builtin(
+        &self,
+        build: &Build,
+        workspace: &Arc<Workspace>,
+        output: &Writer,
+        halt: &Halt,
+        found: &[Kind],
+    ) -> Result<Built> {
+        let (workshop, vars) = self.workshop(build, workspace, Site::InPlace).await?;
+        let workshop = blocking(move || {
+            ground::prepare(&workshop)?;
+            Ok(workshop)
+        })
+        .await?;
+        let builtin = Builtin {
+            workshop: &workshop,
+            output,
+            halt,
+            vars: &vars,
+            cache: ground::cache(&workshop),
+            path: &self.settings.path,
+        };
+        let built = builtin.run_first(found).await?;
+        blocking(move || workshop.close()).await?;
+        Ok(built)
+    }
+
+    /// A workshop around the workspace's tree, as the user that the app's dynos run as; and the app's config vars.
     async fn workshop(
         &self,
         build: &Build,
         workspace: &Arc<Workspace>,
         site: Site,
-    ) -> Result<Workshop> {
+    ) -> Result<(Workshop, ConfigVars)> {
         let (app, store) = (build.app_id, &self.parts.store);
         let bench = self.parts.bench.clone();
         let uid = match bench.isolation.uids() {
@@ -132,7 +179,9 @@ impl Work {
         };
         let vars = store.read(|connection| config_vars::get(connection, app))?;
         let (id, limits, place) = (build.id, self.settings.limits.clone(), workspace.clone());
-        blocking(move || Workshop::open(id, &bench, &limits, &place, site, (uid, vars))).await
+        let shown = vars.clone();
+        let open = move || Workshop::open(id, &bench, &limits, &place, site, (uid, vars));
+        Ok((blocking(open).await?, shown))
     }
 }
 

@@ -3,7 +3,7 @@
 //! - `builder`: claims waiting builds and sees each one through to its end
 //! - `steps`: one build, from its claim to its end; `make`: what it makes meanwhile
 //! - `fetch`, `source`, `slug`, `telling`: the steps that are more than a call
-//! - `classic`: buildpacks
+//! - `classic`: buildpacks; `builtin`: built-in builders, where no buildpack is named
 //! - `workshop`: how a command of a build is run; `watch`, `limits`: how much it may use
 //! - `halt`, `workspace`: when a build must stop, and where it works
 //!
@@ -11,6 +11,7 @@
 //! what it did is in its rows, its output and the app's log. That a build began is logged by whoever asks for one.
 
 mod builder;
+mod builtin;
 mod classic;
 mod fetch;
 mod halt;
@@ -40,6 +41,9 @@ pub use builder::Builder;
 pub use fetch::{SourceOf, fetch};
 pub use limits::Limits;
 pub use workshop::Bench;
+
+/// For a server that was started without one.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What a builder works with.
 #[derive(Clone)]
@@ -74,6 +78,8 @@ pub struct Settings {
     pub attempts: i64,
     /// For one build.
     pub limits: Limits,
+    /// Where built-in builders look for programs: where dynos do.
+    pub path: String,
     /// For the source to arrive.
     pub fetch_limit: Duration,
     /// Bytes of a source, compressed.
@@ -89,6 +95,7 @@ impl Settings {
             at_once: 2,
             attempts: 3,
             limits: Limits::default(),
+            path: std::env::var("PATH").unwrap_or_else(|_| PATH.to_owned()),
             fetch_limit: Duration::from_secs(10 * 60),
             max_source: 1 << 30,
             max_slug: 500 << 20,

@@ -14,11 +14,6 @@ pub(super) fn tell(found: &Found, output: &Writer) {
             output.step("Discovering process types");
             output.detail(&format!("Procfile declares types -> {}", all.join(", ")));
         }
-        Origin::Node => {
-            output.step("Node.js app detected");
-            output.step("Discovering process types");
-            output.detail(&format!("Default types for Node.js -> {}", all.join(", ")));
-        }
         Origin::Built { defaults, .. } => {
             output.step("Discovering process types");
             let declared: Vec<&str> = all

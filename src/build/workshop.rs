@@ -42,7 +42,6 @@ pub struct Bench {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Site {
     /// At `/app`, where it will be when the app runs.
-    #[expect(dead_code, reason = "the builders of our own work like this")]
     InPlace,
     /// In a folder below `/tmp`, with an `/app` beside it that is thrown away.
     Apart,
@@ -227,7 +226,12 @@ impl Workshop {
     }
 
     /// Sees a command through to the end of its last process, whatever comes.
-    async fn attend(&self, step: Step, halt: &Halt, mut take: impl FnMut(&[u8])) -> Result<i32> {
+    pub(super) async fn attend(
+        &self,
+        step: Step,
+        halt: &Halt,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<i32> {
         halt.check()?;
         let spec = shim::Spec {
             note: String::new(),

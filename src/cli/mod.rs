@@ -5,6 +5,7 @@ pub mod addon;
 mod doctor;
 mod env;
 mod serve;
+mod static_site;
 
 use clap::{Parser, Subcommand};
 
@@ -32,6 +33,8 @@ enum Command {
     /// Register the add-ons of providers
     #[command(subcommand)]
     Addon(addon::AddOn),
+    /// Serve a static site, as its web process does
+    Static(static_site::StaticSite),
 }
 
 impl Cli {
@@ -43,6 +46,7 @@ impl Cli {
             Command::Account(account) => account.run(),
             Command::Doctor(doctor) => doctor.run(),
             Command::Addon(addon) => addon.run(),
+            Command::Static(site) => site.run(),
         }
     }
 }

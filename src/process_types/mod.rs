@@ -1,4 +1,4 @@
-//! What an app runs: its process types, decided from the files at the root of its source.
+//! What an app runs: its process types, by its Procfile and by what built it.
 //!
 //! The decision is a pure function, so that the API's check of an upload and the build come to the same answer in the same
 //! words. It must not know where the files come from.
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::name::ProcessType;
 
 /// The files that the decision looks at. Whoever decides has to offer these, as far as they are there as regular files.
-pub const FILES: &[&str] = &["Procfile", "package.json", "server.js"];
+pub const FILES: &[&str] = &["Procfile"];
 
 /// Bytes of one such file that are looked at.
 pub const FILE_BYTES: u64 = 64 * 1024;
@@ -22,7 +22,6 @@ pub const FILE_BYTES: u64 = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     Procfile,
-    Node,
     /// What built the app, and the Procfile where there is one.
     Built {
         /// As it calls itself.
@@ -37,7 +36,6 @@ impl Origin {
     pub fn description(&self) -> &str {
         match self {
             Origin::Procfile => "Procfile",
-            Origin::Node => "Node.js",
             Origin::Built { name, .. } => name,
         }
     }
@@ -50,6 +48,8 @@ pub struct Built {
     pub name: String,
     /// Commands by process type, for those that the Procfile does not declare.
     pub defaults: BTreeMap<String, String>,
+    /// Where neither it nor the Procfile has anything to run, that is a fault: of a built-in builder it is known what it makes.
+    pub must_run: bool,
 }
 
 /// What an app runs.
@@ -62,47 +62,24 @@ pub struct Decision {
     pub unread_lines: Vec<usize>,
 }
 
-/// Decides what an app with these files at its root runs: what its Procfile declares, else what Node.js's convention is. 422
-/// when nothing is declared, or what is declared cannot be read.
+/// Decides what an app runs that nothing has built: what its Procfile declares. 422 when nothing is declared, or what is declared
+/// cannot be read.
 pub fn decide(root: &BTreeMap<String, RootFile>) -> Result<Decision> {
-    let mut unread_lines = Vec::new();
-    if let Some(file) = root.get("Procfile") {
-        let text = text("Procfile", file)?;
-        let commands = procfile::parse(text)?;
-        unread_lines = procfile::unread_lines(text);
-        if !commands.is_empty() {
-            let commands = commands
-                .into_iter()
-                .map(|(name, command)| (name.to_string(), command))
-                .collect();
-            return Ok(Decision {
-                origin: Origin::Procfile,
-                commands,
-                unread_lines,
-            });
-        }
+    let (commands, unread_lines) = declared(root)?;
+    if commands.is_empty() {
+        return Err(nothing_to_run(root, None));
     }
-    match node(root)? {
-        Some(command) => Ok(Decision {
-            origin: Origin::Node,
-            commands: BTreeMap::from([("web".to_owned(), command.to_owned())]),
-            unread_lines,
-        }),
-        None => Err(nothing_to_run(root)),
-    }
+    Ok(Decision {
+        origin: Origin::Procfile,
+        commands,
+        unread_lines,
+    })
 }
 
 /// Decides what an app runs that was built: what its Procfile declares, and beside it what its builder's defaults are. 422 for a
-/// Procfile or a default that cannot be read.
+/// Procfile or a default that cannot be read, and where there is nothing though there must be.
 pub fn merge(root: &BTreeMap<String, RootFile>, built: Built) -> Result<Decision> {
-    let mut commands = BTreeMap::new();
-    let mut unread_lines = Vec::new();
-    if let Some(file) = root.get("Procfile") {
-        let text = text("Procfile", file)?;
-        let declared = procfile::parse(text)?.into_iter();
-        commands.extend(declared.map(|(name, command)| (name.to_string(), command)));
-        unread_lines = procfile::unread_lines(text);
-    }
+    let (mut commands, unread_lines) = declared(root)?;
     let mut defaults = Vec::new();
     for (name, command) in built.defaults {
         ProcessType::parse(&name)?;
@@ -110,6 +87,9 @@ pub fn merge(root: &BTreeMap<String, RootFile>, built: Built) -> Result<Decision
             defaults.push(vacant.key().clone());
             vacant.insert(command);
         }
+    }
+    if built.must_run && commands.is_empty() {
+        return Err(nothing_to_run(root, Some(&built.name)));
     }
     Ok(Decision {
         origin: Origin::Built {
@@ -121,45 +101,41 @@ pub fn merge(root: &BTreeMap<String, RootFile>, built: Built) -> Result<Decision
     })
 }
 
-/// npm's own rule: the `start` script, else `node server.js` where there is such a file.
-fn node(root: &BTreeMap<String, RootFile>) -> Result<Option<&'static str>> {
-    let Some(file) = root.get("package.json") else {
-        return Ok(None);
+/// What the Procfile declares, and which of its lines declare nothing. 422 where it cannot be read.
+pub fn declared(
+    root: &BTreeMap<String, RootFile>,
+) -> Result<(BTreeMap<String, String>, Vec<usize>)> {
+    let Some(file) = root.get("Procfile") else {
+        return Ok((BTreeMap::new(), Vec::new()));
     };
-    let package: serde_json::Value =
-        serde_json::from_str(text("package.json", file)?).map_err(|cause| {
-            Error::invalid(format!(
-                "The package.json is not valid JSON (line {}, column {}). Mend it, then build again.",
-                cause.line(),
-                cause.column()
-            ))
-        })?;
-    let start = package.pointer("/scripts/start");
-    if start
-        .and_then(|start| start.as_str())
-        .is_some_and(|start| !start.trim().is_empty())
-    {
-        return Ok(Some("npm start"));
-    }
-    Ok(root.contains_key("server.js").then_some("node server.js"))
+    let text = text("Procfile", file)?;
+    let commands = procfile::parse(text)?
+        .into_iter()
+        .map(|(name, command)| (name.to_string(), command))
+        .collect();
+    Ok((commands, procfile::unread_lines(text)))
 }
 
-fn nothing_to_run(root: &BTreeMap<String, RootFile>) -> Error {
+fn nothing_to_run(root: &BTreeMap<String, RootFile>, built: Option<&str>) -> Error {
     const REMEDY: &str = "a line such as \"web: python3 app.py\", with a blank after the colon";
     if root.contains_key("Procfile") {
-        Error::invalid(format!(
+        return Error::invalid(format!(
             "The Procfile declares no process type. Give it {REMEDY}."
-        ))
-    } else if root.contains_key("package.json") {
-        Error::invalid(
+        ));
+    }
+    match built {
+        Some("Node.js") => Error::invalid(
             "There is no Procfile, and the package.json has no start script. Add a file named Procfile with a line such as \
              \"web: node app.js\", or a start script.",
-        )
-    } else {
-        Error::invalid(
+        ),
+        Some(name) => Error::invalid(format!(
+            "There is no Procfile at the root of the source, and nothing in a {name} app says what it runs. Add a file named Procfile \
+             with {REMEDY}."
+        )),
+        None => Error::invalid(
             "There is no Procfile at the root of the source, and nothing else that says what to run. Add a file named Procfile \
              with a line such as \"web: python3 app.py\".",
-        )
+        ),
     }
 }
 

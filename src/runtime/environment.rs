@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::Launch;
+use crate::sandbox::{HOME, PROGRAMS};
 use crate::shim::Program;
 
 /// Marks each process of a dyno with the dyno's id, for whoever looks for them later (see [`family`](super::family)).
@@ -35,6 +36,8 @@ pub struct Shell {
     /// Where programs are looked for: where the server itself was told to, so that a dyno finds the same python3 or node as the
     /// person who started the server. Nothing else of the server's environment reaches a dyno.
     path: OsString,
+    /// Where this program is, which serves static files, for a dyno without a tree of its own.
+    own: OsString,
 }
 
 impl Shell {
@@ -44,10 +47,23 @@ impl Shell {
             .into_iter()
             .find(|program| Path::new(program).exists());
         let path = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
+        let own = std::env::current_exe().unwrap_or_default();
         Shell {
             program: bash.unwrap_or("/bin/sh").into(),
             path,
+            own: own.parent().map(Into::into).unwrap_or_default(),
         }
+    }
+
+    /// Where programs are looked for, this one last.
+    fn path(&self, home: &Path) -> OsString {
+        let mut path = self.path.clone();
+        path.push(":");
+        match home == Path::new(HOME) {
+            true => path.push(PROGRAMS),
+            false => path.push(&self.own),
+        }
+        path
     }
 
     /// The command that becomes the dyno, in its folder `home`.
@@ -71,7 +87,7 @@ impl Shell {
     fn environment(&self, launch: &Launch, home: &Path) -> BTreeMap<OsString, OsString> {
         let mut environment = BTreeMap::new();
         let mut set = |name: &str, value: OsString| environment.insert(name.into(), value);
-        set("PATH", self.path.clone());
+        set("PATH", self.path(home));
         set("LANG", LANG.into());
         for (name, value) in &launch.config_vars {
             set(name, value.into());

@@ -104,6 +104,8 @@ fn readable(spec: &Spec) -> Vec<PathBuf> {
         .map(PathBuf::from)
         .chain(etc::readable())
         .chain(spec.readable.iter().cloned())
+        // This program, which serves static files.
+        .chain(std::env::current_exe())
         .collect()
 }
 

@@ -29,10 +29,16 @@ pub use init::run_if_asked;
 pub use isolation::Isolation;
 pub use level::Level;
 pub use settings::{Pool, Settings, Uids};
-pub use spec::{BEGUN_FD, Ids, Limits, Network, SPEC_FD, Spec, VARS};
+pub use spec::{BEGUN_FD, HOME, Ids, Limits, Network, SPEC_FD, Spec, VARS};
 
 /// The name under which the binary is the launcher.
 pub const SUBCOMMAND: &str = "dyno-init";
+
+/// Where a dyno with a tree of its own finds this program, by its name, to serve its static files.
+pub const PROGRAMS: &str = "/libexec";
+
+/// This program's name there.
+pub(crate) const PROGRAM: &str = "penstock";
 
 /// What the launcher ends with when it could not build the sandbox, having said why on standard error. Programs that run others
 /// (`docker run`, `chroot`) use the same.

@@ -15,7 +15,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{Gid, Uid, chown, pivot_root};
 
 use super::init::step;
-use super::{Ids, Spec, VARS, confine, etc};
+use super::{Ids, PROGRAM, PROGRAMS, Spec, VARS, confine, etc};
 
 /// Folders at the root that hold programs; on most machines all but the first are links into it.
 const SYSTEM: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
@@ -25,6 +25,8 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// What these two are mounted on lies out of sight once `/proc` is there.
 const DISK: &str = "proc/disk";
 const LOWER: &str = "proc/lower";
+/// What the kernel puts behind the name of a running program that is no longer there.
+const REPLACED: &str = " (deleted)";
 /// For the folders and generated files of the tree itself, which the dyno cannot write to.
 const SKELETON: &str = "size=2m,nr_inodes=2k,mode=755";
 
@@ -98,6 +100,7 @@ impl Tree<'_> {
             "dev/pts",
             "dev/shm",
             "etc",
+            PROGRAMS.trim_start_matches('/'),
             DISK,
             LOWER,
             "run",
@@ -150,7 +153,20 @@ impl Tree<'_> {
         for path in added.chain(self.spec.readable.iter().map(PathBuf::as_path)) {
             self.take(path)?;
         }
-        Ok(())
+        self.own_program()
+    }
+
+    /// This program itself. Where it was replaced since it was started, the new one is shown, and where it is gone, none.
+    fn own_program(&self) -> io::Result<()> {
+        let path = std::env::current_exe()?;
+        let name = path.to_string_lossy();
+        let path = Path::new(name.strip_suffix(REPLACED).unwrap_or(&name));
+        if !path.is_file() {
+            return Ok(());
+        }
+        let place = self.at(PROGRAMS).join(PROGRAM);
+        fs::write(&place, "")?;
+        bind(path, &place)
     }
 
     /// Lays an empty folder over the server's own, if any of what is shown has it in it.

@@ -21,6 +21,9 @@ pub const BEGUN_FD: RawFd = 4;
 /// Where [`Spec::vars`] are.
 pub const VARS: &str = "/run/vars";
 
+/// A dyno's home in a tree of its own.
+pub const HOME: &str = "/app";
+
 /// Far more than any spec has; a command is one line of a Procfile.
 const MAX_BYTES: u64 = 4 << 20;
 
@@ -144,7 +147,7 @@ impl Spec {
     /// Its home, where the command starts unless it is to start elsewhere.
     pub fn home(&self) -> PathBuf {
         match self.level.has_own_tree() {
-            true => PathBuf::from("/app"),
+            true => PathBuf::from(HOME),
             false => self.app.clone(),
         }
     }

@@ -1,5 +1,6 @@
 //! The builder, over a real store: from a source to a slug, a release and an output.
 
+pub mod builtin;
 mod claiming;
 mod classic;
 mod failing;
@@ -301,15 +302,15 @@ async fn a_slug_holds_the_source_under_app_and_no_history() {
 fn members(site: &Site, slug: &Slug) -> BTreeMap<String, String> {
     let digest = Digest::parse(slug.digest.as_ref().unwrap()).unwrap();
     let blob = site.parts.blobs.open_blob(&digest).unwrap();
-    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(blob));
+    let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(blob));
     let mut found = BTreeMap::new();
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
         if entry.header().entry_type().is_file() {
             let name = String::from_utf8(entry.path_bytes().to_vec()).unwrap();
-            let mut text = String::new();
-            entry.read_to_string(&mut text).unwrap();
-            found.insert(name, text);
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            found.insert(name, String::from_utf8_lossy(&bytes).into_owned());
         }
     }
     found
@@ -330,22 +331,6 @@ async fn a_second_deploy_keeps_the_scale_and_the_same_tree_makes_the_same_slug()
         .filter(|line| line.contains("Scaled"))
         .count();
     assert_eq!(scaled, 1);
-}
-
-#[tokio::test]
-async fn a_node_app_needs_no_procfile() {
-    let site = Site::new();
-    let package = r#"{"scripts":{"start":"node ."}}"#;
-    let build = site.upload(&Tar::new().file("package.json", package).gz());
-    site.build().await;
-    let slug = site.slug(&build);
-    assert_eq!(slug.process_types["web"], "npm start");
-    assert_eq!(
-        slug.buildpack_provided_description.as_deref(),
-        Some("Node.js")
-    );
-    let output = site.output(&build).await;
-    assert!(output.contains("-----> Node.js app detected\n"), "{output}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use penstock::archive::RootFile;
 use penstock::error::ErrorId;
 use penstock::preflight::check_source;
-use penstock::process_types::{Origin, decide};
+use penstock::process_types::{Built, Origin, decide, merge};
 
 use crate::archive::raw::{Tar, gzip};
 
@@ -20,10 +20,6 @@ fn root(files: &[(&str, &str)]) -> BTreeMap<String, RootFile> {
         .iter()
         .map(|(name, text)| ((*name).to_owned(), file(text)))
         .collect()
-}
-
-fn command(files: &[(&str, &str)]) -> String {
-    decide(&root(files)).unwrap().commands["web"].clone()
 }
 
 fn refusal(files: &[(&str, &str)]) -> String {
@@ -49,21 +45,29 @@ fn a_procfile_comes_before_everything_else() {
 }
 
 #[test]
-fn a_node_app_without_a_procfile_is_started_as_npm_would() {
-    let start = r#"{"scripts":{"start":"node ."}}"#;
-    assert_eq!(command(&[("package.json", start)]), "npm start");
-    assert_eq!(
-        command(&[("package.json", start), ("server.js", "")]),
-        "npm start"
-    );
-    assert_eq!(
-        command(&[("package.json", "{}"), ("server.js", "")]),
-        "node server.js"
-    );
-    assert_eq!(
-        command(&[("Procfile", "# nothing yet\n"), ("package.json", start)]),
-        "npm start"
-    );
+fn what_the_builder_provides_comes_beside_what_the_procfile_declares() {
+    let built = |defaults: &[(&str, &str)]| Built {
+        name: "Node.js".to_owned(),
+        defaults: defaults
+            .iter()
+            .map(|(name, command)| ((*name).to_owned(), (*command).to_owned()))
+            .collect(),
+        must_run: true,
+    };
+    let procfile = root(&[("Procfile", "worker: ./work\nweb: ./own\n")]);
+    let both = merge(&procfile, built(&[("web", "npm start"), ("clock", "tick")])).unwrap();
+    assert_eq!(both.commands["web"], "./own");
+    assert_eq!(both.commands["clock"], "tick");
+    assert_eq!(both.commands["worker"], "./work");
+    let origin = Origin::Built {
+        name: "Node.js".to_owned(),
+        defaults: vec!["clock".to_owned()],
+    };
+    assert_eq!(both.origin, origin);
+    let alone = merge(&root(&[]), built(&[("web", "npm start")])).unwrap();
+    assert_eq!(alone.commands["web"], "npm start");
+    let nothing = merge(&root(&[]), built(&[])).unwrap_err();
+    assert!(nothing.message.contains("no start script"), "{nothing}");
 }
 
 #[test]
@@ -73,16 +77,11 @@ fn what_runs_nowhere_is_refused_with_a_remedy() {
             .contains("Add a file named Procfile with a line such as \"web: python3 app.py\"")
     );
     assert!(refusal(&[("server.js", "")]).starts_with("There is no Procfile"));
-    assert!(refusal(&[("package.json", "{}")]).contains("no start script"));
-    assert!(refusal(&[("package.json", r#"{"scripts":{"start":7}}"#)]).contains("no start script"));
     assert!(refusal(&[("Procfile", "web:./run\n")]).contains("declares no process type"));
 }
 
 #[test]
 fn files_that_cannot_be_read_are_refused_by_name() {
-    assert!(
-        refusal(&[("package.json", "{\n oops")]).contains("package.json is not valid JSON (line 2")
-    );
     let long = RootFile {
         bytes: b"web: a".to_vec(),
         size: 100_000,
@@ -114,6 +113,20 @@ fn a_source_is_checked_before_a_build_is_accepted() {
     assert!(refused(&hostile).contains("../Procfile"));
     let nothing = Tar::new().file("README", "hello").gz();
     assert!(refused(&nothing).contains("There is no Procfile"));
+    let package = |text: &str| Tar::new().file("shop/package.json", text).gz();
+    assert!(refused(&package("{}")).contains("no start script"));
+    assert!(refused(&package(r#"{"scripts":{"start":7}}"#)).contains("no start script"));
+    assert!(refused(&package("{\n oops")).contains("package.json is not valid JSON (line 2"));
+    assert_eq!(check(&package(r#"{"scripts":{"start":"node ."}}"#)), Ok(()));
+    let python = Tar::new().file("requirements.txt", "").gz();
+    assert!(refused(&python).contains("nothing in a Python app says what it runs"));
+    let site = Tar::new().file("shop/public/index.html", "x").gz();
+    assert_eq!(check(&site), Ok(()));
+    let own = Tar::new()
+        .file("shop/bin/detect", "")
+        .file("shop/bin/compile", "")
+        .gz();
+    assert_eq!(check(&own), Ok(()));
     let linked = Tar::new()
         .file("real", "web: ./run\n")
         .symlink("Procfile", "real")

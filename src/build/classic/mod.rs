@@ -17,7 +17,6 @@ use crate::process_types::Built;
 use crate::store::builds::Build;
 
 use super::halt::Halt;
-use super::make::is_file;
 use super::workshop::{Step, Workshop};
 
 const SHELL: &str = "/bin/bash";
@@ -58,13 +57,6 @@ pub(super) struct Pack {
     pub(super) shown: String,
     /// Its folder, as seen from inside.
     pub(super) folder: PathBuf,
-}
-
-/// Whether a source brings its own buildpack.
-pub(super) fn is_inline(tree: &Path) -> bool {
-    ["bin/detect", "bin/compile"]
-        .iter()
-        .all(|script| is_file(&tree.join(script)))
 }
 
 impl Classic<'_> {

@@ -127,9 +127,9 @@ impl Client {
         answer(request).await
     }
 
-    /// Reads a URL to its end, with no authorization.
+    /// Reads a URL to its end, with no authorization. It may be the output of a build that takes its time.
     pub async fn read(&self, url: &str) -> Result<Answer, Lost> {
-        answer(self.http.get(url)).await
+        answer(self.http.get(url).timeout(5 * HANG)).await
     }
 
     /// Visits an app through the router.

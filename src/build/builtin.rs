@@ -1,0 +1,248 @@
+//! A built-in builder at work: its plan, carried out in a workshop around the tree at `/app`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::builders::{Command, Folder, Kind, Places, Plan, Probe, Source, Step, Toolchains};
+use crate::error::{Error, Result};
+use crate::output::Writer;
+use crate::process_types::Built;
+use crate::store::config_vars::ConfigVars;
+
+use super::halt::Halt;
+use super::workshop::{self, Workshop};
+
+/// Finds programs by their names.
+const ENV: &str = "/usr/bin/env";
+const SHELL: &str = "/bin/sh";
+/// Each argument is a command that prints a version; its words and the first line that it prints come on a line.
+const PROBE: &str = concat!(
+    "for probe in \"$@\"; do\n",
+    "  printf '%s\\t%s\\n' \"$probe\" \"$($probe 2>/dev/null </dev/null | head -n 1)\"\n",
+    "done\n",
+);
+/// Bytes of all their answers.
+const PROBE_BYTES: usize = 16 * 1024;
+/// Writes its second argument to the file that its first one names.
+const LEAVE: &str = "mkdir -p .profile.d && printf %s \"$2\" > \".profile.d/$1\"";
+/// Config vars that are not for builds: they decide where programs, the app and the build's own things are.
+const KEPT_BACK: [&str; 10] = [
+    "CPATH",
+    "CPPATH",
+    "GIT_DIR",
+    "HOME",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "LIBRARY_PATH",
+    "PATH",
+    "PYTHONHOME",
+    "VIRTUAL_ENV",
+];
+/// Bytes that are looked at of what a condition prints.
+const CONDITION_BYTES: usize = 1024;
+/// As a shell counts SIGKILL.
+const KILLED: i32 = 137;
+
+/// Built-in builders at work on one build.
+pub(super) struct Builtin<'a> {
+    pub(super) workshop: &'a Workshop,
+    pub(super) output: &'a Writer,
+    pub(super) halt: &'a Halt,
+    pub(super) vars: &'a ConfigVars,
+    /// As seen from inside.
+    pub(super) cache: PathBuf,
+    /// Where dynos look for programs, and so builds, too.
+    pub(super) path: &'a str,
+}
+
+impl Builtin<'_> {
+    /// Builds the tree with the first of these, which could all build it.
+    pub(super) async fn run_first(&self, found: &[Kind]) -> Result<Built> {
+        if let [_, _, ..] = found {
+            let names: Vec<&str> = found.iter().map(|kind| kind.name()).collect();
+            self.output.warning(&format!(
+                "Warning: Multiple default buildpacks reported the ability to handle this app. The first buildpack in the list below will \
+                 be used.\nDetected buildpacks: {}",
+                names.join(",")
+            ));
+        }
+        match found.first() {
+            Some(kind) => self.run(*kind).await,
+            None => Ok(Built::default()),
+        }
+    }
+
+    pub(super) async fn run(&self, kind: Kind) -> Result<Built> {
+        self.output.step(&format!("{} app detected", kind.name()));
+        let tree = Folder::open(&self.workshop.outside_tree())?;
+        let source = Source {
+            tree: &tree,
+            config: self.vars,
+        };
+        let places = Places {
+            home: text(&self.workshop.home()),
+            cache: text(&self.cache),
+            path: self.path.to_owned(),
+        };
+        let toolchains = self.toolchains(kind.probes(&source)?).await?;
+        let plan = kind
+            .plan(&source, &toolchains, &places)?
+            .unwrap_or_default();
+        self.leave_profile(&plan).await?;
+        for step in &plan.steps {
+            match step {
+                Step::Topic(text) => self.output.step(text),
+                Step::Note(text) => self.output.detail(text),
+                Step::Warning(text) => self.output.warning(text),
+                Step::Run(command) => self.command(command, &plan, kind).await?,
+            }
+        }
+        Ok(Built {
+            name: kind.name().to_owned(),
+            defaults: plan.defaults,
+            must_run: true,
+        })
+    }
+
+    /// Asks programs for their versions, from inside: what is not seen there is of no use.
+    async fn toolchains(&self, probes: Vec<Probe>) -> Result<Toolchains> {
+        let mut toolchains = Toolchains::default();
+        if probes.is_empty() {
+            return Ok(toolchains);
+        }
+        let mut argv = [SHELL, "-c", PROBE, SHELL].map(str::to_owned).to_vec();
+        argv.extend(probes.iter().map(|probe| probe.argv().join(" ")));
+        let env = BTreeMap::from([("PATH".to_owned(), self.path.to_owned())]);
+        let step = self.step(argv, env);
+        let (_, said) = self.workshop.capture(step, PROBE_BYTES, self.halt).await?;
+        for line in String::from_utf8_lossy(&said).lines() {
+            let Some((asked, answer)) = line.split_once('\t') else {
+                continue;
+            };
+            if let Some(probe) = probes.iter().find(|probe| probe.argv().join(" ") == asked) {
+                toolchains.add(probe, answer);
+            }
+        }
+        Ok(toolchains)
+    }
+
+    /// From inside, so that the files are the app's, and nothing in the tree can lead elsewhere.
+    async fn leave_profile(&self, plan: &Plan) -> Result<()> {
+        for (name, script) in &plan.profile {
+            let argv = [SHELL, "-c", LEAVE, SHELL, name, script].map(str::to_owned);
+            let step = self.step(argv.to_vec(), BTreeMap::new());
+            let (status, said) = self
+                .workshop
+                .capture(step, CONDITION_BYTES, self.halt)
+                .await?;
+            if status != 0 {
+                let said = String::from_utf8_lossy(&said).trim().to_owned();
+                return Err(Error::invalid(format!(
+                    "The build could not write .profile.d/{name}: {said}. Is .profile.d something else than a folder?"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    async fn command(&self, command: &Command, plan: &Plan, kind: Kind) -> Result<()> {
+        let mut env = plan.env.clone();
+        let passed = self.vars.iter();
+        let passed = passed.filter(|(name, _)| !KEPT_BACK.contains(&name.as_str()));
+        env.extend(passed.map(|(name, value)| (name.clone(), value.clone())));
+        env.extend(command.env.clone());
+        if let Some(condition) = &command.only_if {
+            let step = self.step(found(condition), env.clone());
+            let (status, _) = self
+                .workshop
+                .capture(step, CONDITION_BYTES, self.halt)
+                .await?;
+            if status != 0 {
+                if let Some(note) = &command.else_note {
+                    self.output.detail(note);
+                }
+                return Ok(());
+            }
+        }
+        if !command.unshown {
+            self.output.detail(&format!("$ {}", shown(&command.argv)));
+        }
+        let step = self.step(found(&command.argv), env);
+        let mut indent = Indent::default();
+        let show = |bytes: &[u8]| self.output.write(&indent.lines(bytes));
+        let status = self.workshop.attend(step, self.halt, show).await?;
+        self.output.write(indent.end());
+        if status == 0 {
+            return Ok(());
+        }
+        if status == KILLED {
+            self.output
+                .warning("It was killed. It may have used too much memory.");
+        }
+        if let Some(remedy) = &command.remedy {
+            self.output.warning(remedy);
+        }
+        Err(Error::invalid(format!(
+            "Push rejected, failed to compile {} app.\n\nPush failed",
+            kind.name()
+        )))
+    }
+
+    fn step(&self, argv: Vec<String>, env: BTreeMap<String, String>) -> workshop::Step {
+        let mut whole = self.workshop.environment();
+        whole.insert("LANG".to_owned(), "C.UTF-8".to_owned());
+        whole.extend(env);
+        workshop::Step {
+            argv,
+            env: whole,
+            cwd: self.workshop.home(),
+        }
+    }
+}
+
+/// Looked for in the command's `PATH`.
+fn found(argv: &[String]) -> Vec<String> {
+    let env = std::iter::once(ENV.to_owned());
+    env.chain(argv.iter().cloned()).collect()
+}
+
+/// As a person would type it, more or less.
+fn shown(argv: &[String]) -> String {
+    let words: Vec<String> = argv
+        .iter()
+        .map(|word| match word.contains(char::is_whitespace) {
+            true => format!("{word:?}"),
+            false => word.clone(),
+        })
+        .collect();
+    words.join(" ")
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Puts what a command prints below its step.
+#[derive(Default)]
+struct Indent {
+    within_line: bool,
+}
+
+impl Indent {
+    fn lines(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut lines = Vec::with_capacity(bytes.len() + bytes.len() / 4);
+        for &byte in bytes {
+            if !self.within_line && byte != b'\n' {
+                lines.extend_from_slice(b"       ");
+            }
+            self.within_line = byte != b'\n';
+            lines.push(byte);
+        }
+        lines
+    }
+
+    /// The end of a last line that has none.
+    fn end(&self) -> &'static [u8] {
+        if self.within_line { b"\n" } else { b"" }
+    }
+}

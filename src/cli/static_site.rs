@@ -1,0 +1,46 @@
+//! `penstock static`: serves a folder of files, as the web process of a static site does.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::error::Result;
+use crate::static_site::{self, Options};
+
+#[derive(Args)]
+pub struct StaticSite {
+    /// The site's folder; else what static.json says, else the first of ., public_html, public and dist with an index.html
+    #[arg(long, value_name = "DIR")]
+    root: Option<String>,
+
+    /// The file that says how to serve it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// The port to listen on; 0 takes a free one
+    #[arg(long, env = "PORT", default_value_t = 5_000)]
+    port: u16,
+
+    /// What visitors have to give where static.json says basic_auth
+    #[arg(long, env = "BASIC_AUTH_USERNAME", hide = true)]
+    username: Option<String>,
+
+    #[arg(long, env = "BASIC_AUTH_PASSWORD", hide = true, hide_env_values = true)]
+    password: Option<String>,
+}
+
+impl StaticSite {
+    /// Until the process is told to end.
+    pub fn run(self) -> Result<()> {
+        static_site::serve(Options {
+            home: std::env::current_dir()?,
+            root: self.root,
+            config: self.config,
+            port: self.port,
+            credentials: self
+                .username
+                .zip(self.password)
+                .map(|(name, password)| format!("{name}:{password}")),
+        })
+    }
+}
