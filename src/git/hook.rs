@@ -24,7 +24,7 @@ const LEVEL: Compression = Compression::new(1);
 
 /// Refs of one repository at most: each request of a client lists them all.
 const MAX_ALL_REFS: usize = 10_000;
-/// Files of a commit at most, and bytes of its archive before it is compressed: no build would unpack more.
+/// Files and folders of a commit at most, and bytes of its archive before it is compressed: no build would unpack more.
 const MAX_FILES: usize = 200_000;
 const MAX_BYTES: u64 = 2 << 30;
 /// Bytes of a repository at most, what is pushed included.
@@ -50,7 +50,11 @@ impl Update {
     }
 
     fn deletes(&self) -> bool {
-        self.new.bytes().all(|digit| digit == b'0')
+        is_nothing(&self.new)
+    }
+
+    fn makes(&self) -> bool {
+        is_nothing(&self.old) && !self.deletes()
     }
 
     fn is_built(&self) -> bool {
@@ -69,6 +73,11 @@ impl Update {
         (beneath && !self.deletes())
             .then_some("No branch may be named after main or master with a slash.")
     }
+}
+
+/// As git writes where a ref that is not there points.
+fn is_nothing(object: &str) -> bool {
+    object.bytes().all(|digit| digit == b'0')
 }
 
 /// Runs the hook, if this process is one: git knows it by its name alone, and starts it in the repository without arguments.
@@ -118,12 +127,14 @@ fn decide() -> io::Result<bool> {
     if let Some(reason) = updates.iter().find_map(Update::refused) {
         return refuse(reason);
     }
-    if refs()? + updates.len() > MAX_ALL_REFS {
+    let made = updates.iter().filter(|update| update.makes()).count();
+    if made > 0 && refs()? + made > MAX_ALL_REFS {
         return refuse(&format!(
             "The repository would have more than {MAX_ALL_REFS} branches and tags. Delete some: git push REMOTE :NAME."
         ));
     }
-    if size(Path::new("objects"))? > MAX_REPOSITORY {
+    let only_deletes = updates.iter().all(Update::deletes);
+    if !only_deletes && size(Path::new("objects"))? > MAX_REPOSITORY {
         return refuse(
             "The app's repository would be larger than 4 GiB. Push without what made it large, such as history, to a new app.",
         );
@@ -243,7 +254,7 @@ fn build(commit: &str) -> io::Result<bool> {
     }
     let Some(submodules) = submodules(commit)? else {
         return refuse(&format!(
-            "The commit has more than {MAX_FILES} files, which is more than a build unpacks."
+            "The commit has more than {MAX_FILES} files and folders, which is more than a build unpacks."
         ));
     };
     warn_of_what_is_left_out(commit, submodules)?;
@@ -269,9 +280,9 @@ fn copy(cause: &io::Error) -> io::Error {
     io::Error::new(cause.kind(), cause.to_string())
 }
 
-/// How many submodules a commit has; `None` when it has more files than any build would unpack, which few bytes can make.
+/// How many submodules a commit has; `None` when it has more files and folders than any build would unpack, which few bytes can make.
 fn submodules(commit: &str) -> io::Result<Option<usize>> {
-    let mut listing = git(&["ls-tree", "-r", "--full-tree", commit])
+    let mut listing = git(&["ls-tree", "-r", "-t", "--full-tree", commit])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()?;

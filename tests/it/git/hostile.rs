@@ -4,10 +4,9 @@ use super::repository::Repository;
 use super::{PROCFILE, Scene, builds};
 use crate::binary::{Place, Server};
 
-/// A tree of so many levels, each of ten times the one below it: a few kilobytes that stand for any number of files.
-fn bomb(work: &Repository, levels: u32) -> String {
-    let blob = work.git(&["hash-object", "-w", "--stdin"]);
-    let mut tree = work.tree(&format!("100644 blob {blob}\tfile\n"));
+/// A tree of so many levels, each of ten times the one below it, and this in the lowest: a few kilobytes that stand for any number.
+fn bomb(work: &Repository, levels: u32, lowest: &str) -> String {
+    let mut tree = work.tree(lowest);
     for _ in 0..levels {
         let entry = |n: u32| format!("040000 tree {tree}\tfolder{n}\n");
         tree = work.tree(&(0..10).map(entry).collect::<String>());
@@ -16,21 +15,21 @@ fn bomb(work: &Repository, levels: u32) -> String {
 }
 
 #[tokio::test]
-async fn a_few_bytes_that_stand_for_ten_million_files_are_refused() {
+async fn a_few_bytes_that_stand_for_ten_million_files_or_folders_are_refused() {
     let Scene {
         client, work, url, ..
     } = &Scene::new().await;
-    let commit = bomb(work, 7);
-    let pushed = work.push(url, &format!("{commit}:refs/heads/main"));
-    assert!(!pushed.succeeded);
-    assert!(
-        pushed.said.contains("more than 200000 files"),
-        "{}",
-        pushed.said
-    );
+    let blob = work.git(&["hash-object", "-w", "--stdin"]);
+    for lowest in [format!("100644 blob {blob}\tfile\n"), String::new()] {
+        let commit = bomb(work, 12, &lowest);
+        let pushed = work.push(url, &format!("{commit}:refs/heads/main"));
+        assert!(!pushed.succeeded);
+        let reason = "more than 200000 files and folders";
+        assert!(pushed.said.contains(reason), "{}", pushed.said);
+    }
     assert!(builds(client, "app").await.is_empty());
     assert!(work.remote_refs(url).is_empty());
-    // It holds up nobody.
+    // They hold up nobody.
     work.commit(&[("Procfile", PROCFILE)]);
     assert!(work.push(url, "main").succeeded);
 }
