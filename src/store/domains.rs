@@ -136,7 +136,8 @@ fn in_use(hostname: &Hostname, by: &str) -> Error {
 fn under_anothers_wildcard(connection: &Connection, app: Id, hostname: &Hostname) -> Result<bool> {
     let mut statement = connection.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM domain JOIN app ON app.id = domain.app_id
-             WHERE domain.hostname = ?1 AND app.owner_id <> (SELECT owner_id FROM app WHERE id = ?2))",
+             JOIN app AS own ON own.id = ?2
+             WHERE domain.hostname = ?1 AND (app.owner_id IS NOT own.owner_id OR app.team_id IS NOT own.team_id))",
     )?;
     for wildcard in hostname.wildcards_above() {
         if statement.query_row(params![wildcard, app], |row| row.get(0))? {

@@ -87,6 +87,26 @@ async fn nobody_takes_a_name_from_under_anothers_wildcard() {
 }
 
 #[tokio::test]
+async fn a_teams_wildcard_is_as_good_as_a_persons() {
+    let server = Server::start().await;
+    let (ann, bob) = (server.account("ann").await, server.account("bob").await);
+    ann.team("docks").await;
+    ann.team_app("docks", "harbour").await;
+    ann.team_app("docks", "marina").await;
+    bob.app("lagoon").await;
+    let add = async |client: &crate::harness::Client, app: &str, hostname: &str| {
+        let domain = json!({ "hostname": hostname });
+        client.post(format!("/apps/{app}/domains"), domain).await
+    };
+    add(&ann, "harbour", "*.example.com").await.created();
+    add(&bob, "lagoon", "*.example.org").await.created();
+    let taken = "in use by another app";
+    add(&bob, "lagoon", "www.example.com").await.invalid(taken);
+    add(&ann, "marina", "www.example.org").await.invalid(taken);
+    add(&ann, "marina", "www.example.com").await.created();
+}
+
+#[tokio::test]
 async fn what_is_no_name_or_the_servers_own_is_refused() {
     let server = Server::start().await;
     let ann = server.account("ann").await;
