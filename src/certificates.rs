@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -20,7 +20,7 @@ use crate::authority::Authority;
 use crate::certificate;
 use crate::error::{Error, Result};
 use crate::name::Id;
-use crate::router::{self, ACME_PROTOCOL};
+use crate::router::{self, ACME_PROTOCOL, Hosts};
 use crate::store::sni_endpoints::{self, Assigned};
 use crate::store::{Store, Table};
 
@@ -29,7 +29,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Certificates of our own that are kept for the next visitor, and for how long; they are good for longer.
 const MAX_OWN: usize = 1_000;
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// For clients who do not say whom they want.
+/// For clients who do not say whom they want, or want nobody that is here.
 const NAMELESS: &str = "localhost";
 
 type Key = Arc<CertifiedKey>;
@@ -44,6 +44,8 @@ pub struct Certificates {
     /// What was read, by the id that each change of a certificate makes anew.
     read: Mutex<HashMap<Id, Key>>,
     own: Mutex<HashMap<String, (Key, Instant)>>,
+    /// The hosts that one is signed for; before this is known, all.
+    hosts: OnceLock<Hosts>,
 }
 
 impl Certificates {
@@ -59,7 +61,13 @@ impl Certificates {
             assigned: ArcSwap::default(),
             read: Mutex::default(),
             own: Mutex::default(),
+            hosts: OnceLock::new(),
         })
+    }
+
+    /// Signs for these hosts alone, whatever a visitor says that he wants.
+    pub fn follow(&self, hosts: Hosts) {
+        let _ = self.hosts.set(hosts);
     }
 
     /// What the router needs to serve within TLS.
@@ -189,6 +197,10 @@ impl ResolvesServerCert for Certificates {
         if protocols.any(|protocol| protocol == ACME_PROTOCOL) {
             return self.challenges.certificate(&host);
         }
-        self.assigned(&host).or_else(|| self.own(&host))
+        let is_known = |host: &str| self.hosts.get().is_none_or(|hosts| hosts.has(host));
+        self.assigned(&host).or_else(|| match is_known(&host) {
+            true => self.own(&host),
+            false => self.own(NAMELESS),
+        })
     }
 }

@@ -164,6 +164,7 @@ impl Server {
             ..router::Options::default()
         };
         let router = Router::start(sockets.routers, log, routing)?;
+        certificates.follow(router.hosts());
         let policy = Policy {
             backoff: platform.config.crash_backoff.0.clone(),
             ..options.policy

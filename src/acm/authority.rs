@@ -64,7 +64,12 @@ impl Authority {
     }
 
     /// Asks for a certificate for the host, and proves that way that it leads here. The error is for the domain's owner to read.
-    pub async fn sign(&self, host: &str, way: Way, challenges: &Challenges) -> Result<Signed> {
+    pub async fn sign(
+        &self,
+        host: &str,
+        way: Way,
+        challenges: &Challenges,
+    ) -> std::result::Result<Signed, Refused> {
         let account = self.account.get_or_try_init(|| self.account()).await?;
         let names = [Identifier::Dns(host.to_owned())];
         let mut order = account
@@ -83,9 +88,9 @@ impl Authority {
                 Way::Tls => ChallengeType::TlsAlpn01,
             };
             let Some(mut challenge) = authorization.challenge(kind) else {
-                return Err(Error::invalid(
+                return Err(Refused::Host(Error::invalid(
                     "The authority does not take the proof that this server can give.",
-                ));
+                )));
             };
             let proof = challenge.key_authorization();
             shown.push(match way {
@@ -95,7 +100,8 @@ impl Authority {
             challenge.set_ready().await.map_err(refused)?;
         }
         if order.poll_ready(&PATIENCE).await.map_err(refused)? != OrderStatus::Ready {
-            return Err(Error::invalid(self.unproven(&mut order).await));
+            let found = self.unproven(&mut order).await;
+            return Err(Refused::Host(Error::invalid(found)));
         }
         let private_key = order.finalize().await.map_err(refused)?;
         let chain = order.poll_certificate(&PATIENCE).await.map_err(refused)?;
@@ -122,7 +128,7 @@ impl Authority {
     }
 
     /// The account, made when it is first needed. One of another authority is no good.
-    async fn account(&self) -> Result<Account> {
+    async fn account(&self) -> std::result::Result<Account, Refused> {
         let directory = &self.settings.acme_directory;
         let client = || self.client().map(Account::builder_with_http);
         if let Some(kept) = self.data.read_private(ACCOUNT)?
@@ -162,16 +168,50 @@ impl Authority {
     }
 }
 
-fn refused(error: instant_acme::Error) -> Error {
+/// Why there is no certificate.
+#[derive(Debug)]
+pub enum Refused {
+    /// For a reason that lies with the host.
+    Host(Error),
+    /// The authority could not be asked, or takes no orders now, whatever the host.
+    Authority(Error),
+}
+
+impl From<Error> for Refused {
+    /// What fails on this machine is no host's fault.
+    fn from(error: Error) -> Refused {
+        Refused::Authority(error)
+    }
+}
+
+/// What the authority says that is not about a host (RFC 8555, 6.7).
+const NOT_OF_THE_HOST: [&str; 6] = [
+    "accountDoesNotExist",
+    "badNonce",
+    "externalAccountRequired",
+    "rateLimited",
+    "serverInternal",
+    "userActionRequired",
+];
+
+fn refused(error: instant_acme::Error) -> Refused {
     match error {
         instant_acme::Error::Api(problem) => {
+            let kind = problem.r#type.as_deref().unwrap_or_default();
+            let is_of_host = !NOT_OF_THE_HOST.iter().any(|not| kind.ends_with(not));
             let detail = problem.detail.clone();
-            Error::invalid(detail.unwrap_or_else(|| problem.to_string()))
+            let error = Error::invalid(detail.unwrap_or_else(|| problem.to_string()));
+            match is_of_host {
+                true => Refused::Host(error),
+                false => Refused::Authority(error),
+            }
         }
-        instant_acme::Error::Timeout(_) => {
-            Error::invalid("The authority did not come to an end in time.")
-        }
-        other => Error::invalid(format!("The authority could not be asked: {other}.")),
+        instant_acme::Error::Timeout(_) => Refused::Host(Error::invalid(
+            "The authority did not come to an end in time.",
+        )),
+        other => Refused::Authority(Error::invalid(format!(
+            "The authority could not be asked: {other}."
+        ))),
     }
 }
 

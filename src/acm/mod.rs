@@ -18,12 +18,11 @@ use tokio::time::timeout;
 pub use self::challenges::Challenges;
 pub use self::settings::Settings;
 
-use self::authority::{Authority, Signed, Way};
+use self::authority::{Authority, Refused, Signed, Way};
 use crate::Platform;
 use crate::certificate;
 use crate::data_dir::DataDir;
 use crate::error::{Error, ErrorId, Result};
-use crate::name::Id;
 use crate::store::Table;
 use crate::store::acm::{self, Order};
 use crate::store::sni_endpoints::KeyPair;
@@ -35,6 +34,10 @@ const EVERY: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 4;
 /// For one domain, all in all.
 const LIMIT: Duration = Duration::from_secs(300);
+/// How long an order that was taken is nobody else's, should nothing be heard of it.
+const TAKEN: Duration = Duration::from_secs(600);
+/// How long an authority that takes no orders is left alone.
+const PAUSE: Duration = Duration::from_secs(1_800);
 /// Between one attempt in vain and the next. DNS that was just changed takes minutes to hours to be seen.
 const WAITS: [u64; 7] = [30, 60, 300, 1_800, 3_600, 6 * 3_600, 12 * 3_600];
 /// Before a certificate that is there, and only to be renewed, is tried again.
@@ -47,8 +50,11 @@ pub struct Acm {
     platform: Arc<Platform>,
     authority: Arc<Authority>,
     challenges: Challenges,
-    under_way: Arc<Mutex<HashSet<Id>>>,
-    ended: Arc<Notify>,
+    /// The hosts that are asked for.
+    under_way: Mutex<HashSet<String>>,
+    /// Until when the authority takes no orders.
+    paused: Mutex<Option<Timestamp>>,
+    ended: Notify,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -59,31 +65,41 @@ impl Acm {
             platform,
             authority: Arc::new(authority),
             challenges,
-            under_way: Arc::default(),
-            ended: Arc::default(),
+            under_way: Mutex::default(),
+            paused: Mutex::default(),
+            ended: Notify::new(),
             tasks: Mutex::default(),
         })
     }
 
-    /// Begins what is due, as far as there is room, and says how many that were.
-    pub fn tick(self: &Arc<Acm>) -> Result<usize> {
-        if self.platform.config.acme.acme_contact.is_none() {
+    /// Begins what is due, as far as there is room, and says how many that were. Each is written down as taken first, so that what
+    /// a crash cuts off is paced too.
+    pub async fn tick(self: &Arc<Acm>) -> Result<usize> {
+        let (store, now) = (&self.platform.store, self.platform.clock.now());
+        let room = AT_ONCE.saturating_sub(self.under_way().len());
+        let is_paused = self.paused_until().is_some_and(|until| now < until);
+        if self.platform.config.acme.acme_contact.is_none() || room == 0 || is_paused {
             return Ok(0);
         }
-        let now = self.platform.clock.now();
-        let due = self
-            .platform
-            .store
-            .read(|connection| acm::due(connection, now, AT_ONCE))?;
+        if !store.read(|connection| acm::any_due(connection, now))? {
+            return Ok(0);
+        }
+        let until = now.plus(TAKEN);
+        let taken = store
+            .write(move |connection| acm::take_due(connection, now, room, until))
+            .await?;
         let mut begun = 0;
-        for order in due {
-            let mut under_way = self.under_way();
-            if under_way.len() < AT_ONCE && under_way.insert(order.domain) {
-                let this = self.clone();
-                self.tasks()
-                    .spawn(async move { this.see_through(order).await });
-                begun += 1;
-            }
+        for order in taken {
+            // One that was given up and asked for anew, or whose domain is another app's now, waits for its turn to come again.
+            let Some(place) = self.place(&order.hostname) else {
+                continue;
+            };
+            let this = self.clone();
+            self.tasks().spawn(async move {
+                this.see_through(order).await;
+                drop(place);
+            });
+            begun += 1;
         }
         Ok(begun)
     }
@@ -104,7 +120,7 @@ impl Acm {
         let mut changes = self.platform.store.changes(&[Table::AcmOrder]);
         loop {
             changes.mark_unchanged();
-            if let Err(error) = self.tick() {
+            if let Err(error) = self.tick().await {
                 tracing::error!(%error, "certificates could not be asked for; it is tried again");
             }
             tokio::select! {
@@ -124,20 +140,22 @@ impl Acm {
     async fn see_through(&self, order: Order) {
         let asked = timeout(LIMIT, self.ask(&order)).await;
         let outcome = asked.unwrap_or_else(|_| {
-            Err(Error::invalid(
-                "The authority did not come to an end in time.",
-            ))
+            let late = "The authority did not come to an end in time.";
+            Err(Refused::Host(Error::invalid(late)))
         });
-        if let Err(error) = self.conclude(&order, outcome).await {
+        let mut concluded = self.conclude(&order, outcome).await;
+        if let Err(error) = concluded {
+            // A certificate that cannot be kept is as good as none. Where nothing can be written, the order stays taken for a while.
+            tracing::error!(%error, hostname = order.hostname, "a certificate could not be kept");
+            concluded = self.conclude(&order, Err(Refused::Host(error))).await;
+        }
+        if let Err(error) = concluded {
             tracing::error!(%error, hostname = order.hostname, "what came of asking for a certificate could not be written");
         }
-        self.under_way().remove(&order.domain);
-        self.ended.notify_waiters();
-        self.ended.notify_one();
     }
 
     /// Each attempt proves the name in the other way than the one before: one of the two ports may be somebody else's.
-    async fn ask(&self, order: &Order) -> Result<KeyPair> {
+    async fn ask(&self, order: &Order) -> std::result::Result<KeyPair, Refused> {
         let way = match order.attempts % 2 {
             0 => Way::Http,
             _ => Way::Tls,
@@ -156,33 +174,63 @@ impl Acm {
             })
         };
         let checked = tokio::task::spawn_blocking(checking).await;
-        checked.map_err(Error::internal)?
+        checked.map_err(Error::internal)?.map_err(Refused::Host)
     }
 
-    async fn conclude(&self, order: &Order, outcome: Result<KeyPair>) -> Result<()> {
-        let (now, order) = (self.platform.clock.now(), order.clone());
+    async fn conclude(
+        &self,
+        order: &Order,
+        outcome: std::result::Result<KeyPair, Refused>,
+    ) -> Result<()> {
+        let (store, now, order) = (
+            &self.platform.store,
+            self.platform.clock.now(),
+            order.clone(),
+        );
         match outcome {
             Ok(pair) => {
                 tracing::info!(hostname = order.hostname, "a certificate was issued");
                 let renew_at = renewal(&pair, now);
                 let write = move |connection: &rusqlite::Connection| {
-                    acm::issued(connection, &order, &pair, renew_at, now)
+                    acm::issued(connection, &order, &pair, renew_at, now).map(drop)
                 };
-                self.platform.store.write(write).await?;
+                store.write(write).await
             }
-            Err(error) => {
+            Err(Refused::Host(error)) => {
                 tracing::warn!(%error, hostname = order.hostname, "no certificate could be had");
                 let (reason, next) = (reason(&error), next(&order, now));
                 let write = move |connection: &rusqlite::Connection| {
                     acm::failed(connection, &order, &reason, next, now)
                 };
-                self.platform.store.write(write).await?;
+                store.write(write).await
+            }
+            Err(Refused::Authority(error)) => {
+                tracing::warn!(%error, hostname = order.hostname, "no certificate could be asked for");
+                let (reason, later) = (reason(&error), now.plus(PAUSE));
+                *self.paused() = Some(later);
+                let write = move |connection: &rusqlite::Connection| {
+                    acm::postponed(connection, &order, &reason, later)
+                };
+                store.write(write).await
             }
         }
-        Ok(())
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashSet<Id>> {
+    /// The right to ask for this host; `None` while somebody has it.
+    fn place(self: &Arc<Acm>, hostname: &str) -> Option<Place> {
+        let is_new = self.under_way().insert(hostname.to_owned());
+        is_new.then(|| Place(self.clone(), hostname.to_owned()))
+    }
+
+    fn paused_until(&self) -> Option<Timestamp> {
+        *self.paused()
+    }
+
+    fn paused(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashSet<String>> {
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -193,6 +241,18 @@ impl Acm {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks
+    }
+}
+
+/// A host's place among those that are asked for.
+struct Place(Arc<Acm>, String);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.under_way().remove(&self.1);
+        // Of those who wait, one may just be on its way to waiting.
+        self.0.ended.notify_waiters();
+        self.0.ended.notify_one();
     }
 }
 

@@ -152,7 +152,7 @@ pub async fn delete(call: Call) -> Result<Reply<View>> {
             let identity = caller.params.identity("sni_endpoint");
             let found = sni_endpoints::find(connection, caller.app_id(connection)?, &identity)?;
             let found = found.by_hand()?;
-            sni_endpoints::delete(connection, found.id)?;
+            sni_endpoints::delete(connection, found.id, caller.now)?;
             Ok(found)
         })
         .await?;

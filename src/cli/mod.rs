@@ -4,6 +4,7 @@ mod account;
 pub mod addon;
 mod doctor;
 mod env;
+mod install;
 mod serve;
 mod static_site;
 
@@ -30,6 +31,8 @@ enum Command {
     Account(account::Account),
     /// Say how well this machine can isolate dynos, what is missing, and what to do about it
     Doctor(doctor::Doctor),
+    /// Write the systemd units that run the server, with sockets that stay open while it restarts
+    Install(install::Install),
     /// Register the add-ons of providers
     #[command(subcommand)]
     Addon(addon::AddOn),
@@ -45,6 +48,7 @@ impl Cli {
             Command::Env(env) => env.run(),
             Command::Account(account) => account.run(),
             Command::Doctor(doctor) => doctor.run(),
+            Command::Install(install) => install.run(),
             Command::Addon(addon) => addon.run(),
             Command::Static(site) => site.run(),
         }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use clap::Args;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
 use tracing_subscriber::Layer;
@@ -28,7 +29,10 @@ impl Serve {
         serve(
             self.config,
             Options::default(),
-            |ready| println!("{}", ready.to_json()),
+            |ready| {
+                println!("{}", ready.to_json());
+                tell_systemd(NotifyState::Ready);
+            },
             terminated(),
         )
     }
@@ -59,7 +63,7 @@ async fn terminated() -> Parting {
         tracing::error!("signals cannot be listened for; the server runs until it is killed");
         return std::future::pending().await;
     };
-    tokio::select! {
+    let parting = tokio::select! {
         _ = term.recv() => Parting::Leave,
         _ = int.recv() => Parting::End,
         () = async {
@@ -68,6 +72,15 @@ async fn terminated() -> Parting {
                 None => std::future::pending().await,
             }
         } => Parting::End,
+    };
+    tell_systemd(NotifyState::Stopping);
+    parting
+}
+
+/// Without systemd nobody listens, and nothing is told.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(cause) = sd_notify::notify(&[state]) {
+        tracing::warn!(%cause, "systemd could not be told");
     }
 }
 

@@ -13,6 +13,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use super::code::{self, Code};
 use super::exchange::Exchange;
 use super::idle::Silence;
+use super::paced::Paced;
 use super::pool::Lease;
 use super::upload::Progress;
 use super::visitor::Visitor;
@@ -20,6 +21,8 @@ use super::visitor::Visitor;
 pub(super) enum Answer {
     Page(Option<Bytes>),
     Dyno(Box<Download>),
+    /// The same, by HTTP/2.
+    Paced(Paced),
 }
 
 /// A dyno's body. It holds the request's place at the dyno until it has ended.
@@ -79,6 +82,13 @@ impl Download {
             lease.give_back(retired);
         } else {
             self.visitor.linger.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The visitor takes nothing of it.
+    pub(super) fn stalled(&mut self) {
+        if let Some((mut exchange, _)) = self.under_way.take() {
+            exchange.failed(&code::H15);
         }
     }
 
@@ -146,6 +156,7 @@ impl Body for Answer {
         match &mut *self {
             Answer::Page(page) => Poll::Ready(page.take().map(|page| Ok(Frame::data(page)))),
             Answer::Dyno(download) => Pin::new(&mut **download).poll_frame(cx),
+            Answer::Paced(paced) => paced.poll_frame(cx),
         }
     }
 
@@ -153,6 +164,7 @@ impl Body for Answer {
         match self {
             Answer::Page(page) => page.is_none(),
             Answer::Dyno(download) => download.is_end_stream(),
+            Answer::Paced(paced) => paced.is_over(),
         }
     }
 
@@ -162,6 +174,8 @@ impl Body for Answer {
                 SizeHint::with_exact(page.as_ref().map_or(0, |page| page.len() as u64))
             }
             Answer::Dyno(download) => download.size_hint(),
+            // The dyno's own header says how much it is, if anyone knows.
+            Answer::Paced(_) => SizeHint::default(),
         }
     }
 }

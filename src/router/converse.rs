@@ -30,8 +30,9 @@ pub const ACME_PROTOCOL: &[u8] = b"acme-tls/1";
 /// Requests that one connection may have in flight by HTTP/2. Browsers expect about so many.
 const STREAMS: u32 = 100;
 /// Bytes of an upload, and of all uploads of a connection, that may be on their way by HTTP/2.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const STREAM_WINDOW: u32 = 128 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+
 /// Bytes of an answer that wait for a visitor who takes nothing.
 const SEND_BUFFER: usize = 64 * 1024;
 
@@ -64,7 +65,7 @@ pub(super) async fn converse(proxy: Arc<Proxy>, arrival: Arrival) {
         return;
     }
     let is_http2 = connection.protocol() == Some(HTTP2);
-    let visitor = Arc::new(Visitor::new(origin, arrival.cut_off));
+    let visitor = Arc::new(Visitor::new(origin, is_http2, arrival.cut_off));
     let stream = VisitorStream::new(connection, visitor.clone(), proxy.options.idle);
     match is_http2 {
         true => by_http2(proxy, visitor, stream).await,
@@ -143,7 +144,7 @@ async fn by_http2(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
             TokioIo::new(stream),
             service(proxy.clone(), visitor.clone()),
         );
-    // Longer than any request may be silent on its way, so none is in flight then that will still come to something.
+    // Longer than any request may be silent on its way, so none is under way then that will still come to something.
     let silence = options.boot_queue + options.idle;
     let conversing = see_through(&proxy, connection, |connection| {
         connection.graceful_shutdown();
@@ -152,6 +153,8 @@ async fn by_http2(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
         biased;
         () = conversing => {}
         () = visitor.activity.silence(silence) => {}
+        // Whatever bytes come, that of a head that never ends among them.
+        () = visitor.unused(options.header_read) => {}
     }
 }
 

@@ -56,6 +56,8 @@ impl Exchange {
         log: Arc<dyn RequestLog>,
         started: Instant,
     ) -> Exchange {
+        visitor.under_way.fetch_add(1, Ordering::Relaxed);
+        visitor.requests.stamp();
         Exchange {
             subject,
             visitor,
@@ -171,6 +173,8 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.log.request(self.subject.app, &self.line());
+        self.visitor.requests.stamp();
+        self.visitor.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -82,9 +82,6 @@ pub(super) fn request(
     upgrade: bool,
 ) -> Trail {
     let version = head.version;
-    if version == Version::HTTP_2 {
-        from_http2(head);
-    }
     let unmeasured = version == Version::HTTP_2 && !head.headers.contains_key(CONTENT_LENGTH);
     let chunked = head.headers.contains_key(TRANSFER_ENCODING) || (has_body && unmeasured);
     let protocol = head.headers.get(UPGRADE).filter(|_| upgrade).cloned();
@@ -133,13 +130,18 @@ pub(super) fn request(
     }
 }
 
-/// Puts where HTTP/1.1 has it what HTTP/2 has elsewhere: the host, and the cookies in one line (RFC 9113, 8.2.3 and 8.3.1).
-fn from_http2(head: &mut request::Parts) {
+/// Puts where HTTP/1.1 has it what HTTP/2 has elsewhere, before it is looked at: the host, the cookies in one line, and the one
+/// length (RFC 9113, 8.2.3 and 8.3.1).
+pub(super) fn from_http2(head: &mut request::Parts) {
     if !head.headers.contains_key(HOST)
         && let Some(authority) = head.uri.authority()
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {
         head.headers.insert(HOST, host);
+    }
+    // Several that agree are let through on the way here, and refused by some apps.
+    if let Some(length) = head.headers.get(CONTENT_LENGTH).cloned() {
+        head.headers.insert(CONTENT_LENGTH, length);
     }
     let cookies: Vec<HeaderValue> = head.headers.get_all(COOKIE).iter().cloned().collect();
     if cookies.len() > 1 {

@@ -90,13 +90,18 @@ impl Drop for Place {
     }
 }
 
-/// Accepts connections until told to stop.
+/// Accepts connections from the first table on, until told to stop.
 pub(super) async fn accept(
     listener: TcpListener,
     targets: Arc<[Target]>,
     most: usize,
-    mut stop: watch::Receiver<Option<Duration>>,
+    (mut tables, mut stop): (watch::Receiver<u64>, watch::Receiver<Option<Duration>>),
 ) {
+    tokio::select! {
+        biased;
+        _ = stop.changed() => return,
+        _ = tables.wait_for(|version| *version > 0) => {}
+    }
     let port = listener.local_addr().map_or(0, |address| address.port());
     loop {
         let accepted = tokio::select! {

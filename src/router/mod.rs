@@ -23,6 +23,7 @@ mod https_only;
 mod idle;
 mod listener;
 mod options;
+mod paced;
 mod page;
 mod pool;
 mod proxy;
@@ -119,7 +120,7 @@ struct Inner {
 }
 
 impl Router {
-    /// Begins to serve on the listeners, with an empty table. Fails if the system gives no threads or timers.
+    /// Serves on the listeners from the first [`replace`](Router::replace) on: visitors who come earlier wait. Fails if the system gives no threads or timers.
     pub fn start(
         listeners: Vec<TcpListener>,
         log: Arc<dyn RequestLog>,
@@ -153,7 +154,7 @@ impl Router {
                 listener,
                 targets.clone(),
                 most,
-                stop.subscribe(),
+                (table.changes(), stop.subscribe()),
             ));
         }
         let router = Router {
@@ -182,6 +183,11 @@ impl Router {
     pub fn follow(&self, source: &Arc<impl TableSource + 'static>) {
         let source: Arc<dyn TableSource> = source.clone();
         self.inner.table.follow(Arc::downgrade(&source));
+    }
+
+    /// Tells which hosts lead to an app, now and later.
+    pub fn hosts(&self) -> Hosts {
+        Hosts(self.inner.table.clone())
     }
 
     /// Makes these the routes, all at once. What is known of a dyno (requests in flight, whether it is set aside) is kept by its
@@ -213,6 +219,16 @@ impl Router {
             .threads
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The hosts that lead to an app.
+pub struct Hosts(Arc<Table>);
+
+impl Hosts {
+    /// In lower case and without port.
+    pub fn has(&self, host: &str) -> bool {
+        self.0.find(host).is_some()
     }
 }
 

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::upgrade::OnUpgrade;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 
 use super::answer::{Answer, Download};
 use super::code::{self, Code};
 use super::exchange::{Exchange, Subject};
+use super::paced::Paced;
 use super::page::{self, Page};
 use super::pool::{Lease, Pool, Unreachable};
 use super::send::{self, Outgoing};
@@ -118,6 +119,9 @@ impl Proxy {
         let unread = !request.body().is_end_stream();
         let wants_upgrade = hyper::upgrade::on(&mut request);
         let (mut head, body) = request.into_parts();
+        if head.version == Version::HTTP_2 {
+            forward::from_http2(&mut head);
+        }
         let verdict = admit::check(&head, &self.options);
         let upgrade = forward::wants_upgrade(&head, unread).then_some(wants_upgrade);
         let target = head.uri.clone();
@@ -329,7 +333,11 @@ impl Proxy {
             visitor.clone(),
             idle,
         );
-        Response::from_parts(head, Answer::Dyno(Box::new(download)))
+        let answer = match visitor.is_http2 && !download.is_end_stream() {
+            true => Answer::Paced(Paced::new(download, idle, &self.open)),
+            false => Answer::Dyno(Box::new(download)),
+        };
+        Response::from_parts(head, answer)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,18 +26,36 @@ pub(super) struct Visitor {
     pub linger: AtomicBool,
     /// When bytes last came or went.
     pub activity: Activity,
+    /// When a request last began or ended, and how many are under way.
+    pub requests: Activity,
+    pub under_way: AtomicUsize,
+    pub is_http2: bool,
     cut_off: Arc<AtomicBool>,
 }
 
 impl Visitor {
     /// `cut_off` is set when the router ends what is still in flight.
-    pub(super) fn new(origin: Origin, cut_off: Arc<AtomicBool>) -> Visitor {
+    pub(super) fn new(origin: Origin, is_http2: bool, cut_off: Arc<AtomicBool>) -> Visitor {
         Visitor {
             origin,
             stalled: AtomicBool::new(false),
             linger: AtomicBool::new(false),
             activity: Activity::new(),
+            requests: Activity::new(),
+            under_way: AtomicUsize::new(0),
+            is_http2,
             cut_off,
+        }
+    }
+
+    /// Resolves when no request has been under way for so long.
+    pub(super) async fn unused(&self, limit: Duration) {
+        loop {
+            self.requests.silence(limit).await;
+            if self.under_way.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            tokio::time::sleep(limit).await;
         }
     }
 
@@ -121,11 +139,13 @@ impl AsyncWrite for VisitorStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket()?.poll_flush(cx)
+        let poll = self.socket()?.poll_flush(cx);
+        self.watch(cx, poll)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket()?.poll_shutdown(cx)
+        let poll = self.socket()?.poll_shutdown(cx);
+        self.watch(cx, poll)
     }
 }
 
@@ -146,11 +166,11 @@ impl Drop for VisitorStream {
 /// Closes in two steps. The system answers unread bytes with a reset, which would take away the page that says what was wrong
 /// before the visitor has read it.
 async fn linger(mut socket: Connection) {
-    if socket.shutdown().await.is_err() {
-        return;
-    }
-    let mut rest = socket.take(LINGER_BYTES);
-    let mut sink = tokio::io::sink();
+    let reading = async {
+        socket.shutdown().await?;
+        let mut rest = socket.take(LINGER_BYTES);
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+    };
     // Whatever comes of it, the connection ends now.
-    let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut rest, &mut sink)).await;
+    let _ = tokio::time::timeout(LINGER, reading).await;
 }

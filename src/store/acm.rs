@@ -28,6 +28,8 @@ pub struct Order {
     pub attempts: u32,
     /// It has a certificate, which is to be renewed.
     pub renews: bool,
+    /// Until when it is taken. Whoever wrote something else there meanwhile wants it done anew.
+    taken: Timestamp,
 }
 
 /// Switches it on for an app. Domains that were given a certificate keep it.
@@ -97,12 +99,17 @@ pub(super) fn follow(connection: &Connection, domain: Id, now: Timestamp) -> Res
     Ok(())
 }
 
-/// Orders whose time has come, the longest waiting first.
-pub fn due(connection: &Connection, now: Timestamp, room: usize) -> Result<Vec<Order>> {
+/// Takes orders whose time has come, renewals first: nobody takes them again before `until`, should nothing be heard of them.
+pub fn take_due(
+    connection: &Connection,
+    now: Timestamp,
+    room: usize,
+    until: Timestamp,
+) -> Result<Vec<Order>> {
     let mut statement = connection.prepare_cached(
         "SELECT acm_order.domain_id, domain.hostname, acm_order.attempts, acm_order.sni_endpoint_id IS NOT NULL
          FROM acm_order JOIN domain ON domain.id = acm_order.domain_id
-         WHERE acm_order.next_at <= ?1 ORDER BY acm_order.next_at LIMIT ?2",
+         WHERE acm_order.next_at <= ?1 ORDER BY acm_order.sni_endpoint_id IS NULL, acm_order.next_at LIMIT ?2",
     )?;
     let orders = statement.query_map(params![now, room as i64], |row| {
         Ok(Order {
@@ -110,9 +117,21 @@ pub fn due(connection: &Connection, now: Timestamp, room: usize) -> Result<Vec<O
             hostname: row.get(1)?,
             attempts: row.get(2)?,
             renews: row.get(3)?,
+            taken: until,
         })
     })?;
-    Ok(orders.collect::<rusqlite::Result<_>>()?)
+    let orders: Vec<Order> = orders.collect::<rusqlite::Result<_>>()?;
+    let mut take =
+        connection.prepare_cached("UPDATE acm_order SET next_at = ?2 WHERE domain_id = ?1")?;
+    for order in &orders {
+        take.execute(params![order.domain, until])?;
+    }
+    Ok(orders)
+}
+
+/// Whether an order's time has come.
+pub fn any_due(connection: &Connection, now: Timestamp) -> Result<bool> {
+    Ok(next_due(connection)?.is_some_and(|next| next <= now))
 }
 
 /// When the next order is due.
@@ -159,7 +178,8 @@ pub fn issued(
     Ok(true)
 }
 
-/// Notes that an attempt came to nothing and why, and when the next one is due: never, if nobody asks for it.
+/// Notes that an attempt came to nothing and why, and when the next one is due: never, if nobody asks for it. Nothing, if somebody
+/// did meanwhile.
 pub fn failed(
     connection: &Connection,
     order: &Order,
@@ -171,13 +191,31 @@ pub fn failed(
         Some(_) => Status::Failing,
         None => Status::Failed,
     };
+    let noted = connection
+        .prepare_cached(
+            "UPDATE acm_order SET status = ?2, reason = ?3, next_at = ?4, attempts = attempts + 1
+             WHERE domain_id = ?1 AND next_at = ?5",
+        )?
+        .execute(params![order.domain, status, reason, next_at, order.taken])?;
+    if noted > 0 {
+        connection
+            .prepare_cached("UPDATE domain SET updated_at = ?2 WHERE id = ?1")?
+            .execute(params![order.domain, now])?;
+    }
+    Ok(())
+}
+
+/// Puts an attempt off that did not come to the domain at all. It does not count.
+pub fn postponed(
+    connection: &Connection,
+    order: &Order,
+    reason: &str,
+    next_at: Timestamp,
+) -> Result<()> {
     connection
         .prepare_cached(
-            "UPDATE acm_order SET status = ?2, reason = ?3, next_at = ?4, attempts = attempts + 1 WHERE domain_id = ?1",
+            "UPDATE acm_order SET reason = ?2, next_at = ?3 WHERE domain_id = ?1 AND next_at = ?4",
         )?
-        .execute(params![order.domain, status, reason, next_at])?;
-    connection
-        .prepare_cached("UPDATE domain SET updated_at = ?2 WHERE id = ?1")?
-        .execute(params![order.domain, now])?;
+        .execute(params![order.domain, reason, next_at, order.taken])?;
     Ok(())
 }

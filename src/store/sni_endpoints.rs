@@ -4,6 +4,7 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::acm;
 use super::page::{self, Field, Kind, Listing, Page};
 use super::row::{found, json, optional, unique};
 use crate::error::{Error, Result};
@@ -203,11 +204,18 @@ pub fn list(connection: &Connection, app: Id, page: &Page) -> Result<Listing<Sni
     page::select(connection, &query, page, endpoint)
 }
 
-/// Forgets a certificate and its key. The domains that it was meant for have none then.
-pub fn delete(connection: &Connection, id: Id) -> Result<()> {
+/// Forgets a certificate and its key. The domains that it was meant for have none then, until an authority gives them one.
+pub fn delete(connection: &Connection, id: Id, now: Timestamp) -> Result<()> {
+    let domains: Vec<Id> = connection
+        .prepare_cached("SELECT id FROM domain WHERE sni_endpoint_id = ?1")?
+        .query_map([id], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
     connection
         .prepare_cached("DELETE FROM sni_endpoint WHERE id = ?1")?
         .execute([id])?;
+    for domain in domains {
+        acm::follow(connection, domain, now)?;
+    }
     Ok(())
 }
 

@@ -132,6 +132,7 @@ async fn a_certificate_is_renewed_when_two_thirds_of_its_life_are_over() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let log = Arc::new(RouterLog(server.platform.logs.clone()));
     let router = Router::start(vec![listener], log, options).unwrap();
+    router.replace(Vec::new());
     let port = router.addresses()[0].port();
     pebble.start(port, port);
     let acm = Acm::new(server.platform.clone(), data, challenges);
@@ -139,7 +140,7 @@ async fn a_certificate_is_renewed_when_two_thirds_of_its_life_are_over() {
     let domain = json!({"hostname": "www.example.com"});
     ann.post("/apps/harbour/domains", domain).await.created();
     let certificate = async || {
-        acm.tick().unwrap();
+        acm.tick().await.unwrap();
         acm.idle().await;
         let domain = ann.get("/apps/harbour/domains/www.example.com").await.ok();
         assert_eq!(domain["acm_status"], "cert issued", "{domain}");
@@ -193,10 +194,10 @@ async fn a_domain_with_a_certificate_by_hand_is_left_alone() {
     ann.post("/apps/harbour/acm", json!({})).await.ok();
     let due = async || {
         let now = server.clock.now();
-        let due = server
-            .platform
-            .store
-            .read(|connection| penstock::store::acm::due(connection, now, 10));
+        let take = move |connection: &rusqlite::Connection| {
+            penstock::store::acm::take_due(connection, now, 10, now)
+        };
+        let due = server.platform.store.write(take).await;
         let due = due.unwrap().into_iter().map(|order| order.hostname);
         due.collect::<Vec<_>>()
     };
@@ -212,4 +213,49 @@ async fn a_domain_with_a_certificate_by_hand_is_left_alone() {
     assert_eq!(due().await.len(), 0);
     // A certificate by hand is nobody else's to take away.
     assert_eq!(ann.get("/apps/harbour/sni-endpoints").await.list().len(), 1);
+    // Once it is taken away by hand, its domain wants one like the others.
+    ann.post("/apps/harbour/acm", json!({})).await.ok();
+    assert_eq!(due().await, ["a.example.com"]);
+    let path = format!("/apps/harbour/sni-endpoints/{}", crate::harness::id(&own));
+    ann.delete(path).await.ok();
+    assert_eq!(due().await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_authority_that_cannot_be_asked_is_no_fault_of_the_domain_and_is_left_alone_for_a_while()
+{
+    let settings = penstock::acm::Settings {
+        acme_contact: Some("owner@example.com".to_owned()),
+        // Nobody listens there.
+        acme_directory: "https://127.0.0.1:1/directory".to_owned(),
+        acme_ca_file: None,
+    };
+    let server = Server::with_acme(settings).await;
+    let ann = server.account("ann").await;
+    ann.app("harbour").await;
+    ann.post("/apps/harbour/acm", json!({})).await.ok();
+    let data = DataDir::open(&server.platform.config.data_dir.data_dir).unwrap();
+    let acm = Acm::new(server.platform.clone(), data, Challenges::default());
+    let domain = json!({"hostname": "www.example.com"});
+    ann.post("/apps/harbour/domains", domain).await.created();
+    let asked = async || {
+        let asked = acm.tick().await.unwrap();
+        acm.idle().await;
+        let domain = ann.get("/apps/harbour/domains/www.example.com").await.ok();
+        assert_eq!(domain["acm_status"], Value::Null);
+        let reason = domain["acm_status_reason"].as_str().unwrap().to_owned();
+        assert!(reason.contains("could not be asked"), "{reason}");
+        asked
+    };
+    assert_eq!(asked().await, 1);
+    // However often it is wished for.
+    for hostname in ["a.example.com", "b.example.com"] {
+        let domain = json!({ "hostname": hostname });
+        ann.post("/apps/harbour/domains", domain).await.created();
+        assert_eq!(asked().await, 0);
+    }
+    for _ in 0..20 {
+        server.pass(Duration::from_secs(1_800));
+        assert_eq!(asked().await, 3);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod command;
+mod handed_over;
 mod patience;
 mod stopping;
 

@@ -8,12 +8,13 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use hyper::client::conn::http2::SendRequest;
 use hyper::{Request, Response, Uri};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use penstock::router::{Options, PROTOCOLS, Web};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -79,11 +80,21 @@ impl Encrypted {
     }
 
     async fn http2(&self) -> SendRequest<Body> {
+        self.busy_http2().await.0
+    }
+
+    /// By a connection on which there is always something going on, and how that ends.
+    async fn busy_http2(&self) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
         let stream = TokioIo::new(self.connect(b"h2").await);
-        let shaking = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream);
-        let (sender, connection) = shaking.await.unwrap();
-        tokio::spawn(connection);
-        sender
+        let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(Duration::from_millis(20))
+            .keep_alive_while_idle(true)
+            .keep_alive_timeout(HANG)
+            .handshake(stream)
+            .await
+            .unwrap();
+        (sender, tokio::spawn(connection))
     }
 }
 
@@ -221,6 +232,63 @@ async fn a_large_answer_passes_by_http_2_and_a_visitor_who_leaves_ends_it() {
     // The connection goes on.
     let response = sender.send_request(get("/")).await.unwrap();
     assert_eq!(response.status(), 200);
+}
+
+#[tokio::test]
+async fn a_visitor_who_takes_nothing_of_an_answer_loses_it_and_the_dyno_is_free() {
+    let endless = dyno(|mut wire| async move {
+        let head = wire.head().await;
+        if head.starts_with("GET /small ") {
+            return wire.write(ok("small")).await;
+        }
+        wire.write("HTTP/1.1 200 OK\r\n\r\n").await;
+        for _ in 0..10_000 {
+            wire.write(vec![b'x'; 64 * 1024]).await;
+        }
+    })
+    .await;
+    let options = Options {
+        idle: Duration::from_millis(200),
+        max_in_flight: 1,
+        ..options()
+    };
+    let mut visited = Encrypted::with(Web::Up(vec![endless]), options);
+    let (mut sender, _connection) = visited.busy_http2().await;
+    let stalled = sender.send_request(get("/")).await.unwrap();
+    has(&visited.edge.line().await, "code=H15");
+    // The connection is good for more, and the dyno too.
+    let response = sender.send_request(get("/small")).await.unwrap();
+    assert_eq!(text(response).await, "small");
+    let broken = timeout(HANG, stalled.into_body().collect()).await;
+    assert!(broken.expect("hangs").is_err());
+}
+
+#[tokio::test]
+async fn a_connection_without_requests_is_closed_whatever_else_comes_by_it() {
+    let options = Options {
+        header_read: Duration::from_millis(100),
+        ..options()
+    };
+    let web = Web::Up(vec![mirror().await]);
+    let visited = Encrypted::with(web, options);
+    let (mut sender, connection) = visited.busy_http2().await;
+    let response = sender.send_request(get("/")).await.unwrap();
+    assert_eq!(response.status(), 200);
+    text(response).await;
+    let _ = timeout(HANG, connection).await.expect("it stays open");
+}
+
+#[tokio::test]
+async fn cookies_in_pieces_are_no_longer_than_in_one() {
+    let web = Web::Up(vec![mirror().await]);
+    let visited = Encrypted::with(web, options());
+    let mut sender = visited.http2().await;
+    let mut request = Request::get(url("/"));
+    for number in 0..20 {
+        request = request.header("cookie", format!("c{number}={}", "x".repeat(500)));
+    }
+    let response = sender.send_request(request.body(nothing()).unwrap()).await;
+    assert_eq!(response.unwrap().status(), 431);
 }
 
 #[tokio::test]

@@ -1,0 +1,173 @@
+//! `penstock install`: the systemd units of a server on a machine of its own.
+//!
+//! A socket unit for each port, which systemd holds while one server ends and the next one starts, and a service that is restarted
+//! whenever it ends. Nothing is started: what to type next is printed.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::error::{Error, Result};
+use crate::sockets;
+
+#[derive(Args)]
+pub struct Install {
+    /// Where the state of the server is kept
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/penstock")]
+    data_dir: PathBuf,
+
+    /// Where the API listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
+    listen: SocketAddr,
+
+    /// Where visitors of the apps are served
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:80")]
+    router_listen: SocketAddr,
+
+    /// Where they come by https://
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:443")]
+    router_tls_listen: SocketAddr,
+
+    /// Where clients meet their one-off dynos
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5001")]
+    rendezvous_listen: SocketAddr,
+
+    /// Where the units are written
+    #[arg(long, value_name = "DIR", default_value = "/etc/systemd/system")]
+    units: PathBuf,
+
+    /// What else the server is started with, such as --base-domain apps.example.com
+    #[arg(last = true, value_name = "ARGUMENTS")]
+    arguments: Vec<String>,
+}
+
+impl Install {
+    /// 409 where a unit cannot be written, 422 for an argument that no unit can have.
+    pub fn run(&self) -> Result<()> {
+        let program = std::env::current_exe()?;
+        let sockets = [
+            (sockets::API, self.listen),
+            (sockets::ROUTER, self.router_listen),
+            (sockets::ROUTER_TLS, self.router_tls_listen),
+            (sockets::RENDEZVOUS, self.rendezvous_listen),
+        ];
+        for (name, address) in sockets {
+            self.write(&format!("penstock-{name}.socket"), &socket(name, address))?;
+        }
+        let names = sockets.map(|(name, _)| format!("penstock-{name}.socket"));
+        self.write("penstock.service", &self.service(&program, &names)?)?;
+        println!("Now start it:\n\n    systemctl daemon-reload");
+        println!(
+            "    systemctl enable --now {} penstock.service",
+            names.join(" ")
+        );
+        println!(
+            "\nTo upgrade, put the new program at {} and type:\n",
+            program.display()
+        );
+        println!("    systemctl restart penstock.service");
+        println!("\nIts apps go on meanwhile, and their visitors wait for a moment at most.");
+        Ok(())
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.units.join(name);
+        fs::write(&path, text).map_err(|cause| {
+            Error::conflict(format!(
+                "{} cannot be written: {cause}. Run this as root, or name another folder with --units.",
+                path.display()
+            ))
+        })?;
+        println!("wrote {}", path.display());
+        Ok(())
+    }
+
+    fn service(&self, program: &Path, sockets: &[String]) -> Result<String> {
+        let fixed = [
+            program.display().to_string(),
+            "serve".to_owned(),
+            "--data-dir".to_owned(),
+            self.data_dir.display().to_string(),
+        ];
+        let words = fixed.iter().chain(&self.arguments);
+        let command = words.map(|word| quoted(word)).collect::<Result<Vec<_>>>()?;
+        Ok(format!(
+            "[Unit]
+Description=Penstock, a Heroku-compatible platform
+After=network-online.target
+Wants=network-online.target
+Requires={sockets}
+After={sockets}
+
+[Service]
+Type=notify
+ExecStart={command}
+Sockets={sockets}
+Restart=always
+RestartSec=1
+# Dynos outlive the server, and the next one takes them up.
+KillMode=process
+TimeoutStopSec=60
+# Control groups below its own are the server's to make: one for each dyno.
+Delegate=yes
+TasksMax=infinity
+LimitNOFILE=1048576
+OOMPolicy=continue
+UMask=0077
+# What a server of dynos has no business with. Namespaces, mounts and users it needs.
+LockPersonality=yes
+ProtectClock=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+RestrictRealtime=yes
+SystemCallArchitectures=native
+KeyringMode=private
+
+[Install]
+WantedBy=multi-user.target
+",
+            sockets = sockets.join(" "),
+            command = command.join(" "),
+        ))
+    }
+}
+
+fn socket(name: &str, address: SocketAddr) -> String {
+    format!(
+        "[Unit]
+Description=Penstock, {name}
+
+[Socket]
+ListenStream={address}
+FileDescriptorName={name}
+Service=penstock.service
+NoDelay=true
+Backlog=4096
+
+[Install]
+WantedBy=sockets.target
+"
+    )
+}
+
+/// A word of a command line as systemd reads it (systemd.service(5), Command lines).
+fn quoted(word: &str) -> Result<String> {
+    if word.chars().any(char::is_control) {
+        return Err(Error::invalid(
+            "An argument has a line break or the like in it, which no unit can have.",
+        ));
+    }
+    let escaped = word
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('%', "%%")
+        .replace('$', "$$");
+    Ok(
+        match escaped.contains([' ', '\'', '"', ';', '\\']) || escaped.is_empty() {
+            true => format!("\"{escaped}\""),
+            false => escaped,
+        },
+    )
+}

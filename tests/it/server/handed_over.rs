@@ -1,0 +1,184 @@
+//! Sockets that somebody else holds: visitors who come while one server ends and the next one starts are not refused.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rustix::io::{FdFlags, fcntl_setfd};
+
+use crate::binary::sample::PYTHON;
+use crate::binary::{Client, Place, Server, in_time};
+
+/// What systemd does: holds the sockets, and starts servers that take them.
+struct Holder {
+    place: Place,
+    sockets: Vec<(&'static str, TcpListener)>,
+}
+
+impl Holder {
+    fn new(names: &[&'static str]) -> Holder {
+        let open = |name: &&'static str| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            // The servers inherit it.
+            fcntl_setfd(&listener, FdFlags::empty()).unwrap();
+            (*name, listener)
+        };
+        Holder {
+            place: Place::new(),
+            sockets: names.iter().map(open).collect(),
+        }
+    }
+
+    fn address(&self, name: &str) -> SocketAddr {
+        let mut sockets = self.sockets.iter();
+        let (_, listener) = sockets.find(|(of, _)| *of == name).unwrap();
+        listener.local_addr().unwrap()
+    }
+
+    fn command(&self) -> Command {
+        let usual = self.place.command(&[]);
+        let names: Vec<&str> = self.sockets.iter().map(|(name, _)| *name).collect();
+        let mut script = String::new();
+        for (at, (_, listener)) in self.sockets.iter().enumerate() {
+            // First out of the way of the numbers that they get.
+            script += &format!("exec {}<&{};", at + 50, listener.as_raw_fd());
+        }
+        for at in 0..self.sockets.len() {
+            script += &format!("exec {}<&{};", at + 3, at + 50);
+        }
+        script += "export LISTEN_PID=$$; exec \"$@\"";
+        let mut command = Command::new("bash");
+        command.arg("-c").arg(script).arg("bash");
+        command.arg(usual.get_program()).args(usual.get_args());
+        command
+            .env("PENSTOCK_DYNO_FORWARDING", "false")
+            .env("LISTEN_FDS", names.len().to_string())
+            .env("LISTEN_FDNAMES", names.join(":"));
+        command
+    }
+
+    fn start(&self) -> Server {
+        let mut server = Server::start(self.command(), &self.place.log());
+        server.is_survived = true;
+        server
+    }
+}
+
+/// Visits the app again and again, each time on a connection of its own, and counts.
+fn visit(
+    client: &Client,
+    over: &Arc<AtomicBool>,
+    count: &Arc<AtomicUsize>,
+) -> std::thread::JoinHandle<()> {
+    let (client, over, count) = (client.clone(), over.clone(), count.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            while !over.load(Ordering::SeqCst) {
+                // A new client has no connection yet.
+                let fresh = Client::new(&client.api, client.router_address().1, &client.token);
+                let page = fresh.visit("app", "/").await;
+                assert_eq!(page.status, 200, "{}", page.text());
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    })
+}
+
+#[tokio::test]
+async fn no_visitor_is_refused_while_servers_follow_one_another_on_the_same_sockets() {
+    let holder = Holder::new(&["router", "api"]);
+    let mut server = holder.start();
+    assert_eq!(
+        server.ready.api_url,
+        format!("http://{}", holder.address("api"))
+    );
+    assert_eq!(server.router_port(), holder.address("router").port());
+    let client = server.client();
+    client.create_app("app").await;
+    client.deploy("app", PYTHON.tarball("still here")).await;
+    client.dynos("app", 1).await;
+    let (over, count) = (Arc::default(), Arc::<AtomicUsize>::default());
+    let visitors: Vec<_> = (0..3).map(|_| visit(&client, &over, &count)).collect();
+    for _ in 0..3 {
+        let before = count.load(Ordering::SeqCst);
+        let (status, _) = server.stop();
+        assert_eq!(status.code(), Some(0));
+        server = holder.start();
+        let count = count.clone();
+        in_time(move || {
+            while count.load(Ordering::SeqCst) < before + 10 {
+                std::thread::yield_now();
+            }
+        });
+    }
+    over.store(true, Ordering::SeqCst);
+    for visitor in visitors {
+        in_time(move || visitor.join().unwrap());
+    }
+    server.kill();
+}
+
+#[test]
+fn a_socket_under_another_name_is_refused_with_those_that_are_known() {
+    let holder = Holder::new(&["web"]);
+    let status = Server::try_start(holder.command(), &holder.place.log());
+    assert!(status.is_err_and(|status| status.code() == Some(1)));
+    let said = std::fs::read_to_string(holder.place.log()).unwrap();
+    assert!(
+        said.contains("none of api, router, router-tls and rendezvous"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_units_of_systemd_are_written_and_what_to_do_next_is_said() {
+    let place = Place::new();
+    let units = place.path("units");
+    std::fs::create_dir(&units).unwrap();
+    let mut command = crate::binary::penstock(&["install", "--units"]);
+    command.arg(&units);
+    command.args([
+        "--listen",
+        "127.0.0.1:5050",
+        "--",
+        "--base-domain",
+        "apps.example.com",
+    ]);
+    command.args(["--owner", "50% \"Ann\"@example.com"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains("systemctl enable --now penstock-api.socket"),
+        "{said}"
+    );
+    let unit = |name: &str| std::fs::read_to_string(units.join(name)).unwrap();
+    let api = unit("penstock-api.socket");
+    assert!(
+        api.contains("ListenStream=127.0.0.1:5050\nFileDescriptorName=api\n"),
+        "{api}"
+    );
+    let service = unit("penstock.service");
+    let command = format!(
+        "ExecStart={} serve --data-dir /var/lib/penstock --base-domain apps.example.com --owner \"50%% \\\"Ann\\\"@example.com\"\n",
+        env!("CARGO_BIN_EXE_penstock")
+    );
+    assert!(service.contains(&command), "{service}");
+    assert!(service.contains("\nKillMode=process\n"), "{service}");
+    for socket in ["api", "router", "router-tls", "rendezvous"] {
+        assert!(
+            service.contains(&format!(" penstock-{socket}.socket"))
+                || service.contains(&format!("=penstock-{socket}.socket"))
+        );
+        assert!(units.join(format!("penstock-{socket}.socket")).is_file());
+    }
+    let mut elsewhere = crate::binary::penstock(&["install", "--units", "/nonexistent/folder"]);
+    let refused = elsewhere.output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+}
