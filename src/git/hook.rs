@@ -80,7 +80,7 @@ fn is_nothing(object: &str) -> bool {
     object.bytes().all(|digit| digit == b'0')
 }
 
-/// Runs the hook, if this process is one: git knows it by its name alone, and starts it in the repository without arguments.
+/// Runs the hook, if this process is one: it is known by its name alone, and is started in the repository without arguments.
 pub fn run_if_asked() -> Option<ExitCode> {
     let name = std::env::args_os().next().map(PathBuf::from)?;
     (name.file_name()? == HOOK).then(run)

@@ -70,14 +70,15 @@ pub struct Announced {
 
 impl Git {
     /// Keeps repositories in `root`, which is made if it is not there, for this user alone. The hook is this very program, so it
-    /// is linked anew at each start.
+    /// is named anew at each start.
     pub fn open(root: PathBuf) -> Result<Git> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(root.join("hooks"))?;
         let root = std::fs::canonicalize(root)?;
-        repository::link_hook(&root.join("hooks"))?;
+        repository::install_hook(&root.join("hooks"))?;
+        repository::remove_unfinished(&root)?;
         Ok(Git {
             root: root.into(),
             pushes: Arc::default(),

@@ -2,14 +2,16 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::io::ErrorKind;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
 use tokio::process::Command;
 
 use super::{Git, HOOK, no_git};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
 
 /// What is pushed is built as it is: no attribute in the tree leaves files out of the source or alters them.
@@ -17,6 +19,9 @@ const ATTRIBUTES: &str =
     "* -export-ignore -export-subst -text -eol -ident -filter -working-tree-encoding\n";
 /// A pack of more bytes is refused: Heroku's limit for a checkout, and as many again for its history.
 const MAX_PACK: u64 = 2 << 30;
+/// What git runs as the hook. It is there whatever becomes of the server, so that a push whose server is gone fails: a link to a
+/// program that is not there would be no hook to git, and the push taken unbuilt.
+const SCRIPT: &str = "#!/bin/sh\nexec \"${0%/*}/self/pre-receive\" \"$@\"\n";
 
 impl Git {
     /// A git program that sees none of the settings of this machine or of whoever started the server.
@@ -107,6 +112,18 @@ impl Git {
         Ok(place)
     }
 
+    /// Git passes over a hook that it may not run, as on a file system without programs, and would take every push unbuilt.
+    pub(super) fn check_hook(&self) -> Result<()> {
+        access(self.root.join("hooks").join(HOOK), Access::EXEC_OK).map_err(|cause| {
+            tracing::error!(%cause, hooks = %self.root.join("hooks").display(), "git's hook cannot be run");
+            Error::new(
+                ErrorId::Unavailable,
+                "The server cannot run git's hook, so nothing can be pushed. Its data directory has to be on a file system that is \
+                 not mounted noexec; start the server again after that.",
+            )
+        })
+    }
+
     /// Lets a clone check out what is built: `master` where there is no `main`.
     pub(super) async fn point_head(&self, repository: &Path) -> Result<()> {
         let branches = self
@@ -160,20 +177,35 @@ pub(super) fn spawn_failed(cause: std::io::Error) -> Error {
     }
 }
 
-/// Makes this program the hook, and removes what an earlier run left unfinished. Git passes over a hook that is not there, so it
-/// is named by way of this process: the file itself may be replaced or removed while the server runs.
-pub(super) fn link_hook(hooks: &Path) -> Result<()> {
-    let own = format!("/proc/{}/exe", std::process::id());
-    let (link, fresh) = (hooks.join(HOOK), hooks.join("fresh"));
-    for old in [&fresh] {
-        match fs::remove_file(old) {
-            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause.into()),
-            _ => {}
-        }
+/// Makes this program the hook, by way of a script. The program is named by way of this process: its file may be replaced or removed
+/// while the server runs.
+pub(super) fn install_hook(hooks: &Path) -> Result<()> {
+    let own = hooks.join("self");
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&own)?;
+    let program = format!("/proc/{}/exe", std::process::id());
+    replace(&own.join(HOOK), |fresh| symlink(program, fresh))?;
+    replace(&hooks.join(HOOK), |fresh| {
+        fs::write(fresh, SCRIPT)?;
+        fs::set_permissions(fresh, fs::Permissions::from_mode(0o700))
+    })
+}
+
+/// There is always the old one or the new one: a push of an earlier run may be under way.
+fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
+    let fresh = path.with_file_name("fresh");
+    match fs::remove_file(&fresh) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause.into()),
+        _ => {}
     }
-    symlink(own, &fresh)?;
-    fs::rename(&fresh, &link)?;
-    let root = hooks.parent().unwrap_or(hooks);
+    make(&fresh)?;
+    Ok(fs::rename(&fresh, path)?)
+}
+
+/// Removes what an earlier run left unfinished.
+pub(super) fn remove_unfinished(root: &Path) -> Result<()> {
     for entry in fs::read_dir(root)? {
         let entry = entry?;
         if entry

@@ -106,6 +106,9 @@ impl Git {
     ) -> Result<mpsc::Receiver<Result<Bytes>>> {
         let permit = self.permit(asked.account).await?;
         let repository = self.made(asked.app).await?;
+        if asked.service == Service::ReceivePack {
+            self.check_hook()?;
+        }
         let announced = push.map(|push| self.announce(push)).transpose()?;
         let mut child = self.spawn(&asked, &repository, announced.as_ref())?;
         let (answer, receiver) = mpsc::channel(16);

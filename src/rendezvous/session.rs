@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
@@ -31,6 +31,8 @@ const START: Duration = Duration::from_secs(120);
 const FLOOR: Duration = Duration::from_millis(250);
 /// For the client to close its side, so that nothing that it has not read yet is lost.
 const LAST: Duration = Duration::from_secs(2);
+/// For a client to read some of what is sent to it. One whose terminal has suspended it would hold its dyno for ever.
+const STALLED: Duration = Duration::from_secs(60);
 /// Without a byte either way: Heroku's hour.
 const IDLE: Duration = Duration::from_secs(60 * 60);
 /// A marker that does not get its end soon is none.
@@ -67,7 +69,13 @@ pub async fn serve(host: &Host, stream: TlsStream<TcpStream>) {
         return;
     }
     let greeted = Instant::now();
-    let over = meet(host, &dyno, expected, &mut reader, &mut writer).await;
+    let over = match expected {
+        Some(expected) => meet(host, &dyno, expected, &mut reader, &mut writer).await,
+        None => {
+            say(&mut writer, "Somebody else waits for this dyno already.").await;
+            Over::Ended
+        }
+    };
     if !matches!(over, Over::Gone) {
         sleep_until(greeted + FLOOR).await;
         finish(reader, writer).await;
@@ -133,8 +141,21 @@ fn awaiting(host: &Host, secret: &str) -> Option<Dyno> {
 
 /// In a record of its own. `None` when the client has gone.
 async fn send(writer: &mut Writer, bytes: &[u8]) -> Option<()> {
-    writer.write_all(bytes).await.ok()?;
-    writer.flush().await.ok()
+    send_unless_stalled(writer, bytes, STALLED).await
+}
+
+/// `None` also when nothing could be sent for so long.
+async fn send_unless_stalled<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    bytes: &[u8],
+    stalled: Duration,
+) -> Option<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let written = timeout(stalled, writer.write(rest)).await.ok()?.ok()?;
+        rest = rest.get(written..).filter(|_| written > 0)?;
+    }
+    timeout(stalled, writer.flush()).await.ok()?.ok()
 }
 
 /// A sentence of ours.
@@ -280,5 +301,27 @@ async fn stop(host: &Host, dyno: &Dyno) {
         .write(move |connection| dynos::restart(connection, app, Which::One(id), now));
     if let Err(error) = asked.await {
         tracing::error!(%error, dyno = %dyno.id, "a dyno without its client could not be stopped");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_gone_and_a_slow_one_is_not() {
+        let (mut own, other) = tokio::io::duplex(4);
+        let soon = Duration::from_millis(10);
+        assert_eq!(send_unless_stalled(&mut own, b"12345", soon).await, None);
+        drop(other);
+        let (mut own, mut other) = tokio::io::duplex(4);
+        let reading = async move {
+            let mut read = Vec::new();
+            other.read_to_end(&mut read).await.map(|_| read)
+        };
+        let sending = async move { send_unless_stalled(&mut own, &[b'x'; 1_000], STALLED).await };
+        let (sent, read) = tokio::join!(sending, reading);
+        let read = read.ok().map(|read| read.len());
+        assert_eq!((sent, read), (Some(()), Some(1_000)));
     }
 }

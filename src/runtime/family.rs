@@ -44,6 +44,13 @@ impl Family {
         }
     }
 
+    /// That of a dyno of which nobody knows whether it was started. Its shim is to end as well.
+    pub fn doubtful(dyno: Id, folder: PathBuf) -> Family {
+        let mut family = Family::default();
+        family.add_earlier(dyno, None, folder);
+        family
+    }
+
     /// Adds a dyno of an earlier run, with the leader that was noted then and the folder that was its own.
     pub fn add_earlier(&mut self, dyno: Id, leader: Option<i32>, folder: PathBuf) {
         self.dynos.insert(dyno);

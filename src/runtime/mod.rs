@@ -159,6 +159,11 @@ pub trait Runtime: Send + Sync {
     /// Of these dynos and their quotas in bytes, those that take more memory than that, and how much they take.
     fn over_quota(&self, quotas: Vec<(Id, u64)>) -> BoxFuture<'_, Vec<(Id, u64)>>;
 
+    /// Puts right what somebody may have undone of what keeps dynos apart while they run. To be called now and then.
+    fn look_after(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// The last that is known of a dyno: until it was stopped, or its end was released.
     fn last_words(&self, dyno: Id) -> LastWords;
 

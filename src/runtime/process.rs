@@ -32,10 +32,10 @@ use crate::health_checks::{self, HealthCheck};
 use crate::log::{Logs, platform};
 use crate::name::Id;
 use crate::output::{Outputs, Writer};
-use crate::sandbox::Isolation;
+use crate::sandbox::{Isolation, folders};
 use crate::shim::client::{self, Shim};
 use crate::shim::memory::{self, Measured};
-use crate::shim::{Spec, Streams};
+use crate::shim::{Program, Spec, Streams};
 use crate::store::dynos::Dyno;
 
 /// Slugs unpacked at the same time. More would only make each of them slower.
@@ -135,17 +135,24 @@ impl Local {
     async fn launch(&self, launch: Launch) -> Result<Started> {
         let permit = self.unpacking.acquire().await.map_err(Error::internal)?;
         let place = self.place.clone();
-        let dyno = launch.dyno;
-        let (launch, app) = tokio::task::spawn_blocking(move || {
-            let app = place.furnish(&launch)?;
-            Result::Ok((launch, app))
-        })
-        .await
-        .map_err(Error::internal)??;
+        // It may have to wait for other servers' hands on the machine's network, too.
+        let furnishing = move || {
+            let app = place.furnish(&launch);
+            let enclosed = app.and_then(|app| place.enclose(&launch, app));
+            (launch, enclosed)
+        };
+        let furnished = tokio::task::spawn_blocking(furnishing).await;
+        let (launch, enclosed) = furnished.map_err(Error::internal)?;
         drop(permit);
-        let started = self.place.clone().spawn(&launch, app).await;
+        let started = match enclosed {
+            Ok((program, note)) => self.place.clone().spawn(&launch, program, note).await,
+            Err(error) => Err(error),
+        };
         if started.is_err() {
-            self.place.clone().clear(dyno).await;
+            // Its shim may only have been too slow to answer.
+            let doubtful = Family::doubtful(launch.dyno, self.place.folder(launch.dyno));
+            doubtful.end(Duration::ZERO).await;
+            self.place.clone().clear(launch.dyno).await;
         }
         started
     }
@@ -189,6 +196,10 @@ impl Runtime for Local {
         })
     }
 
+    fn look_after(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.place.clone().guard())
+    }
+
     fn last_words(&self, dyno: Id) -> LastWords {
         let running = self.place.running();
         running
@@ -211,19 +222,15 @@ impl Place {
     /// an attempt before left is replaced.
     fn furnish(&self, launch: &Launch) -> Result<PathBuf> {
         let folder = self.folder(launch.dyno);
-        remove(&folder)?;
+        folders::remove(&folder)?;
         make_folder(&isolation::scratch(&folder))?;
-        let furnished = match self.isolation.has_own_tree() {
+        match self.isolation.has_own_tree() {
             true => {
                 let (slug, owner) = (&launch.slug, launch.uid);
                 self.trees.lay_under(&folder, &self.blobs, slug, owner)
             }
             false => self.unpack(&folder, &launch.slug),
-        };
-        if furnished.is_err() {
-            remove(&folder)?;
         }
-        furnished
     }
 
     fn unpack(&self, folder: &Path, slug: &Digest) -> Result<PathBuf> {
@@ -234,7 +241,8 @@ impl Place {
         Ok(home)
     }
 
-    async fn spawn(self: Arc<Place>, launch: &Launch, app: PathBuf) -> Result<Started> {
+    /// What is run of it, and what the next server has to know.
+    fn enclose(&self, launch: &Launch, app: PathBuf) -> Result<(Program, Note)> {
         let folder = self.folder(launch.dyno);
         let checks = match launch.port {
             Some(_) => self.health_checks(launch, &app),
@@ -250,6 +258,16 @@ impl Place {
             output: launch.output,
             checks,
         };
+        Ok((program, note))
+    }
+
+    async fn spawn(
+        self: Arc<Place>,
+        launch: &Launch,
+        program: Program,
+        note: Note,
+    ) -> Result<Started> {
+        let folder = self.folder(launch.dyno);
         let spec = Spec {
             note: serde_json::to_string(&note).map_err(Error::internal)?,
             program,
@@ -266,7 +284,7 @@ impl Place {
             copy: self.copy(note.output),
         };
         let probe = launch.port.map(|port| Probe {
-            address,
+            address: note.address,
             port,
             boot: launch.boot,
             checks: note.checks,
@@ -275,7 +293,7 @@ impl Place {
         Ok(Started {
             pid: Some(i64::from(running.pid)),
             port: launch.port,
-            address,
+            address: note.address,
         })
     }
 
@@ -355,7 +373,8 @@ impl Place {
     async fn clear(self: Arc<Place>, dyno: Id) {
         let clearing = move || {
             self.isolation.clean(dyno);
-            remove(&self.folder(dyno)).and_then(|()| self.trees.sweep(&self.dir))
+            folders::remove(&self.folder(dyno))?;
+            self.trees.sweep(&self.dir)
         };
         if let Ok(Err(cause)) = tokio::task::spawn_blocking(clearing).await {
             tracing::warn!(%dyno, %cause, "a dyno's folder was not removed");
@@ -377,11 +396,4 @@ fn make_folder(folder: &Path) -> Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(folder)?)
-}
-
-pub(super) fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause.into()),
-        _ => Ok(()),
-    }
 }

@@ -4,30 +4,35 @@
 //! It must not know who waits.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, Sender};
 
 use super::Attached;
 use crate::error::{Error, Result};
 use crate::name::Id;
 
-type Waiting = HashMap<Id, oneshot::Sender<Result<Attached>>>;
+type Waiting = HashMap<Id, Sender<Result<Attached>>>;
 
 /// Those who wait, by the dyno. Cheap to clone; clones are the same.
 #[derive(Clone, Default)]
 pub struct Reception(Arc<Mutex<Waiting>>);
 
 impl Reception {
-    /// To be called before the dyno may start. Resolves with its streams, or with why it was not started.
-    pub fn wait_for(&self, dyno: Id) -> Expected {
+    /// To be called before the dyno may start. Resolves with its streams, or with why it was not started. `None` when somebody else
+    /// waits for it already.
+    pub fn wait_for(&self, dyno: Id) -> Option<Expected> {
         let (sender, receiver) = oneshot::channel();
-        self.waiting().insert(dyno, sender);
-        Expected {
+        match self.waiting().entry(dyno) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(place) => place.insert(sender),
+        };
+        Some(Expected {
             reception: self.clone(),
             dyno,
             receiver,
-        }
+        })
     }
 
     /// Hands over what was waited for. Where nobody waits any more it is dropped: what the dyno prints goes nowhere.
@@ -58,6 +63,11 @@ impl Expected {
 
 impl Drop for Expected {
     fn drop(&mut self) {
-        self.reception.waiting().remove(&self.dyno);
+        self.receiver.close();
+        // What it waited for may have come, and its place be somebody else's by now.
+        let mut waiting = self.reception.waiting();
+        if waiting.get(&self.dyno).is_some_and(Sender::is_closed) {
+            waiting.remove(&self.dyno);
+        }
     }
 }

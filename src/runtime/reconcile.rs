@@ -144,7 +144,10 @@ impl Reconciler {
                 parting = &mut shutdown => break parting,
                 changed = changes.changed(), if wait != AFTER_FAILURE => if changed.is_err() { break Parting::Leave },
                 () = self.heard(), if wait != AFTER_FAILURE => {}
-                _ = memory.tick() => self.check_memory().await,
+                _ = memory.tick() => {
+                    self.acts.runtime.look_after().await;
+                    self.check_memory().await;
+                }
                 () = sleep(wait) => {}
             }
         };

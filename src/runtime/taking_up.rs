@@ -13,10 +13,11 @@ use tokio::time::timeout;
 use super::family::Family;
 use super::following::{Running, Who};
 use super::probe::Probe;
-use super::process::{Note, Place, remove};
+use super::process::{Note, Place};
 use super::{Started, Taken};
 use crate::error::{Error, Result};
 use crate::name::Id;
+use crate::sandbox::folders;
 use crate::shim::client::{self, FromShim, Shim, ToShim};
 use crate::store::dynos::{Dyno, State};
 
@@ -35,6 +36,7 @@ impl Place {
         let mut found = stream::iter(folders.clone())
             .map(|dyno| async move { (dyno, client::find(&self.folder(dyno)).await) })
             .buffer_unordered(AT_ONCE);
+        self.clone().guard().await;
         let (mut taken, mut ended, mut strays) = (Vec::new(), Vec::new(), Vec::new());
         while let Some((dyno, shim)) = found.next().await {
             let row = rows.get(&dyno).filter(|row| row.state != State::Crashed);
@@ -89,6 +91,14 @@ impl Place {
         running
     }
 
+    /// Puts right what others may have undone of the network of all dynos.
+    pub async fn guard(self: Arc<Place>) {
+        let guarding = move || self.isolation.guard();
+        if let Ok(Err(cause)) = tokio::task::spawn_blocking(guarding).await {
+            tracing::error!(%cause, "the network of dynos is not as safe as it should be");
+        }
+    }
+
     fn folders(&self) -> Result<Vec<Id>> {
         let mut folders = Vec::new();
         for entry in std::fs::read_dir(&self.dir)? {
@@ -120,7 +130,7 @@ impl Place {
         let folders: Vec<_> = lost.iter().map(|dyno| self.folder(*dyno)).collect();
         let removing = move || {
             for folder in folders {
-                if let Err(cause) = remove(&folder) {
+                if let Err(cause) = folders::remove(&folder) {
                     tracing::warn!(path = %folder.display(), %cause, "a folder of an earlier dyno was not removed");
                 }
             }

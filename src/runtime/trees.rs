@@ -22,6 +22,10 @@ const KEPT: usize = 10;
 const NOTE: &str = "tree";
 /// Trees that are being unpacked.
 const UNFINISHED: &str = "tmp";
+/// Beside the trees: since when the machine has run that they were unpacked on.
+const BOOT: &str = "boot";
+/// Another one after each start of the machine: see random(4).
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// `<data>/trees`.
 pub struct Trees {
@@ -33,7 +37,7 @@ pub struct Trees {
 }
 
 impl Trees {
-    /// What a crash left unfinished is removed.
+    /// What a crash left unfinished is removed, and every tree that a machine unpacked which has been started anew since.
     pub fn open(data: &Path) -> Result<Trees> {
         let dir = data.join("trees");
         let unfinished = dir.join(UNFINISHED);
@@ -45,6 +49,7 @@ impl Trees {
             .recursive(true)
             .mode(0o700)
             .create(&unfinished)?;
+        trust(&dir)?;
         Ok(Trees {
             dir: fs::canonicalize(dir)?,
             unpacking: Mutex::new(()),
@@ -114,7 +119,7 @@ impl Trees {
             .filter_map(|entry| {
                 let entry = entry.ok()?;
                 let name = entry.file_name().into_string().ok()?;
-                let kept = name == UNFINISHED || used.contains(&name);
+                let kept = [UNFINISHED, BOOT].contains(&name.as_str()) || used.contains(&name);
                 (!kept).then_some((entry.metadata().ok()?.modified().ok()?, entry.path()))
             })
             .collect();
@@ -130,6 +135,27 @@ impl Trees {
         }
         Ok(())
     }
+}
+
+/// Nothing of a tree is synced when it is unpacked, so after a power cut there may be less in it than its name promises. No dyno that uses
+/// one has come through that.
+fn trust(dir: &Path) -> Result<()> {
+    // Where the kernel does not say it, nothing ever differs.
+    let boot = fs::read(BOOT_ID).unwrap_or_default();
+    let note = dir.join(BOOT);
+    if fs::read(&note).is_ok_and(|noted| noted == boot) {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if ![UNFINISHED, BOOT]
+            .into_iter()
+            .any(|own| entry.file_name() == own)
+        {
+            folders::remove(&entry.path())?;
+        }
+    }
+    Ok(fs::write(note, boot)?)
 }
 
 fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {

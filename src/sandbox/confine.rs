@@ -63,7 +63,10 @@ pub fn limit(spec: &Spec) -> io::Result<()> {
     if spec.level == Level::None {
         return Ok(());
     }
-    lower(Resource::RLIMIT_CORE, 0)?;
+    // A core that is piped to a program of the machine's (core_pattern) is so at a limit of 0 too, and in that program's hands is what
+    // the dyno had in its memory. The kernel knows 1 as the limit of whoever wants neither pipe nor file: see core(5) and
+    // do_coredump(). To get there from 0 takes a right.
+    setrlimit(Resource::RLIMIT_CORE, 1, 1).or_else(|_| setrlimit(Resource::RLIMIT_CORE, 0, 0))?;
     lower(Resource::RLIMIT_NOFILE, spec.limits.files)?;
     lower(Resource::RLIMIT_MEMLOCK, 8 << 20)?;
     lower(Resource::RLIMIT_MSGQUEUE, 800 << 10)?;

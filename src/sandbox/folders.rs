@@ -147,6 +147,8 @@ pub fn remove(path: &Path) -> io::Result<()> {
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()),
         Err(cause) => return Err(cause),
     }
+    // Whoever wrote in it may have been its owner, too.
+    let _ = rustix::fs::chmodat(CWD, path, Mode::RWXU, AtFlags::empty());
     let root = openat(CWD, path, FOLDER, Mode::empty())?;
     // Each round empties what it can reach, and brings what lies deeper up for the next one.
     for _ in 0..ROUNDS {

@@ -15,6 +15,8 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
+use rustix::fs::Mode;
+use rustix::process::umask;
 
 use super::inner::{self, Door};
 use super::{BEGUN_FD, FAILED, SUBCOMMAND, Spec, cgroup, confine, net};
@@ -27,6 +29,8 @@ pub fn run_if_asked() -> Option<ExitCode> {
 }
 
 fn main() -> ExitCode {
+    // Others read what is made for them here, whatever whoever started the server keeps to themselves.
+    umask(Mode::from_raw_mode(0o022));
     // Before anything else can get this number.
     let begun = begun();
     let status = Spec::receive()

@@ -3,6 +3,7 @@
 //! It must not know what should run, nor how a sandbox is built.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
@@ -146,9 +147,15 @@ impl Isolation {
     /// Goes on with what an earlier run of the server started.
     pub fn take_up(&self, id: Id, address: Option<Ipv4Addr>) {
         if let Some(address) = address {
-            // It is missing only if somebody has removed it by hand.
-            let _ = net::fence(self.settings.dyno_network);
             self.addresses().insert(id, address);
+        }
+    }
+
+    /// Restores what somebody may have removed by hand, or with all rules that were the kernel's. Blocks.
+    pub fn guard(&self) -> io::Result<()> {
+        match self.level {
+            Level::Full => net::guard(self.settings.dyno_network),
+            _ => Ok(()),
         }
     }
 

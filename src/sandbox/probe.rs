@@ -37,8 +37,9 @@ pub struct Ground<'a> {
     pub settings: &'a Settings,
 }
 
-/// A folder, a pattern in it, and whether that can be taken away again: what layers of a dyno's own have to be able to do.
-const COMMAND: &str = "rm -r old && mkdir old && test ! -e old/file && echo x > old/file";
+/// What every program reads and writes; then a folder, a pattern in it, and whether that can be taken away again: what layers of a
+/// dyno's own have to be able to do.
+const COMMAND: &str = ": < /etc/passwd && : > /dev/null && rm -r old && mkdir old && test ! -e old/file && echo x > old/file";
 
 impl Ground<'_> {
     /// The level that is asked for, or else the best that can be had but none. An error says why it cannot be had.

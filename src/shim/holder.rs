@@ -193,8 +193,16 @@ impl Holder {
         }
     }
 
+    /// Begins with the server that has launched it. One that has given up knows of no dyno, and nobody will ask for this one.
+    pub fn begin(&mut self, launcher: Connection) {
+        self.meet(launcher);
+        self.tied |= self.server.is_none();
+        // Else nothing would happen that could be waited for.
+        self.untie();
+    }
+
     /// Begins with a server that is there from now on.
-    pub fn meet(&mut self, mut connection: Connection) {
+    fn meet(&mut self, mut connection: Connection) {
         let hello = Hello {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             shim: getpid().as_raw_nonzero().get(),

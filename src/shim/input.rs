@@ -36,7 +36,12 @@ impl Input {
 
     /// False when it is far too much.
     pub fn push(&mut self, bytes: &[u8]) -> bool {
-        if self.over || self.waiting.len() + bytes.len() > MOST {
+        if self.over {
+            // Whoever types on after the end of the input is no reason to do anything to the dyno.
+            self.taken += bytes.len() as u64;
+            return true;
+        }
+        if self.waiting.len() + bytes.len() > MOST {
             return false;
         }
         self.waiting.extend(bytes);

@@ -41,7 +41,7 @@ pub fn run(folder: &Path) -> Result<()> {
     let listener = UnixListener::from(listener);
     listener.set_nonblocking(true)?;
     let mut holder = Holder::new(listener, signals, spec, child, folder.join(SOCKET))?;
-    holder.meet(connection);
+    holder.begin(connection);
     let held = holder.hold();
     // A launcher that had to be killed could not.
     if let Some(leavings) = leavings {

@@ -5,6 +5,7 @@ mod command;
 mod handed_over;
 mod patience;
 mod stopping;
+mod umask;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -8,9 +8,10 @@ mod firewall;
 mod link;
 mod message;
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -65,6 +66,21 @@ pub fn sweep(stray: impl Fn(&str) -> bool) -> io::Result<()> {
 pub fn fence(pool: Pool) -> io::Result<()> {
     let _held = lock()?;
     link::fence(pool.first(), pool.bits())
+}
+
+/// Sees to it that the fence and the rules are there, if there are cables: a firewall that is loaded anew takes the rules of all others
+/// with it, and nothing else would bring them back as long as no dyno comes.
+pub fn guard(pool: Pool) -> io::Result<()> {
+    if cables().is_empty() {
+        return Ok(());
+    }
+    let _held = lock()?;
+    // The last one may have gone meanwhile.
+    if cables().is_empty() {
+        return Ok(());
+    }
+    link::fence(pool.first(), pool.bits())?;
+    firewall::ensure()
 }
 
 /// No more dynos are to come from whoever says so.
@@ -156,7 +172,10 @@ fn lock() -> io::Result<File> {
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(LOCK)?;
+    // Whoever may open it may also hold it, and keep every dyno from starting.
+    file.set_permissions(Permissions::from_mode(0o600))?;
     flock(&file, FlockOperation::LockExclusive)?;
     Ok(file)
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
@@ -12,25 +13,28 @@ use super::repository::Repository;
 use super::{PROCFILE, Scene, builds};
 use crate::binary::{Place, Server, in_time};
 
-/// A `git` that lets go of a push only once somebody has heard of it and told it to go on.
+/// A `git` that lets go of a push that has arrived whole only once somebody has heard of it and told it to go on.
 struct Gate(Place);
 
 impl Gate {
     fn new(place: Place) -> Gate {
         let gate = Gate(place);
-        let [asked, go, git] = ["asked", "go", "git"].map(|name| gate.0.path(name));
-        for fifo in [&asked, &go] {
-            let made = Command::new("mkfifo").arg(fifo).status().unwrap();
-            assert!(made.success());
-        }
+        let [body, asked, go, over, git] =
+            ["body", "asked", "go", "over", "git"].map(|name| gate.0.path(name));
+        mkfifo(&asked);
+        mkfifo(&go);
         let path = std::env::var_os("PATH").unwrap();
         let mut real = std::env::split_paths(&path).map(|folder| folder.join("git"));
         let real = real.find(|git| git.is_file()).unwrap();
         let script = format!(
-            "#!/bin/sh\ncase \"$*\" in\n*advertise-refs*) ;;\nreceive-pack*) echo asked > {}; read word < {} ;;\nesac\nexec {} \"$@\"\n",
-            asked.display(),
-            go.display(),
-            real.display(),
+            "#!/bin/sh\ncase \"$*\" in\n*advertise-refs*) exec {real} \"$@\" ;;\nreceive-pack*) ;;\n*) exec {real} \"$@\" ;;\nesac\n\
+             cat > {body}; echo asked > {asked}; read word < {go}\n{real} \"$@\" < {body}\nstatus=$?\n\
+             [ -p {over} ] && echo over > {over}\nexit $status\n",
+            real = real.display(),
+            body = body.display(),
+            asked = asked.display(),
+            go = go.display(),
+            over = over.display(),
         );
         fs::write(&git, script).unwrap();
         fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
@@ -47,6 +51,12 @@ impl Gate {
         Server::start(command, &self.0.log())
     }
 
+    /// The `git` that was let go has ended. To be made ready for before that.
+    fn is_over(&self) {
+        let over = self.0.path("over");
+        in_time(move || fs::read(over).unwrap());
+    }
+
     fn is_reached(&self) {
         let asked = self.0.path("asked");
         in_time(move || fs::read(asked).unwrap());
@@ -56,6 +66,56 @@ impl Gate {
         let go = self.0.path("go");
         in_time(move || fs::write(go, "go\n").unwrap());
     }
+}
+
+fn mkfifo(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+}
+
+#[tokio::test]
+async fn a_push_whose_server_was_killed_moves_no_branch() {
+    let gate = Gate::new(Place::new());
+    mkfifo(&gate.0.path("over"));
+    let server = gate.start();
+    let client = server.client();
+    client.create_app("app").await;
+    let work = Repository::new();
+    work.commit(&[("Procfile", PROCFILE)]);
+    let url = work.url(&client, "app");
+    let pushing = std::thread::spawn(move || (work.push(&url, "main"), work));
+    gate.is_reached();
+    server.kill();
+    gate.open();
+    gate.is_over();
+    let (pushed, work) = in_time(move || pushing.join().unwrap());
+    assert!(!pushed.succeeded);
+    let server = gate.0.start();
+    let client = server.client();
+    let url = work.url(&client, "app");
+    assert!(work.remote_refs(&url).is_empty());
+    assert!(builds(&client, "app").await.is_empty());
+    // The next server's hook is heeded again.
+    assert!(work.push(&url, "main").succeeded);
+    assert_eq!(builds(&client, "app").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_run_its_hook_takes_no_push() {
+    let Scene {
+        client,
+        work,
+        url,
+        server,
+        ..
+    } = &Scene::new().await;
+    work.commit(&[("Procfile", PROCFILE)]);
+    // As on a file system that is mounted noexec.
+    let hook = server.data().join("git/hooks/pre-receive");
+    fs::set_permissions(hook, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(!work.push(url, "main").succeeded);
+    assert!(work.remote_refs(url).is_empty());
+    assert!(builds(client, "app").await.is_empty());
 }
 
 #[tokio::test]

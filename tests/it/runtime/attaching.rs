@@ -1,6 +1,10 @@
 //! Dynos that somebody sits in front of: their streams, their terminal, signals and their end.
 
-use penstock::runtime::{Attached, Event, Launch, Runtime, Signal, Size, Streams};
+use penstock::error::Error;
+use penstock::name::Id;
+use penstock::runtime::{
+    Attached, Event, Expected, Launch, Reception, Runtime, Signal, Size, Streams,
+};
 
 use super::local::Place;
 use super::soon;
@@ -121,6 +125,38 @@ async fn input_goes_in_as_fast_as_it_is_read_and_comes_to_an_end() {
     assert_eq!(sitting.ends().await, 2);
     soon(typing).await.unwrap();
     assert!(sitting.seen == text + "end\n");
+}
+
+#[tokio::test]
+async fn input_after_its_end_goes_nowhere_and_does_the_dyno_no_harm() {
+    let command = "cat; echo over; exec sleep 1000";
+    let mut sitting = Sitting::start(Streams::Pipes, command).await;
+    sitting.attached.controls.end_input();
+    sitting.sees("over").await;
+    // More than is on its way at once.
+    sitting.types(&"x".repeat(1 << 20)).await;
+    sitting.attached.controls.signal(Signal::Terminate);
+    assert_eq!(sitting.ends().await, 143);
+    assert_eq!(sitting.seen, "over\n");
+}
+
+#[tokio::test]
+async fn two_do_not_wait_for_one_dyno() {
+    let (reception, dyno) = (Reception::default(), Id::new());
+    let mut first = reception.wait_for(dyno).unwrap();
+    assert!(reception.wait_for(dyno).is_none());
+    // The one that was there first still has its place.
+    reception.present(dyno, Err(Error::invalid("it was for the first")));
+    let mut second = reception.wait_for(dyno).unwrap();
+    assert_eq!(why(&mut first).await, "it was for the first");
+    drop(first);
+    reception.present(dyno, Err(Error::invalid("it was for the second")));
+    assert_eq!(why(&mut second).await, "it was for the second");
+}
+
+async fn why(expected: &mut Expected) -> String {
+    let arrived = soon(expected.arrives()).await;
+    arrived.err().unwrap().message.to_string()
 }
 
 #[tokio::test]

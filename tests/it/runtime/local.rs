@@ -269,3 +269,33 @@ async fn a_dyno_without_a_slug_does_not_start_and_leaves_nothing() {
     let ended = soon(place.local.stop(launch.dyno, GRACE)).await;
     assert_eq!(ended, Ended::default());
 }
+
+#[tokio::test]
+async fn no_tree_of_files_is_trusted_after_the_machine_was_started_anew() {
+    let ground = Ground::new();
+    let trees = ground.path().join("trees");
+    let tree = trees.join("unpacked/app");
+    drop(open(&ground, true));
+    std::fs::create_dir_all(&tree).unwrap();
+    std::fs::write(tree.join("cut-off"), "").unwrap();
+    // The server alone was.
+    drop(open(&ground, true));
+    assert!(tree.join("cut-off").exists());
+    std::fs::write(trees.join("boot"), "an earlier one\n").unwrap();
+    drop(open(&ground, true));
+    assert!(!trees.join("unpacked").exists());
+    std::fs::create_dir_all(&tree).unwrap();
+    drop(open(&ground, true));
+    assert!(tree.exists());
+}
+
+#[tokio::test]
+async fn what_a_dyno_has_locked_and_nested_is_removed_with_it() {
+    let mut place = Place::new();
+    let nest = "set -e; for i in $(seq 300); do mkdir a-name-of-some-length; cd a-name-of-some-length; done; \
+        touch deep; chmod 0 \"$HOME/a-name-of-some-length\"; chmod 0 \"$HOME/..\"";
+    let launch = place.worker(nest);
+    assert_eq!(place.outcome(launch.clone()).await.0, 0);
+    soon(place.local.release(launch.dyno)).await;
+    assert_eq!(place.folders(), 0);
+}

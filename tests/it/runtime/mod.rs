@@ -8,6 +8,7 @@ mod one_offs;
 mod quota;
 mod reconcile;
 mod scripted;
+mod shim;
 mod stage;
 mod stopping;
 mod surviving;

@@ -118,7 +118,20 @@ fn what_is_written_counts_as_memory_and_is_bounded_by_the_quota() {
 #[test]
 fn a_dyno_can_ask_how_much_memory_it_has() {
     for way in Way::own_tree() {
-        let outcome = Bed::new(way, "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max; ulimit -n; ulimit -c").run();
-        assert_eq!(outcome.said, "67108864\n67108864\n1000\n0\n", "{way:?}");
+        let outcome = Bed::new(
+            way,
+            "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max; ulimit -n",
+        )
+        .run();
+        assert_eq!(outcome.said, "67108864\n67108864\n1000\n", "{way:?}");
+    }
+}
+
+#[test]
+fn no_core_is_written_nor_piped_to_a_program_of_the_machine() {
+    for way in Way::all() {
+        let outcome = Bed::new(way, "grep 'Max core' /proc/self/limits | tr -s ' '").run();
+        // At 0 it would still be piped.
+        assert_eq!(outcome.said, "Max core file size 1 1 bytes \n", "{way:?}");
     }
 }
