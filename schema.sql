@@ -452,6 +452,8 @@ CREATE TABLE build (
     checksum            TEXT,
     version             TEXT,
     version_description TEXT,
+    -- Those that it is built with, as its app had them if it names none itself: a JSON array of objects with url and name.
+    buildpacks          TEXT NOT NULL DEFAULT '[]',
     claimed_by          TEXT,
     attempts            INTEGER NOT NULL DEFAULT 0,
     slug_id             TEXT REFERENCES slug (id),

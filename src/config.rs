@@ -96,6 +96,9 @@ pub struct Config {
     #[command(flatten)]
     pub build: build::Limits,
 
+    #[command(flatten)]
+    pub buildpacks: build::Shelves,
+
     /// Whether source URLs may lead to this machine and private networks [default: only when the API listens on loopback]
     #[arg(long, env = "PENSTOCK_ALLOW_PRIVATE_FETCH", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub allow_private_fetch: Option<bool>,

@@ -11,7 +11,7 @@
 //! | --- | --- | --- |
 //! | [`error`], [`time`], [`name`], [`hostname`], [`schedule`], [`secret`], [`catalog`], [`urls`] | words that everybody uses | one another |
 //! | [`store`] | the state, and all SQL | the above |
-//! | [`blob`], [`archive`], [`git`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`builders`], [`static_site`], [`app_json`], [`cron`], [`health_checks`], [`preflight`], [`certificate`], [`sandbox`], [`shim`], [`transport`] | files, and what leaves the machine or the process | one another and the above |
+//! | [`blob`], [`caches`], [`archive`], [`git`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`builders`], [`static_site`], [`app_json`], [`cron`], [`health_checks`], [`preflight`], [`certificate`], [`sandbox`], [`shim`], [`transport`] | files, and what leaves the machine or the process | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
 //! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`rendezvous`], [`authority`], [`certificates`], [`acm`], [`sweep`], [`isolation`], [`serve`], [`sockets`], [`listener`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
@@ -36,6 +36,7 @@ pub mod authority;
 pub mod blob;
 pub mod build;
 pub mod builders;
+pub mod caches;
 pub mod catalog;
 pub mod certificate;
 pub mod certificates;

@@ -9,7 +9,9 @@
 //! It must not know what a build is, nor HTTP. Nothing is synced: a killed server loses nothing that was written, and a power
 //! cut may take the last seconds of it.
 
-use std::collections::HashMap;
+mod mask;
+
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::future::Future;
 use std::io::{ErrorKind, Write};
@@ -26,6 +28,8 @@ use tokio::sync::watch;
 
 use crate::error::Result;
 use crate::name::Id;
+
+pub use mask::Mask;
 
 /// What a reader gets when nothing was printed for a while. Heroku's clients drop it.
 pub const HEARTBEAT: &[u8] = b"\0";
@@ -80,6 +84,7 @@ impl Outputs {
                 length,
                 max_bytes: self.max_bytes,
                 failed: false,
+                mask: Mask::default(),
             }),
             live,
         })
@@ -153,13 +158,25 @@ struct Kept {
     length: u64,
     max_bytes: u64,
     failed: bool,
+    mask: Mask,
 }
 
 impl Writer {
+    /// Hides what these config vars hold in all that is written from now on.
+    pub fn hide(&self, vars: &BTreeMap<String, String>) {
+        let mut kept = self.kept();
+        let held = kept.mask.finish();
+        kept.append(&held);
+        kept.mask = Mask::new(vars);
+    }
+
     /// Appends raw text, as a buildpack prints it. NUL bytes are left out, since they would pass for heartbeats.
     pub fn write(&self, text: &[u8]) {
         let text: Vec<u8> = text.iter().copied().filter(|byte| *byte != 0).collect();
-        self.kept().append(&text);
+        let mut kept = self.kept();
+        let shown = kept.mask.take(&text);
+        kept.append(&shown);
+        drop(kept);
         self.wake();
     }
 
@@ -180,7 +197,12 @@ impl Writer {
 
     /// As [`Writer::warning`], and kept even when the output was cut. For the one text that says how it all ended.
     pub fn last(&self, text: &str) {
-        self.kept().store(marked(text).as_bytes());
+        let mut kept = self.kept();
+        let mut shown = kept.mask.finish();
+        shown.extend(kept.mask.take(marked(text).as_bytes()));
+        shown.extend(kept.mask.finish());
+        kept.store(&shown);
+        drop(kept);
         self.wake();
     }
 
@@ -195,6 +217,10 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        let mut kept = self.kept();
+        let held = kept.mask.finish();
+        kept.append(&held);
+        drop(kept);
         self.live
             .send_modify(|live| live.writers = live.writers.saturating_sub(1));
     }

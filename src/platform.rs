@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::api::Witness;
 use crate::blob::signed::{Method, SignedUrls};
 use crate::blob::{Blobs, Digest};
+use crate::caches::Caches;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
@@ -37,6 +38,7 @@ pub struct Platform {
     pub blobs: Blobs,
     pub logs: Logs,
     pub outputs: Outputs,
+    pub caches: Caches,
     pub git: Git,
     pub outbound: Outbound,
     pub signed_urls: SignedUrls,
@@ -65,6 +67,7 @@ impl Platform {
             blobs: Blobs::open(data.root())?,
             logs: Logs::open(&data.path("logs"), clock.clone(), log::Limits::default())?,
             outputs: Outputs::open(&data.path("outputs"))?,
+            caches: Caches::open(&data.path("caches"))?,
             git: Git::open(data.path("git"))?,
             outbound: Outbound::new(config.may_fetch_privately()),
             signed_urls: SignedUrls::new(data.signing_key()?),

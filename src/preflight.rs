@@ -10,6 +10,12 @@ use crate::builders::{self, Kind};
 use crate::error::Result;
 use crate::process_types::{self, Built};
 
+/// 422 for what is no gzip tar file, ends early, or holds anything that is not let in. Whether it says what to run is for whatever
+/// builds it. Blocks as [`check_source`] does.
+pub fn check_archive(source: impl Read + Send) -> Result<()> {
+    archive::inspect(source, &Limits::default(), Strip::SoleFolder, &[]).map(drop)
+}
+
 /// 422 for what is no gzip tar file, ends early, holds anything that is not let in, or says nowhere what to run. Reads all of
 /// the source, so it blocks for as long as that takes: call it off the async workers.
 pub fn check_source(source: impl Read + Send) -> Result<()> {

@@ -25,7 +25,7 @@ use crate::name::{Id, Identity};
 use crate::store::access::Permission;
 use crate::store::accounts::Account;
 use crate::store::builds::{self, Build, NewBuild, Status};
-use crate::store::{apps, buildpacks, oauth_tokens, sources};
+use crate::store::{apps, oauth_tokens, sources};
 use crate::time::Timestamp;
 
 /// Heroku's limit for a checkout, in bytes.
@@ -157,7 +157,6 @@ async fn build(
     let write = move |connection: &rusqlite::Connection| {
         let (account, app) = may_push(connection, push, now)?;
         crate::store::acting(&account);
-        buildpacks::refuse(&buildpacks::list(connection, app)?)?;
         let source = sources::create(connection, &account, now)?;
         let (digest, size) = (
             blob.digest.to_string(),
@@ -171,6 +170,7 @@ async fn build(
             checksum: Some(Digest::checksum(&blob.digest)),
             version: Some(commit),
             version_description: None,
+            buildpacks: None,
         };
         builds::create(connection, app, &account, &new, now)
     };

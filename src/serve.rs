@@ -176,6 +176,7 @@ impl Server {
         let bench = build::Bench {
             isolation: isolation.clone(),
             penstock: program.clone(),
+            caches: platform.caches.clone(),
         };
         let (local, events) = local(&platform, &data, program, isolation)?;
         let reception = Reception::default();
@@ -351,6 +352,7 @@ pub fn builder(platform: &Arc<Platform>, data: &DataDir, bench: build::Bench) ->
     let settings = build::Settings {
         at_once: usize::from(platform.config.builds),
         limits: platform.config.build.clone(),
+        shelves: platform.config.buildpacks.clone(),
         ..build::Settings::new(data.path("builds"))
     };
     Builder::open(parts, settings, platform.boot)

@@ -1,5 +1,5 @@
 //! Collects what nothing points at any more: expired tokens, sources and invitations, slugs without an app, blobs without a row,
-//! logs and repositories, outputs of builds and releases, and webhooks of deleted apps, and what webhooks were told of long ago.
+//! logs, repositories and build caches, outputs of builds and releases, and webhooks of deleted apps, and what webhooks were told of long ago.
 //!
 //! Whatever is younger than a grace is left alone, since bytes are on disk before the row that points at them.
 
@@ -44,6 +44,15 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
                 .is_none()
             {
                 platform.logs.remove(app)?;
+            }
+        }
+        for app in platform.caches.stored()? {
+            if platform
+                .store
+                .read(|connection| apps::name(connection, app))?
+                .is_none()
+            {
+                platform.caches.remove(app)?;
             }
         }
         for deed in platform.outputs.stored()? {

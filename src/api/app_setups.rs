@@ -162,7 +162,7 @@ async fn new_setup(call: &Call, body: Body) -> Result<NewSetup> {
     config_vars::check_all(&env)?;
     let buildpacks = overrides.buildpacks.map(buildpacks).transpose()?;
     let blob = params::required(body.source_blob, "source_blob")?;
-    let source = checked_source(call, blob).await?;
+    let source = checked_source(call, blob, true).await?;
     let team = match app.organization {
         Some(Reference(team)) => Some(team),
         None if app.personal.unwrap_or(false) => None,

@@ -42,7 +42,7 @@ pub struct SourceBlob {
 #[schemars(rename = "Build")]
 pub struct View {
     app: Ref,
-    /// Those that were run. This server runs none yet.
+    /// Those that it is built with, in their order.
     buildpacks: Vec<BuildpackView>,
     created_at: Timestamp,
     generation: &'static str,
@@ -82,7 +82,11 @@ pub(super) fn view(platform: &Platform, build: Build, sight: Sight) -> View {
     let output = platform.build_output_url(build.id);
     View {
         app: Ref { id: build.app_id },
-        buildpacks: Vec::new(),
+        buildpacks: build
+            .buildpacks
+            .into_iter()
+            .map(BuildpackView::of)
+            .collect(),
         created_at: build.created_at,
         generation: catalog::GENERATION.name,
         id: build.id,
@@ -174,9 +178,13 @@ pub async fn cancel(call: Call) -> Result<Reply<View>> {
     Reply::of(&view(&call.platform, build, sight))
 }
 
-/// Builds leave nothing behind for the next one, so there is no cache to be deleted.
+/// Removes what the app's builds keep for the next one. What runs now does not bring it back.
 pub async fn delete_cache(call: Call) -> Result<Reply<Nothing>> {
-    call.read(|connection, caller| caller.app_id(connection))?;
+    let app = call.read(|connection, caller| caller.app_id(connection))?;
+    let caches = call.platform.caches.clone();
+    actix_web::rt::task::spawn_blocking(move || caches.purge(app))
+        .await
+        .map_err(Error::internal)??;
     Reply::of(&Nothing {})
 }
 
@@ -213,15 +221,10 @@ pub struct SourceBlobParam {
 /// What can be known of the source now is told now: nothing is queued that is sure to fail.
 pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
     call.read(|connection, caller| caller.app(connection))?;
-    let named = body.buildpacks.is_some();
     let new = new_build(&call, body).await?;
     let build = call
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
-            // Buildpacks of the build's own stand in for those of the app.
-            if !named {
-                buildpacks::refuse(&buildpacks::list(connection, app.id)?)?;
-            }
             builds::create(connection, app.id, &caller.account, &new, caller.now)
         })
         .await?;
@@ -229,18 +232,29 @@ pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
 }
 
 async fn new_build(call: &Call, body: Body) -> Result<NewBuild> {
-    let named = body.buildpacks.unwrap_or_default().into_iter();
-    buildpacks::refuse(
-        &named
-            .map(BuildpackParam::check)
-            .collect::<Result<Vec<_>>>()?,
-    )?;
+    let named = body.buildpacks.map(|named| {
+        let named = named.into_iter().map(BuildpackParam::check);
+        named.collect::<Result<Vec<_>>>()
+    });
+    let buildpacks = named.transpose()?;
     let blob = params::required(body.source_blob, "source_blob")?;
-    checked_source(call, blob).await
+    let any = match &buildpacks {
+        Some(named) => !named.is_empty(),
+        None => call.read(|connection, caller| {
+            let app = caller.app_id(connection)?;
+            Ok(!buildpacks::list(connection, app)?.is_empty())
+        })?,
+    };
+    let new = checked_source(call, blob, any).await?;
+    Ok(NewBuild { buildpacks, ..new })
 }
 
-/// What a client says of a source, as far as it can be checked now.
-pub(super) async fn checked_source(call: &Call, blob: SourceBlobParam) -> Result<NewBuild> {
+/// What a client says of a source, as far as it can be checked now. What buildpacks make of one nobody knows before they run.
+pub(super) async fn checked_source(
+    call: &Call,
+    blob: SourceBlobParam,
+    has_buildpacks: bool,
+) -> Result<NewBuild> {
     let url = params::text(
         Some(params::required(blob.url, "source_blob.url")?),
         "source_blob.url",
@@ -262,7 +276,7 @@ pub(super) async fn checked_source(call: &Call, blob: SourceBlobParam) -> Result
                     digest.checksum()
                 )));
             }
-            check(call, *digest).await?;
+            check(call, *digest, has_buildpacks).await?;
         }
     }
     Ok(NewBuild {
@@ -275,14 +289,16 @@ pub(super) async fn checked_source(call: &Call, blob: SourceBlobParam) -> Result
             "source_blob.version_description",
             10_000,
         )?,
+        buildpacks: None,
     })
 }
 
 /// 422 for an uploaded archive that no build could use. A large one is left to its build, which says the same.
-async fn check(call: &Call, digest: Digest) -> Result<()> {
+async fn check(call: &Call, digest: Digest, has_buildpacks: bool) -> Result<()> {
     let blobs = call.platform.blobs.clone();
     let check = move || match blobs.size(&digest)? {
         size if size > MAX_CHECKED => Ok(()),
+        _ if has_buildpacks => preflight::check_archive(blobs.open_blob(&digest)?),
         _ => preflight::check_source(blobs.open_blob(&digest)?),
     };
     actix_web::rt::task::spawn_blocking(check)

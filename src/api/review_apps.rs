@@ -121,7 +121,7 @@ pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
         branch,
         pr_number: body.pr_number,
         env: body.environment.unwrap_or_default(),
-        source: checked_source(&call, blob).await?,
+        source: checked_source(&call, blob, true).await?,
     };
     let (review, app) = call
         .write(move |connection, caller| {

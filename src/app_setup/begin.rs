@@ -144,7 +144,6 @@ async fn read(
         .iter()
         .map(|name| Buildpack::parse(name))
         .collect::<Result<Vec<_>>>()?;
-    buildpacks::refuse(&buildpacks)?;
     Ok(Ok(Plan {
         manifest,
         vars,
@@ -257,6 +256,7 @@ fn queue_build(
         checksum: setup.checksum.clone(),
         version: setup.version.clone(),
         version_description: None,
+        buildpacks: None,
     };
     let build = builds::create(connection, setup.app_id, by, &new, now)?;
     app_setups::note_build(connection, setup.id, build.id, now)

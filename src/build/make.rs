@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::blob::Digest;
 use crate::builders::{self, Folder, Kind};
+use crate::caches::Staged;
+use crate::catalog;
 use crate::error::{Error, Result};
 use crate::output::Writer;
 use crate::process_types::Built;
@@ -23,12 +25,13 @@ use super::workspace::Workspace;
 use super::{fetch, slug, source};
 
 impl Work {
+    /// The slug, and the cache that is to be there for the next build once this one has succeeded.
     pub(super) async fn make(
         &self,
         build: &Build,
         output: &Writer,
         halt: &Halt,
-    ) -> Result<NewSlug> {
+    ) -> Result<(NewSlug, Option<Staged>)> {
         if build.attempts > self.settings.attempts {
             return Err(Error::invalid(format!(
                 "The server was stopped in the middle of this build {} times, so it is given up. Look into the server's log, then \
@@ -51,7 +54,8 @@ impl Work {
         let workspace = Arc::new(blocking(move || Workspace::create(&dir, id)).await?);
         let made = self
             .slug(build, &workspace, source.digest, output, halt)
-            .await;
+            .await
+            .map(|slug| (slug, workspace.cache()));
         // Many files may have to go, and whoever hears of the end should find them gone.
         blocking(move || {
             drop(workspace);
@@ -72,7 +76,12 @@ impl Work {
         halt: &Halt,
     ) -> Result<NewSlug> {
         let (blobs, place, stop) = (self.parts.blobs.clone(), workspace.clone(), halt.clone());
-        blocking(move || source::unpack(&blobs, &source, &place.tree(), stop)).await?;
+        let ignored = move || source::unpack(&blobs, &source, &place.tree(), stop);
+        if let Some(ignored) = blocking(ignored).await? {
+            output.step(&format!(
+                "Deleting {ignored} files matching .slugignore patterns."
+            ));
+        }
         let built = self.built(build, workspace, output, halt).await?;
         let place = workspace.clone();
         let found = blocking(move || source::decide(&place.tree(), built)).await?;
@@ -94,6 +103,10 @@ impl Work {
         output: &Writer,
         halt: &Halt,
     ) -> Result<Option<Built>> {
+        if !build.buildpacks.is_empty() {
+            let classic = self.buildpacks(build, workspace, output, halt);
+            return classic.await.map(Some);
+        }
         let place = workspace.clone();
         let found = blocking(move || Ok(builders::detect(&Folder::open(&place.tree())?))).await?;
         match found.first() {
@@ -114,7 +127,7 @@ impl Work {
         output: &Writer,
         halt: &Halt,
     ) -> Result<Built> {
-        let (workshop, _) = self.workshop(build, workspace, Site::Apart).await?;
+        let (workshop, _) = self.workshop(build, workspace, Site::Apart, output).await?;
         let (workshop, pack) = blocking(move || {
             ground::prepare(&workshop)?;
             let pack = ground::inline(&workshop)?;
@@ -142,7 +155,7 @@ impl Work {
         halt: &Halt,
         found: &[Kind],
     ) -> Result<Built> {
-        let (workshop, vars) = self.workshop(build, workspace, Site::InPlace).await?;
+        let (workshop, vars) = self.workshop(build, workspace, Site::InPlace, output).await?;
         let workshop = blocking(move || {
             ground::prepare(&workshop)?;
             Ok(workshop)
@@ -161,12 +174,47 @@ impl Work {
         Ok(built)
     }
 
+    /// By the buildpacks that are named.
+    async fn buildpacks(
+        &self,
+        build: &Build,
+        workspace: &Arc<Workspace>,
+        output: &Writer,
+        halt: &Halt,
+    ) -> Result<Built> {
+        let stack = catalog::STACK.name.replacen("heroku", "Heroku", 1);
+        output.step(&format!("Building on the {stack} stack"));
+        let fetched = self
+            .fetch_buildpacks(build, workspace, output, halt)
+            .await?;
+        let (workshop, _) = self
+            .workshop(build, workspace, Site::Apart, output)
+            .await?;
+        let (workshop, packs) = blocking(move || {
+            ground::prepare(&workshop)?;
+            let packs = ground::fetched(&workshop, fetched)?;
+            Ok((workshop, packs))
+        })
+        .await?;
+        let classic = Classic {
+            build,
+            workshop: &workshop,
+            output,
+            halt,
+            cache: ground::cache(&workshop),
+        };
+        let built = classic.run(&packs).await?;
+        blocking(move || workshop.close()).await?;
+        Ok(built)
+    }
+
     /// A workshop around the workspace's tree, as the user that the app's dynos run as; and the app's config vars.
     async fn workshop(
         &self,
         build: &Build,
         workspace: &Arc<Workspace>,
         site: Site,
+        output: &Writer,
     ) -> Result<(Workshop, ConfigVars)> {
         let (app, store) = (build.app_id, &self.parts.store);
         let bench = self.parts.bench.clone();
@@ -178,9 +226,16 @@ impl Work {
             None => None,
         };
         let vars = store.read(|connection| config_vars::get(connection, app))?;
-        let (id, limits, place) = (build.id, self.settings.limits.clone(), workspace.clone());
-        let shown = vars.clone();
-        let open = move || Workshop::open(id, &bench, &limits, &place, site, (uid, vars));
+        output.hide(&vars);
+        let level = bench.isolation.level();
+        if !level.has_own_tree() {
+            output.warning(&format!(
+                "This server isolates builds at level {level}, where there is no /app: what counts on it may fail."
+            ));
+        }
+        let (limits, place) = (self.settings.limits.clone(), workspace.clone());
+        let (ids, shown) = ((build.id, app), vars.clone());
+        let open = move || Workshop::open(ids, &bench, &limits, &place, site, (uid, vars));
         Ok((blocking(open).await?, shown))
     }
 }

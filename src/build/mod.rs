@@ -3,7 +3,7 @@
 //! - `builder`: claims waiting builds and sees each one through to its end
 //! - `steps`: one build, from its claim to its end; `make`: what it makes meanwhile
 //! - `fetch`, `source`, `slug`, `telling`: the steps that are more than a call
-//! - `classic`: buildpacks; `builtin`: built-in builders, where no buildpack is named
+//! - `classic`: buildpacks at work; `buildpacks`, `registry`: where they come from; `builtin`: built-in builders, where no buildpack is named
 //! - `workshop`: how a command of a build is run; `watch`, `limits`: how much it may use
 //! - `halt`, `workspace`: when a build must stop, and where it works
 //!
@@ -12,11 +12,14 @@
 
 mod builder;
 mod builtin;
+mod buildpacks;
 mod classic;
 mod fetch;
 mod halt;
+mod ignore;
 mod limits;
 mod make;
+mod registry;
 mod slug;
 mod source;
 mod steps;
@@ -38,8 +41,10 @@ use crate::store::Store;
 use crate::time::Clock;
 
 pub use builder::Builder;
+pub use buildpacks::Shelves;
 pub use fetch::{SourceOf, fetch};
 pub use limits::Limits;
+pub use registry::{Kept, Registry};
 pub use workshop::Bench;
 
 /// For a server that was started without one.
@@ -70,7 +75,8 @@ pub struct Links {
 /// How a builder works.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Each build works in a folder of its own in here. Nothing else may be here: what a crash left is removed.
+    /// Each build works in a folder of its own in here, which lies in the data directory. Nothing else may be here: what a crash
+    /// left is removed.
     pub dir: PathBuf,
     /// Builds that run at the same time, of different apps.
     pub at_once: usize,
@@ -80,6 +86,9 @@ pub struct Settings {
     pub limits: Limits,
     /// Where built-in builders look for programs: where dynos do.
     pub path: String,
+    /// Buildpacks that are kept here, and where else they may come from.
+    pub registry: Registry,
+    pub shelves: Shelves,
     /// For the source to arrive.
     pub fetch_limit: Duration,
     /// Bytes of a source, compressed.
@@ -90,7 +99,10 @@ pub struct Settings {
 
 impl Settings {
     pub fn new(dir: PathBuf) -> Settings {
+        let data = dir.parent().unwrap_or(&dir);
         Settings {
+            registry: Registry::new(data.join("buildpacks")),
+            shelves: Shelves::default(),
             dir,
             at_once: 2,
             attempts: 3,

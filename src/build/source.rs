@@ -15,15 +15,22 @@ use crate::process_types::{self, Built, Decision};
 use crate::store::cron_jobs::Entry;
 
 use super::halt::{Halt, Halting};
+use super::ignore;
 
-/// Unpacks a source into the empty folder `tree`.
-pub(super) fn unpack(blobs: &Blobs, source: &Digest, tree: &Path, halt: Halt) -> Result<()> {
+/// Unpacks a source into the empty folder `tree`, less what its `.slugignore` names; how much that was, where there is one.
+pub(super) fn unpack(
+    blobs: &Blobs,
+    source: &Digest,
+    tree: &Path,
+    halt: Halt,
+) -> Result<Option<usize>> {
     let archive = Halting {
         inner: blobs.open_checked(source)?,
         halt,
     };
     archive::unpack(archive, tree, &Limits::default(), Strip::SoleFolder)?;
-    remove_history(tree)
+    remove_history(tree)?;
+    ignore::remove_ignored(tree)
 }
 
 /// What a tree runs, and what at which times.

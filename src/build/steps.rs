@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use crate::caches::Staged;
 use crate::error::{Error, ErrorId, Result};
 use crate::log::platform;
 use crate::name::Id;
@@ -19,6 +20,7 @@ use crate::store::releases::{self, Release};
 use crate::store::slugs::NewSlug;
 
 use super::halt::Halt;
+use super::make::blocking;
 use super::{Parts, Settings};
 
 /// Between two tries to write how a build ended.
@@ -51,7 +53,7 @@ impl Work {
         };
         drop(stopped);
         let ended = match made {
-            Ok(Ok(slug)) => self.succeed(&build, &output, slug).await,
+            Ok(Ok((slug, cache))) => self.succeed(&build, &output, slug, cache).await,
             Ok(Err(error)) => Err(error),
             Err(_) => Err(Error::internal(
                 "a build panicked; the panic is in the log above",
@@ -70,7 +72,13 @@ impl Work {
     }
 
     /// Slug, release and build end in one transaction; then the world is told.
-    async fn succeed(&self, build: &Build, output: &Writer, slug: NewSlug) -> Result<()> {
+    async fn succeed(
+        &self,
+        build: &Build,
+        output: &Writer,
+        slug: NewSlug,
+        cache: Option<Staged>,
+    ) -> Result<()> {
         output.step("Launching...");
         let (id, app, now) = (build.id, build.app_id, self.parts.clock.now());
         let released = self.parts.store.write(move |connection| {
@@ -85,7 +93,11 @@ impl Work {
             Ok(Some((release, scaled)))
         });
         match released.await? {
-            Some((release, scaled)) => self.announce(build, output, &release, &scaled),
+            Some((release, scaled)) => {
+                self.announce(build, output, &release, &scaled);
+                // The next build of this app begins when this one is over.
+                keep(cache).await;
+            }
             None => self.abandon(build, output),
         }
         Ok(())
@@ -188,5 +200,15 @@ fn reason(build: &Build, error: &Error) -> String {
             build.id
         ),
         _ => error.message.to_string(),
+    }
+}
+
+/// The next build begins with what this one has left. It can do without.
+async fn keep(cache: Option<Staged>) {
+    let Some(cache) = cache else {
+        return;
+    };
+    if let Err(error) = blocking(move || cache.commit()).await {
+        tracing::warn!(%error, "a build's cache was not kept");
     }
 }

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::caches::{Caches, Generation};
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::output::Writer;
@@ -27,6 +28,8 @@ use super::workspace::Workspace;
 
 /// Heroku's, for builds.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Heroku's, below `/tmp`.
+const CACHE: &str = "codon/tmp/cache";
 /// For the processes of a command that was told to end, and for the shim after it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -36,6 +39,8 @@ pub struct Bench {
     pub isolation: Isolation,
     /// The binary that is shim and launcher when it is told to be.
     pub penstock: PathBuf,
+    /// What builds keep for the next one.
+    pub caches: Caches,
 }
 
 /// Where the tree is while commands work on it.
@@ -50,6 +55,7 @@ pub(super) enum Site {
 /// A build's, for as long as it runs commands.
 pub(super) struct Workshop {
     build: Id,
+    app: Id,
     bench: Bench,
     limits: Limits,
     place: Arc<Workspace>,
@@ -59,6 +65,8 @@ pub(super) struct Workshop {
     site: Site,
     /// The name of the tree's folder, apart.
     name: String,
+    /// Of the cache that was laid ready.
+    cache: OnceLock<Generation>,
 }
 
 /// A command.
@@ -75,7 +83,7 @@ pub(super) struct Step {
 impl Workshop {
     /// Lays the workspace's tree where commands can work on it. Blocks.
     pub(super) fn open(
-        build: Id,
+        (build, app): (Id, Id),
         bench: &Bench,
         limits: &Limits,
         place: &Arc<Workspace>,
@@ -84,6 +92,7 @@ impl Workshop {
     ) -> Result<Workshop> {
         let workshop = Workshop {
             build,
+            app,
             bench: bench.clone(),
             limits: limits.clone(),
             place: place.clone(),
@@ -91,6 +100,7 @@ impl Workshop {
             vars,
             site,
             name: format!("build_{}", hex::encode(secret::random::<4>()?)),
+            cache: OnceLock::new(),
         };
         for folder in ["tmp", "vars", "step"] {
             DirBuilder::new()
@@ -121,7 +131,59 @@ impl Workshop {
                 "The build has removed its own folder, so there is nothing to make a slug of.",
             ));
         }
-        Ok(fs::rename(tree, self.place.tree())?)
+        fs::rename(tree, self.place.tree())?;
+        self.keep_cache()
+    }
+
+    /// Lays a copy of the app's cache at [`CACHE`]. Before any command runs. Blocks.
+    pub(super) fn lay_cache(&self) -> Result<()> {
+        let mut folder = self.outside_tmp();
+        for part in CACHE.split('/') {
+            folder.push(part);
+            if !folders::is_folder(&folder) {
+                self.make_folder(&folder)?;
+            }
+        }
+        let generation = self
+            .bench
+            .caches
+            .copy_to(self.app, self.uid, &folder)
+            .or_else(|error| {
+                tracing::warn!(app = %self.app, %error, "a build begins without its cache");
+                self.bench.caches.purge(self.app)?;
+                folders::remove(&folder)?;
+                self.make_folder(&folder)?;
+                self.bench.caches.copy_to(self.app, self.uid, &folder)
+            })?;
+        // Laid once.
+        let _ = self.cache.set(generation);
+        Ok(())
+    }
+
+    /// The cache, as commands see it.
+    pub(super) fn cache(&self) -> PathBuf {
+        self.tmp().join(CACHE)
+    }
+
+    /// Takes the cache that the commands have left, for the next build. Nothing of theirs runs any more, so what is a folder now
+    /// stays one.
+    fn keep_cache(&self) -> Result<()> {
+        let Some(generation) = self.cache.get() else {
+            return Ok(());
+        };
+        let mut folder = self.outside_tmp();
+        for part in CACHE.split('/') {
+            folder.push(part);
+            if !folders::is_folder(&folder) {
+                return Ok(());
+            }
+        }
+        let staged = self.bench.caches.stage(self.app, *generation, &folder)?;
+        if staged.is_none() {
+            tracing::warn!(build = %self.build, "a build's cache is too large to be kept");
+        }
+        self.place.keep(staged);
+        Ok(())
     }
 
     /// Whether `/app` is the tree's or the home's own path. Without, both are somewhere else, which some buildpacks cannot cope with.

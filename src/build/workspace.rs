@@ -3,13 +3,16 @@
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
+use crate::caches::Staged;
 use crate::error::Result;
 use crate::name::Id;
 use crate::sandbox::folders;
 
 pub(super) struct Workspace {
     path: PathBuf,
+    cache: Mutex<Option<Staged>>,
 }
 
 impl Workspace {
@@ -26,7 +29,10 @@ impl Workspace {
     pub(super) fn create(dir: &Path, build: Id) -> Result<Workspace> {
         let path = dir.join(build.to_string());
         folders::remove(&path)?;
-        let workspace = Workspace { path };
+        let workspace = Workspace {
+            path,
+            cache: Mutex::default(),
+        };
         for folder in [workspace.path.clone(), workspace.tree()] {
             DirBuilder::new().mode(0o700).create(folder)?;
         }
@@ -36,6 +42,19 @@ impl Workspace {
     /// All of it.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Holds the cache that the build has left, until it is known how the build ends.
+    pub(super) fn keep(&self, cache: Option<Staged>) {
+        *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = cache;
+    }
+
+    /// Gives it away.
+    pub(super) fn cache(&self) -> Option<Staged> {
+        self.cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Where the source is unpacked, and what becomes the slug.

@@ -2,6 +2,7 @@
 
 mod account;
 pub mod addon;
+mod buildpack;
 mod doctor;
 mod env;
 mod install;
@@ -38,6 +39,9 @@ enum Command {
     Addon(addon::AddOn),
     /// Serve a static site, as its web process does
     Static(static_site::StaticSite),
+    /// Keep buildpacks on this machine, for builds that name them
+    #[command(subcommand)]
+    Buildpack(buildpack::Buildpack),
 }
 
 impl Cli {
@@ -51,6 +55,7 @@ impl Cli {
             Command::Install(install) => install.run(),
             Command::Addon(addon) => addon.run(),
             Command::Static(site) => site.run(),
+            Command::Buildpack(buildpack) => buildpack.run(),
         }
     }
 }

@@ -81,12 +81,43 @@ impl Outbound {
     /// GETs a URL, through at most five redirects, and answers once the body of a success begins.
     /// Credentials in the URL are sent as Basic authorization to its own origin and to no other.
     pub async fn get(&self, url: &str) -> Result<Body> {
+        Ok(Body::new(self.follow(url).await?))
+    }
+
+    /// Where a GET of this URL ends up, and at which addresses of those that may be reached: for a program that fetches by itself
+    /// and has to be told.
+    pub async fn find(&self, url: &str) -> Result<Found> {
+        let url = self.follow(url).await?.url().clone();
+        let port = url.port_or_known_default().unwrap_or(443);
+        let addresses = match literal(&url) {
+            Some(address) => vec![address],
+            None => {
+                let named = tokio::net::lookup_host((host(&url), port)).await;
+                let named = named.map_err(|_| failure::private(host(&url)))?;
+                named
+                    .map(|found| found.ip())
+                    .filter(|address| (self.may_reach)(*address))
+                    .collect()
+            }
+        };
+        if addresses.is_empty() {
+            return Err(failure::private(host(&url)));
+        }
+        Ok(Found {
+            host: host(&url).to_owned(),
+            url: url.into(),
+            port,
+            addresses,
+        })
+    }
+
+    async fn follow(&self, url: &str) -> Result<Response> {
         let mut url = self.check(url)?;
         for _ in 0..=MAX_REDIRECTS {
             let sent = self.client()?.get(url.clone()).send().await;
             let response = sent.map_err(|cause| refused(cause, host(&url)))?;
             if response.status().is_success() {
-                return Ok(Body::new(response));
+                return Ok(response);
             }
             url = self.redirect(&url, &response)?;
         }
@@ -236,6 +267,15 @@ impl Request<'_> {
 pub struct Answer {
     pub status: u16,
     pub body: Vec<u8>,
+}
+
+/// Where something is.
+pub struct Found {
+    pub url: String,
+    pub host: String,
+    pub port: u16,
+    /// At least one.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// What a GET brings.

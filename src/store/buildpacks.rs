@@ -3,6 +3,7 @@
 //! It must not know what a buildpack does, nor where one is fetched from.
 
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::name::Id;
@@ -15,7 +16,7 @@ const MAX_BYTES: usize = 2_000;
 const URN: &str = "urn:buildpack:";
 
 /// A buildpack as a client names it, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Buildpack {
     /// A URL, or a URN for what is only a name: `urn:buildpack:heroku/nodejs`.
     pub url: String,
@@ -24,7 +25,7 @@ pub struct Buildpack {
 }
 
 impl Buildpack {
-    /// Reads `heroku/nodejs`, a URN or a URL of http or https. 422 for anything else, and for a URL that holds a password: the
+    /// Reads `heroku/nodejs`, a URN, or a URL of http, https or a file. 422 for anything else, and for a URL that holds a password: the
     /// list is shown to whoever may see the app.
     pub fn parse(text: &str) -> Result<Buildpack> {
         let text = text.trim();
@@ -36,11 +37,21 @@ impl Buildpack {
                 name: name.to_owned(),
             });
         }
+        let path = text.strip_prefix("file://");
+        let printable = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+        if path.is_some_and(|path| path.starts_with('/') && printable(path))
+            && text.len() <= MAX_BYTES
+        {
+            return Ok(Buildpack {
+                url: text.to_owned(),
+                name: text.to_owned(),
+            });
+        }
         let rest = ["https://", "http://"]
             .iter()
             .find_map(|scheme| text.strip_prefix(scheme));
         let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
-        let plain = text.len() <= MAX_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let plain = text.len() <= MAX_BYTES && printable(text);
         match authority {
             Some(host) if plain && host.contains('@') => Err(Error::invalid(
                 "The URL of a buildpack is shown to everybody who may see the app, so it cannot hold a name or a password.",
@@ -84,23 +95,33 @@ pub fn list(connection: &Connection, app: Id) -> Result<Vec<Buildpack>> {
     Ok(rows)
 }
 
-/// Replaces the buildpacks of an app; none clears them. 422 when there are too many, or one comes twice.
-pub fn replace(connection: &Connection, app: Id, buildpacks: &[Buildpack]) -> Result<()> {
+/// 422 when there are too many, or one comes twice.
+pub fn check(buildpacks: &[Buildpack]) -> Result<()> {
     if buildpacks.len() > MAX_BUILDPACKS {
         return Err(Error::invalid(format!(
             "An app has {MAX_BUILDPACKS} buildpacks at most."
         )));
     }
+    let twice = |buildpack: &&Buildpack| {
+        let same = buildpacks.iter().filter(|same| same == buildpack);
+        same.count() > 1
+    };
+    match buildpacks.iter().find(twice) {
+        Some(buildpack) => Err(Error::invalid(format!(
+            "The buildpack {} is there twice. Name each once.",
+            buildpack.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Replaces the buildpacks of an app; none clears them. 422 as [`check`] says.
+pub fn replace(connection: &Connection, app: Id, buildpacks: &[Buildpack]) -> Result<()> {
+    check(buildpacks)?;
     connection
         .prepare_cached("DELETE FROM buildpack_installation WHERE app_id = ?1")?
         .execute([app])?;
     for (ordinal, buildpack) in (0_i64..).zip(buildpacks) {
-        if buildpacks.iter().filter(|same| *same == buildpack).count() > 1 {
-            return Err(Error::invalid(format!(
-                "The buildpack {} is there twice. Name each once.",
-                buildpack.name
-            )));
-        }
         connection
             .prepare_cached(
                 "INSERT INTO buildpack_installation (app_id, ordinal, url, name) VALUES (?1, ?2, ?3, ?4)",
@@ -108,20 +129,4 @@ pub fn replace(connection: &Connection, app: Id, buildpacks: &[Buildpack]) -> Re
             .execute(params![app, ordinal, buildpack.url, buildpack.name])?;
     }
     Ok(())
-}
-
-/// 422 for an app with buildpacks, since no build of it could come to anything: this server runs none yet.
-pub fn refuse(buildpacks: &[Buildpack]) -> Result<()> {
-    if buildpacks.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<&str> = buildpacks
-        .iter()
-        .map(|buildpack| buildpack.name.as_str())
-        .collect();
-    Err(Error::invalid(format!(
-        "The build asks for buildpacks ({}), and this server cannot run buildpacks yet. Leave them out (heroku buildpacks:clear), and \
-         it runs what the Procfile says.",
-        names.join(", ")
-    )))
 }

@@ -4,9 +4,10 @@ use rusqlite::{Connection, Row, params};
 
 use super::access::{self, Permission};
 use super::accounts::{self, Account};
+use super::buildpacks::{self, Buildpack};
 use super::page::{self, Field, Kind, Listing, Page};
 use super::releases::{self, Change, Release};
-use super::row::{found, optional, text_enum};
+use super::row::{found, json, optional, text_enum};
 use super::slugs::{self, NewSlug};
 use crate::error::{Error, Result};
 use crate::name::Id;
@@ -36,6 +37,8 @@ pub struct Build {
     pub checksum: Option<String>,
     pub version: Option<String>,
     pub version_description: Option<String>,
+    /// In the order in which they run.
+    pub buildpacks: Vec<Buildpack>,
     /// How many times it was begun; more than one after the server was stopped in the middle of it.
     pub attempts: i64,
     pub slug_id: Option<Id>,
@@ -51,7 +54,7 @@ pub const FIELDS: &[Field] = &[
 ];
 
 const COLUMNS: &str = "build.id, build.app_id, build.account_id, account.email, build.status, unseal(build.id, build.source_url), build.source_digest,
-    build.checksum, build.version, build.version_description, build.attempts, build.slug_id, build.release_id,
+    build.checksum, build.version, build.version_description, build.buildpacks, build.attempts, build.slug_id, build.release_id,
     build.created_at, build.updated_at";
 const FROM: &str = "build JOIN account ON account.id = build.account_id";
 
@@ -67,11 +70,12 @@ fn build(row: &Row<'_>) -> rusqlite::Result<Build> {
         checksum: row.get(7)?,
         version: row.get(8)?,
         version_description: row.get(9)?,
-        attempts: row.get(10)?,
-        slug_id: row.get(11)?,
-        release_id: row.get(12)?,
-        created_at: row.get(13)?,
-        updated_at: row.get(14)?,
+        buildpacks: json(row, 10)?,
+        attempts: row.get(11)?,
+        slug_id: row.get(12)?,
+        release_id: row.get(13)?,
+        created_at: row.get(14)?,
+        updated_at: row.get(15)?,
     })
 }
 
@@ -83,9 +87,11 @@ pub struct NewBuild {
     pub checksum: Option<String>,
     pub version: Option<String>,
     pub version_description: Option<String>,
+    /// In place of those that the app has.
+    pub buildpacks: Option<Vec<Buildpack>>,
 }
 
-/// Queues a build: the one function that makes one. 409 when too many of the app's builds are waiting.
+/// Queues a build: the one function that makes one. 422 for buildpacks that no app could have, and 409 when too many of the app's builds are waiting.
 pub fn create(
     connection: &Connection,
     app: Id,
@@ -101,11 +107,18 @@ pub fn create(
             "This app has {pending} builds waiting already. Wait until some have ended, then create the build again."
         )));
     }
+    let buildpacks = match &new.buildpacks {
+        Some(named) => {
+            buildpacks::check(named)?;
+            named.clone()
+        }
+        None => buildpacks::list(connection, app)?,
+    };
     let id = Id::new();
     connection
         .prepare_cached(
             "INSERT INTO build (id, app_id, account_id, status, source_url, source_digest, checksum, version, version_description,
-                 created_at, updated_at) VALUES (?1, ?2, ?3, 'pending', seal(?1, ?4), ?5, ?6, ?7, ?8, ?9, ?9)",
+                 buildpacks, created_at, updated_at) VALUES (?1, ?2, ?3, 'pending', seal(?1, ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
         )?
         .execute(params![
             id,
@@ -116,6 +129,7 @@ pub fn create(
             new.checksum,
             new.version,
             new.version_description,
+            serde_json::to_string(&buildpacks).map_err(Error::internal)?,
             now
         ])?;
     find(connection, app, id)

@@ -16,6 +16,7 @@ use futures_util::StreamExt;
 use penstock::archive::{Limits, Strip, inspect};
 use penstock::blob::{Blobs, Digest};
 use penstock::build::{Builder, Links, Parts, Settings};
+use penstock::caches::Caches;
 use penstock::log::{self, Filter, Logs};
 use penstock::name::{AppName, Id};
 use penstock::outbound::Outbound;
@@ -56,7 +57,8 @@ impl Site {
         let ann = store
             .write_blocking(move |connection| accounts::create(connection, "ann@example.com", now))
             .unwrap();
-        let bench = crate::harness::bench(dir.path());
+        let caches = Caches::open(&dir.path().join("caches")).unwrap();
+        let bench = crate::harness::bench(dir.path(), caches);
         let parts = Parts {
             bench,
             store,
@@ -180,6 +182,7 @@ fn new(url: &str) -> NewBuild {
         checksum: None,
         version: Some("385e5950c0ffee".to_owned()),
         version_description: None,
+        buildpacks: None,
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use penstock::build::Limits;
+use penstock::build::{Limits, Shelves};
 use penstock::config::{Config, DataDirArg, Waits};
 use penstock::runtime::Parting;
 use penstock::sandbox::Settings;
@@ -202,6 +202,7 @@ fn child() {
         owner: "owner@localhost".to_owned(),
         builds: 2,
         build: Limits::default(),
+        buildpacks: Shelves::default(),
         allow_private_fetch: None,
         strict_stages: false,
         crash_backoff: Waits(vec![Duration::ZERO, Duration::from_secs(1)]),

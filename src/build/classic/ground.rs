@@ -11,44 +11,50 @@ use sha2::Digest as _;
 use crate::error::Result;
 use crate::sandbox::folders;
 
+use super::super::buildpacks::Fetched;
 use super::super::make::is_file;
 use super::super::workshop::Workshop;
 use super::Pack;
 
 const BUILDPACKS: &str = "codon/tmp/buildpacks";
-const CACHE: &str = "codon/tmp/cache";
 
 /// Makes the folders. Blocks.
 pub(in super::super) fn prepare(workshop: &Workshop) -> Result<()> {
     let tmp = workshop.outside_tmp();
-    for folder in ["codon", "codon/tmp", BUILDPACKS, CACHE] {
+    for folder in ["codon", "codon/tmp", BUILDPACKS] {
         workshop.make_folder(&tmp.join(folder))?;
     }
-    Ok(())
+    workshop.lay_cache()
 }
 
 /// The cache, as seen from inside.
 pub(in super::super) fn cache(workshop: &Workshop) -> PathBuf {
-    workshop.tmp().join(CACHE)
+    workshop.cache()
 }
 
 /// The source itself as a buildpack. Blocks.
 pub(in super::super) fn inline(workshop: &Workshop) -> Result<Pack> {
     lay(workshop, "the source's own bin/compile", |folder| {
-        folders::copy(&workshop.outside_tree(), folder)
+        DirBuilder::new().mode(0o755).create(folder)?;
+        Ok(folders::copy(&workshop.outside_tree(), folder)?)
     })
 }
 
-/// Lays a buildpack ready, which `fill` puts into an empty folder.
-fn lay(
-    workshop: &Workshop,
-    shown: &str,
-    fill: impl FnOnce(&Path) -> std::io::Result<()>,
-) -> Result<Pack> {
+/// Buildpacks that were fetched. Blocks.
+pub(in super::super) fn fetched(workshop: &Workshop, fetched: Vec<Fetched>) -> Result<Vec<Pack>> {
+    let lay = |fetched: Fetched| {
+        lay(workshop, &fetched.shown, |folder| {
+            Ok(fs::rename(&fetched.folder, folder)?)
+        })
+    };
+    fetched.into_iter().map(lay).collect()
+}
+
+/// Lays a buildpack ready, whose folder `make` makes.
+fn lay(workshop: &Workshop, shown: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<Pack> {
     let name = hex::encode(&sha2::Sha256::digest(shown.as_bytes())[..20]);
     let outside = workshop.outside_tmp().join(BUILDPACKS).join(&name);
-    DirBuilder::new().mode(0o755).create(&outside)?;
-    fill(&outside)?;
+    make(&outside)?;
     make_executable(&outside.join("bin"))?;
     if let Some(uid) = workshop.uid() {
         folders::give(&outside, uid)?;

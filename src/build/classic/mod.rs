@@ -102,7 +102,10 @@ impl Classic<'_> {
         self.output.detail(
             "More info: https://devcenter.heroku.com/articles/buildpacks#buildpack-auto-detection",
         );
-        Err(Error::invalid("Push failed"))
+        Err(Error::invalid(format!(
+            "The buildpack {} cannot build this app: see above.",
+            pack.shown
+        )))
     }
 
     async fn compile(&self, pack: &Pack, name: &str, exports: &[String]) -> Result<()> {
@@ -119,7 +122,7 @@ impl Classic<'_> {
         match status {
             0 => Ok(()),
             _ => Err(Error::invalid(format!(
-                "Push rejected, failed to compile {name} app.\n\nPush failed"
+                "Push rejected, failed to compile {name} app."
             ))),
         }
     }

@@ -64,15 +64,18 @@ async fn head(connection: &mut TcpStream) -> String {
 }
 
 pub fn ok(body: &[u8]) -> Vec<u8> {
-    let mut answer =
-        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
+    let mut answer = format!(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
     answer.extend(body);
     answer
 }
 
 pub fn status(status: u16, body: &str) -> Vec<u8> {
     format!(
-        "HTTP/1.1 {status} Whatever\r\ncontent-length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {status} Whatever\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()

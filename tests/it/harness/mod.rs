@@ -18,6 +18,7 @@ use futures_util::future::BoxFuture;
 use penstock::Platform;
 use penstock::app_setup::Setups;
 use penstock::build::{self, Bench, Builder};
+use penstock::caches::Caches;
 use penstock::config::{Config, DataDirArg, Waits};
 use penstock::data_dir::DataDir;
 use penstock::deliveries::{Deliverer, Limits};
@@ -122,7 +123,12 @@ impl Server {
         Server {
             clock,
             dynos,
-            builder: serve::builder(&platform, &data, bench(data.root())).unwrap(),
+            builder: serve::builder(
+                &platform,
+                &data,
+                bench(data.root(), platform.caches.clone()),
+            )
+            .unwrap(),
             promoter: Promoter::new(platform.clone()),
             phases: ReleasePhases::new(platform.clone()),
             scheduler: Scheduler::new(platform.clone()),
@@ -274,7 +280,7 @@ impl Drop for Server {
 }
 
 /// Builds that run commands do so in the best sandbox that this user is sure to have.
-pub fn bench(data: &Path) -> Bench {
+pub fn bench(data: &Path, caches: Caches) -> Bench {
     let level = match nix::unistd::geteuid().is_root() {
         true => Level::Full,
         false => Level::Userns,
@@ -282,6 +288,7 @@ pub fn bench(data: &Path) -> Bench {
     Bench {
         isolation: Isolation::new(level, Settings::default(), data),
         penstock: env!("CARGO_BIN_EXE_penstock").into(),
+        caches,
     }
 }
 
@@ -301,6 +308,7 @@ fn config(data: &DataDir) -> Config {
         owner: "owner@localhost".to_owned(),
         builds: 2,
         build: build::Limits::default(),
+        buildpacks: build::Shelves::default(),
         allow_private_fetch: None,
         strict_stages: false,
         crash_backoff: Waits(vec![Duration::ZERO, Duration::from_secs(1)]),

@@ -1,0 +1,76 @@
+//! `penstock buildpack`: the buildpacks that are kept on this machine, for builds that name them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::build::Registry;
+use crate::config::DataDirArg;
+use crate::data_dir::DataDir;
+use crate::error::Result;
+
+#[derive(Subcommand)]
+pub enum Buildpack {
+    /// Keep a buildpack under a name; a running server uses it from its next build on
+    Import(Import),
+    /// List the buildpacks that are kept
+    List(List),
+    /// Remove a buildpack; builds that name it fail from then on
+    Remove(Remove),
+}
+
+#[derive(Args)]
+pub struct Import {
+    #[command(flatten)]
+    data_dir: DataDirArg,
+
+    /// The name that apps use, such as heroku/nodejs
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// A tar.gz or a folder with bin/detect and bin/compile
+    #[arg(value_name = "PATH")]
+    from: PathBuf,
+}
+
+#[derive(Args)]
+pub struct List {
+    #[command(flatten)]
+    data_dir: DataDirArg,
+}
+
+#[derive(Args)]
+pub struct Remove {
+    #[command(flatten)]
+    data_dir: DataDirArg,
+
+    /// The name under which it is kept
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+impl Buildpack {
+    pub fn run(self) -> Result<()> {
+        match self {
+            Buildpack::Import(import) => {
+                let kept = registry(&import.data_dir)?.import(&import.name, &import.from)?;
+                println!("{} is kept: {} bytes", kept.name, kept.size);
+            }
+            Buildpack::List(list) => {
+                for kept in registry(&list.data_dir)?.list()? {
+                    println!("{}\t{}", kept.name, kept.size);
+                }
+            }
+            Buildpack::Remove(remove) => {
+                registry(&remove.data_dir)?.remove(&remove.name)?;
+                println!("{} is removed", remove.name);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn registry(data_dir: &DataDirArg) -> Result<Registry> {
+    let data = DataDir::open(&data_dir.data_dir)?;
+    Ok(Registry::new(data.path("buildpacks")))
+}

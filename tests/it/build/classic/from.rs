@@ -1,0 +1,212 @@
+//! Where buildpacks come from: names, files, archives and repositories.
+
+use std::path::Path;
+use std::process::Command;
+
+use penstock::build::Registry;
+use penstock::outbound::Outbound;
+
+use super::super::Site;
+use super::super::server::{Server, ok, status};
+use super::{DETECT, Tar, failed, keep, succeeded, write_pack};
+
+const COMPILE: (&str, &str) = ("compile", "echo \"compiled by $(cat word)\"");
+
+fn source() -> Tar {
+    Tar::new().file("Procfile", "web: own\n")
+}
+
+#[tokio::test]
+async fn names_are_those_that_are_kept_here() {
+    let site = Site::new();
+    keep(&site, "shop/pack", &[DETECT, ("compile", "echo one")]);
+    keep(&site, "shop/pack", &[DETECT, ("compile", "echo another")]);
+    let (_, output) = succeeded(&site, source(), &["urn:buildpack:shop/pack"]).await;
+    assert!(
+        output.contains("-----> Using buildpack: shop/pack\n"),
+        "{output}"
+    );
+    assert!(output.contains("\nanother\n"), "{output}");
+    let registry = Registry::new(site.dir.path().join("buildpacks"));
+    let kept = registry.list().unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].name, "shop/pack");
+    registry.remove("shop/pack").unwrap();
+    assert!(registry.remove("shop/pack").is_err());
+    let output = failed(&site, source(), &["shop/pack"]).await;
+    assert!(
+        output.contains("penstock buildpack import shop/pack PATH"),
+        "{output}"
+    );
+}
+
+#[test]
+fn what_is_no_buildpack_or_no_name_is_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::new(dir.path().join("buildpacks"));
+    let pack = dir.path().join("pack");
+    write_pack(&pack, &[DETECT, ("compile", "true")]);
+    for name in [
+        "../x",
+        "a/..",
+        "a",
+        "a/b/c",
+        "/a/b",
+        "urn:buildpack:a/b",
+        "",
+    ] {
+        assert!(registry.import(name, &pack).is_err(), "{name}");
+    }
+    let other = dir.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let error = registry.import("a/b", &other).unwrap_err();
+    assert!(error.message.contains("no bin/compile"), "{error}");
+    let error = registry
+        .import("a/b", &dir.path().join("none"))
+        .unwrap_err();
+    assert!(error.message.contains("cannot be read"), "{error}");
+    let archive = dir.path().join("pack.tgz");
+    // As GitHub makes them.
+    let tar = Tar::new()
+        .file("pack-1/bin/compile", "#!/bin/sh\n")
+        .symlink("pack-1/link", "/usr/bin/env");
+    std::fs::write(&archive, tar.gz()).unwrap();
+    registry.import("a/b", &archive).unwrap();
+    assert_eq!(registry.list().unwrap().len(), 1);
+    assert_eq!(
+        std::fs::read_dir(dir.path().join("buildpacks"))
+            .unwrap()
+            .count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn files_are_taken_only_from_where_the_operator_lets_them() {
+    let mut site = Site::new();
+    let outside = tempfile::tempdir().unwrap();
+    let pack = outside.path().join("pack");
+    write_pack(&pack, &[DETECT, ("compile", "echo from a file")]);
+    let url = format!("file://{}", pack.display());
+    let output = failed(&site, source(), &[&url]).await;
+    assert!(output.contains("--buildpack-files"), "{output}");
+    site.settings.shelves.files = vec![outside.path().to_owned(), site.dir.path().to_owned()];
+    let (_, output) = succeeded(&site, source(), &[&url]).await;
+    assert!(output.contains("from a file\n"), "{output}");
+    // Neither the server's own, nor what is elsewhere or nowhere, is told apart.
+    write_pack(&site.dir.path().join("own"), &[DETECT, ("compile", "true")]);
+    let own = format!("file://{}/own", site.dir.path().display());
+    std::os::unix::fs::symlink("/etc", outside.path().join("link")).unwrap();
+    let link = format!("file://{}/link", outside.path().display());
+    for url in [own.as_str(), &link, "file:///etc", "file:///nowhere"] {
+        let output = failed(&site, source(), &[url]).await;
+        assert!(output.contains("--buildpack-files"), "{url}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn archives_are_fetched_by_the_rules_for_sources() {
+    let server = Server::start(|path| match path {
+        "/pack.tgz?v=1" => ok(&Tar::new()
+            .file("pack-1/bin/detect", "#!/bin/sh\necho Fetched\n")
+            .file("pack-1/bin/compile", "#!/bin/sh\necho compiled\n")
+            .gz()),
+        "/empty.tgz" => ok(&Tar::new().file("x", "").gz()),
+        "/heroku/node.tgz" => ok(&Tar::new().file("bin/compile", "#!/bin/sh\n").gz()),
+        _ => status(404, "no"),
+    })
+    .await;
+    let mut site = Site::new();
+    let url = server.url("/pack.tgz?v=1");
+    let (_, output) = succeeded(&site, source(), &[&url]).await;
+    assert!(
+        output.contains("-----> Fetched app detected\ncompiled\n"),
+        "{output}"
+    );
+    for (path, words) in [("/empty.tgz", "no bin/compile"), ("/none.tgz", "404")] {
+        let output = failed(&site, source(), &[&server.url(path)]).await;
+        assert!(output.contains(words), "{output}");
+    }
+    site.settings.shelves.registry = Some(server.url("/"));
+    let output = failed(&site, source(), &["heroku/node"]).await;
+    assert!(
+        output.contains("App not compatible with buildpack: heroku/node"),
+        "{output}"
+    );
+    site.parts.outbound = Outbound::new(false);
+    let output = failed(&site, source(), &[&url]).await;
+    assert!(output.contains("private"), "{output}");
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(["-c", "user.name=Ann", "-c", "user.email=ann@example.com"])
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A repository as files that a server gives away: `main` with a commit and the one before it.
+fn repository(dir: &Path) -> (String, String) {
+    let work = dir.join("work");
+    write_pack(&work, &[DETECT, COMPILE]);
+    git(&work, &["init", "--quiet", "--initial-branch=main"]);
+    let mut commits = ["the first", "the second"].map(|word| {
+        std::fs::write(work.join("word"), word).unwrap();
+        std::fs::write(work.join(".gitattributes"), "bin/detect export-ignore\n").unwrap();
+        git(&work, &["add", "."]);
+        git(&work, &["commit", "--quiet", "-m", word]);
+        git(&work, &["rev-parse", "HEAD"])
+    });
+    git(&work, &["tag", "v1", &commits[0]]);
+    git(dir, &["clone", "--quiet", "--bare", "work", "pack.git"]);
+    git(&dir.join("pack.git"), &["update-server-info"]);
+    (
+        std::mem::take(&mut commits[0]),
+        std::mem::take(&mut commits[1]),
+    )
+}
+
+#[tokio::test]
+async fn repositories_are_fetched_at_a_branch_a_tag_or_a_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, _) = repository(dir.path());
+    let root = dir.path().to_owned();
+    let server = Server::start(move |path| {
+        let path = path.split('?').next().unwrap().trim_start_matches('/');
+        let moved = path.strip_prefix("moved/");
+        match (moved, std::fs::read(root.join(path))) {
+            (Some(rest), _) => super::super::server::redirect(&format!("/{rest}")),
+            (None, Ok(bytes)) if !path.contains("work") => ok(&bytes),
+            _ => status(404, "no"),
+        }
+    })
+    .await;
+    let mut site = Site::new();
+    for (name, word) in [
+        ("/pack.git".to_owned(), "the second"),
+        ("/moved/pack.git#main".to_owned(), "the second"),
+        ("/pack.git#v1".to_owned(), "the first"),
+        (format!("/pack.git#{first}"), "the first"),
+    ] {
+        let (_, output) = succeeded(&site, source(), &[&server.url(&name)]).await;
+        assert!(
+            output.contains(&format!("compiled by {word}\n")),
+            "{output}"
+        );
+    }
+    for (name, words) in [
+        ("/pack.git#nowhere", "no commit nowhere"),
+        ("/pack.git#--upload-pack=x", "no branch"),
+        ("/none.git", "404"),
+    ] {
+        let output = failed(&site, source(), &[&server.url(name)]).await;
+        assert!(output.contains(words), "{output}");
+    }
+    site.parts.outbound = Outbound::new(false);
+    let output = failed(&site, source(), &[&server.url("/pack.git")]).await;
+    assert!(output.contains("private"), "{output}");
+}
