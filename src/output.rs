@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{Stream, try_unfold};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::watch;
 
 use crate::error::Result;
@@ -98,8 +98,19 @@ impl Outputs {
         id: Id,
         ended: impl Future<Output = ()> + Send + 'static,
     ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        self.read_from(id, 0, ended)
+    }
+
+    /// The same, from an offset in bytes on.
+    pub fn read_from(
+        &self,
+        id: Id,
+        from: u64,
+        ended: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
         let reader = Reader {
             path: self.path(id),
+            from,
             file: None,
             live: self.live(id, watch::Sender::subscribe),
             heartbeat: self.heartbeat,
@@ -265,6 +276,8 @@ fn marked(text: &str) -> String {
 
 struct Reader {
     path: PathBuf,
+    /// Where in the file it begins.
+    from: u64,
     /// `None` until there is one.
     file: Option<tokio::fs::File>,
     live: watch::Receiver<Live>,
@@ -298,7 +311,10 @@ impl Reader {
         let file = match &mut self.file {
             Some(file) => file,
             none => match tokio::fs::File::open(&self.path).await {
-                Ok(file) => none.insert(file),
+                Ok(mut file) => {
+                    file.seek(std::io::SeekFrom::Start(self.from)).await?;
+                    none.insert(file)
+                }
                 Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
                 Err(cause) => return Err(cause.into()),
             },

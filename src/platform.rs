@@ -130,26 +130,34 @@ impl Platform {
         self.logs.close();
     }
 
-    /// A build's output from its start, until the build has ended or the server stops.
-    pub fn build_output(&self, id: Id) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-        self.output(id, Table::Build, move |connection| {
+    /// A build's output from an offset in bytes, until the build has ended or the server stops.
+    pub fn build_output(
+        &self,
+        id: Id,
+        from: u64,
+    ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        self.output((id, from), Table::Build, move |connection| {
             let build = builds::by_id(connection, id)?;
             Ok(build.is_some_and(|build| build.status == builds::Status::Pending))
         })
     }
 
-    /// What a release's command prints, until the release has ended or the server stops.
-    pub fn release_output(&self, id: Id) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-        self.output(id, Table::Release, move |connection| {
+    /// What a release's command prints, from an offset in bytes, until the release has ended or the server stops.
+    pub fn release_output(
+        &self,
+        id: Id,
+        from: u64,
+    ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        self.output((id, from), Table::Release, move |connection| {
             let release = releases::by_id(connection, id)?;
             Ok(release.is_some_and(|release| release.status == releases::Status::Pending))
         })
     }
 
-    /// An output from its start, for as long as the deed `goes_on`, which a row in `table` says.
+    /// An output from an offset, for as long as the deed `goes_on`, which a row in `table` says.
     fn output(
         &self,
-        id: Id,
+        (id, from): (Id, u64),
         table: Table,
         goes_on: impl Fn(&Connection) -> Result<bool> + Send + 'static,
     ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
@@ -167,7 +175,7 @@ impl Platform {
                 }
             }
         };
-        self.outputs.read(id, ended)
+        self.outputs.read_from(id, from, ended)
     }
 
     /// What was uploaded under a source's own get_url; `None` for a URL that is not one of ours. 422 when the link is not good

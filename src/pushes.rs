@@ -179,7 +179,7 @@ async fn build(
 
 /// Passes the build's output on, then says how it ended.
 async fn follow(platform: &Arc<Platform>, build: &Build, to: &mut OwnedWriteHalf) -> Result<()> {
-    let mut output = std::pin::pin!(platform.build_output(build.id));
+    let mut output = std::pin::pin!(platform.build_output(build.id, 0));
     while let Some(chunk) = output.next().await {
         for part in chunk?.chunks(frame::MAX) {
             // Git itself tells the client that all is well while nothing is printed.

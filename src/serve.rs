@@ -93,6 +93,8 @@ pub struct Server {
     api: ServerHandle,
     api_task: JoinHandle<std::io::Result<()>>,
     loops: JoinSet<()>,
+    /// The builder's loop, which ends what it builds when the server stops.
+    builds: JoinHandle<()>,
     /// The reconciler's loop, and what makes it end.
     dynos: JoinHandle<()>,
     part_from_dynos: oneshot::Sender<Parting>,
@@ -200,7 +202,13 @@ impl Server {
         let (part_from_dynos, parting) = oneshot::channel();
         let dynos = tokio::spawn(reconciler.run(async { parting.await.unwrap_or(Parting::Leave) }));
         let mut loops = JoinSet::new();
-        spawn_loops(&platform, routes, &data, bench, &mut loops)?;
+        spawn_loops(&platform, routes, &data, &mut loops)?;
+        let builder = builder(&platform, &data, bench)?;
+        let mut stopping = platform.stopping.subscribe();
+        let builds = tokio::spawn(async move {
+            let stopped = async { drop(stopping.wait_for(|stopping| *stopping).await) };
+            builder.run(stopped).await;
+        });
         loops.spawn(rendezvous.run());
         loops.spawn(certificates.run());
         loops.spawn(Acm::new(platform.clone(), data.clone(), challenges).run());
@@ -214,6 +222,7 @@ impl Server {
             api,
             api_task,
             loops,
+            builds,
             dynos,
             part_from_dynos,
             tied,
@@ -226,6 +235,9 @@ impl Server {
         // The API waits for the answers under way, and a build's output ends only when nobody writes to it any more.
         self.platform.end_streams();
         self.loops.shutdown().await;
+        if tokio::time::timeout(STOP_GRACE, self.builds).await.is_err() {
+            tracing::error!("a build did not end; the next start removes what is left of it");
+        }
         self.api.stop(true).await;
         if let Ok(Err(error)) = self.api_task.await {
             tracing::error!(%error, "the API ended with an error");
@@ -289,10 +301,8 @@ fn spawn_loops(
     platform: &Arc<Platform>,
     routes: Arc<Routes>,
     data: &DataDir,
-    bench: build::Bench,
     loops: &mut JoinSet<()>,
 ) -> Result<()> {
-    let builder = builder(platform, data, bench)?;
     let promoter = Promoter::new(platform.clone());
     let phases = ReleasePhases::new(platform.clone());
     let scheduler = Scheduler::new(platform.clone());
@@ -307,7 +317,6 @@ fn spawn_loops(
     loops.spawn(async move { scheduler.run().await });
     loops.spawn(async move { provisioner.run().await });
     loops.spawn(async move { deliverer.run().await });
-    loops.spawn(async move { builder.run(std::future::pending()).await });
     loops.spawn(async move { routes.run().await });
     Ok(())
 }

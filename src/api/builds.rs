@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::buildpacks::BuildpackView;
 use super::call::{Call, Caller, Visit};
+use super::output;
 use super::params;
-use super::reply::{self, Created, Nothing, Reply};
+use super::reply::{Created, Nothing, Reply};
 use super::scopes;
 use super::view::{Ref, User};
 use crate::Platform;
@@ -323,5 +324,7 @@ pub async fn output(visit: Visit) -> Result<HttpResponse> {
     {
         return Err(Error::not_found("build"));
     }
-    Ok(reply::streamed(visit.platform.build_output(id)))
+    Ok(output::stream(&visit.request, |from| {
+        visit.platform.build_output(id, from)
+    }))
 }

@@ -47,6 +47,7 @@ pub mod oauth_sessions;
 pub mod oauth_tokens;
 pub mod openapi;
 mod operation;
+mod output;
 mod params;
 pub mod pipeline_config_vars;
 pub mod pipeline_couplings;

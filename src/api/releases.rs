@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Visit};
+use super::output;
 use super::params::{self, Reference};
-use super::reply::{self, Created, Reply};
+use super::reply::{Created, Reply};
 use super::view::{Named, Ref, User};
 use crate::Platform;
 use crate::blob::signed::Method;
@@ -142,7 +143,9 @@ pub async fn output(visit: Visit) -> Result<HttpResponse> {
     if !release.is_some_and(|release| release.has_output) {
         return Err(Error::not_found("release"));
     }
-    Ok(reply::streamed(visit.platform.release_output(id)))
+    Ok(output::stream(&visit.request, |from| {
+        visit.platform.release_output(id, from)
+    }))
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -35,7 +35,7 @@ impl Builder {
         Workspace::sweep(&settings.dir)?;
         Ok(Builder {
             room: Arc::new(Semaphore::new(settings.at_once)),
-            work: Arc::new(Work { parts, settings }),
+            work: Arc::new(Work::new(parts, settings)),
             boot,
             running: watch::Sender::new(0),
             tasks: Mutex::default(),
@@ -99,7 +99,7 @@ impl Builder {
                 () = tokio::time::sleep(EVERY) => {}
             }
         }
-        self.tasks().abort_all();
+        self.work.stop();
         self.idle().await;
     }
 

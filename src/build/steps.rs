@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::sync::watch;
 
 use crate::caches::Staged;
 use crate::error::{Error, ErrorId, Result};
@@ -29,9 +30,29 @@ const RETRY: Duration = Duration::from_secs(5);
 pub(super) struct Work {
     pub(super) parts: Parts,
     pub(super) settings: Settings,
+    /// The server is stopping: builds stop where they are, and are left for the next one to begin again.
+    stopping: watch::Sender<bool>,
 }
 
 impl Work {
+    pub(super) fn new(parts: Parts, settings: Settings) -> Work {
+        Work {
+            parts,
+            settings,
+            stopping: watch::Sender::new(false),
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    async fn stopped(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // The sender is ours, so this cannot fail.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+
     /// Sees a claimed build through to its end.
     pub(super) async fn run(&self, build: Build) {
         let output = match self.parts.outputs.writer(build.id) {
@@ -49,6 +70,11 @@ impl Work {
                 halt.stop();
                 drop(making.await);
                 return self.abandon(&build, &output);
+            }
+            () = self.stopped() => {
+                halt.stop();
+                drop(making.await);
+                return;
             }
         };
         drop(stopped);

@@ -4,6 +4,8 @@
 //! ([`Site::Apart`]). Commands of one workshop share `/app`, `/tmp` and nothing else: each has its own processes and network, and
 //! whatever it leaves running is ended with it. It must not know what is run, nor what for.
 
+mod cache;
+
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -28,8 +30,6 @@ use super::workspace::Workspace;
 
 /// Heroku's, for builds.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Heroku's, below `/tmp`.
-const CACHE: &str = "codon/tmp/cache";
 /// For the processes of a command that was told to end, and for the shim after it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -133,57 +133,6 @@ impl Workshop {
         }
         fs::rename(tree, self.place.tree())?;
         self.keep_cache()
-    }
-
-    /// Lays a copy of the app's cache at [`CACHE`]. Before any command runs. Blocks.
-    pub(super) fn lay_cache(&self) -> Result<()> {
-        let mut folder = self.outside_tmp();
-        for part in CACHE.split('/') {
-            folder.push(part);
-            if !folders::is_folder(&folder) {
-                self.make_folder(&folder)?;
-            }
-        }
-        let generation = self
-            .bench
-            .caches
-            .copy_to(self.app, self.uid, &folder)
-            .or_else(|error| {
-                tracing::warn!(app = %self.app, %error, "a build begins without its cache");
-                self.bench.caches.purge(self.app)?;
-                folders::remove(&folder)?;
-                self.make_folder(&folder)?;
-                self.bench.caches.copy_to(self.app, self.uid, &folder)
-            })?;
-        // Laid once.
-        let _ = self.cache.set(generation);
-        Ok(())
-    }
-
-    /// The cache, as commands see it.
-    pub(super) fn cache(&self) -> PathBuf {
-        self.tmp().join(CACHE)
-    }
-
-    /// Takes the cache that the commands have left, for the next build. Nothing of theirs runs any more, so what is a folder now
-    /// stays one.
-    fn keep_cache(&self) -> Result<()> {
-        let Some(generation) = self.cache.get() else {
-            return Ok(());
-        };
-        let mut folder = self.outside_tmp();
-        for part in CACHE.split('/') {
-            folder.push(part);
-            if !folders::is_folder(&folder) {
-                return Ok(());
-            }
-        }
-        let staged = self.bench.caches.stage(self.app, *generation, &folder)?;
-        if staged.is_none() {
-            tracing::warn!(build = %self.build, "a build's cache is too large to be kept");
-        }
-        self.place.keep(staged);
-        Ok(())
     }
 
     /// Whether `/app` is the tree's or the home's own path. Without, both are somewhere else, which some buildpacks cannot cope with.
@@ -399,6 +348,7 @@ impl Workshop {
                 writes_through: true,
                 temporary: Some(self.outside_tmp()),
                 vars: Some(self.vars.clone()),
+                packages: true,
                 background: true,
                 hostname: "build".to_owned(),
                 ..spec

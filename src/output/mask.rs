@@ -27,7 +27,7 @@ impl Mask {
     /// Hides the values of these vars, the passwords in those that are URLs, and each line of those with several.
     pub fn new(vars: &BTreeMap<String, String>) -> Mask {
         let mut secrets = Vec::new();
-        for (name, value) in vars.iter().filter(|(name, _)| !is_public(name)) {
+        for (name, value) in vars.iter().filter(|(name, value)| !is_public(name, value)) {
             let parts = [value.trim()]
                 .into_iter()
                 .chain(lines(value))
@@ -108,13 +108,43 @@ enum Found<'a> {
     Beginning,
 }
 
-/// What everybody may know, and what every other line of a build's output says.
-fn is_public(name: &str) -> bool {
-    matches!(name, "LANG" | "LANGUAGE" | "TZ" | "STACK")
-        || name.starts_with("LC_")
-        || ["_ENV", "_VERSION"]
-            .iter()
-            .any(|ending| name.ends_with(ending))
+/// Parts of the names of what is a secret, however it looks.
+const SECRETS: [&str; 11] = [
+    "AUTH",
+    "CERT",
+    "CREDENTIAL",
+    "DSN",
+    "KEY",
+    "PASS",
+    "PRIVATE",
+    "PWD",
+    "SALT",
+    "SECRET",
+    "TOKEN",
+];
+/// Letters of a word, and of what is no more than a number or a short mixture such as `x64`.
+const WORD: usize = 12;
+const MIXTURE: usize = 4;
+
+/// What everybody may know, and what half the lines of a build's output say: `production`, `web/Procfile`, an address without
+/// anything in it that nobody could guess.
+fn is_public(name: &str, value: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    if SECRETS.iter().any(|secret| name.contains(secret)) || password(value).is_some() {
+        return false;
+    }
+    let mut words = value.split(|c: char| !c.is_ascii_alphanumeric());
+    value.is_ascii() && words.all(is_plain)
+}
+
+/// Whether it is a word as people write them, capitals at its beginning or throughout.
+fn is_plain(word: &str) -> bool {
+    let rest = word.get(1..).unwrap_or_default();
+    let alike = |is: fn(&u8) -> bool| rest.bytes().all(|byte| is(&byte));
+    let letters = word.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let one_case =
+        alike(u8::is_ascii_lowercase) || word.bytes().all(|byte| byte.is_ascii_uppercase());
+    word.len() <= MIXTURE || (letters && one_case && word.len() <= WORD)
 }
 
 /// Of a value with several lines, those that say something.

@@ -95,6 +95,7 @@ impl Isolation {
             temporary: None,
             vars: None,
             cwd: None,
+            packages: false,
             background: false,
             ids: uid.map(|uid| Ids { uid, gid: uid }),
             hostname: id.to_string(),

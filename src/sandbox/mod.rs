@@ -6,6 +6,7 @@
 //!
 //! It must not know apps, releases or the database: who asks for a dyno has looked everything up.
 
+mod apt;
 pub mod cgroup;
 mod command;
 mod confine;

@@ -126,6 +126,7 @@ impl Ground<'_> {
             temporary: None,
             vars: None,
             cwd: None,
+            packages: false,
             background: false,
             ids,
             hostname: "probe".to_owned(),

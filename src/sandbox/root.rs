@@ -15,7 +15,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{Gid, Uid, chown, pivot_root};
 
 use super::init::step;
-use super::{Ids, PROGRAM, PROGRAMS, Spec, VARS, confine, etc};
+use super::{Ids, PROGRAM, PROGRAMS, Spec, VARS, apt, confine, etc};
 
 /// Folders at the root that hold programs; on most machines all but the first are links into it.
 const SYSTEM: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
@@ -121,6 +121,10 @@ impl Tree<'_> {
             self.at("sys/fs/cgroup/memory/memory.limit_in_bytes"),
             &memory,
         )?;
+        if self.spec.packages {
+            fs::create_dir_all(self.at("etc/apt"))?;
+            fs::write(self.at(apt::SOURCES), apt::sources())?;
+        }
         for name in DEVICES {
             fs::write(self.at("dev").join(name), "")?;
         }
@@ -153,20 +157,7 @@ impl Tree<'_> {
         for path in added.chain(self.spec.readable.iter().map(PathBuf::as_path)) {
             self.take(path)?;
         }
-        self.own_program()
-    }
-
-    /// This program itself. Where it was replaced since it was started, the new one is shown, and where it is gone, none.
-    fn own_program(&self) -> io::Result<()> {
-        let path = std::env::current_exe()?;
-        let name = path.to_string_lossy();
-        let path = Path::new(name.strip_suffix(REPLACED).unwrap_or(&name));
-        if !path.is_file() {
-            return Ok(());
-        }
-        let place = self.at(PROGRAMS).join(PROGRAM);
-        fs::write(&place, "")?;
-        bind(path, &place)
+use super::{Ids, PROGRAM, PROGRAMS, Spec, VARS, apt, confine, etc};
     }
 
     /// Lays an empty folder over the server's own, if any of what is shown has it in it.

@@ -56,6 +56,9 @@ pub struct Spec {
     /// Where the command starts, if not at home.
     #[serde(default)]
     pub cwd: Option<PathBuf>,
+    /// It sees what the system's package manager needs to fetch packages.
+    #[serde(default)]
+    pub packages: bool,
     /// It makes way for whoever else wants the processor or a disk.
     #[serde(default)]
     pub background: bool,

@@ -117,6 +117,7 @@ fn start(place: &Path, level: Level, number: usize) -> Result<Running> {
         temporary: None,
         vars: None,
         cwd: None,
+        packages: false,
         background: false,
         ids: (root && level.has_own_tree()).then_some(Ids {
             uid: 20_777,

@@ -1,8 +1,8 @@
-//! Buildpack installations: kept in their order, and honest about not being run.
+//! Buildpack installations: kept in their order, and taken by builds.
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Client, Server, web_app};
+use crate::harness::{Answer, Client, Server, id, web_app};
 
 const BUILDPACKS: &str = "/apps/harbour/buildpack-installations";
 
@@ -69,17 +69,40 @@ async fn buildpacks_are_kept_in_order_replaced_as_a_whole_and_cleared() {
 }
 
 #[tokio::test]
-async fn a_build_with_buildpacks_is_refused_until_they_are_cleared() {
+async fn a_build_takes_the_buildpacks_that_it_names_and_else_those_of_its_app() {
     let server = Server::start().await;
     let ann = server.account("ann").await;
     ann.app("harbour").await;
     put(&ann, &["heroku/nodejs"]).await.ok();
     let url = ann.upload(&web_app()).await;
-    let body = json!({"source_blob": { "url": url }});
-    let refused = ann.post("/apps/harbour/builds", body.clone()).await;
-    refused.invalid("cannot run buildpacks yet");
-    assert_eq!(ann.get("/apps/harbour/builds").await.list().len(), 0);
+    let build = json!({"source_blob": { "url": url }});
+    let of_app = ann.post("/apps/harbour/builds", build).await.created();
+    let known = json!([{"url": "urn:buildpack:heroku/nodejs", "name": "heroku/nodejs"}]);
+    assert_eq!(of_app["buildpacks"], known);
+    let none = json!({"source_blob": { "url": url }, "buildpacks": []});
+    let plain = ann.post("/apps/harbour/builds", none).await.created();
+    assert_eq!(plain["buildpacks"], json!([]));
+    // What the app has later does not change a build that waits.
     put(&ann, &[]).await.ok();
-    let build = ann.post("/apps/harbour/builds", body).await.created();
-    assert_eq!(build["buildpacks"], json!([]));
+    server.settle().await;
+    let of_app = ann
+        .get(format!("/apps/harbour/builds/{}", id(&of_app)))
+        .await
+        .ok();
+    // Nothing of this name is kept on this server.
+    assert_eq!(of_app["status"], "failed");
+    assert_eq!(of_app["buildpacks"], known);
+    let plain = ann
+        .get(format!("/apps/harbour/builds/{}", id(&plain)))
+        .await
+        .ok();
+    assert_eq!(plain["status"], "succeeded");
+    for (wrong, words) in [
+        (json!([{"url": "nodejs"}]), "no buildpack"),
+        (json!([{}]), "buildpacks[].url"),
+        (json!([{"name": "a/b"}, {"url": "a/b"}]), "twice"),
+    ] {
+        let body = json!({"source_blob": { "url": url }, "buildpacks": wrong});
+        ann.post("/apps/harbour/builds", body).await.invalid(words);
+    }
 }

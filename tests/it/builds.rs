@@ -237,8 +237,8 @@ async fn a_build_is_of_a_source_that_is_named() {
             "source_blob.version",
         ),
         (
-            json!({"source_blob": {"url": "http://x.test/"}, "buildpacks": [{"url": "heroku/go"}]}),
-            "buildpacks",
+            json!({"source_blob": {"url": "http://x.test/"}, "buildpacks": [{"url": "go"}]}),
+            "no buildpack",
         ),
     ] {
         ann.post(BUILDS, body).await.invalid(words);

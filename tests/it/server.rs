@@ -1,6 +1,7 @@
 //! The program as its operator meets it: what it prints, what it keeps, how it stops, and when it refuses.
 
 mod account;
+mod builds;
 mod command;
 mod handed_over;
 mod patience;

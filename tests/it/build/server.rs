@@ -32,7 +32,7 @@ impl Server {
                 tokio::spawn(async move {
                     let head = head(&mut connection).await;
                     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-                    asked.lock().unwrap().push(head);
+                    asked.lock().unwrap().push(head.to_lowercase());
                     permits.acquire().await.unwrap().forget();
                     // The client may have hung up by now, which is its right.
                     let _ = connection.write_all(&answer(&path)).await;
@@ -60,7 +60,7 @@ async fn head(connection: &mut TcpStream) -> String {
             Err(_) => break,
         }
     }
-    String::from_utf8(head).unwrap().to_lowercase()
+    String::from_utf8(head).unwrap()
 }
 
 pub fn ok(body: &[u8]) -> Vec<u8> {

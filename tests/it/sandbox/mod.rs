@@ -116,6 +116,7 @@ impl Bed {
             temporary: None,
             vars: None,
             cwd: None,
+            packages: false,
             background: false,
             ids,
             hostname: "shop-web-1".into(),

@@ -4,7 +4,7 @@ use penstock::sandbox::cgroup::{Cgroups, Sources};
 use penstock::store::{Table, apps, builds};
 
 use super::super::Site;
-use super::{Tar, failed, inline, queue, succeeded};
+use super::{failed, inline, queue, succeeded};
 
 /// Whether this machine lets this user limit memory.
 fn counts_memory() -> bool {
@@ -17,7 +17,7 @@ fn counts_memory() -> bool {
 async fn a_build_that_takes_too_much_memory_is_ended() {
     let mut site = Site::new();
     site.settings.limits.memory = 96;
-    let hog = "python3 -c 'import time\nhog = []\nwhile True:\n  hog.append(bytearray(8 << 20))\n  time.sleep(0.01)'";
+    let hog = "python3 -c 'import select\nhog = []\nwhile True:\n  hog.append(bytearray(8 << 20))\n  select.select([], [], [], 0.01)'";
     let output = failed(&site, inline(hog), &[]).await;
     assert!(
         output.contains("The build used more than 96 MiB of memory")
@@ -132,10 +132,7 @@ async fn a_build_that_is_cancelled_or_whose_app_goes_is_ended_whole() {
 async fn a_fork_bomb_is_a_failed_build() {
     let mut site = Site::new();
     site.settings.limits.minutes = 1;
-    let bomb = Tar::new().file("bin/detect", "#!/bin/sh\n").file(
-        "bin/compile",
-        "#!/bin/bash\nulimit -u 64; f() { f | f & }; f; exec false\n",
-    );
+    let bomb = inline("ulimit -u 64; f() { f | f & }; f; exec false");
     let output = failed(&site, bomb, &[]).await;
     assert!(output.contains("failed to compile"), "{output}");
 }
