@@ -283,7 +283,7 @@ async fn the_latest_builds_of_a_pipeline_are_one_an_app() {
 }
 
 #[tokio::test]
-async fn there_is_never_a_build_cache_to_keep() {
+async fn a_build_cache_is_deleted_whether_there_is_one_or_not() {
     let (_server, ann) = server().await;
     let gone = ann.delete("/apps/harbour/build-cache").await.ok();
     assert_eq!(gone, json!({}));
@@ -370,4 +370,26 @@ async fn a_build_that_was_asked_for_before_the_app_was_given_away_is_its_askers_
     server.settle().await;
     let build = bob.get(format!("{BUILDS}/{}", id(&second))).await.ok();
     assert_eq!(build["status"], "failed");
+}
+
+#[tokio::test]
+async fn an_output_goes_on_where_a_client_was_cut_off() {
+    let (server, ann) = server().await;
+    let build = server.deploy(&ann, "harbour", &web_app()).await;
+    let (nobody, url) = (server.nobody(), output(&build));
+    let whole = nobody.get(url).await.text();
+    let ranged = nobody.request("GET", url).header("range", "bytes=7-");
+    let rest = ranged.send().await;
+    assert_eq!((rest.status, rest.text()), (206, whole[7..].to_owned()));
+    let events = nobody
+        .request("GET", url)
+        .header("accept", "text/event-stream")
+        .header("last-event-id", "7");
+    let events = events.send().await.text();
+    let id = format!("\nid: {}\n", whole.len());
+    assert!(events.contains(&id), "{events}");
+    let lines = events
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "));
+    assert_eq!(lines.collect::<Vec<_>>().join("\n"), whole[7..]);
 }

@@ -3,6 +3,7 @@
 mod cache;
 mod from;
 mod limits;
+mod real;
 
 use std::collections::BTreeMap;
 use std::path::Path;
