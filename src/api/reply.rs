@@ -6,8 +6,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
-use bytes::Bytes;
-use futures_util::Stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -145,13 +143,6 @@ fn modified(body: &[u8]) -> Option<SystemTime> {
     let dated: Dated<'_> = serde_json::from_slice(body).ok()?;
     let micros = Timestamp::parse(dated.updated_at?)?.micros();
     UNIX_EPOCH.checked_add(Duration::from_micros(u64::try_from(micros).ok()?))
-}
-
-/// Text that comes as it is written: the output of a build or of a release command, from its start.
-pub fn streamed(output: impl Stream<Item = Result<Bytes>> + 'static) -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/plain; charset=utf-8")
-        .streaming(output)
 }
 
 /// JSON that is the same for everybody, as a route without an account answers.
