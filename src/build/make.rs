@@ -155,7 +155,9 @@ impl Work {
         halt: &Halt,
         found: &[Kind],
     ) -> Result<Built> {
-        let (workshop, vars) = self.workshop(build, workspace, Site::InPlace, output).await?;
+        let (workshop, vars) = self
+            .workshop(build, workspace, Site::InPlace, output)
+            .await?;
         let workshop = blocking(move || {
             ground::prepare(&workshop)?;
             Ok(workshop)
@@ -187,9 +189,7 @@ impl Work {
         let fetched = self
             .fetch_buildpacks(build, workspace, output, halt)
             .await?;
-        let (workshop, _) = self
-            .workshop(build, workspace, Site::Apart, output)
-            .await?;
+        let (workshop, _) = self.workshop(build, workspace, Site::Apart, output).await?;
         let (workshop, packs) = blocking(move || {
             ground::prepare(&workshop)?;
             let packs = ground::fetched(&workshop, fetched)?;

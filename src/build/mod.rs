@@ -3,7 +3,8 @@
 //! - `builder`: claims waiting builds and sees each one through to its end
 //! - `steps`: one build, from its claim to its end; `make`: what it makes meanwhile
 //! - `fetch`, `source`, `slug`, `telling`: the steps that are more than a call
-//! - `classic`: buildpacks at work; `buildpacks`, `registry`: where they come from; `builtin`: built-in builders, where no buildpack is named
+//! - `classic`: buildpacks at work; `buildpacks`, `registry`: where they come from
+//! - `builtin`: built-in builders, where no buildpack is named
 //! - `workshop`: how a command of a build is run; `watch`, `limits`: how much it may use
 //! - `halt`, `workspace`: when a build must stop, and where it works
 //!
@@ -11,8 +12,8 @@
 //! what it did is in its rows, its output and the app's log. That a build began is logged by whoever asks for one.
 
 mod builder;
-mod builtin;
 mod buildpacks;
+mod builtin;
 mod classic;
 mod fetch;
 mod halt;

@@ -157,7 +157,25 @@ impl Tree<'_> {
         for path in added.chain(self.spec.readable.iter().map(PathBuf::as_path)) {
             self.take(path)?;
         }
-use super::{Ids, PROGRAM, PROGRAMS, Spec, VARS, apt, confine, etc};
+        if self.spec.packages {
+            apt::FOLDERS
+                .iter()
+                .try_for_each(|path| self.take(Path::new(path)))?;
+        }
+        self.own_program()
+    }
+
+    /// This program itself. Where it was replaced since it was started, the new one is shown, and where it is gone, none.
+    fn own_program(&self) -> io::Result<()> {
+        let path = std::env::current_exe()?;
+        let name = path.to_string_lossy();
+        let path = Path::new(name.strip_suffix(REPLACED).unwrap_or(&name));
+        if !path.is_file() {
+            return Ok(());
+        }
+        let place = self.at(PROGRAMS).join(PROGRAM);
+        fs::write(&place, "")?;
+        bind(path, &place)
     }
 
     /// Lays an empty folder over the server's own, if any of what is shown has it in it.
