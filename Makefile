@@ -12,7 +12,7 @@ test: tools ## Run the whole test suite
 	@command -v git >/dev/null || { echo "The tests push with git: apt-get install git" >&2; exit 1; }
 	cargo test
 
-soak: tools ## Kill servers, shims and dynos at random moments, a thousand times; ROUNDS=50 is quicker
+soak: tools ## Kill, reboot, fill disks, cut the power at random moments, a thousand times; ROUNDS=50 is quicker
 	SOAK_ROUNDS=$(or $(ROUNDS),1000) cargo test --test it soak:: -- --nocapture
 
 lint: tools ## What CI asks before the tests

@@ -389,6 +389,8 @@ CREATE TABLE release (
     account_id    TEXT NOT NULL REFERENCES account (id),
     -- The plans of the add-ons that were attached: a JSON array of names.
     addon_plan_names TEXT NOT NULL DEFAULT '[]',
+    -- Its output says why it does not come up.
+    told          INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1)),
     created_at    TEXT NOT NULL,
     updated_at    TEXT NOT NULL,
     UNIQUE (app_id, version)
@@ -549,7 +551,7 @@ CREATE TABLE dyno (
     ordinal          INTEGER NOT NULL,
     size             TEXT NOT NULL,
     command          TEXT NOT NULL,
-    state            TEXT NOT NULL CHECK (state IN ('starting', 'up', 'crashed', 'down')),
+    state            TEXT NOT NULL CHECK (state IN ('starting', 'up', 'crashed', 'idle', 'down')),
     port             INTEGER,
     -- Where that port is, if not at this machine's own address.
     address          TEXT,
@@ -563,6 +565,8 @@ CREATE TABLE dyno (
     launched         INTEGER NOT NULL DEFAULT 1 CHECK (launched IN (0, 1)),
     -- What a one-off dyno has on top of the config vars: a JSON object of strings, sealed.
     env              BLOB,
+    -- The dyno in whose sandbox a one-off dyno runs, and with which it ends. Without, it has one of its own.
+    inside           TEXT,
     -- When a one-off dyno is ended, should it still run.
     expires_at       TEXT,
     -- Of the secret with which somebody attaches to a one-off dyno. It is launched when he has come, and goes if he has not until

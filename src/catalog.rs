@@ -50,6 +50,9 @@ pub const REPOSITORIES: Entry = Entry {
 /// When all of this came to be, as far as a client is concerned.
 pub const SINCE: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
 
+/// The size whose dynos sleep while nobody visits them.
+pub const ECO: &str = "Eco";
+
 /// A size that a dyno can have.
 #[derive(Clone, Copy, Debug)]
 pub struct DynoSize {
@@ -62,7 +65,7 @@ pub struct DynoSize {
 
 /// The sizes of dynos, by Heroku's names and with Heroku's figures.
 pub const DYNO_SIZES: &[DynoSize] = &[
-    size(0x0101, "Eco", 1, 0.5),
+    size(0x0101, ECO, 1, 0.5),
     size(0x0102, "Basic", 1, 0.5),
     size(0x0103, "Standard-1X", 1, 0.5),
     size(0x0104, "Standard-2X", 2, 1.0),

@@ -12,6 +12,8 @@ use crate::sandbox::Settings;
 
 /// Short, since whoever runs the server is also the one who waits. Heroku's own would be 0s,20m,40m,1h,3h,320m.
 pub const DEFAULT_BACKOFF: &str = "0s,1s,2s,4s,8s,16s,30s,60s";
+/// Heroku's.
+pub const DEFAULT_ECO_IDLE: &str = "30m";
 const MAX_WAITS: usize = 100;
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
@@ -111,6 +113,10 @@ pub struct Config {
     #[arg(long, env = "PENSTOCK_CRASH_BACKOFF", value_name = "WAITS", default_value = DEFAULT_BACKOFF, value_parser = waits)]
     pub crash_backoff: Waits,
 
+    /// How long nobody may visit an app of Eco dynos until it goes to sleep, such as 90s, 30m or 2h; off keeps it awake
+    #[arg(long, env = "PENSTOCK_ECO_IDLE", value_name = "TIME", default_value = DEFAULT_ECO_IDLE, value_parser = eco_idle)]
+    pub eco_idle: EcoIdle,
+
     /// Dynos end with the server, however it ends; else they outlive all but Ctrl-C, and the next server takes them up
     #[arg(long, env = "PENSTOCK_DYNOS_END_WITH_SERVER")]
     pub dynos_end_with_server: bool,
@@ -130,6 +136,10 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waits(pub Vec<Duration>);
 
+/// After how long without visitors an app of Eco dynos goes to sleep, if it ever does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EcoIdle(pub Option<Duration>);
+
 impl Config {
     /// A server that only this machine can reach may fetch what this machine can reach.
     pub fn may_fetch_privately(&self) -> bool {
@@ -144,6 +154,17 @@ fn waits(text: &str) -> Result<Waits, String> {
         .filter(|waits| waits.len() <= MAX_WAITS)
         .map(Waits)
         .ok_or_else(|| format!("waits are numbers with s, m or h between commas, such as {DEFAULT_BACKOFF}; none is longer than a day"))
+}
+
+fn eco_idle(text: &str) -> Result<EcoIdle, String> {
+    let time = duration(text).filter(|time| !time.is_zero());
+    match time {
+        Some(time) => Ok(EcoIdle(Some(time))),
+        None if text == "off" => Ok(EcoIdle(None)),
+        None => Err(format!(
+            "a time is a number with s, m or h, such as {DEFAULT_ECO_IDLE}, and a day at most; or off"
+        )),
+    }
 }
 
 /// `90`, `90s`, `15m`, `1h`: a day at most.

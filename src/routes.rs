@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::Platform;
 use crate::error::{Error, Result};
 use crate::hostname::Hostname;
+use crate::idling::{Bell, Visited as Counts, Visits};
 use crate::log::{Logs, Source};
 use crate::name::Id;
 use crate::router::{self, RequestLog, Route, Router, TableSource, Web};
@@ -34,6 +35,8 @@ pub struct Routes {
     router: Router,
     /// How long a dyno that is to be stopped may go on answering the requests it has.
     patience: Duration,
+    /// Rung for apps that sleep.
+    bell: Arc<Bell>,
     /// Held from the snapshot to the swap, so that an older table never replaces a newer one.
     order: Mutex<()>,
     /// Counts the commits that matter to the table.
@@ -43,7 +46,12 @@ pub struct Routes {
 }
 
 impl Routes {
-    pub fn new(platform: Arc<Platform>, router: Router, patience: Duration) -> Routes {
+    pub fn new(
+        platform: Arc<Platform>,
+        router: Router,
+        patience: Duration,
+        bell: Arc<Bell>,
+    ) -> Routes {
         let committed = platform.store.changes(&[
             Table::App,
             Table::AppFeature,
@@ -55,6 +63,7 @@ impl Routes {
             platform,
             router,
             patience,
+            bell,
             order: Mutex::default(),
             committed,
             shown: watch::Sender::new(0),
@@ -101,6 +110,18 @@ impl TableSource for Routes {
             // Late is as good as never: the visitor is then told what the old table says.
             let _ = timeout(CATCH_UP, caught_up).await;
         })
+    }
+
+    fn wake(&self, app: Id) {
+        self.bell.ring(app);
+    }
+}
+
+/// As the router counts them.
+impl Counts for Routes {
+    fn visits(&self, app: Id) -> Visits {
+        let (begun, under_way) = self.router.visits(app);
+        Visits { begun, under_way }
     }
 }
 
@@ -161,6 +182,11 @@ fn web(app: &Visited) -> Web {
     let backends: Vec<router::Dyno> = chosen.into_iter().filter_map(backend).collect();
     if !backends.is_empty() {
         return Web::Up(backends);
+    }
+    // One that was asked to wake up is on its way already.
+    let asleep = |dyno: &Dyno| dyno.state == State::Idle && !dyno.restart;
+    if app.dynos.iter().any(asleep) {
+        return Web::Idle;
     }
     // A crashed dyno that is about to be started again is on its way up only once it has been.
     let crashed =

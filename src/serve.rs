@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::data_dir::{DataDir, Lock};
 use crate::deliveries::{Deliverer, Limits};
 use crate::error::{Error, Result};
+use crate::idling::{Bell, Idler};
 use crate::isolation;
 use crate::listener;
 use crate::partner;
@@ -28,7 +29,7 @@ use crate::promotion::Promoter;
 use crate::provisioning::Provisioner;
 use crate::pushes;
 use crate::release_phase::ReleasePhases;
-use crate::rendezvous::Rendezvous;
+use crate::rendezvous::{self, Rendezvous};
 use crate::router::{self, Router};
 use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
@@ -75,9 +76,9 @@ impl Ready {
 }
 
 /// What only tests set.
-#[derive(Default)]
 pub struct Options {
     pub clock: Clock,
+    pub attached_idle: Duration,
     pub policy: Policy,
     /// Called after each commit, once it is on disk.
     pub after_commit: Option<AfterCommit>,
@@ -85,7 +86,18 @@ pub struct Options {
     pub shim: Option<PathBuf>,
 }
 
-/// A running server.
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            clock: Clock::default(),
+            attached_idle: rendezvous::IDLE,
+            policy: Policy::default(),
+            after_commit: None,
+            shim: None,
+        }
+    }
+}
+
 pub struct Server {
     pub ready: Ready,
     pub platform: Arc<Platform>,
@@ -93,9 +105,7 @@ pub struct Server {
     api: ServerHandle,
     api_task: JoinHandle<std::io::Result<()>>,
     loops: JoinSet<()>,
-    /// The builder's loop, which ends what it builds when the server stops.
     builds: JoinHandle<()>,
-    /// The reconciler's loop, and what makes it end.
     dynos: JoinHandle<()>,
     part_from_dynos: oneshot::Sender<Parting>,
     /// Whatever is asked for.
@@ -171,8 +181,11 @@ impl Server {
             backoff: platform.config.crash_backoff.0.clone(),
             ..options.policy
         };
-        let routes = Arc::new(Routes::new(platform.clone(), router.clone(), policy.drain));
+        let bell = Arc::new(Bell::default());
+        let routes = Routes::new(platform.clone(), router.clone(), policy.drain, bell.clone());
+        let routes = Arc::new(routes);
         router.follow(&routes);
+        let idler = Idler::new(platform.clone(), routes.clone(), bell);
         let tied = platform.config.dynos_end_with_server;
         let isolation = Isolation::new(level, platform.config.isolation.clone(), data.root());
         let bench = build::Bench {
@@ -187,6 +200,7 @@ impl Server {
             reception.clone(),
             sockets.rendezvous,
             &authority,
+            options.attached_idle,
         )?;
         let reconciler = reconciler(
             &platform,
@@ -212,6 +226,7 @@ impl Server {
         loops.spawn(rendezvous.run());
         loops.spawn(certificates.run());
         loops.spawn(Acm::new(platform.clone(), data.clone(), challenges).run());
+        loops.spawn(async move { idler.run().await });
         let tls = authority.server(&platform.names())?;
         let (api, api_task) = listener::serve(&platform, sockets.api, Some(tls))?;
         data.write_passing("server.json", &ready.to_json())?;
@@ -296,7 +311,6 @@ async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<Strin
     Ok(token)
 }
 
-/// Starts every loop but the reconciler's, which goes on until it is told to stop the dynos.
 fn spawn_loops(
     platform: &Arc<Platform>,
     routes: Arc<Routes>,
@@ -321,7 +335,6 @@ fn spawn_loops(
     Ok(())
 }
 
-/// The reconciler over the runtime that is given.
 pub fn reconciler(
     platform: &Arc<Platform>,
     runtime: Arc<dyn Runtime>,
@@ -330,19 +343,19 @@ pub fn reconciler(
     policy: Policy,
     reception: Reception,
 ) -> Reconciler {
-    Reconciler::new(runtime::Parts {
+    let parts = runtime::Parts {
         store: platform.store.clone(),
         runtime,
-        events,
         logs: platform.logs.clone(),
+        outputs: platform.outputs.clone(),
         drain,
         clock: platform.clock.clone(),
         policy,
         reception,
-    })
+    };
+    Reconciler::new(parts, events)
 }
 
-/// The builder, with what it needs of the platform.
 pub fn builder(platform: &Arc<Platform>, data: &DataDir, bench: build::Bench) -> Result<Builder> {
     let (urls, links) = (platform.urls.clone(), platform.clone());
     let parts = build::Parts {
@@ -367,7 +380,6 @@ pub fn builder(platform: &Arc<Platform>, data: &DataDir, bench: build::Bench) ->
     Builder::open(parts, settings, platform.boot)
 }
 
-/// The runtime of this machine, with what it says.
 fn local(
     platform: &Arc<Platform>,
     data: &DataDir,
@@ -383,7 +395,6 @@ fn local(
     Local::open(data.root(), blobs, logs, outputs, shims, isolation)
 }
 
-/// The loop of the app setups.
 pub fn setups(platform: &Arc<Platform>, data: &DataDir) -> Setups {
     Setups::new(platform.clone(), build::Settings::new(data.path("builds")))
 }

@@ -159,6 +159,8 @@ pub enum Clock {
     System,
     /// Stands still until it is moved, for tests.
     Held(Arc<AtomicI64>),
+    /// The machine's clock, so many microseconds off, for tests of one that jumps.
+    Shifted(Arc<AtomicI64>),
 }
 
 impl Clock {
@@ -169,17 +171,20 @@ impl Clock {
 
     pub fn now(&self) -> Timestamp {
         match self {
-            Clock::System => {
-                let since = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default();
-                Timestamp {
-                    micros: i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
-                }
-            }
+            Clock::System => system(),
+            Clock::Shifted(offset) => Timestamp {
+                micros: system().micros + offset.load(Ordering::SeqCst),
+            },
             Clock::Held(micros) => Timestamp {
                 micros: micros.load(Ordering::SeqCst),
             },
+        }
+    }
+
+    /// Sets a held clock. The machine's clock is not ours to set, so there it does nothing.
+    pub fn set(&self, to: Timestamp) {
+        if let Clock::Held(micros) = self {
+            micros.store(to.micros, Ordering::SeqCst);
         }
     }
 
@@ -191,6 +196,15 @@ impl Clock {
                 Ordering::SeqCst,
             );
         }
+    }
+}
+
+fn system() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp {
+        micros: i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
     }
 }
 

@@ -18,12 +18,10 @@ use crate::store::apps::App;
 use crate::store::config_vars::ConfigVars;
 use crate::store::dynos::{self, Dyno, FIELDS, Which};
 use crate::store::formation;
-use crate::store::one_offs::{self, MAX_SECONDS, NewAttach, NewOneOff};
+use crate::store::one_offs::{self, MAX_SECONDS, NewAttach, NewOneOff, RUN};
 use crate::store::release_phases::RELEASE;
 use crate::time::Timestamp;
 
-/// The type of a one-off dyno that is given no other.
-const RUN: &str = "run";
 const DEFAULT_SIZE: &str = "Basic";
 
 #[derive(Serialize, JsonSchema)]
@@ -47,6 +45,16 @@ pub struct View {
     state: dynos::State,
     r#type: String,
     updated_at: Timestamp,
+}
+
+impl View {
+    /// With where to sit in front of it, which is shown once.
+    pub(super) fn attached_at(self, url: String) -> View {
+        View {
+            attach_url: Some(url),
+            ..self
+        }
+    }
 }
 
 pub(super) fn view(dyno: Dyno, app: &App) -> View {
@@ -107,7 +115,7 @@ pub struct NewDyno {
 /// The official CLI sends the size of its terminal as numbers.
 #[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "it must be text, or a whole number")]
-enum EnvValue {
+pub(super) enum EnvValue {
     Text(String),
     Number(i64),
 }
@@ -115,11 +123,7 @@ enum EnvValue {
 impl NewDyno {
     /// With the secret of whoever attaches to it.
     fn check(self) -> Result<(NewOneOff, Option<String>)> {
-        let command = params::required(self.command, "command")?;
-        let command = params::text(Some(command), "command", 32_768)?.unwrap_or_default();
-        if command.trim().is_empty() {
-            return Err(Error::invalid("The parameter command is empty."));
-        }
+        let command = command(self.command)?;
         let seconds = self.time_to_live.unwrap_or(MAX_SECONDS);
         if !(1..=MAX_SECONDS).contains(&seconds) {
             return Err(Error::invalid(format!(
@@ -129,13 +133,7 @@ impl NewDyno {
         let size = self.size.unwrap_or_else(|| DEFAULT_SIZE.to_owned());
         let size = catalog::dyno_size(&size).ok_or_else(super::formation::no_such_size)?;
         let kind = ProcessType::parse(self.r#type.as_deref().unwrap_or(RUN))?;
-        let env = self.env.unwrap_or_default().into_iter();
-        let env: ConfigVars = env
-            .map(|(name, value)| match value {
-                EnvValue::Text(text) => (name, text),
-                EnvValue::Number(number) => (name, number.to_string()),
-            })
-            .collect();
+        let env = env(self.env);
         let secret = match self.attach {
             Some(true) => Some(secret::uuid()?),
             _ => None,
@@ -157,8 +155,27 @@ impl NewDyno {
     }
 }
 
+/// A line for a shell.
+pub(super) fn command(command: Option<String>) -> Result<String> {
+    let command = params::required(command, "command")?;
+    let command = params::text(Some(command), "command", 32_768)?.unwrap_or_default();
+    if command.trim().is_empty() {
+        return Err(Error::invalid("The parameter command is empty."));
+    }
+    Ok(command)
+}
+
+pub(super) fn env(given: Option<BTreeMap<String, EnvValue>>) -> ConfigVars {
+    let text = |value| match value {
+        EnvValue::Text(text) => text,
+        EnvValue::Number(number) => number.to_string(),
+    };
+    let given = given.unwrap_or_default().into_iter();
+    given.map(|(name, value)| (name, text(value))).collect()
+}
+
 /// Rows and columns of the client's terminal, if it has one.
-fn terminal(env: &ConfigVars) -> Option<(u16, u16)> {
+pub(super) fn terminal(env: &ConfigVars) -> Option<(u16, u16)> {
     let number = |name: &str| env.get(name)?.parse::<u16>().ok();
     number("LINES").zip(number("COLUMNS"))
 }
@@ -178,11 +195,10 @@ pub async fn create(call: Call, body: NewDyno) -> Result<Created<View>> {
     if secret.is_some() {
         lines::awaiting_client(logs, app.id, &dyno.name());
     }
-    // Shown this once.
-    let attach_url = secret.map(|secret| call.platform.urls.rendezvous(&secret));
-    Reply::of(&View {
-        attach_url,
-        ..view(dyno, &app)
+    let view = view(dyno, &app);
+    Reply::of(&match secret {
+        Some(secret) => view.attached_at(call.platform.urls.rendezvous(&secret)),
+        None => view,
     })
 }
 

@@ -62,6 +62,7 @@ mod reply;
 pub mod review_app_configs;
 pub mod review_apps;
 mod routes;
+pub mod run_inside;
 pub mod schema;
 mod scopes;
 pub mod slugs;

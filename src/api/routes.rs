@@ -195,6 +195,7 @@ routes! {
     DELETE "/apps/{app}/dynos"                              Operate  dynos::restart_all;
     POST   "/apps/{app}/dynos/actions/restart-all"          Operate  dynos::restart_all;
     GET    "/apps/{app}/dynos/{dyno}"                       View     dynos::info;
+    POST   "/apps/{app}/dynos/{dyno}"                       Operate  run_inside::create;
     DELETE "/apps/{app}/dynos/{dyno}"                       Operate  dynos::restart;
     POST   "/apps/{app}/dynos/{dyno}/actions/stop"          Operate  dynos::restart;
     DELETE "/apps/{app}/formations/{type}"                  Operate  dynos::restart_type;

@@ -74,6 +74,7 @@ impl Watch {
         let measured = Measured {
             dyno: self.build,
             shim: self.shim,
+            cgroup: self.cgroup.clone(),
             quota: self.limits.memory << 20,
         };
         let measuring = tokio::task::spawn_blocking(move || memory::over(vec![measured]));

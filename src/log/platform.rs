@@ -186,6 +186,18 @@ pub fn state_changed(logs: &Logs, app: Id, process: &str, from: &str, to: &str) 
     );
 }
 
+/// Nobody has visited the app for so long that its dyno goes to sleep.
+pub fn idling(logs: &Logs, app: Id, process: &str, from: &str) {
+    let change = format!("State changed from {from} to down");
+    dyno(logs, app, process, &["Idling", &change]);
+}
+
+/// Somebody visits it again.
+pub fn unidling(logs: &Logs, app: Id, process: &str) {
+    let change = "State changed from down to starting";
+    dyno(logs, app, process, &["Unidling", change]);
+}
+
 /// A person or a release asks for a new start.
 pub fn restarting(logs: &Logs, app: Id, process: &str) {
     dyno(logs, app, process, &["Restarting"]);

@@ -26,6 +26,8 @@ use crate::store::one_offs;
 
 /// Clients at once, those who have not said yet who they are among them.
 const CLIENTS: usize = 512;
+/// Heroku's: without a byte either way.
+pub const IDLE: Duration = Duration::from_secs(60 * 60);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// After a connection that could not be accepted: descriptors are not freed by asking again at once.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
@@ -41,15 +43,17 @@ pub struct Rendezvous {
 struct Host {
     platform: Arc<Platform>,
     reception: Reception,
+    idle: Duration,
 }
 
 impl Rendezvous {
-    /// Over a bound socket. The authority says that it is who it is.
+    /// Over a bound socket. The authority says that it is who it is. A session ends without a byte either way for as long as `idle`.
     pub fn new(
         platform: Arc<Platform>,
         reception: Reception,
         listener: std::net::TcpListener,
         authority: &Authority,
+        idle: Duration,
     ) -> Result<Rendezvous> {
         listener.set_nonblocking(true)?;
         Ok(Rendezvous {
@@ -58,6 +62,7 @@ impl Rendezvous {
             host: Arc::new(Host {
                 platform,
                 reception,
+                idle,
             }),
         })
     }

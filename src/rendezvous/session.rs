@@ -33,8 +33,8 @@ const FLOOR: Duration = Duration::from_millis(250);
 const LAST: Duration = Duration::from_secs(2);
 /// For a client to read some of what is sent to it. One whose terminal has suspended it would hold its dyno for ever.
 const STALLED: Duration = Duration::from_secs(60);
-/// Without a byte either way: Heroku's hour.
-const IDLE: Duration = Duration::from_secs(60 * 60);
+/// Longer than any session.
+const FOREVER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// A marker that does not get its end soon is none.
 const MARKER: Duration = Duration::from_millis(500);
 /// Between one SIGHUP and the next, and how many there are.
@@ -188,14 +188,14 @@ async fn relay(
     let over = tokio::select! {
         over = pass_output(&mut attached, writer, &moved) => over,
         () = pass_input(&controls, reader, has_terminal, &moved) => Over::Gone,
-        () = idle(&moved) => Over::Idle,
+        () = idle(&moved, host.idle) => Over::Idle,
     };
     drop(attached);
     match over {
         Over::Ended => {}
         Over::Gone => hang_up(host, dyno, &controls).await,
         Over::Idle => {
-            say(writer, "Nothing was typed or printed for an hour.").await;
+            say(writer, "Nothing was typed or printed for too long.").await;
             hang_up(host, dyno, &controls).await;
         }
     }
@@ -205,7 +205,7 @@ async fn relay(
 async fn pass_output(attached: &mut Attached, writer: &mut Writer, moved: &Mutex<Instant>) -> Over {
     let mut markers = Markers::default();
     loop {
-        let until = Instant::now() + if markers.holds() { MARKER } else { IDLE * 2 };
+        let until = Instant::now() + if markers.holds() { MARKER } else { FOREVER };
         let (pieces, ended) = match timeout_at(until, attached.output.recv()).await {
             Ok(Some(bytes)) => (markers.feed(&bytes), false),
             Ok(None) => (vec![markers.rest()], true),
@@ -267,14 +267,14 @@ fn note(moved: &Mutex<Instant>, something: bool) {
     }
 }
 
-/// Returns when no byte was passed for too long.
-async fn idle(moved: &Mutex<Instant>) {
+/// Returns when no byte was passed for so long.
+async fn idle(moved: &Mutex<Instant>, limit: Duration) {
     loop {
         let last = *moved.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.elapsed() >= IDLE {
+        if last.elapsed() >= limit {
             return;
         }
-        sleep_until(last + IDLE).await;
+        sleep_until(last + limit).await;
     }
 }
 

@@ -14,6 +14,7 @@ use super::RequestLog;
 use super::code::{self, Code};
 use super::table::Ticket;
 use super::visitor::Visitor;
+use super::visits::Visit;
 use crate::name::Id;
 
 /// No more of a path or of a forwarded chain is written to a log line, in bytes.
@@ -32,6 +33,7 @@ pub(super) struct Subject {
 
 pub(super) struct Exchange {
     pub subject: Subject,
+    _visit: Visit,
     visitor: Arc<Visitor>,
     log: Arc<dyn RequestLog>,
     started: Instant,
@@ -52,6 +54,7 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn new(
         subject: Subject,
+        visit: Visit,
         visitor: Arc<Visitor>,
         log: Arc<dyn RequestLog>,
         started: Instant,
@@ -60,6 +63,7 @@ impl Exchange {
         visitor.requests.stamp();
         Exchange {
             subject,
+            _visit: visit,
             visitor,
             log,
             started,

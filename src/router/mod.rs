@@ -33,6 +33,7 @@ mod table;
 mod tunnel;
 mod upload;
 mod visitor;
+mod visits;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -77,6 +78,8 @@ pub enum Web {
     NoWebDynos,
     /// All its dynos have crashed: H10.
     Crashed,
+    /// Its dynos sleep. Requests wake it, and wait as for one that is starting.
+    Idle,
     /// Requests wait for another table, and at last get H20.
     Starting,
     Up(Vec<Dyno>),
@@ -104,6 +107,10 @@ pub trait TableSource: Send + Sync {
     /// Resolves once the table holds all that was true when this was called; at once, if it does already. Asked before a visitor
     /// is turned away, so that nobody hears of an app that it is not there, or runs nothing, just after it was deployed.
     fn caught_up(&self) -> BoxFuture<'_, ()>;
+
+    /// Somebody has come for an app that sleeps, and waits. Called for each of them, on the router's threads, so it must not wait
+    /// itself.
+    fn wake(&self, app: Id);
 }
 
 /// A running router. Clones are the same router; it stops when the last one is dropped.
@@ -194,6 +201,11 @@ impl Router {
     /// id, and requests that wait for a starting app look again.
     pub fn replace(&self, routes: Vec<Route>) {
         self.inner.table.replace(routes);
+    }
+
+    /// How many requests there were for an app, and how many of them are under way, waiting ones included.
+    pub fn visits(&self, app: Id) -> (u64, u64) {
+        self.inner.table.visits(app)
     }
 
     /// Resolves when no request is in flight at the dyno, streams and tunnels included, or at the deadline. To be called after

@@ -21,6 +21,7 @@ use super::send::{self, Outgoing};
 use super::table::{Backends, Entry, Pick, Table, pick};
 use super::upload::{Progress, Upload};
 use super::visitor::Visitor;
+use super::visits::Visit;
 use super::{Options, RequestLog, admit, challenge, forward, host, https_only, tunnel};
 use crate::name::Id;
 
@@ -135,7 +136,8 @@ impl Proxy {
             forwarded_for: trail.forwarded_for,
         };
         let log = self.log.clone();
-        let mut exchange = Exchange::new(subject, visitor.clone(), log, to.started);
+        let visit = Visit::begin(&to.entry.visits);
+        let mut exchange = Exchange::new(subject, visit, visitor.clone(), log, to.started);
         if let Err((code, cause)) = verdict {
             exchange.refused(code, cause);
             return refusal(&code.page, &visitor, true);
@@ -178,7 +180,7 @@ impl Proxy {
                 Backends::Blank => return Err(&code::H81),
                 Backends::NoWebDynos => return Err(&code::H14),
                 Backends::Crashed => return Err(&code::H10),
-                Backends::Starting => {
+                Backends::Starting | Backends::Idle => {
                     entry = self.await_start(&exchange.subject).await?;
                     continue;
                 }
@@ -224,7 +226,7 @@ impl Proxy {
             .ok_or(&code::H14)
     }
 
-    /// Waits until the app is no longer starting.
+    /// Waits until the app is no longer starting, and wakes it if it sleeps.
     async fn await_start(&self, subject: &Subject) -> Result<Arc<Entry>, &'static Code> {
         let _place = Place::take(&self.queued, self.options.max_queued).ok_or(&code::H11)?;
         let deadline = tokio::time::Instant::now() + self.options.boot_queue;
@@ -233,8 +235,12 @@ impl Proxy {
             // Subscribed before looking, so that no change falls between the two.
             changes.mark_unchanged();
             let entry = self.find_again(subject)?;
-            if entry.maintenance || !matches!(entry.backends, Backends::Starting) {
-                return Ok(entry);
+            match entry.backends {
+                _ if entry.maintenance => return Ok(entry),
+                // Each time: it may have fallen asleep again.
+                Backends::Idle => self.table.wake(entry.app),
+                Backends::Starting => {}
+                _ => return Ok(entry),
             }
             match tokio::time::timeout_at(deadline, changes.changed()).await {
                 Ok(Ok(())) => {}

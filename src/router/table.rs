@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
+use super::visits::Visits;
 use super::{Dyno, Route, TableSource, Web};
 use crate::name::Id;
 
@@ -19,6 +20,8 @@ use crate::name::Id;
 pub(super) struct Table {
     current: ArcSwap<HashMap<String, Arc<Entry>>>,
     dynos: Mutex<HashMap<Id, Arc<Load>>>,
+    /// Of every app in the table.
+    visits: Mutex<HashMap<Id, Arc<Visits>>>,
     version: watch::Sender<u64>,
     source: OnceLock<Weak<dyn TableSource>>,
 }
@@ -28,6 +31,7 @@ pub(super) struct Entry {
     pub app: Id,
     pub maintenance: bool,
     pub https_only: bool,
+    pub visits: Arc<Visits>,
     pub backends: Backends,
 }
 
@@ -45,6 +49,7 @@ pub(super) enum Backends {
     Blank,
     NoWebDynos,
     Crashed,
+    Idle,
     Starting,
     Up(Vec<Backend>),
 }
@@ -92,6 +97,7 @@ impl Table {
         Table {
             current: ArcSwap::default(),
             dynos: Mutex::default(),
+            visits: Mutex::default(),
             version: watch::Sender::new(0),
             source: OnceLock::new(),
         }
@@ -125,6 +131,22 @@ impl Table {
         }
     }
 
+    /// Has an app woken.
+    pub(super) fn wake(&self, app: Id) {
+        if let Some(source) = self.source.get().and_then(Weak::upgrade) {
+            source.wake(app);
+        }
+    }
+
+    /// Requests for an app that have begun, and those that have not ended.
+    pub(super) fn visits(&self, app: Id) -> (u64, u64) {
+        let visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(visits) = visits.get(&app) else {
+            return (0, 0);
+        };
+        visits.count()
+    }
+
     /// Tells when the table has been replaced.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
@@ -132,13 +154,19 @@ impl Table {
 
     pub(super) fn replace(&self, routes: Vec<Route>) {
         let mut dynos = self.dynos.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = std::mem::take(&mut *visits);
         let mut listed = HashMap::new();
         let mut hosts = HashMap::new();
         for route in routes {
+            let counted = visits.entry(route.app);
+            let counted =
+                counted.or_insert_with(|| known.get(&route.app).cloned().unwrap_or_default());
             let backends = match route.web {
                 Web::Blank => Backends::Blank,
                 Web::NoWebDynos => Backends::NoWebDynos,
                 Web::Crashed => Backends::Crashed,
+                Web::Idle => Backends::Idle,
                 Web::Starting => Backends::Starting,
                 Web::Up(up) => Backends::Up(
                     up.into_iter()
@@ -150,6 +178,7 @@ impl Table {
                 app: route.app,
                 maintenance: route.maintenance,
                 https_only: route.https_only,
+                visits: counted.clone(),
                 backends,
             });
             hosts.extend(route.hosts.into_iter().map(|host| (host, entry.clone())));
@@ -163,7 +192,7 @@ impl Table {
             load.retired.store(true, Ordering::SeqCst);
             load.in_flight.load(Ordering::SeqCst) > 0
         });
-        drop(dynos);
+        drop((dynos, visits));
         self.version.send_modify(|version| *version += 1);
     }
 

@@ -14,11 +14,13 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::plan::{Policy, Start, WEB};
-use super::{Drain, Launch, Reception, Runtime, Size, Started, Streams};
+use super::reconcile::Parts;
+use super::{Drain, Inside, Launch, Reception, Runtime, Size, Started, Streams};
 use crate::blob::Digest;
 use crate::error::{Error, Result};
 use crate::log::{Logs, platform};
 use crate::name::Id;
+use crate::output::Outputs;
 use crate::store::dynos::{self, Attach, Dyno, State};
 use crate::store::{Store, app_features, app_uids, config_vars, one_offs, release_phases};
 use crate::time::Clock;
@@ -33,6 +35,7 @@ pub struct Acts {
     pub store: Store,
     pub runtime: Arc<dyn Runtime>,
     pub logs: Logs,
+    pub outputs: Outputs,
     pub clock: Clock,
     pub policy: Policy,
     drain: Arc<dyn Drain>,
@@ -45,23 +48,16 @@ pub struct Acts {
 }
 
 impl Acts {
-    pub fn new(
-        store: Store,
-        runtime: Arc<dyn Runtime>,
-        logs: Logs,
-        drain: Arc<dyn Drain>,
-        clock: Clock,
-        policy: Policy,
-        reception: Reception,
-    ) -> Acts {
+    pub fn new(parts: Parts) -> Acts {
         Acts {
-            store,
-            runtime,
-            logs,
-            clock,
-            policy,
-            drain,
-            reception,
+            store: parts.store,
+            runtime: parts.runtime,
+            logs: parts.logs,
+            outputs: parts.outputs,
+            drain: parts.drain,
+            clock: parts.clock,
+            policy: parts.policy,
+            reception: parts.reception,
             starting: Mutex::default(),
             ending: Mutex::default(),
             under_way: watch::Sender::new(0),
@@ -112,6 +108,7 @@ impl Acts {
             Some(State::Crashed) => {
                 platform::state_changed(&self.logs, dyno.app_id, &name, "crashed", "starting");
             }
+            Some(State::Idle) => platform::unidling(&self.logs, dyno.app_id, &name),
             Some(state) => self.tell_restart(&dyno, state),
             None => {}
         }
@@ -136,14 +133,15 @@ impl Acts {
     async fn launch(self: Arc<Acts>, start: Start, dyno: Dyno) -> Result<Started> {
         let wanted = start.wanted;
         let config_set = wanted.config_set_id;
-        let (config_vars, output) = self.store.read(|connection| {
+        let (config_vars, output, inside) = self.store.read(|connection| {
             let mut vars = app_features::metadata(connection, &dyno)?;
             vars.extend(config_vars::read(connection, config_set)?);
             if !dyno.one_off {
-                return Ok((vars, None));
+                return Ok((vars, None, None));
             }
             vars.extend(one_offs::env(connection, dyno.id)?);
-            Ok((vars, release_phases::of_dyno(connection, dyno.id)?))
+            let output = release_phases::of_dyno(connection, dyno.id)?;
+            Ok((vars, output, host(connection, &dyno)?))
         })?;
         let uid = self.uid_of(dyno.app_id).await?;
         let slug = Digest::parse(&wanted.digest)
@@ -164,6 +162,7 @@ impl Acts {
             uid,
             output,
             boot: self.policy.boot,
+            inside,
             streams: streams(dyno.attach),
         };
         let started = self.runtime.start(launch).await?;
@@ -300,7 +299,7 @@ impl Acts {
         }
     }
 
-    fn spawn(self: &Arc<Acts>, deed: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(self: &Arc<Acts>, deed: impl Future<Output = ()> + Send + 'static) {
         let counted = Counted::new(self.clone());
         tokio::spawn(async move {
             deed.await;
@@ -328,6 +327,20 @@ pub fn crash(
     let start_at = now.plus(policy.delay(crashes));
     let crashed = dynos::crash(connection, id, crashes, start_at, now)?;
     Ok(crashed.then_some(before))
+}
+
+/// The dyno in whose sandbox this one is run. 422 if nothing runs there any more.
+fn host(connection: &Connection, dyno: &Dyno) -> Result<Option<Inside>> {
+    let Some(id) = dyno.inside else {
+        return Ok(None);
+    };
+    let host = dynos::by_id(connection, id)?.filter(Dyno::runs);
+    let host = host.ok_or_else(|| Error::invalid("The dyno that it was to run in has ended."))?;
+    Ok(Some(Inside {
+        dyno: id,
+        name: host.name(),
+        port: host.port,
+    }))
 }
 
 fn streams(attach: Option<Attach>) -> Streams {

@@ -94,10 +94,14 @@ impl Shell {
         }
         set("HOME", home.into());
         set("PWD", home.into());
-        set("DYNO", launch.name.clone().into());
+        let (name, port) = match &launch.inside {
+            Some(host) => (&host.name, host.port),
+            None => (&launch.name, launch.port),
+        };
+        set("DYNO", name.into());
         set(MARK, launch.dyno.to_string().into());
         environment.remove(OsStr::new("PORT"));
-        if let Some(port) = launch.port {
+        if let Some(port) = port {
             environment.insert("PORT".into(), port.to_string().into());
         }
         environment

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use super::Launch;
 use super::environment::MARK;
+use super::{Inside, Launch};
 use crate::catalog;
 use crate::error::Result;
-use crate::sandbox::{Isolation, Level, Limits, Spec};
+use crate::sandbox::{Host, Isolation, Level, Limits, Spec};
 use crate::shim::{Program, Streams};
 
 /// A process may have so many files open, as on Heroku.
@@ -44,6 +44,41 @@ pub fn enclose(
     }
     let limits = limits(isolation, &launch.size);
     let bare = isolation.spec(launch.dyno, launch.uid, app, scratch(folder), limits)?;
+    let address = bare.network.as_ref().map(|network| network.address);
+    let port = launch.port;
+    furnish(isolation, program, launch, folder, Spec { port, ..bare });
+    // There it can be found from outside, and no dyno sees it.
+    program.folder = folder.to_owned();
+    Ok(address)
+}
+
+/// Puts the program into the sandbox of a dyno that runs, whose folder is `around`. `own` is that of the new one.
+pub fn enter(
+    isolation: &Isolation,
+    program: &mut Program,
+    launch: &Launch,
+    (host, held): (&Inside, Host),
+    (around, own): (&Path, &Path),
+) {
+    if isolation.level() == Level::None {
+        return;
+    }
+    let limits = limits(isolation, &launch.size);
+    let folders = (home(isolation, around), scratch(around));
+    let bare = isolation.spec_inside(host.dyno, held, launch.uid, folders, limits);
+    let port = host.port;
+    furnish(isolation, program, launch, around, Spec { port, ..bare });
+    program.folder = own.to_owned();
+}
+
+/// Gives the launcher the program's command and its environment.
+fn furnish(
+    isolation: &Isolation,
+    program: &mut Program,
+    launch: &Launch,
+    folder: &Path,
+    bare: Spec,
+) {
     let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
     // All that is left to the launcher is what a dyno's processes are known by, should the shim be gone.
     let marked = program
@@ -59,20 +94,15 @@ pub fn enclose(
     if !isolation.has_own_tree() {
         env.insert("TMPDIR".to_owned(), text(scratch(folder).as_os_str()));
     }
-    // There it can be found from outside, and no dyno sees it.
-    program.folder = folder.to_owned();
     let arguments = program.arguments.iter().map(|argument| text(argument));
-    let address = bare.network.as_ref().map(|network| network.address);
     program.sandbox = Some(Box::new(Spec {
         argv: std::iter::once(text(program.path.as_os_str()))
             .chain(arguments)
             .collect(),
         env,
-        port: launch.port,
         tty: matches!(launch.streams, Streams::Terminal(_)),
         ..bare
     }));
-    Ok(address)
 }
 
 fn limits(isolation: &Isolation, size: &str) -> Limits {

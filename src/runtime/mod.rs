@@ -9,7 +9,9 @@ mod attach;
 mod environment;
 mod family;
 mod following;
+mod inside;
 mod isolation;
+mod measuring;
 mod news;
 pub mod plan;
 mod port;
@@ -69,8 +71,19 @@ pub struct Launch {
     pub output: Option<Id>,
     /// How long a dyno with a port may take until it listens. Measured on a clock that nobody can set.
     pub boot: Duration,
+    /// It is run in the sandbox of another dyno, and has no files and no port of its own.
+    pub inside: Option<Inside>,
     /// Only what is printed to [`Streams::Output`] goes to the app's log. Any other dyno is for [`Runtime::attach`].
     pub streams: Streams,
+}
+
+/// A dyno that runs, as one that is to be started inside it sees it.
+#[derive(Clone, Debug)]
+pub struct Inside {
+    pub dyno: Id,
+    /// `web.1`.
+    pub name: String,
+    pub port: Option<u16>,
 }
 
 /// A process that was started. A dyno without a port is up with this; one with a port once it listens.

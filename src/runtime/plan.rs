@@ -4,9 +4,10 @@
 //! interrupted after any of them, since the next plan starts from what is there then.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
+use crate::catalog::ECO;
 use crate::name::Id;
 use crate::store::dynos::{Dyno, Snapshot, State, Wanted};
 use crate::store::one_offs::OneOff;
@@ -78,7 +79,7 @@ pub enum Action {
     Launch { dyno: Id, start: Box<Start> },
     /// Take a dyno that is starting or up out of service. It ends after that.
     Retire { dyno: Id, why: Why },
-    /// Delete the row of a dyno of which nothing runs: a crashed one, or a one-off that is not to be launched any more.
+    /// Delete the row of a dyno of which nothing runs: a crashed or an idle one, or a one-off that is not to be launched any more.
     Remove { dyno: Id },
     /// See a dyno that is down to its end: stop what is left of its process, and delete its row.
     End { dyno: Id },
@@ -90,7 +91,7 @@ pub struct Start {
     pub wanted: Wanted,
     /// 1 for `web.1`.
     pub ordinal: i64,
-    /// The crashed dyno in whose place it comes, and whose row goes.
+    /// The crashed or idle dyno in whose place it comes, and whose row goes.
     pub replaces: Option<Id>,
     /// Crashes in a row before this start.
     pub crashes: i64,
@@ -123,17 +124,21 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp, policy: &Policy) -> Vec<Action>
         }
         if dyno.one_off {
             let wanted = snapshot.one_offs.iter().find(|one| one.dyno == dyno.id);
+            // With its host it has lost what it runs in.
+            let wanted = wanted.filter(|_| dyno.inside.is_none_or(|host| runs(snapshot, host)));
             actions.extend(plan_one_off(dyno, wanted, now));
             continue;
         }
         let place = (dyno.app_id, dyno.r#type.as_str());
         present.entry(place).or_default().push(dyno);
     }
+    let asleep = asleep(snapshot);
     for wanted in &snapshot.wanted {
         let dynos = present
             .remove(&(wanted.app_id, wanted.r#type.as_str()))
             .unwrap_or_default();
-        plan_type(wanted, &dynos, now, policy, &mut actions);
+        let sleeps = wanted.size == ECO && asleep.contains(&wanted.app_id);
+        plan_type(wanted, &dynos, sleeps, (now, policy), &mut actions);
     }
     let unwanted = present.into_values().flatten();
     actions.extend(unwanted.filter_map(|dyno| dismiss(dyno, Why::Surplus)));
@@ -151,7 +156,7 @@ pub fn next_moment(snapshot: &Snapshot, now: Timestamp, policy: &Policy) -> Opti
                 let ends = [dyno.expires_at, by].into_iter().flatten();
                 ends.filter(|at| *at > now).min()
             }
-            State::Down => None,
+            State::Idle | State::Down => None,
         })
         .min()
 }
@@ -161,7 +166,7 @@ fn plan_one_off(dyno: &Dyno, wanted: Option<&OneOff>, now: Timestamp) -> Option<
     let expired = dyno.expires_at.is_some_and(|at| at <= now);
     match (dyno.state, wanted) {
         (State::Down, _) => None,
-        (State::Crashed, _) => Some(Action::Remove { dyno: dyno.id }),
+        (State::Crashed | State::Idle, _) => Some(Action::Remove { dyno: dyno.id }),
         // Nobody has come to sit in front of it yet.
         (State::Starting, Some(_)) if !dyno.launched && awaits_client(dyno, now) => None,
         (State::Starting, Some(one)) if !dyno.launched && !expired && !unattended(dyno) => {
@@ -188,6 +193,11 @@ fn plan_one_off(dyno: &Dyno, wanted: Option<&OneOff>, now: Timestamp) -> Option<
     }
 }
 
+fn runs(snapshot: &Snapshot, id: Id) -> bool {
+    let mut dynos = snapshot.dynos.iter();
+    dynos.any(|dyno| dyno.id == id && dyno.runs())
+}
+
 fn unattended(dyno: &Dyno) -> bool {
     dyno.attach.is_some_and(|attach| attach.by.is_some())
 }
@@ -200,18 +210,20 @@ fn awaits_client(dyno: &Dyno, now: Timestamp) -> bool {
 fn plan_type(
     wanted: &Wanted,
     dynos: &[&Dyno],
-    now: Timestamp,
-    policy: &Policy,
+    sleeps: bool,
+    (now, policy): (Timestamp, &Policy),
     actions: &mut Vec<Action>,
 ) {
     let slots: Vec<Slot> = (1..=wanted.quantity)
         .map(|ordinal| Slot::new(wanted, ordinal, dynos))
         .collect();
     // Visitors go from the old release to the new one as a whole, and only once all of the new one is there for them.
-    let swap = wanted.r#type != WEB || slots.iter().all(Slot::is_served);
+    let swap = wanted.r#type != WEB || sleeps || slots.iter().all(Slot::is_served);
     for slot in &slots {
         actions.extend(slot.dismissals(swap));
-        actions.extend(slot.start(now, policy));
+        if !sleeps {
+            actions.extend(slot.start(now, policy));
+        }
     }
     let surplus = dynos
         .iter()
@@ -223,7 +235,7 @@ fn plan_type(
 fn dismiss(dyno: &Dyno, why: Why) -> Option<Action> {
     match dyno.state {
         State::Starting | State::Up => Some(Action::Retire { dyno: dyno.id, why }),
-        State::Crashed => Some(Action::Remove { dyno: dyno.id }),
+        State::Crashed | State::Idle => Some(Action::Remove { dyno: dyno.id }),
         State::Down => None,
     }
 }
@@ -250,9 +262,7 @@ impl<'a> Slot<'a> {
         };
         let mut present: Vec<&Dyno> = here().filter(|dyno| dyno.state != State::Down).collect();
         present.sort_by_key(|dyno| Reverse((rank(dyno.state), dyno.id)));
-        let (fresh, stale) = present.into_iter().partition(|dyno| {
-            dyno.release_id == wanted.release_id && dyno.size == wanted.size && !dyno.restart
-        });
+        let (fresh, stale) = present.into_iter().partition(|dyno| is_fresh(wanted, dyno));
         Slot {
             wanted,
             ordinal,
@@ -293,20 +303,19 @@ impl<'a> Slot<'a> {
     }
 
     fn start(&self, now: Timestamp, policy: &Policy) -> Option<Action> {
-        let crashed = match self.fresh.first() {
-            Some(dyno) if dyno.state == State::Crashed => Some(*dyno),
-            Some(_) => return None,
-            None => None,
+        let before = match self.fresh.first() {
+            Some(dyno) if dyno.has_process() => return None,
+            first => first.copied(),
         };
-        if crashed.is_some_and(|dyno| policy.held_until(dyno, now).is_some()) || self.must_wait() {
+        if before.is_some_and(|dyno| policy.held_until(dyno, now).is_some()) || self.must_wait() {
             return None;
         }
         Some(Action::Start(Box::new(Start {
             wanted: self.wanted.clone(),
             ordinal: self.ordinal,
-            replaces: crashed.map(|dyno| dyno.id),
-            crashes: crashed.map_or(0, |dyno| dyno.crashes),
-            before: crashed
+            replaces: before.map(|dyno| dyno.id),
+            crashes: before.map_or(0, |dyno| dyno.crashes),
+            before: before
                 .or(self.stale.first().copied())
                 .map(|dyno| dyno.state),
         })))
@@ -314,16 +323,50 @@ impl<'a> Slot<'a> {
 
     /// A worker must not run twice at once: its predecessor ends first.
     fn must_wait(&self) -> bool {
-        !self.is_web()
-            && (self.vacating || self.stale.iter().any(|dyno| dyno.state != State::Crashed))
+        !self.is_web() && (self.vacating || self.stale.iter().any(|dyno| dyno.has_process()))
     }
+}
+
+/// Of the current release and size, and not asked to restart.
+fn is_fresh(wanted: &Wanted, dyno: &Dyno) -> bool {
+    dyno.release_id == wanted.release_id && dyno.size == wanted.size && !dyno.restart
+}
+
+/// The apps that sleep: there is a web dyno to wake, and every dyno that can be idle is. An app that lacks one is awake, whatever
+/// has become of it: a release, a change of its formation, or somebody who asks for one dyno to be restarted.
+fn asleep(snapshot: &Snapshot) -> HashSet<Id> {
+    let idle = snapshot.dynos.iter();
+    let idle: HashMap<(Id, &str, i64), &Dyno> = idle
+        .filter(|dyno| dyno.state == State::Idle)
+        .map(|dyno| ((dyno.app_id, dyno.r#type.as_str(), dyno.ordinal), dyno))
+        .collect();
+    let mut asleep: HashSet<Id> = idle.keys().map(|(app, ..)| *app).collect();
+    let mut web = HashSet::new();
+    for wanted in snapshot.wanted.iter().filter(|wanted| wanted.size == ECO) {
+        if !asleep.contains(&wanted.app_id) {
+            continue;
+        }
+        if wanted.r#type == WEB {
+            web.insert(wanted.app_id);
+        }
+        let is_idle = |ordinal: i64| {
+            let place = (wanted.app_id, wanted.r#type.as_str(), ordinal);
+            idle.get(&place).is_some_and(|dyno| is_fresh(wanted, dyno))
+        };
+        if !(1..=wanted.quantity).all(is_idle) {
+            asleep.remove(&wanted.app_id);
+        }
+    }
+    asleep.retain(|app| web.contains(app));
+    asleep
 }
 
 fn rank(state: State) -> u8 {
     match state {
-        State::Up => 3,
-        State::Starting => 2,
-        State::Crashed => 1,
+        State::Up => 4,
+        State::Starting => 3,
+        State::Crashed => 2,
+        State::Idle => 1,
         State::Down => 0,
     }
 }

@@ -107,7 +107,13 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, Fault> {
     let port = address.port();
     match timeout(CONNECT, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(cause)) if cause.kind() == ErrorKind::ConnectionRefused => {
+        // Its network may be gone with it.
+        Ok(Err(cause))
+            if matches!(
+                cause.kind(),
+                ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable
+            ) =>
+        {
             Err(Fault::Port(format!("nobody listens on port {port}")))
         }
         Ok(Err(cause)) => Err(Fault::Port(format!(

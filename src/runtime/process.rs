@@ -34,7 +34,7 @@ use crate::name::Id;
 use crate::output::{Outputs, Writer};
 use crate::sandbox::{Isolation, folders};
 use crate::shim::client::{self, Shim};
-use crate::shim::memory::{self, Measured};
+use crate::shim::memory;
 use crate::shim::{Program, Spec, Streams};
 use crate::store::dynos::Dyno;
 
@@ -76,7 +76,7 @@ impl Drop for Place {
 pub(super) struct Place {
     /// `<data>/dynos`, absolute.
     pub dir: PathBuf,
-    shell: Shell,
+    pub shell: Shell,
     pub shims: Shims,
     pub isolation: Isolation,
     trees: Trees,
@@ -93,9 +93,7 @@ pub(super) struct Place {
 pub(super) struct Note {
     pub boot_ms: u64,
     pub attached: bool,
-    /// Where it listens, if at an address of its own.
     pub address: Option<Ipv4Addr>,
-    /// The release that has what it prints as its output.
     pub output: Option<Id>,
     pub checks: Vec<HealthCheck>,
 }
@@ -133,6 +131,9 @@ impl Local {
     }
 
     async fn launch(&self, launch: Launch) -> Result<Started> {
+        if let Some(host) = &launch.inside {
+            return self.place.clone().launch_inside(&launch, host).await;
+        }
         let permit = self.unpacking.acquire().await.map_err(Error::internal)?;
         let place = self.place.clone();
         // It may have to wait for other servers' hands on the machine's network, too.
@@ -184,12 +185,7 @@ impl Runtime for Local {
     }
 
     fn over_quota(&self, quotas: Vec<(Id, u64)>) -> BoxFuture<'_, Vec<(Id, u64)>> {
-        let running = self.place.running();
-        let measured = quotas.into_iter().filter_map(|(dyno, quota)| {
-            let shim = running.get(&dyno)?.shim;
-            Some(Measured { dyno, shim, quota })
-        });
-        let measured: Vec<Measured> = measured.collect();
+        let measured = self.place.measured(quotas);
         Box::pin(async move {
             let measuring = tokio::task::spawn_blocking(move || memory::over(measured));
             measuring.await.unwrap_or_default()
@@ -218,8 +214,7 @@ impl Place {
         self.dir.join(dyno.to_string())
     }
 
-    /// Makes the dyno's folder, and says where the app's files are: in a tree that many dynos share, or in a copy of its own. What
-    /// an attempt before left is replaced.
+    /// Makes the dyno's folder, and says where the app's files are: in a tree that many dynos share, or in a copy of its own.
     fn furnish(&self, launch: &Launch) -> Result<PathBuf> {
         let folder = self.folder(launch.dyno);
         folders::remove(&folder)?;
@@ -241,7 +236,6 @@ impl Place {
         Ok(home)
     }
 
-    /// What is run of it, and what the next server has to know.
     fn enclose(&self, launch: &Launch, app: PathBuf) -> Result<(Program, Note)> {
         let folder = self.folder(launch.dyno);
         let checks = match launch.port {
@@ -267,9 +261,25 @@ impl Place {
         program: Program,
         note: Note,
     ) -> Result<Started> {
+        let probe = launch.port.map(|port| Probe {
+            address: note.address,
+            port,
+            boot: launch.boot,
+            checks: note.checks.clone(),
+        });
+        self.hold(launch, program, &note, probe).await
+    }
+
+    pub async fn hold(
+        self: Arc<Place>,
+        launch: &Launch,
+        program: Program,
+        note: &Note,
+        probe: Option<Probe>,
+    ) -> Result<Started> {
         let folder = self.folder(launch.dyno);
         let spec = Spec {
-            note: serde_json::to_string(&note).map_err(Error::internal)?,
+            note: serde_json::to_string(note).map_err(Error::internal)?,
             program,
             streams: launch.streams,
             tied: self.shims.tied,
@@ -283,12 +293,6 @@ impl Place {
             attached: note.attached,
             copy: self.copy(note.output),
         };
-        let probe = launch.port.map(|port| Probe {
-            address: note.address,
-            port,
-            boot: launch.boot,
-            checks: note.checks,
-        });
         let running = self.follow(shim, who, probe);
         Ok(Started {
             pid: Some(i64::from(running.pid)),
@@ -323,7 +327,6 @@ impl Place {
             }
             if !running.end(ended) {
                 let status = ended.status.unwrap_or_default();
-                // Nobody listens when the server is stopping.
                 let _ = self.events.send(Event::Exited { dyno, status });
             }
             following.see_gone().await;
@@ -368,9 +371,8 @@ impl Place {
         }
     }
 
-    /// Removes the folder of a dyno of which nothing runs, and what else it left. What cannot be removed is tried again at the
-    /// next start.
-    async fn clear(self: Arc<Place>, dyno: Id) {
+    /// Removes the folder of a dyno of which nothing runs, and what else it left. The next start tries again.
+    pub async fn clear(self: Arc<Place>, dyno: Id) {
         let clearing = move || {
             self.isolation.clean(dyno);
             folders::remove(&self.folder(dyno))?;
@@ -381,17 +383,16 @@ impl Place {
         }
     }
 
-    pub fn sweep_trees(&self) -> Result<()> {
-        self.trees.sweep(&self.dir)
+    pub fn distrust_trees(&self) -> Result<()> {
+        self.trees.distrust(&self.dir)
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<Id, Arc<Running>>> {
+    pub fn running(&self) -> MutexGuard<'_, HashMap<Id, Arc<Running>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// For this user alone.
-fn make_folder(folder: &Path) -> Result<()> {
+pub(super) fn make_folder(folder: &Path) -> Result<()> {
     Ok(DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -18,6 +18,7 @@ use super::{Drain, Event, Parting, Reception, Runtime};
 use crate::error::Result;
 use crate::log::Logs;
 use crate::name::Id;
+use crate::output::Outputs;
 use crate::store::dynos::{self, Dyno, Snapshot, State};
 use crate::store::{Store, Table, one_offs};
 use crate::time::{Clock, Timestamp};
@@ -31,9 +32,9 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 pub struct Parts {
     pub store: Store,
     pub runtime: Arc<dyn Runtime>,
-    /// The events of that runtime.
-    pub events: mpsc::UnboundedReceiver<Event>,
     pub logs: Logs,
+    /// Of releases, which tell why one does not come up.
+    pub outputs: Outputs,
     pub drain: Arc<dyn Drain>,
     pub clock: Clock,
     pub policy: Policy,
@@ -59,24 +60,17 @@ struct Inbox {
 }
 
 impl Reconciler {
-    pub fn new(parts: Parts) -> Reconciler {
-        let acts = Acts::new(
-            parts.store,
-            parts.runtime,
-            parts.logs,
-            parts.drain,
-            parts.clock,
-            parts.policy,
-            parts.reception,
-        );
+    /// With the events of the runtime that is among the parts.
+    pub fn new(parts: Parts, events: mpsc::UnboundedReceiver<Event>) -> Reconciler {
+        let inbox = Inbox {
+            events,
+            pending: Vec::new(),
+            taken_up: false,
+        };
         Reconciler {
-            acts: Arc::new(acts),
+            acts: Arc::new(Acts::new(parts)),
             quotas: Quotas::default(),
-            inbox: tokio::sync::Mutex::new(Inbox {
-                events: parts.events,
-                pending: Vec::new(),
-                taken_up: false,
-            }),
+            inbox: tokio::sync::Mutex::new(inbox),
             next: Mutex::new(None),
         }
     }
@@ -194,7 +188,7 @@ impl Reconciler {
         let known = self.acts.read(dynos::all).await?;
         let taken = self.acts.runtime.take_up(&known).await?;
         let held: HashSet<Id> = taken.iter().map(|taken| taken.dyno).collect();
-        let gone = |dyno: &Dyno| dyno.state != State::Crashed && !held.contains(&dyno.id);
+        let gone = |dyno: &Dyno| dyno.has_process() && !held.contains(&dyno.id);
         if known.iter().any(gone) {
             let (now, held) = (self.acts.clock.now(), held.clone());
             let forget = move |connection: &rusqlite::Connection| {
@@ -260,27 +254,9 @@ impl Reconciler {
         };
         ports.extend(port);
         Ok(Dyno {
-            id: Id::new(),
-            app_id: wanted.app_id,
-            release_id: wanted.release_id,
-            release_version: wanted.release_version,
-            r#type: wanted.r#type.clone(),
-            ordinal: start.ordinal,
-            size: wanted.size.clone(),
-            command: wanted.command.clone(),
-            state: State::Starting,
             port,
-            pid: None,
             crashes: start.crashes,
-            start_at: None,
-            restart: false,
-            one_off: false,
-            launched: true,
-            expires_at: None,
-            attach: None,
-            address: None,
-            created_at: now,
-            updated_at: now,
+            ..wanted.row(start.ordinal, State::Starting, now)
         })
     }
 
@@ -323,7 +299,7 @@ impl Reconciler {
             State::Starting if !dyno.launched => None,
             State::Starting | State::Up => Some(Step::Retire(dyno, Why::Surplus)),
             State::Down => Some(Step::End(dyno)),
-            State::Crashed => None,
+            State::Crashed | State::Idle => None,
         };
         let rows = self.acts.read(dynos::all).await?;
         let steps = rows.into_iter().filter_map(step).collect();
@@ -358,7 +334,7 @@ impl Step {
         match self {
             Step::Start(start, dyno) => {
                 let vacated = match start.replaces {
-                    Some(crashed) => dynos::delete(connection, crashed, State::Crashed)?,
+                    Some(before) => dynos::vacate(connection, before)?,
                     None => true,
                 };
                 if vacated {
@@ -371,7 +347,7 @@ impl Step {
             }
             Step::Launch(_, dyno) => one_offs::launch(connection, dyno.id, now),
             Step::Remove(dyno) if dyno.one_off => one_offs::end(connection, dyno.id, None, now),
-            Step::Remove(dyno) => dynos::delete(connection, dyno.id, State::Crashed),
+            Step::Remove(dyno) => dynos::vacate(connection, dyno.id),
             Step::End(_) => Ok(true),
         }
     }

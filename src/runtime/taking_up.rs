@@ -39,7 +39,7 @@ impl Place {
         self.clone().guard().await;
         let (mut taken, mut ended, mut strays) = (Vec::new(), Vec::new(), Vec::new());
         while let Some((dyno, shim)) = found.next().await {
-            let row = rows.get(&dyno).filter(|row| row.state != State::Crashed);
+            let row = rows.get(&dyno).filter(|row| row.has_process());
             match (shim, row) {
                 (Ok(Some(shim)), Some(row)) => {
                     let has_ended = shim.hello.ended;
@@ -140,12 +140,12 @@ impl Place {
         self.sweep_rest(held).await
     }
 
-    /// What lost dynos left with the kernel, and trees that nobody uses any more.
+    /// What lost dynos left with the kernel, and trees that nobody uses.
     async fn sweep_rest(self: &Arc<Place>, held: &HashSet<Id>) -> Result<()> {
         let (place, held) = (self.clone(), held.clone());
         let sweeping = move || {
             place.isolation.sweep(&held);
-            place.sweep_trees()
+            place.distrust_trees()
         };
         let swept = tokio::task::spawn_blocking(sweeping).await;
         swept.map_err(Error::internal)?

@@ -2,11 +2,16 @@
 //!
 //! It must not know what is done about any of it.
 
+use std::fmt::Write;
+use std::sync::Arc;
+
 use super::LastWords;
 use super::act::Acts;
 use super::plan::{WEB, Why};
 use crate::log::platform::{self, HeldBack};
+use crate::name::Id;
 use crate::store::dynos::{self, Dyno, State};
+use crate::store::releases;
 
 impl Acts {
     /// Says that a one-off dyno has ended, however it did.
@@ -57,21 +62,24 @@ impl Acts {
         platform::state_changed(&self.logs, dyno.app_id, &dyno.name(), from, to);
     }
 
-    /// Says that a release does not come up, when the one before goes on serving: once, with the first dyno that fails.
-    pub fn tell_held_back(&self, before: &Dyno, how: &str, words: LastWords) {
+    /// Says that a release does not come up, once, with the first dyno that fails: in its output, and in the app's log when the
+    /// release before it goes on serving.
+    pub fn tell_held_back(self: &Arc<Acts>, before: &Dyno, how: &str, words: LastWords) {
         if before.state != State::Starting || before.r#type != WEB || before.crashes > 0 {
             return;
         }
         let serving = self
             .store
             .read(|connection| dynos::serving_instead(connection, before));
-        let Ok(Some(serving)) = serving else {
-            return;
-        };
+        let serving = serving.unwrap_or_default();
         let name = before.name();
-        let why = match words.probe {
+        let why = match &words.probe {
             Some(probe) => format!("{name} {how}. Last probe: {probe}"),
             None => format!("{name} {how}"),
+        };
+        self.print(before.release_id, told(before, serving, &why, &words));
+        let Some(serving) = serving else {
+            return;
         };
         let held = HeldBack {
             version: before.release_version,
@@ -82,9 +90,42 @@ impl Acts {
         platform::held_back(&self.logs, before.app_id, &name, &held);
     }
 
+    /// Puts text into a release's output, if that was not done before.
+    fn print(self: &Arc<Acts>, release: Id, text: String) {
+        let acts = self.clone();
+        self.spawn(async move {
+            let first = acts.record(move |connection| releases::note_told(connection, release));
+            if !first.await {
+                return;
+            }
+            match acts.outputs.writer(release) {
+                Ok(output) => output.write(text.as_bytes()),
+                Err(error) => tracing::error!(%error, "a release's output cannot be written"),
+            }
+        });
+    }
+
     pub fn tell_exited(&self, dyno: &Dyno, status: Option<i32>) {
         if let Some(status) = status {
             platform::exited(&self.logs, dyno.app_id, &dyno.name(), status);
         }
     }
+}
+
+/// Why a release does not come up, in the manner of a build's output.
+fn told(dyno: &Dyno, serving: Option<i64>, why: &str, words: &LastWords) -> String {
+    let version = dyno.release_version;
+    let mut text = format!(" !     Release v{version} does not come up: {why}\n");
+    if !words.output.is_empty() {
+        let _ = writeln!(text, " !     The last that {} has printed:", dyno.name());
+    }
+    for line in &words.output {
+        let _ = writeln!(text, "       {line}");
+    }
+    let then = match serving {
+        Some(serving) => format!("v{serving} goes on serving, and v{version} is tried again."),
+        None => "It is tried again.".to_owned(),
+    };
+    let _ = writeln!(text, " !     {then}");
+    text
 }

@@ -19,7 +19,7 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 
 use super::inner::{self, Door};
-use super::{BEGUN_FD, FAILED, SUBCOMMAND, Spec, cgroup, confine, net};
+use super::{BEGUN_FD, FAILED, SUBCOMMAND, Spec, cgroup, confine, enter, net};
 use crate::sandbox::reap;
 
 /// Runs the dyno that the spec describes, and ends as it does, if this process was started as a launcher.
@@ -101,14 +101,19 @@ fn run(spec: &Spec, begun: Option<OwnedFd>) -> io::Result<i32> {
     let arrivals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC)?;
     // What the inner half leaves behind, should it be killed, comes to us.
     prctl::set_child_subreaper(true)?;
-    let cgroup = spec.cgroup.as_ref();
-    if let Some(cgroup) = cgroup {
+    if let Some(host) = spec.host.filter(|_| spec.level.has_own_tree()) {
+        return enter::run(spec, host, begun, &arrivals);
+    }
+    if let Some(cgroup) = spec.cgroup.as_ref().filter(|_| spec.host.is_none()) {
         cgroup
             .make(&spec.limits)
             .map_err(|error| step("make its control group", error))?;
     }
     let outcome = start(spec, begun).and_then(|(inner, _lifeline)| {
-        let status = watch(inner, &arrivals);
+        let status = watch(inner, &arrivals, |signal| {
+            // It may have ended this moment.
+            let _ = kill(inner, signal);
+        });
         // Only now is the cable known to be this dyno's.
         if let Some(network) = &spec.network {
             net::disconnect(&net::name(network.address));
@@ -194,8 +199,8 @@ fn admit(spec: &Spec, inner: Pid, ready: &OwnedFd, lifeline: &OwnedFd) -> io::Re
     }
 }
 
-/// Passes signals on until the inner half has ended; its status as a shell counts it.
-fn watch(inner: Pid, arrivals: &SignalFd) -> io::Result<i32> {
+/// Passes signals on until the child has ended; its status as a shell counts it.
+pub fn watch(inner: Pid, arrivals: &SignalFd, pass_on: impl Fn(Signal)) -> io::Result<i32> {
     loop {
         match waitpid(inner, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(_, status)) => return Ok(status),
@@ -206,8 +211,7 @@ fn watch(inner: Pid, arrivals: &SignalFd) -> io::Result<i32> {
         if let Some(arrived) = arrivals.read_signal()?
             && let Some(signal) = reap::passed_on(&arrived)
         {
-            // It may have ended this moment.
-            let _ = kill(inner, signal);
+            pass_on(signal);
         }
     }
 }
@@ -217,7 +221,7 @@ fn tidy(spec: &Spec) {
     if !spec.level.has_own_tree() {
         reap::end_descendants();
     }
-    if let Some(cgroup) = &spec.cgroup {
+    if let Some(cgroup) = spec.cgroup.as_ref().filter(|_| spec.host.is_none()) {
         cgroup::end(cgroup);
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
@@ -89,7 +90,7 @@ fn separate(spec: &Spec) -> io::Result<()> {
 }
 
 /// After this nothing can be gained any more, not by an exec either.
-fn lock(spec: &Spec) -> io::Result<()> {
+pub fn lock(spec: &Spec) -> io::Result<()> {
     landlock::restrict(spec).map_err(|error| step("restrict it with Landlock", error))?;
     confine::drop_rights(spec.ids).map_err(|error| step("drop its rights", error))?;
     filter::apply(spec.level.has_own_tree()).map_err(|error| step("filter its system calls", error))
@@ -97,13 +98,7 @@ fn lock(spec: &Spec) -> io::Result<()> {
 
 /// Starts the dyno's command as a child; `None` if it could not be.
 fn launch(spec: &Spec) -> io::Result<Option<Pid>> {
-    let home = spec.cwd.clone().unwrap_or_else(|| spec.home());
-    let arguments = terminated(spec.argv.iter().cloned())?;
-    let environment = terminated(
-        spec.env
-            .iter()
-            .map(|(name, value)| format!("{name}={value}")),
-    )?;
+    let command = Command::of(spec)?;
     #[expect(
         unsafe_code,
         reason = "this process has one thread, so the child may do anything"
@@ -118,18 +113,37 @@ fn launch(spec: &Spec) -> io::Result<Option<Pid>> {
                     Level::Landlock => lock(spec),
                     _ => Ok(()),
                 })
-                .and_then(|()| {
-                    nix::unistd::chdir(&home).map_err(|error| step("enter its home", error))
-                });
-            let status = match begun {
-                Err(error) => {
-                    complain(&error);
-                    FAILED
-                }
-                Ok(()) => exec(&arguments, &environment),
-            };
-            reap::leave(status)
+                .and_then(|()| command.run());
+            reap::leave(begun.unwrap_or_else(|error| {
+                complain(&error);
+                FAILED
+            }))
         }
+    }
+}
+
+/// What is executed, in the form that the kernel takes.
+pub struct Command {
+    home: PathBuf,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl Command {
+    pub fn of(spec: &Spec) -> io::Result<Command> {
+        let environment = spec.env.iter();
+        let environment = environment.map(|(name, value)| format!("{name}={value}"));
+        Ok(Command {
+            home: spec.cwd.clone().unwrap_or_else(|| spec.home()),
+            arguments: terminated(spec.argv.iter().cloned())?,
+            environment: terminated(environment)?,
+        })
+    }
+
+    /// In the place of this process. Comes back only if that fails, with the status that tells so.
+    pub fn run(&self) -> io::Result<i32> {
+        nix::unistd::chdir(&self.home).map_err(|error| step("enter its home", error))?;
+        Ok(exec(&self.arguments, &self.environment))
     }
 }
 
@@ -138,7 +152,7 @@ fn terminated(texts: impl Iterator<Item = String>) -> io::Result<Vec<CString>> {
     texts.map_err(io::Error::other)
 }
 
-fn become_leader(spec: &Spec) -> io::Result<()> {
+pub fn become_leader(spec: &Spec) -> io::Result<()> {
     nix::unistd::setsid()?;
     if spec.tty {
         confine::take_terminal().map_err(|error| step("take its terminal", error))?;

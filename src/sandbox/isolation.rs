@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sha2::Digest as _;
 
 use super::cgroup::{self, Cgroup, Cgroups, Sources};
-use super::{Ids, Level, Limits, Network, Settings, Spec, net};
+use super::{Host, Ids, Level, Limits, Network, Settings, Spec, net};
 use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
 use crate::secret;
@@ -86,6 +86,33 @@ impl Isolation {
         limits: Limits,
     ) -> Result<Spec> {
         Ok(Spec {
+            hostname: id.to_string(),
+            cgroup: self.cgroup(id),
+            network: self.network(id)?,
+            ..self.bare(uid, app, folder, limits)
+        })
+    }
+
+    /// The sandbox that something has which runs, for a command that is to run in it too. `app` and `folder` are that one's.
+    pub fn spec_inside(
+        &self,
+        id: Id,
+        host: Host,
+        uid: Option<u32>,
+        (app, folder): (PathBuf, PathBuf),
+        limits: Limits,
+    ) -> Spec {
+        let address = self.addresses().get(&id).copied();
+        Spec {
+            cgroup: self.cgroup(id),
+            network: address.map(|address| self.network_at(address)),
+            host: Some(host),
+            ..self.bare(uid, app, folder, limits)
+        }
+    }
+
+    fn bare(&self, uid: Option<u32>, app: PathBuf, folder: PathBuf, limits: Limits) -> Spec {
+        Spec {
             level: self.level,
             argv: Vec::new(),
             env: BTreeMap::new(),
@@ -98,15 +125,16 @@ impl Isolation {
             packages: false,
             background: false,
             ids: uid.map(|uid| Ids { uid, gid: uid }),
-            hostname: id.to_string(),
+            hostname: String::new(),
             limits,
-            cgroup: self.cgroup(id),
-            network: self.network(id)?,
+            cgroup: None,
+            network: None,
             port: None,
+            host: None,
             tty: false,
             hidden: self.data.clone(),
             readable: self.settings.dyno_readable.clone(),
-        })
+        }
     }
 
     /// The control groups of what has this id, whether they are there or not; `None` where there are none to be had.
@@ -121,14 +149,9 @@ impl Isolation {
         }
         let pool = self.settings.dyno_network;
         net::fence(pool)?;
-        let network = |address| Network {
-            address,
-            gateway: pool.gateway(),
-            mtu: self.mtu,
-        };
         let mut addresses = self.addresses();
         if let Some(address) = addresses.get(&id) {
-            return Ok(Some(network(*address)));
+            return Ok(Some(self.network_at(*address)));
         }
         let cables: HashSet<String> = net::cables().into_iter().collect();
         let taken: HashSet<Ipv4Addr> = addresses.values().copied().collect();
@@ -136,13 +159,21 @@ impl Isolation {
             let address = pool.address(u32::from_ne_bytes(secret::random()?));
             if !taken.contains(&address) && !cables.contains(&net::name(address)) {
                 addresses.insert(id, address);
-                return Ok(Some(network(address)));
+                return Ok(Some(self.network_at(address)));
             }
         }
         Err(Error::new(
             ErrorId::Unavailable,
             "All addresses for dynos are in use. Give the server a larger --dyno-network, or scale some apps down.",
         ))
+    }
+
+    fn network_at(&self, address: Ipv4Addr) -> Network {
+        Network {
+            address,
+            gateway: self.settings.dyno_network.gateway(),
+            mtu: self.mtu,
+        }
     }
 
     /// Goes on with what an earlier run of the server started.

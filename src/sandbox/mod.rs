@@ -10,6 +10,7 @@ mod apt;
 pub mod cgroup;
 mod command;
 mod confine;
+mod enter;
 mod etc;
 mod filter;
 pub mod folders;
@@ -30,7 +31,7 @@ pub use init::run_if_asked;
 pub use isolation::Isolation;
 pub use level::Level;
 pub use settings::{Pool, Settings, Uids};
-pub use spec::{BEGUN_FD, HOME, Ids, Limits, Network, SPEC_FD, Spec, VARS};
+pub use spec::{BEGUN_FD, HOME, Host, Ids, Limits, Network, SPEC_FD, Spec, VARS};
 
 /// The name under which the binary is the launcher.
 pub const SUBCOMMAND: &str = "dyno-init";

@@ -138,6 +138,7 @@ impl Ground<'_> {
                 mtu: net::mtu(),
             }),
             port: None,
+            host: None,
             tty: false,
             hidden: self.data.to_owned(),
             readable: self.settings.dyno_readable.clone(),

@@ -121,9 +121,7 @@ impl Reaper {
             // There may be nobody.
             let _ = kill(ALL, signal);
         } else {
-            for pid in descendants() {
-                let _ = kill(pid, signal);
-            }
+            signal_descendants(signal);
         }
     }
 
@@ -134,6 +132,14 @@ impl Reaper {
             false => end_descendants(),
         }
         self.status.unwrap_or(128 + Signal::SIGKILL as i32)
+    }
+}
+
+/// Sends a signal to everything that descends from this process.
+pub fn signal_descendants(signal: Signal) {
+    for pid in descendants() {
+        // It may have ended this moment.
+        let _ = kill(pid, signal);
     }
 }
 
@@ -154,8 +160,13 @@ pub fn end_descendants() {
     }
 }
 
-/// All processes below this one, found by their parents: those who lose theirs become our own children.
+/// All processes below this one: those who lose their parents become our own children.
 fn descendants() -> Vec<Pid> {
+    below(getpid())
+}
+
+/// All processes below one, found by their parents.
+pub fn below(root: Pid) -> Vec<Pid> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
@@ -166,7 +177,7 @@ fn descendants() -> Vec<Pid> {
         }
     }
     let mut found = HashSet::new();
-    let mut next = vec![getpid().as_raw()];
+    let mut next = vec![root.as_raw()];
     while let Some(pid) = next.pop() {
         for child in children.remove(&pid).unwrap_or_default() {
             if found.insert(child) {
@@ -178,7 +189,7 @@ fn descendants() -> Vec<Pid> {
 }
 
 /// The name in front of it is the process's to choose, and ends at the last parenthesis.
-fn parent(pid: i32) -> Option<i32> {
+pub fn parent(pid: i32) -> Option<i32> {
     let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     let text = String::from_utf8_lossy(&text);
     let (_, fields) = text.rsplit_once(") ")?;

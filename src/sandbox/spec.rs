@@ -72,6 +72,10 @@ pub struct Spec {
     /// The one TCP port that it may listen on where the network is the machine's, besides those that the kernel picks. `None`
     /// leaves it only those.
     pub port: Option<u16>,
+    /// The dyno whose sandbox this one enters. It has no network, group or tree of its own then, and what is said of them here is
+    /// what that has.
+    #[serde(default)]
+    pub host: Option<Host>,
     /// Its standard input is a terminal, which shall be its controlling one.
     #[serde(default)]
     pub tty: bool,
@@ -80,6 +84,15 @@ pub struct Spec {
     /// Further folders of the machine that it may read, at the same place: where a person keeps programs outside of `/usr`.
     #[serde(default)]
     pub readable: Vec<PathBuf>,
+}
+
+/// A dyno that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its launcher's outer half.
+    pub launcher: i32,
+    /// That one's parent, by which it is told from a stranger who got its number.
+    pub shim: i32,
 }
 
 /// A user and a group, by number.
@@ -138,6 +151,12 @@ impl Spec {
 
     /// What may be left with the kernel when a launcher was killed.
     pub fn leavings(&self) -> Leavings {
+        if self.host.is_some() {
+            return Leavings {
+                cgroup: None,
+                cable: None,
+            };
+        }
         Leavings {
             cgroup: self.cgroup.clone(),
             cable: self

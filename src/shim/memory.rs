@@ -6,18 +6,39 @@ use rustix::param::page_size;
 
 use super::processes::{self, Process};
 use crate::name::Id;
+use crate::sandbox::cgroup::Cgroup;
 
 /// A dyno whose memory is measured.
 pub struct Measured {
     pub dyno: Id,
     /// All of the dyno's processes descend from this one, which is none of them.
     pub shim: i32,
+    /// Which counts for itself, where there is one.
+    pub cgroup: Option<Cgroup>,
     /// In bytes.
     pub quota: u64,
 }
 
-/// Those that take more than their quota, and how much they take, in bytes. Reads all of `/proc`, so it blocks for milliseconds.
+/// Those that take more than their quota, and how much they take, in bytes. Blocks: where there are dynos without control groups it
+/// reads all of `/proc`, which takes milliseconds.
 pub fn over(dynos: Vec<Measured>) -> Vec<(Id, u64)> {
+    let mut over = Vec::new();
+    let mut others = Vec::new();
+    for dyno in dynos {
+        let usage = dyno.cgroup.as_ref().and_then(Cgroup::usage);
+        match usage.and_then(|usage| usage.memory) {
+            Some(used) if used > dyno.quota => over.push((dyno.dyno, used)),
+            Some(_) => {}
+            None => others.push(dyno),
+        }
+    }
+    if !others.is_empty() {
+        over.extend(over_by_processes(&others));
+    }
+    over
+}
+
+fn over_by_processes(dynos: &[Measured]) -> Vec<(Id, u64)> {
     let all = processes::all();
     let mut over = Vec::new();
     for dyno in dynos {

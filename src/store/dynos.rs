@@ -9,13 +9,16 @@ use rusqlite::{Connection, Row, params};
 use super::one_offs::{self, OneOff};
 use super::page::{self, Field, Kind, Listing, Page};
 use super::row::{found, optional, text_enum};
+use super::wanted;
 use crate::error::Result;
 use crate::name::{Id, Identity};
 use crate::time::Timestamp;
 
+pub use super::wanted::Wanted;
+
 text_enum! {
-    /// `Down` is a dyno that is being stopped; the others are Heroku's.
-    State { Starting = "starting", Up = "up", Crashed = "crashed", Down = "down" }
+    /// `Down` is a dyno that is being stopped; the others are Heroku's. Of a dyno that is `Crashed` or `Idle` nothing runs.
+    State { Starting = "starting", Up = "up", Crashed = "crashed", Idle = "idle", Down = "down" }
 }
 
 #[derive(Clone, Debug)]
@@ -45,6 +48,8 @@ pub struct Dyno {
     pub one_off: bool,
     /// False for a one-off dyno that nobody has begun to start.
     pub launched: bool,
+    /// The dyno in whose sandbox it runs, and with which it ends.
+    pub inside: Option<Id>,
     /// When a one-off dyno is ended.
     pub expires_at: Option<Timestamp>,
     /// Somebody is to sit in front of it.
@@ -63,6 +68,16 @@ pub struct Attach {
 }
 
 impl Dyno {
+    /// Whether it has been launched, and neither has it ended nor is it to.
+    pub fn runs(&self) -> bool {
+        matches!(self.state, State::Starting | State::Up) && self.launched
+    }
+
+    /// Whether something of it may run, or is about to.
+    pub fn has_process(&self) -> bool {
+        !matches!(self.state, State::Crashed | State::Idle)
+    }
+
     /// `web.1`.
     pub fn name(&self) -> String {
         format!("{}.{}", self.r#type, self.ordinal)
@@ -79,7 +94,7 @@ pub const FIELDS: &[Field] = &[
 pub(super) const COLUMNS: &str = "dyno.id, dyno.app_id, dyno.release_id, dyno.release_version, dyno.type, dyno.ordinal, dyno.size,
     dyno.command, dyno.state, dyno.port, dyno.pid, dyno.crashes, dyno.start_at, dyno.restart, dyno.created_at, dyno.updated_at,
     dyno.one_off, dyno.launched, dyno.expires_at, dyno.attach_digest IS NOT NULL, dyno.attach_by, dyno.terminal_rows,
-    dyno.terminal_columns, dyno.address";
+    dyno.terminal_columns, dyno.address, dyno.inside";
 
 /// What a client sees: of the dynos in one place of the formation the newest, and none that is being stopped.
 const SHOWN: &str = "dyno WHERE dyno.app_id = ?1 AND dyno.state <> 'down' AND NOT EXISTS (
@@ -117,6 +132,7 @@ pub(super) fn dyno(row: &Row<'_>) -> rusqlite::Result<Dyno> {
         address: row
             .get::<_, Option<String>>(23)?
             .and_then(|address| address.parse().ok()),
+        inside: row.get(24)?,
     })
 }
 
@@ -176,24 +192,6 @@ pub enum Which<'a> {
     One(Id),
 }
 
-/// What is wanted of one process type: so many dynos of the app's current release. Only types with a quantity, of apps whose
-/// current release has a slug that is uploaded.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    pub app_id: Id,
-    pub app_name: String,
-    pub r#type: String,
-    /// At least 1.
-    pub quantity: i64,
-    pub size: String,
-    pub command: String,
-    pub release_id: Id,
-    pub release_version: i64,
-    pub config_set_id: Id,
-    /// Of the slug: SHA-256 of its tar.gz, as hex.
-    pub digest: String,
-}
-
 /// What should run and what there is, as of one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -204,39 +202,10 @@ pub struct Snapshot {
 
 /// All that the reconciler looks at. An app without dynos, wanted or there, costs nothing.
 pub fn snapshot(connection: &Connection) -> Result<Snapshot> {
-    let wanted = connection
-        .prepare_cached(
-            "SELECT formation.app_id, app.name, formation.type, formation.quantity, formation.size, formation.command,
-                 release.id, release.version, release.config_set_id, slug.digest
-             FROM formation
-             JOIN app ON app.id = formation.app_id
-             JOIN release ON release.app_id = formation.app_id AND release.version =
-                 (SELECT max(version) FROM release WHERE app_id = formation.app_id AND status = 'succeeded')
-             JOIN slug ON slug.id = release.slug_id
-             WHERE formation.quantity > 0 AND slug.digest IS NOT NULL
-             ORDER BY formation.app_id, formation.type",
-        )?
-        .query_map([], wanted)?
-        .collect::<rusqlite::Result<_>>()?;
     Ok(Snapshot {
-        wanted,
+        wanted: wanted::all(connection, None)?,
         one_offs: one_offs::wanted(connection)?,
         dynos: all(connection)?,
-    })
-}
-
-fn wanted(row: &Row<'_>) -> rusqlite::Result<Wanted> {
-    Ok(Wanted {
-        app_id: row.get(0)?,
-        app_name: row.get(1)?,
-        r#type: row.get(2)?,
-        quantity: row.get(3)?,
-        size: row.get(4)?,
-        command: row.get(5)?,
-        release_id: row.get(6)?,
-        release_version: row.get(7)?,
-        config_set_id: row.get(8)?,
-        digest: row.get(9)?,
     })
 }
 
@@ -346,6 +315,14 @@ pub fn crash(
         == 1)
 }
 
+/// Deletes a dyno that has crashed or is idle, and says whether there was one.
+pub fn vacate(connection: &Connection, id: Id) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("DELETE FROM dyno WHERE id = ?1 AND state IN ('crashed', 'idle')")?
+        .execute([id])?
+        == 1)
+}
+
 /// Deletes a dyno that is in this state, and says whether there was one. Nothing of its process may be left.
 pub fn delete(connection: &Connection, id: Id, state: State) -> Result<bool> {
     Ok(connection
@@ -354,11 +331,11 @@ pub fn delete(connection: &Connection, id: Id, state: State) -> Result<bool> {
         == 1)
 }
 
-/// Forgets the dynos of an earlier run of the server, save those that are `held`, once their processes have ended. Crashed ones
-/// stay, with their count, and so do one-off dynos that wait to be launched.
+/// Forgets the dynos of an earlier run of the server, save those that are `held`, once their processes have ended. Those that had
+/// none stay: crashed ones, with their count, idle ones, and one-off dynos that wait to be launched.
 pub fn forget_processes(connection: &Connection, held: &HashSet<Id>, now: Timestamp) -> Result<()> {
-    let gone = |dyno: &Dyno| dyno.state != State::Crashed && dyno.launched;
-    for dyno in all(connection)?.iter().filter(|dyno| gone(dyno)) {
+    let had_one = |dyno: &Dyno| dyno.has_process() && dyno.launched;
+    for dyno in all(connection)?.iter().filter(|dyno| had_one(dyno)) {
         match dyno.one_off {
             _ if held.contains(&dyno.id) => {}
             // How it ended nobody knows.

@@ -24,6 +24,8 @@ pub const MAX_SECONDS: i64 = 86_400;
 const MAX_AT_ONCE: i64 = 50;
 /// How long a dyno waits for whoever is to sit in front of it.
 const ATTACH: Duration = Duration::from_secs(60);
+/// The type of one that is given no other.
+pub const RUN: &str = "run";
 /// Their numbers, so that none is taken for a dyno of the formation.
 const NUMBERS: std::ops::Range<i64> = 1_000..10_000;
 
@@ -66,6 +68,7 @@ pub(super) struct Launchable<'a> {
     pub r#type: &'a str,
     pub command: &'a str,
     pub size: &'a str,
+    pub inside: Option<Id>,
     pub env: Option<&'a ConfigVars>,
     pub seconds: i64,
     pub attach: Option<NewAttach>,
@@ -73,6 +76,7 @@ pub(super) struct Launchable<'a> {
 
 /// Writes down a one-off dyno of the app's current release. 422 when nothing was deployed, 409 when too many run.
 pub fn create(connection: &Connection, app: Id, new: &NewOneOff, now: Timestamp) -> Result<Dyno> {
+    admit_another(connection, app, &new.env)?;
     let nothing = || {
         Error::invalid(
             "This app has nothing to run a command in yet. Deploy something to it first.",
@@ -80,15 +84,6 @@ pub fn create(connection: &Connection, app: Id, new: &NewOneOff, now: Timestamp)
     };
     let release = releases::current(connection, app)?.ok_or_else(nothing)?;
     let slug = release.slug_id.ok_or_else(nothing)?;
-    config_vars::check_all(&new.env)?;
-    let running: i64 = connection
-        .prepare_cached("SELECT count(*) FROM dyno WHERE app_id = ?1 AND one_off = 1")?
-        .query_row([app], |row| row.get(0))?;
-    if running >= MAX_AT_ONCE {
-        return Err(Error::conflict(format!(
-            "This app runs {MAX_AT_ONCE} one-off dynos already. Wait until one has ended, or stop one."
-        )));
-    }
     let launchable = Launchable {
         app,
         release: release.id,
@@ -96,11 +91,73 @@ pub fn create(connection: &Connection, app: Id, new: &NewOneOff, now: Timestamp)
         r#type: &new.r#type,
         command: &expand(&new.command, &slugs::process_types(connection, slug)?),
         size: new.size,
+        inside: None,
         env: Some(&new.env).filter(|env| !env.is_empty()),
         seconds: new.seconds,
         attach: new.attach,
     };
     insert(connection, &launchable, now)
+}
+
+/// What a client asks to be run inside a dyno that runs, while he sits in front of it.
+#[derive(Clone, Debug)]
+pub struct NewInside {
+    /// If the first word is a process type, that type's command stands for it.
+    pub command: String,
+    /// On top of what the dyno has.
+    pub env: ConfigVars,
+    pub attach: NewAttach,
+}
+
+/// Writes down a one-off dyno that has no sandbox of its own. 422 when nothing runs that it could be run inside of, 409 when too
+/// many run.
+pub fn create_inside(
+    connection: &Connection,
+    host: &Dyno,
+    new: &NewInside,
+    now: Timestamp,
+) -> Result<Dyno> {
+    admit_another(connection, host.app_id, &new.env)?;
+    if !host.runs() || host.inside.is_some() {
+        let (name, state) = (host.name(), host.state.as_str());
+        return Err(Error::invalid(match host.inside {
+            Some(_) => format!("{name} itself runs inside of another dyno. Name that one."),
+            None => format!("Nothing can be run inside {name} now: its state is {state}."),
+        }));
+    }
+    let release = releases::by_id(connection, host.release_id)?;
+    let slug = release.and_then(|release| release.slug_id);
+    let process_types = match slug {
+        Some(slug) => slugs::process_types(connection, slug)?,
+        None => BTreeMap::new(),
+    };
+    let launchable = Launchable {
+        app: host.app_id,
+        release: host.release_id,
+        release_version: host.release_version,
+        r#type: RUN,
+        command: &expand(&new.command, &process_types),
+        size: &host.size,
+        inside: Some(host.id),
+        env: Some(&new.env).filter(|env| !env.is_empty()),
+        seconds: MAX_SECONDS,
+        attach: Some(new.attach),
+    };
+    insert(connection, &launchable, now)
+}
+
+/// 422 for an environment that cannot be, 409 when as many run as may.
+fn admit_another(connection: &Connection, app: Id, env: &ConfigVars) -> Result<()> {
+    config_vars::check_all(env)?;
+    let running: i64 = connection
+        .prepare_cached("SELECT count(*) FROM dyno WHERE app_id = ?1 AND one_off = 1")?
+        .query_row([app], |row| row.get(0))?;
+    if running < MAX_AT_ONCE {
+        return Ok(());
+    }
+    Err(Error::conflict(format!(
+        "This app runs {MAX_AT_ONCE} one-off dynos already. Wait until one has ended, or stop one."
+    )))
 }
 
 /// Writes down a one-off dyno, which waits to be launched.
@@ -117,9 +174,9 @@ pub(super) fn insert(
     connection
         .prepare_cached(
             "INSERT INTO dyno (id, app_id, release_id, release_version, type, ordinal, size, command, state, one_off, launched,
-                 env, expires_at, attach_digest, attach_by, terminal_rows, terminal_columns, created_at, updated_at)
+                 env, expires_at, attach_digest, attach_by, terminal_rows, terminal_columns, inside, created_at, updated_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'starting', 1, 0, CASE WHEN ?9 IS NULL THEN NULL ELSE seal(?1, ?9) END,
-                 ?10, ?12, ?13, ?14, ?15, ?11, ?11)",
+                 ?10, ?12, ?13, ?14, ?15, ?16, ?11, ?11)",
         )?
         .execute(params![
             id,
@@ -136,7 +193,8 @@ pub(super) fn insert(
             new.attach.map(|attach| attach.digest),
             new.attach.map(|_| now.plus(ATTACH)),
             terminal.map(|(rows, _)| rows),
-            terminal.map(|(_, columns)| columns)
+            terminal.map(|(_, columns)| columns),
+            new.inside
         ])?;
     dynos::by_id(connection, id)?.ok_or_else(|| Error::not_found("dyno"))
 }

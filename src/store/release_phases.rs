@@ -200,6 +200,7 @@ fn start(
     one_offs::insert(
         connection,
         &Launchable {
+            inside: None,
             app: release.app_id,
             release: release.id,
             release_version: release.version,

@@ -31,7 +31,7 @@ pub struct Release {
     pub account_email: String,
     /// The newest that succeeded, which is what the app runs.
     pub current: bool,
-    /// A release command prints, has printed or is to print something for it.
+    /// A release command prints, has printed or is to print something for it, or it was said why it does not come up.
     pub has_output: bool,
     /// Of the add-ons that were attached when it was made.
     pub addon_plan_names: Vec<String>,
@@ -49,7 +49,7 @@ const COLUMNS: &str = "release.id, release.app_id, app.name, release.version, re
     release.slug_id, release.config_set_id, release.account_id, account.email,
     release.version = (SELECT max(version) FROM release AS newer WHERE newer.app_id = release.app_id AND newer.status = 'succeeded'),
     release.created_at, release.updated_at, release.addon_plan_names,
-    EXISTS (SELECT 1 FROM release_phase WHERE release_phase.release_id = release.id AND release_phase.command IS NOT NULL)";
+    release.told OR EXISTS (SELECT 1 FROM release_phase WHERE release_phase.release_id = release.id AND release_phase.command IS NOT NULL)";
 const FROM: &str =
     "release JOIN app ON app.id = release.app_id JOIN account ON account.id = release.account_id";
 
@@ -149,6 +149,14 @@ pub fn create(
         created_at: now,
         updated_at: now,
     })
+}
+
+/// Notes that a release's output says why it does not come up; false if that was noted before, or it is gone.
+pub fn note_told(connection: &Connection, id: Id) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("UPDATE release SET told = 1 WHERE id = ?1 AND told = 0")?
+        .execute([id])?
+        == 1)
 }
 
 fn config_set(

@@ -143,6 +143,7 @@ fn start(place: &Path, level: Level, number: usize) -> Result<Running> {
             mtu: 1500,
         }),
         port: None,
+        host: None,
         tty: false,
         hidden: place.to_owned(),
         readable: Vec::new(),

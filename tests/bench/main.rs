@@ -10,6 +10,7 @@
 mod ceiling;
 mod client;
 mod dyno_start;
+mod dynos;
 mod load;
 mod nginx;
 mod process;
@@ -37,6 +38,7 @@ const ALL: &[Benchmark] = &[
     ("promotion", promotion::run),
     ("router", router::run),
     ("dyno-start", dyno_start::run),
+    ("dynos", dynos::run),
 ];
 
 fn main() -> ExitCode {

@@ -119,6 +119,11 @@ impl Process {
         Ok(line)
     }
 
+    /// `taskset` becomes the program, so this is the program's own.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap_or_default()
+    }
+
     /// CPU time that it has used so far, in seconds.
     pub fn cpu(&self) -> Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;

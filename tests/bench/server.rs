@@ -27,12 +27,14 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts on a directory that may have been served before. Returns when it says that it is ready.
+    /// Starts on a directory that may have been served before. Returns when it says that it is ready. Its dynos end with it, and
+    /// the machine's forwarding is left alone.
     pub fn start_in(data: &Path) -> Result<Server> {
         let mut command = process::command(Core::Tested, Path::new(env!("CARGO_BIN_EXE_penstock")));
         command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--router-listen", "127.0.0.1:0", "--rate-limit", "false"])
+            .args(["--dynos-end-with-server", "--dyno-forwarding", "false"])
             .arg("--data-dir")
             .arg(data);
         let mut process = Process::start(command)?;

@@ -1,6 +1,7 @@
 //! One-off dynos that somebody sits in front of: made over the API, and met over TLS as the official CLI does it.
 
-mod client;
+pub mod client;
+mod inside;
 mod sitting;
 mod waiting;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use self::client::Attached;
 use crate::binary::sample::idle_app;
-use crate::binary::{Client, Place, Server};
+use crate::binary::{Client, HANG, Place, Server, processes};
 
 /// A server with an app of which nothing runs.
 struct Harbour {
@@ -48,6 +49,18 @@ impl Harbour {
     async fn connect(&self, dyno: &Value) -> Attached {
         let url = dyno["attach_url"].as_str().unwrap();
         Attached::connect(&self.server.ready.ca_file, url).await
+    }
+
+    /// Waits for a process whose command begins so.
+    fn process(&self, command: &str) -> i32 {
+        let begun = std::time::Instant::now();
+        loop {
+            let mut found = processes::of(self.server.data()).into_iter();
+            if let Some(process) = found.find(|process| process.command.starts_with(command)) {
+                return process.pid;
+            }
+            assert!(begun.elapsed() < HANG, "nothing runs {command}");
+        }
     }
 
     /// Waits until the log has a line with this text.

@@ -1,6 +1,7 @@
 //! The server is killed, at any moment, and started again: nothing acknowledged is lost, and it ends where it would have ended.
 
 mod evidence;
+mod one_offs;
 mod partners;
 mod scenario;
 
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use penstock::build::{Limits, Shelves};
-use penstock::config::{Config, DataDirArg, Waits};
+use penstock::config::{Config, DataDirArg, EcoIdle, Waits};
 use penstock::runtime::Parting;
 use penstock::sandbox::Settings;
 use penstock::serve::{Options, serve};
@@ -205,6 +206,7 @@ fn child() {
         buildpacks: Shelves::default(),
         allow_private_fetch: None,
         strict_stages: false,
+        eco_idle: EcoIdle(Some(Duration::from_millis(300))),
         crash_backoff: Waits(vec![Duration::ZERO, Duration::from_secs(1)]),
         dynos_end_with_server: false,
         rate_limit: true,

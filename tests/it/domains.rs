@@ -205,7 +205,12 @@ async fn the_router_serves_an_added_name_and_an_exact_one_before_a_wildcard() {
     let log = Arc::new(RouterLog(server.platform.logs.clone()));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let router = Router::start(vec![listener], log, router::options()).unwrap();
-    let routes = Routes::new(server.platform.clone(), router.clone(), Duration::ZERO);
+    let routes = Routes::new(
+        server.platform.clone(),
+        router.clone(),
+        Duration::ZERO,
+        Arc::default(),
+    );
     for app in ["harbour", "marina"] {
         ann.app(app).await;
     }

@@ -65,8 +65,21 @@ async fn a_web_dyno_that_never_listens_is_ended_and_tried_again() {
         .ok();
     server.settle().await;
     let late = web(&ann).await;
+    let path = format!("/apps/harbour/releases/{}", late["release"]["version"]);
+    assert_eq!(ann.get(&path).await.ok()["output_stream_url"], Value::Null);
     server.dynos.time_out(own(&late));
     server.settle().await;
+    // Why is said where a release's output is looked for.
+    let release = ann.get(&path).await.ok();
+    let said = ann
+        .get(release["output_stream_url"].as_str().unwrap())
+        .await;
+    let said = said.text();
+    assert!(
+        said.contains("Release v4 does not come up: web.1 did not come up in time")
+            && said.contains("v3 goes on serving"),
+        "{said}"
+    );
     let next = web(&ann).await;
     assert_ne!(next["id"], late["id"]);
     assert_eq!(next["state"], "starting");

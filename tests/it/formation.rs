@@ -90,6 +90,23 @@ async fn a_quantity_is_a_number_text_or_a_change() {
 }
 
 #[tokio::test]
+async fn the_official_cli_scales_by_text_and_by_change_in_a_batch() {
+    let (server, ann) = server().await;
+    for (quantity, names) in [
+        ("2", ["worker.1 v3", "worker.2 v3"].as_slice()),
+        ("+1", &["worker.1 v3", "worker.2 v3", "worker.3 v3"]),
+        ("-2", &["worker.1 v3"]),
+    ] {
+        let updates = json!({"updates": [
+            {"type": "web", "quantity": "0"}, {"type": "worker", "quantity": quantity},
+        ]});
+        ann.patch(FORMATION, updates).await.ok();
+        server.settle().await;
+        assert_eq!(server.dynos.of("harbour"), names);
+    }
+}
+
+#[tokio::test]
 async fn the_dynos_that_are_scaled_away_end() {
     let (server, ann) = server().await;
     scale(&ann, "web", 3).await;

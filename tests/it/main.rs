@@ -37,6 +37,7 @@ mod gates;
 mod git;
 mod harness;
 mod https;
+mod idling;
 mod keys;
 mod ledger;
 mod log;

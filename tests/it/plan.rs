@@ -55,6 +55,7 @@ fn dyno(id: Id, kind: &str, ordinal: i64, version: i64, state: State) -> Dyno {
         restart: false,
         one_off: false,
         launched: true,
+        inside: None,
         expires_at: None,
         attach: None,
         address: None,
@@ -63,11 +64,16 @@ fn dyno(id: Id, kind: &str, ordinal: i64, version: i64, state: State) -> Dyno {
     }
 }
 
-/// `web=2 worker=1`.
+/// `web=2 worker=1`, with `:eco` after it for that size.
 fn read_wanted(text: &str) -> Vec<Wanted> {
     let one = |word: &str| {
         let (kind, quantity) = word.split_once('=').unwrap();
-        wanted(kind, quantity.parse().unwrap(), CURRENT)
+        let (quantity, size) = quantity.split_once(':').unwrap_or((quantity, ""));
+        let mut wanted = wanted(kind, quantity.parse().unwrap(), CURRENT);
+        if size == "eco" {
+            wanted.size = "Eco".into();
+        }
+        wanted
     };
     text.split_whitespace().map(one).collect()
 }
@@ -83,7 +89,7 @@ fn wanted_one_offs(dynos: &[Dyno]) -> Vec<OneOff> {
 }
 
 /// `web.1@2:up`, with `:restart`, `:3crashes`, `:in5s` or `:large` after it; `:once` is a one-off dyno, `:waiting` one that was
-/// not launched, and `:over` one whose time is over.
+/// not launched, `:inside` one that is run inside the first of all, and `:over` one whose time is over.
 fn read_dynos(text: &str) -> Vec<Dyno> {
     let one = |(at, word): (usize, &str)| {
         let mut parts = word.split(':');
@@ -98,8 +104,12 @@ fn read_dynos(text: &str) -> Vec<Dyno> {
                 dyno.restart = true;
             } else if flag == "once" || flag == "waiting" {
                 (dyno.one_off, dyno.launched) = (true, flag == "once");
+            } else if flag == "inside" {
+                dyno.inside = Some(Id::fixed(0x2000));
             } else if flag == "over" {
                 dyno.expires_at = Some(now());
+            } else if flag == "eco" {
+                dyno.size = "Eco".into();
             } else if flag == "large" {
                 dyno.size = "Large".into();
             } else if let Some(crashes) = flag.strip_suffix("crashes") {
@@ -245,6 +255,65 @@ fn each_situation_has_its_plan() {
             "remove:run.1234@2",
         ),
         ("", "run.1234@2:starting:waiting:over", "remove:run.1234@2"),
+        // An app sleeps while all of it does, and what was there goes.
+        ("web=2:eco", "web.1@2:idle:eco web.2@2:idle:eco", ""),
+        (
+            "web=1:eco worker=1:eco",
+            "web.1@2:idle:eco worker.1@2:idle:eco web.1@2:down:eco",
+            "end:web.1@2",
+        ),
+        ("web=1:eco worker=1", "web.1@2:idle:eco worker.1@2:up", ""),
+        (
+            "web=1:eco",
+            "web.1@2:idle:eco web.2@2:idle:eco",
+            "remove:web.2@2",
+        ),
+        // It wakes up as a whole: when it is asked to, is released anew, scaled up or resized, or has no web dyno any more.
+        (
+            "web=1:eco worker=1:eco",
+            "web.1@2:idle:eco:restart worker.1@2:idle:eco:restart",
+            "remove:web.1@2 remove:worker.1@2 start:web.1 start:worker.1",
+        ),
+        (
+            "web=1:eco worker=1:eco",
+            "web.1@2:idle:eco:restart worker.1@2:idle:eco",
+            "remove:web.1@2 start:web.1 start:worker.1/0",
+        ),
+        (
+            "web=1:eco",
+            "web.1@1:idle:eco",
+            "remove:web.1@1 start:web.1",
+        ),
+        ("web=2:eco", "web.1@2:idle:eco", "start:web.1/0 start:web.2"),
+        ("web=1", "web.1@2:idle:eco", "remove:web.1@2 start:web.1"),
+        (
+            "worker=1:eco",
+            "web.1@2:idle:eco worker.1@2:idle:eco",
+            "remove:web.1@2 start:worker.1/0",
+        ),
+        // A worker that is still on its way to bed must not run twice.
+        (
+            "web=1:eco worker=1:eco",
+            "web.1@2:idle:eco:restart worker.1@2:idle:eco:restart worker.1@2:down:eco",
+            "end:worker.1@2 remove:web.1@2 remove:worker.1@2 start:web.1",
+        ),
+        // One that is run inside another dyno ends with that, and is not begun without it.
+        ("web=1", "web.1@2:up run.1234@2:up:once:inside", ""),
+        (
+            "web=1",
+            "web.1@2:starting run.1234@2:starting:waiting:inside",
+            "launch:run.1234@2",
+        ),
+        (
+            "",
+            "web.1@2:down run.1234@2:up:once:inside",
+            "end:web.1@2 stopped:run.1234@2",
+        ),
+        (
+            "web=1",
+            "web.1@2:crashed:1crashes:in5s run.1234@2:starting:waiting:inside",
+            "remove:run.1234@2",
+        ),
         // Two in one place are one too many; the one that is up stays.
         ("web=1", "web.1@2:up web.1@2:starting", "surplus:web.1@2"),
     ];

@@ -1,11 +1,15 @@
-//! Servers, shims and dynos are killed at random moments of deploys, promotions, scaling and config changes, and the machine is
-//! rebooted in between: nothing acknowledged is lost, what should run runs once, and nothing stray is left.
+//! Servers, shims and dynos are killed at random moments of deploys, promotions, scaling and config changes; the machine is
+//! rebooted, its clock jumps, memory runs out, and its disk fills up, breaks and loses its power: nothing acknowledged is lost, what
+//! should run runs once, apps that nobody touches go on serving, and nothing stray is left.
 //!
 //! `SOAK_ROUNDS` sets how many rounds there are (`make soak` plays a thousand), and `SOAK_SEED` what happens in them: a failure
 //! names both.
 
 mod chance;
+mod clock;
+mod disk;
 mod expected;
+mod faults;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -13,9 +17,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use self::chance::Chance;
+use self::disk::Disk;
 use self::expected::{APPS, Expected};
+use self::faults::Fault;
 use crate::binary::sample::PERL;
-use crate::binary::{Client, HANG, Place, Server, processes};
+use crate::binary::{Answer, Client, HANG, Place, Server, processes};
 
 const ROUNDS: u64 = 20;
 /// The longest that a deed goes on before the fault, in milliseconds: most of them are over by then.
@@ -23,26 +29,6 @@ const LONGEST: u64 = 400;
 
 /// It is asked again and again until all is as it should be, however long a busy machine takes for that.
 const UNLIMITED: &str = "--rate-limit=false";
-
-/// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    KillServer,
-    /// As for an upgrade.
-    StopServer,
-    KillShim,
-    KillDyno,
-    /// Everything is gone at once.
-    Reboot,
-}
-
-const FAULTS: [Fault; 5] = [
-    Fault::KillServer,
-    Fault::StopServer,
-    Fault::KillShim,
-    Fault::KillDyno,
-    Fault::Reboot,
-];
 
 /// What somebody is about when it happens.
 #[derive(Clone, Copy, Debug)]
@@ -65,31 +51,31 @@ async fn what_was_acknowledged_outlives_whatever_is_killed() {
     let seed = from_environment("SOAK_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     let mut soak = Soak::begin(Chance::new(seed)).await;
     let begun = Instant::now();
+    let mut played: BTreeMap<Fault, u64> = BTreeMap::new();
     for round in 1..=rounds {
-        let story = soak.play().await;
+        let (fault, story) = soak.play().await;
+        *played.entry(fault).or_default() += 1;
         eprintln!("round {round} of {rounds}, SOAK_SEED={seed}: {story}");
     }
-    let Soak {
-        place,
-        server,
-        expected,
-        ..
-    } = soak;
-    server.unwrap().stop();
+    soak.server.take().unwrap().stop();
     // The last server takes its dynos with it.
+    let place = &soak.place;
     let server = Server::start(
         place.command(&[crate::binary::TIED, UNLIMITED]),
         &place.log(),
     );
-    expected.hold(&server.client()).await;
+    soak.expected.hold(&server.client()).await;
     server.stop();
-    eprintln!("{rounds} rounds in {:?}", begun.elapsed());
+    eprintln!("{rounds} rounds in {:?}: {played:?}", begun.elapsed());
 }
 
 struct Soak {
-    place: Place,
     /// There is always one, but for the moment of a fault.
     server: Option<Server>,
+    disk: Option<Disk>,
+    place: Place,
+    /// Of the server's clock, in seconds.
+    offset: i64,
     chance: Chance,
     expected: Expected,
 }
@@ -98,7 +84,8 @@ impl Soak {
     /// Two apps in a pipeline, to which things happen, and one that is left alone.
     async fn begin(chance: Chance) -> Soak {
         let place = Place::new();
-        let server = start(&place);
+        let disk = Disk::make(&place);
+        let server = start(&place, 0);
         let client = server.client();
         for app in APPS {
             client.create_app(app).await;
@@ -106,8 +93,10 @@ impl Soak {
         }
         client.create_pipeline().await;
         let soak = Soak {
-            place,
             server: Some(server),
+            disk,
+            place,
+            offset: 0,
             chance,
             expected: Expected::new("first"),
         };
@@ -116,13 +105,16 @@ impl Soak {
     }
 
     /// One deed, one fault, and what is there afterwards. What happened, for whoever reads of a failure.
-    async fn play(&mut self) -> String {
-        let (deed, fault) = (self.chance.pick(&DEEDS), self.chance.pick(&FAULTS));
+    async fn play(&mut self) -> (Fault, String) {
+        let faults = Fault::all(self.disk.as_ref());
+        let (deed, fault) = (self.chance.pick(&DEEDS), self.chance.pick(faults));
         let moment = Duration::from_millis(self.chance.below(LONGEST));
         let client = self.client();
         let alone = self.bystander().await;
         let number = self.expected.next();
-        let done = tokio::time::timeout(moment, self.expected.attempt(&client, deed, number)).await;
+        self.break_before(fault).await;
+        let attempt = self.expected.attempt(&client, deed, fault, number);
+        let done = tokio::time::timeout(moment, attempt).await;
         let story = format!(
             "{deed:?} {number}, {fault:?} after {moment:?}, done: {}",
             done.is_ok()
@@ -132,11 +124,11 @@ impl Soak {
         let client = self.client();
         self.expected.hold(&client).await;
         self.nothing_is_stray().await;
-        if matches!(fault, Fault::KillServer | Fault::StopServer) {
+        if fault.spares_dynos() {
             let now = self.bystander().await;
             assert_eq!(now, alone, "the bystander was restarted: {story}");
         }
-        story
+        (fault, story)
     }
 
     fn client(&self) -> Client {
@@ -152,20 +144,6 @@ impl Soak {
         pids
     }
 
-    async fn fail(&mut self, fault: Fault) {
-        let data = self.place.data();
-        match fault {
-            Fault::KillShim => self.kill_one(processes::shims(&data)),
-            Fault::KillDyno => self.kill_one(processes::of(&data)),
-            Fault::KillServer => self.replace(Server::kill),
-            Fault::StopServer => self.replace(|server| drop(server.stop())),
-            Fault::Reboot => self.replace(|server| {
-                server.kill();
-                processes::kill_all(&data);
-            }),
-        }
-    }
-
     fn kill_one(&mut self, mut among: Vec<processes::Process>) {
         if !among.is_empty() {
             let at = self.chance.below(among.len() as u64);
@@ -174,9 +152,9 @@ impl Soak {
     }
 
     /// The old server has to be over before the next can have the directory.
-    fn replace(&mut self, end: impl FnOnce(Server)) {
-        end(self.server.take().unwrap());
-        self.server = Some(start(&self.place));
+    fn replace(&mut self, end: impl FnOnce(Server, Option<&Disk>)) {
+        end(self.server.take().unwrap(), self.disk.as_ref());
+        self.server = Some(start(&self.place, self.offset));
     }
 
     /// Each dyno that the API shows has a shim and processes, and nobody else has.
@@ -206,8 +184,8 @@ impl Soak {
     }
 }
 
-fn start(place: &Place) -> Server {
-    let mut server = Server::start(place.command(&[UNLIMITED]), &place.log());
+fn start(place: &Place, offset: i64) -> Server {
+    let mut server = Server::start(clock::command(place, offset), &place.log());
     server.is_survived = true;
     server
 }
@@ -231,8 +209,11 @@ impl Client {
     }
 }
 
-/// What is asked for may fail in any way that a client sees, but not with an error of the server's own.
-fn answered(status: u16, body: &Value) -> bool {
-    assert!(status < 500 || status == 503, "{status} {body}");
+/// What is asked for may fail in any way that a client sees, but not with an error of the server's own. On a disk that has broken
+/// there is no other answer left.
+fn answered(answer: &Answer, fault: Fault) -> bool {
+    let (status, body) = (answer.status, answer.json());
+    let its_own = status >= 500 && status != 503 && fault != Fault::ReadOnlyDisk;
+    assert!(!its_own, "{fault:?}: {status} {body}");
     status < 300
 }

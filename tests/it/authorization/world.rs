@@ -251,7 +251,9 @@ impl World {
                 json!({"updates": [{"type": "web", "quantity": 1}]})
             }
             ("PATCH", "/apps/{app}/formation/{type}") => json!({"quantity": 1}),
-            ("POST", "/apps/{app}/dynos") => json!({"command": "true"}),
+            ("POST", "/apps/{app}/dynos" | "/apps/{app}/dynos/{dyno}") => {
+                json!({"command": "true"})
+            }
             ("POST", "/apps/{app}/releases") => json!({"slug": slug()}),
             ("POST", "/apps/{app}/slugs") => json!({"process_types": {"web": "x"}}),
             ("POST", "/apps/{app}/collaborators") => json!({"user": "dora@example.com"}),

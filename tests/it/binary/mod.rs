@@ -19,7 +19,7 @@ use penstock::serve::Ready;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-pub use client::{Client, Lost};
+pub use client::{Answer, Client, Lost};
 pub use tail::Tail;
 
 /// Long enough that only a hang takes so long.

@@ -8,6 +8,7 @@ mod deploy;
 mod dynos;
 mod golden;
 mod shape;
+mod visitors;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,9 +20,10 @@ use penstock::Platform;
 use penstock::app_setup::Setups;
 use penstock::build::{self, Bench, Builder};
 use penstock::caches::Caches;
-use penstock::config::{Config, DataDirArg, Waits};
+use penstock::config::{Config, DataDirArg, EcoIdle, Waits};
 use penstock::data_dir::DataDir;
 use penstock::deliveries::{Deliverer, Limits};
+use penstock::idling::{Bell, Idler};
 use penstock::name::Id;
 use penstock::promotion::Promoter;
 use penstock::provisioning::Provisioner;
@@ -41,6 +43,7 @@ pub use client::Client;
 pub use deploy::{gz, web_app};
 pub use dynos::Dynos;
 pub use golden::golden;
+pub use visitors::Visitors;
 
 /// When every test begins.
 pub const T0: &str = "2026-01-31T12:00:00Z";
@@ -66,6 +69,9 @@ pub struct Server {
     pub clock: Clock,
     /// What the dynos do is for the test to say.
     pub dynos: Arc<Dynos>,
+    /// Who visits the apps.
+    pub visitors: Arc<Visitors>,
+    idler: Idler,
     builder: Builder,
     promoter: Promoter,
     phases: ReleasePhases,
@@ -115,6 +121,8 @@ impl Server {
             policy,
             Reception::default(),
         );
+        let bell = Arc::new(Bell::default());
+        let visitors = Arc::new(Visitors::new(bell.clone()));
         let provisioner = Provisioner::new(platform.clone(), PROVIDERS);
         let looping = provisioner.clone();
         let providers = tokio::spawn(async move { looping.run().await });
@@ -136,6 +144,8 @@ impl Server {
             provisioner,
             providers,
             deliverer: Deliverer::new(platform.clone(), DELIVERIES),
+            idler: Idler::new(platform.clone(), visitors.clone(), bell),
+            visitors,
             reconciler,
             http: client::http(),
             api,
@@ -195,9 +205,10 @@ impl Server {
             let released = self.phases.tick().await.unwrap();
             let set_up = self.setups.tick().await.unwrap();
             self.setups.idle().await;
+            let slept = self.idler.tick().await.unwrap();
             let told = self.deliverer.tick().await.unwrap();
             self.deliverer.idle().await;
-            if begun + promoted + scheduled + released + asked + set_up + told == 0 {
+            if begun + promoted + scheduled + released + asked + set_up + slept + told == 0 {
                 return;
             }
         }
@@ -257,6 +268,11 @@ impl Server {
         self.clock.advance(time);
     }
 
+    /// Somebody puts the clock back.
+    pub fn go_back(&self, time: Duration) {
+        self.clock.set(self.clock.now().minus(time));
+    }
+
     /// Removes what nothing points at any more, as the server does every hour.
     pub async fn sweep(&self) {
         penstock::sweep::sweep(&self.platform).await.unwrap();
@@ -292,7 +308,8 @@ pub fn bench(data: &Path, caches: Caches) -> Bench {
     }
 }
 
-fn config(data: &DataDir) -> Config {
+/// A server of its own, where nothing else is said.
+pub fn config(data: &DataDir) -> Config {
     let any_port = "127.0.0.1:0".parse().unwrap();
     Config {
         data_dir: DataDirArg {
@@ -311,6 +328,7 @@ fn config(data: &DataDir) -> Config {
         buildpacks: build::Shelves::default(),
         allow_private_fetch: None,
         strict_stages: false,
+        eco_idle: EcoIdle(Some(Duration::from_secs(30 * 60))),
         crash_backoff: Waits(vec![Duration::ZERO, Duration::from_secs(1)]),
         dynos_end_with_server: true,
         isolation: Settings::default(),

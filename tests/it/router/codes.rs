@@ -110,6 +110,17 @@ async fn a_request_waits_for_a_starting_app() {
 }
 
 #[tokio::test]
+async fn an_app_that_does_not_wake_up_is_given_up() {
+    let short = Options {
+        boot_queue: Duration::from_millis(30),
+        ..options()
+    };
+    let mut edge = Edge::with(Web::Idle, short);
+    assert_eq!(status(&edge.get().await), 503);
+    has(&edge.line().await, "code=H20 desc=\"App boot timeout\"");
+}
+
+#[tokio::test]
 async fn an_app_that_never_starts_is_given_up() {
     let short = Options {
         boot_queue: Duration::from_millis(30),

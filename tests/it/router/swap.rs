@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use penstock::name::Id;
 use penstock::router::{Dyno, Router, TableSource, Web};
 use tokio::sync::Notify;
 
-use super::{Edge, HANG, HOST, Wire, dyno, get_with, has, ok, route, status};
+use super::{APP, Edge, HANG, HOST, Wire, dyno, get_with, has, ok, route, status};
 
 /// A dyno that, once killed, hangs up on whoever still talks to it.
 struct Mortal {
@@ -195,6 +196,31 @@ impl TableSource for Late {
         self.router.replace(vec![route(up)]);
         Box::pin(async {})
     }
+
+    fn wake(&self, app: Id) {
+        assert_eq!(app, APP);
+        let up = Web::Up(vec![self.dyno.clone()]);
+        self.router.replace(vec![route(up)]);
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_sleeps_is_woken_and_its_visitor_waits() {
+    let dyno = dyno(|mut wire| async move {
+        wire.head().await;
+        wire.write(ok("awake")).await;
+    })
+    .await;
+    let edge = Edge::new(Web::Idle);
+    let source = Arc::new(Late {
+        router: edge.router.clone(),
+        dyno,
+    });
+    assert_eq!(edge.router.visits(APP), (0, 0));
+    edge.router.follow(&source);
+    let answer = edge.get().await;
+    assert!(answer.ends_with("awake"), "{answer}");
+    assert_eq!(edge.router.visits(APP).0, 1);
 }
 
 #[tokio::test]

@@ -78,6 +78,12 @@ async fn a_web_dyno_that_does_not_listen_is_killed_and_the_old_release_serves_on
             "Last output: two",
         ]
     );
+    assert_eq!(
+        stage.output_of(runtime.launched("web.1 v4").release),
+        " !     Release v4 does not come up: web.1 did not come up in time. Last probe: nobody listens on port 9\n \
+         !     The last that web.1 has printed:\n       one\n       two\n \
+         !     v3 goes on serving, and v4 is tried again.\n"
+    );
     // It is told once, however often it is tried.
     runtime.exit("web.1 v4", 1);
     reconciler.settle().await.unwrap();
@@ -90,6 +96,8 @@ async fn a_web_dyno_that_does_not_listen_is_killed_and_the_old_release_serves_on
         !told.iter().any(|line| line.starts_with("Release v4")),
         "{told:?}"
     );
+    let output = stage.output_of(runtime.launched("web.1 v3").release);
+    assert_eq!(output, "", "the one that is well has nothing to say");
     stage.clock.advance(Duration::from_secs(1));
     reconciler.settle().await.unwrap();
     assert_eq!(stage.rows(), ["web.1 v3 up", "web.1 v4 starting"]);

@@ -60,6 +60,8 @@ async fn a_dyno_is_up_when_it_answers_well_and_not_before() {
         probe,
         "GET /health?deep=1 is answered with 503 Service Unavailable, and should be with 204"
     );
+    // It is up before the last that it has printed is in its log.
+    place.ground.said(launch.app, "HTTP/1.1\" 204").await;
     let printed = place.ground.printed(launch.app);
     let asked = "asked for /health?deep=1";
     let asked = printed.iter().filter(|line| *line == asked).count();

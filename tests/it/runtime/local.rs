@@ -67,13 +67,21 @@ pub fn folders(ground: &Ground) -> usize {
 }
 
 pub fn open(ground: &Ground, tied: bool) -> (Local, UnboundedReceiver<Event>) {
+    open_isolated(ground, tied, Isolation::none())
+}
+
+pub fn open_isolated(
+    ground: &Ground,
+    tied: bool,
+    isolation: Isolation,
+) -> (Local, UnboundedReceiver<Event>) {
     Local::open(
         ground.path(),
         ground.blobs.clone(),
         ground.logs.clone(),
         ground.outputs.clone(),
         shims(tied),
-        Isolation::none(),
+        isolation,
     )
     .unwrap()
 }
@@ -95,6 +103,7 @@ pub fn launch(slug: Digest, command: &str) -> Launch {
         uid: None,
         output: None,
         boot: Duration::from_secs(60),
+        inside: None,
         streams: Streams::Output,
     }
 }

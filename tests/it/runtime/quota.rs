@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
-use penstock::runtime::{Ended, Runtime};
+use nix::unistd::geteuid;
+use penstock::runtime::{Ended, Isolation, Launch, Runtime};
+use penstock::sandbox::cgroup::{Cgroup, Controller};
+use penstock::sandbox::{Level, Settings};
 
-use super::local::Place;
-use super::soon;
+use super::local::{Place, launch, open_isolated};
 use super::stage::Stage;
+use super::{Ground, soon};
 
 const MEGABYTE: u64 = 1 << 20;
+/// A hundred megabytes, which the second process shares with the first.
+const HUNDRED: &str =
+    "exec perl -e '$x = \"x\" x 100_000_000; fork; $| = 1; print \"ready\\n\"; sleep 1000'";
 
 #[tokio::test]
 async fn too_much_is_told_now_and_then_and_far_too_much_is_the_end() {
@@ -61,10 +67,7 @@ async fn too_much_is_told_now_and_then_and_far_too_much_is_the_end() {
 #[tokio::test]
 async fn the_memory_of_all_processes_of_a_dyno_is_counted_and_what_they_share_but_once() {
     let place = Place::new();
-    // A hundred megabytes, which the second process shares with the first.
-    let command =
-        "exec perl -e '$x = \"x\" x 100_000_000; fork; $| = 1; print \"ready\\n\"; sleep 1000'";
-    let launch = place.worker(command);
+    let launch = place.worker(HUNDRED);
     let dyno = launch.dyno;
     soon(place.local.start(launch.clone())).await.unwrap();
     while place.ground.printed(launch.app).len() < 2 {
@@ -78,4 +81,35 @@ async fn the_memory_of_all_processes_of_a_dyno_is_counted_and_what_they_share_bu
     assert!(used >= 95, "{used} MB");
     // Were what they share counted for each of them, it would be twice as much.
     assert_eq!(over(used * 3 / 2).await, []);
+}
+
+#[tokio::test]
+async fn a_dyno_with_a_control_group_takes_what_the_kernel_counts_for_that() {
+    let ground = Ground::new();
+    let isolation = || Isolation::new(Level::Full, Settings::default(), ground.path());
+    let launch = Launch {
+        uid: Some(20_778),
+        ..launch(ground.slug(&[("hello.txt", "hello\n")]), HUNDRED)
+    };
+    let (dyno, app) = (launch.dyno, launch.app);
+    let cgroup = isolation().cgroup(dyno);
+    if !geteuid().is_root() || !cgroup.is_some_and(|cgroup| counts_memory(&cgroup)) {
+        return;
+    }
+    let (local, _events) = open_isolated(&ground, true, isolation());
+    soon(local.start(launch)).await.unwrap();
+    while ground.printed(app).len() < 2 {
+        ground.said(app, "ready").await;
+        tokio::task::yield_now().await;
+    }
+    let found = soon(local.over_quota(vec![(dyno, 50 * MEGABYTE)])).await;
+    let counted = isolation().cgroup(dyno).unwrap().usage().unwrap();
+    assert_eq!(found, [(dyno, counted.memory.unwrap())]);
+    assert!(counted.memory.unwrap() > 95 * MEGABYTE);
+    soon(local.stop(dyno, Duration::ZERO)).await;
+}
+
+fn counts_memory(cgroup: &Cgroup) -> bool {
+    let mut groups = cgroup.groups.iter();
+    groups.any(|group| group.controllers.contains(&Controller::Memory))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use penstock::log::Source;
-use penstock::name::{AppName, Identity};
+use penstock::name::{AppName, Id, Identity};
 use penstock::runtime::plan::Policy;
 use penstock::runtime::{Drain, Event, Parts, Reception, Reconciler, Runtime};
 use penstock::store::Store;
@@ -60,16 +60,17 @@ impl Stage {
         events: UnboundedReceiver<Event>,
         drain: Arc<dyn Drain>,
     ) -> Reconciler {
-        Reconciler::new(Parts {
+        let parts = Parts {
             store: self.store.clone(),
             runtime,
-            events,
             logs: self.ground.logs.clone(),
+            outputs: self.ground.outputs.clone(),
             drain,
             clock: self.clock.clone(),
             policy: Policy::default(),
             reception: Reception::default(),
-        })
+        };
+        Reconciler::new(parts, events)
     }
 
     pub fn scripted(&self) -> (Scripted, Reconciler) {
@@ -137,6 +138,12 @@ impl Stage {
         let mut shown: Vec<String> = rows.into_iter().map(shown).collect();
         shown.sort();
         shown
+    }
+
+    /// All of a release's output.
+    pub fn output_of(&self, release: Id) -> String {
+        let file = self.ground.path().join(format!("outputs/{release}.log"));
+        std::fs::read_to_string(file).unwrap_or_default()
     }
 
     /// What the platform has said of dynos since the last time, without the part in front.

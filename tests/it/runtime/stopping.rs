@@ -32,6 +32,7 @@ pub fn row(launch: &Launch, pid: Option<i64>) -> Dyno {
         restart: false,
         one_off: false,
         launched: true,
+        inside: None,
         expires_at: None,
         attach: None,
         address: None,

@@ -3,6 +3,7 @@
 //! As root the tests run at level full, and as an ordinary user through `setpriv` at the levels below; an ordinary user runs all
 //! but the first.
 
+mod egress;
 mod ends;
 mod groups;
 mod inside;
@@ -132,6 +133,7 @@ impl Bed {
             cgroup: None,
             network: None,
             port: None,
+            host: None,
             tty: false,
             hidden: dir.path().join("data"),
             readable: Vec::new(),

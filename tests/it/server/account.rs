@@ -104,8 +104,8 @@ async fn an_account_made_before_the_first_start_does_not_become_the_owner() {
     assert_eq!(bob.expect(200)["email"], "bob@example.com");
 }
 
-#[test]
-fn a_second_person_gets_no_account_where_people_cannot_be_kept_apart() {
+#[tokio::test]
+async fn a_second_person_gets_no_account_where_people_cannot_be_kept_apart() {
     let place = Place::new();
     let server = Server::start(place.command(&[TIED, "--isolation=none"]), &place.log());
     let (status, token, said) = account(&place, "create", "ann@example.com");
@@ -114,6 +114,12 @@ fn a_second_person_gets_no_account_where_people_cannot_be_kept_apart() {
         said.contains("isolated at level none") && said.contains("penstock doctor"),
         "{said}"
     );
+    // Nor over the API.
+    let body = json!({"email": "ann@example.com"});
+    let refused = server.client().post("/users", body).await;
+    let said = refused.text();
+    assert_eq!(refused.status, 403, "{said}");
+    assert!(said.contains("isolated at level none"), "{said}");
     // More tokens for the one who is there are no matter.
     assert_eq!(account(&place, "token", "owner@localhost").0, Some(0));
     let log = std::fs::read_to_string(place.log()).unwrap();

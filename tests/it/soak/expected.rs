@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{Deed, answered};
+use super::{Deed, Fault, answered};
 use crate::binary::sample::PERL;
 use crate::binary::{Client, HANG, Lost};
 
@@ -49,38 +49,43 @@ impl Expected {
     }
 
     /// Asks for something, and notes what it may lead to before, and what it has led to after.
-    pub async fn attempt(&mut self, client: &Client, deed: Deed, number: u64) {
+    pub async fn attempt(&mut self, client: &Client, deed: Deed, fault: Fault, number: u64) {
         // Nothing is known of what was not answered, so its end is no failure of the test.
         let _: Result<(), Lost> = match deed {
-            Deed::Deploy => self.deploy(client, number).await,
-            Deed::Promote => self.promote(client).await,
-            Deed::Scale => self.scale(client, number).await,
-            Deed::Configure => self.configure(client, number).await,
+            Deed::Deploy => self.deploy(client, number, fault).await,
+            Deed::Promote => self.promote(client, fault).await,
+            Deed::Scale => self.scale(client, number, fault).await,
+            Deed::Configure => self.configure(client, number, fault).await,
         };
     }
 
-    async fn deploy(&mut self, client: &Client, number: u64) -> Result<(), Lost> {
+    async fn deploy(&mut self, client: &Client, number: u64, fault: Fault) -> Result<(), Lost> {
         let text = format!("text-{number}");
-        let source = client
-            .try_call("POST", "/sources", Value::Null)
-            .await?
-            .expect(201);
+        let source = client.try_call("POST", "/sources", Value::Null).await?;
+        if !answered(&source, fault) {
+            return Ok(());
+        }
+        let source = source.json();
         let source = &source["source_blob"];
         let put = source["put_url"].as_str().unwrap();
-        client.put(put, None, PERL.tarball(&text)).await?;
+        let uploaded = client.put(put, None, PERL.tarball(&text)).await?;
+        if uploaded.status >= 300 {
+            assert!(fault.hurts_work(), "{}", uploaded.text());
+            return Ok(());
+        }
         let staging = &mut self.apps[0].text;
         staging.insert(text.clone());
         let wanted = json!({"source_blob": {"url": source["get_url"]}});
         let build = client
             .try_call("POST", "/apps/staging/builds", wanted)
             .await?;
-        if answered(build.status, &build.json()) {
+        if answered(&build, fault) && !fault.hurts_work() {
             *staging = May::from([text]);
         }
         Ok(())
     }
 
-    async fn promote(&mut self, client: &Client) -> Result<(), Lost> {
+    async fn promote(&mut self, client: &Client, fault: Fault) -> Result<(), Lost> {
         let [staging, production, _] = &mut self.apps[..] else {
             unreachable!("there are three apps")
         };
@@ -91,26 +96,26 @@ impl Expected {
         let promotion = client
             .try_call("POST", "/pipeline-promotions", wanted)
             .await?;
-        if answered(promotion.status, &promotion.json()) {
+        if answered(&promotion, fault) && !fault.hurts_work() {
             production.text.clone_from(&staging.text);
         }
         Ok(())
     }
 
-    async fn scale(&mut self, client: &Client, number: u64) -> Result<(), Lost> {
+    async fn scale(&mut self, client: &Client, number: u64, fault: Fault) -> Result<(), Lost> {
         let workers = &mut self.apps[0].workers;
         workers.insert(number % 3);
         let wanted = json!({"updates": [{"type": "worker", "quantity": number % 3}]});
         let formation = client
             .try_call("PATCH", "/apps/staging/formation", wanted)
             .await?;
-        if answered(formation.status, &formation.json()) {
+        if answered(&formation, fault) {
             *workers = May::from([number % 3]);
         }
         Ok(())
     }
 
-    async fn configure(&mut self, client: &Client, number: u64) -> Result<(), Lost> {
+    async fn configure(&mut self, client: &Client, number: u64, fault: Fault) -> Result<(), Lost> {
         let app = &mut self.apps[usize::from(number.is_multiple_of(2))];
         let greeting = Some(format!("greeting-{number}"));
         app.greeting.insert(greeting.clone());
@@ -118,7 +123,7 @@ impl Expected {
         let set = client
             .try_call("PATCH", path, json!({"GREETING": greeting}))
             .await?;
-        if answered(set.status, &set.json()) {
+        if answered(&set, fault) {
             app.greeting = May::from([greeting]);
         }
         Ok(())

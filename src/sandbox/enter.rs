@@ -1,0 +1,140 @@
+//! Entering the sandbox of a dyno that runs: a command beside its own, with no more rights than that has.
+//!
+//! The command is a member of all the dyno's namespaces and of its control group, as its user, under the same Landlock rules and the
+//! same filter. The launcher stays outside, waits for it and passes signals on. What the command leaves running when it ends is the
+//! dyno's from then on, whose init reaps it, and ends with the dyno.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::signalfd::SignalFd;
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use super::init::{complain, step, watch};
+use super::spec::Host;
+use super::{FAILED, Spec, confine, inner, reap};
+
+/// Runs the command to its end. Its status as a shell counts it.
+pub fn run(
+    spec: &Spec,
+    host: Host,
+    begun: Option<OwnedFd>,
+    arrivals: &SignalFd,
+) -> io::Result<i32> {
+    let command = inner::Command::of(spec)?;
+    let (waits, goes) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let host = join(spec, host).map_err(|error| step("enter the dyno", error))?;
+    #[expect(
+        unsafe_code,
+        reason = "this process has one thread, so the child may do anything"
+    )]
+    let forked = unsafe { fork() }?;
+    match forked {
+        ForkResult::Child => {
+            drop(goes);
+            let status = walk_in(spec, host, waits).and_then(|()| command.run());
+            reap::leave(status.unwrap_or_else(|error| {
+                complain(&error);
+                FAILED
+            }))
+        }
+        ForkResult::Parent { child } => {
+            drop((begun, waits, host));
+            if let Err(error) = admit(spec, child, &goes) {
+                let _ = kill(child, Signal::SIGKILL);
+                let _ = waitpid(child, None);
+                return Err(error);
+            }
+            let status = watch(child, arrivals, reap::signal_descendants);
+            reap::end_descendants();
+            status
+        }
+    }
+}
+
+/// Makes this process one that is, or whose children are, where the dyno's user and processes are. A process of the dyno, through
+/// which the rest is reached.
+fn join(spec: &Spec, host: Host) -> io::Result<OwnedFd> {
+    let launcher = Pid::from_raw(host.launcher);
+    let mut last = io::Error::other("it has ended");
+    for pid in reap::below(launcher) {
+        match join_by(spec, host, pid) {
+            Ok(member) => return Ok(member),
+            // It has ended, or does not let itself be looked at.
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn join_by(spec: &Spec, host: Host, pid: Pid) -> io::Result<OwnedFd> {
+    let number = rustix::process::Pid::from_raw(pid.as_raw());
+    let number = number.ok_or(Errno::ESRCH)?;
+    let member = pidfd_open(number, PidfdFlags::empty())?;
+    // Now that it cannot become somebody else any more: whether it is the dyno's still. One that has ended cannot be joined.
+    if reap::parent(host.launcher) != Some(host.shim) || !descends(pid, host.launcher) {
+        return Err(Errno::ESRCH.into());
+    }
+    let mut flags = CloneFlags::CLONE_NEWPID;
+    if spec.ids.is_none() {
+        flags |= CloneFlags::CLONE_NEWUSER;
+    }
+    setns(&member, flags)?;
+    Ok(member)
+}
+
+fn descends(pid: Pid, from: i32) -> bool {
+    let mut at = pid.as_raw();
+    while let Some(parent) = reap::parent(at).filter(|parent| *parent > 0) {
+        if parent == from {
+            return true;
+        }
+        at = parent;
+    }
+    false
+}
+
+/// Puts the command's process into the dyno's control group, and lets it go on.
+fn admit(spec: &Spec, child: Pid, goes: &OwnedFd) -> io::Result<()> {
+    if let Some(cgroup) = &spec.cgroup {
+        cgroup
+            .admit(child.as_raw())
+            .map_err(|error| step("enter the dyno's control group", error))?;
+    }
+    match write(goes.as_fd(), b"g") {
+        // It ended meanwhile.
+        Ok(_) | Err(Errno::EPIPE) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The rest of the way, and the door locked behind. From then on this process has no more rights than the dyno.
+fn walk_in(spec: &Spec, host: OwnedFd, waits: OwnedFd) -> io::Result<()> {
+    // The dyno sees this process already, and may have the same user. It shall not look into it.
+    prctl::set_dumpable(false)?;
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if read(waits.as_fd(), &mut [0])? == 0 {
+        return Err(io::Error::other("the launcher is gone"));
+    }
+    let mut flags = CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWCGROUP;
+    if spec.network.is_some() {
+        flags |= CloneFlags::CLONE_NEWNET;
+    }
+    setns(&host, flags).map_err(|error| step("enter the dyno's namespaces", error))?;
+    drop((host, waits));
+    confine::take_streams(spec)?;
+    confine::limit(spec)?;
+    inner::become_leader(spec)?;
+    inner::lock(spec)?;
+    // Changing the user has cleared it.
+    Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)
+}
