@@ -1,5 +1,8 @@
 //! A server, from its settings to its end: what is opened, in which order, and how it stops.
 
+mod loops;
+mod ready;
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -7,77 +10,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_server::ServerHandle;
-use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
+pub use self::loops::{builder, reconciler, setups};
+use self::loops::{local, spawn_loops};
+pub use self::ready::Ready;
+use self::ready::first_account;
 use crate::Platform;
 use crate::acm::{Acm, Challenges};
-use crate::app_setup::Setups;
 use crate::authority::Authority;
-use crate::build::{self, Builder};
+use crate::build;
 use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::data_dir::{DataDir, Lock};
-use crate::deliveries::{Deliverer, Limits};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::idling::{Bell, Idler};
 use crate::isolation;
 use crate::listener;
-use crate::partner;
-use crate::promotion::Promoter;
-use crate::provisioning::Provisioner;
-use crate::pushes;
-use crate::release_phase::ReleasePhases;
 use crate::rendezvous::{self, Rendezvous};
 use crate::router::{self, Router};
 use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
-use crate::runtime::{
-    self, Drain, Event, Isolation, Local, Parting, Reception, Reconciler, Runtime, Shims,
-};
-use crate::sandbox::Level;
-use crate::scheduler::Scheduler;
+use crate::runtime::{Isolation, Parting, Reception, Shims};
 use crate::sockets::Sockets;
-use crate::store::{AfterCommit, accounts, oauth_authorizations, oauth_tokens};
-use crate::sweep;
+use crate::store::AfterCommit;
 use crate::time::Clock;
 
 /// How long requests that are under way may take to end when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// What a server says of itself when it is ready: printed as one line of JSON, and kept in the data directory.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Ready {
-    pub api_url: String,
-    pub router_url: String,
-    pub api_key: String,
-    pub data_dir: String,
-    pub pid: u32,
-    /// The certificate that clients of one-off dynos are to trust.
-    #[serde(default)]
-    pub ca_file: String,
-    /// How well dynos are kept apart. A server of an older version said nothing of it.
-    #[serde(default)]
-    pub isolation: Option<Level>,
-}
-
-impl Ready {
-    /// What the last server on this directory said of itself.
-    pub fn read(data: &DataDir) -> Result<Option<Ready>> {
-        data.read_private("server.json")?
-            .map(|json| serde_json::from_str(&json).map_err(Error::internal))
-            .transpose()
-    }
-
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
-}
-
 /// What only tests set.
 pub struct Options {
     pub clock: Clock,
+    /// How long a silent connection to a one-off dyno is kept.
     pub attached_idle: Duration,
     pub policy: Policy,
     /// Called after each commit, once it is on disk.
@@ -98,6 +64,7 @@ impl Default for Options {
     }
 }
 
+/// A running server.
 pub struct Server {
     pub ready: Ready,
     pub platform: Arc<Platform>,
@@ -105,7 +72,9 @@ pub struct Server {
     api: ServerHandle,
     api_task: JoinHandle<std::io::Result<()>>,
     loops: JoinSet<()>,
+    /// The builder's loop, which ends what it builds when the server stops.
     builds: JoinHandle<()>,
+    /// The reconciler's loop, and what makes it end.
     dynos: JoinHandle<()>,
     part_from_dynos: oneshot::Sender<Parting>,
     /// Whatever is asked for.
@@ -273,128 +242,4 @@ impl Server {
         }
         self.platform.logs.flush();
     }
-}
-
-/// The owner's account and token: made by the first start, and the same after that.
-async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<String> {
-    let (token, email, now) = (
-        data.api_key()?,
-        platform.config.owner.clone(),
-        platform.clock.now(),
-    );
-    let written = token.clone();
-    if platform
-        .store
-        .read(|connection| {
-            oauth_tokens::credential(connection, &crate::secret::digest(&token), now)
-        })?
-        .is_none()
-    {
-        platform
-            .store
-            .write(move |connection| {
-                let owner = match accounts::by_email(connection, &email)? {
-                    Some(owner) => owner,
-                    None => accounts::create(connection, &email, now)?,
-                };
-                accounts::make_admin(connection, owner.id)?;
-                oauth_authorizations::add_key(
-                    connection,
-                    owner.id,
-                    &written,
-                    "the server's api_key file",
-                    now,
-                )
-            })
-            .await?;
-    }
-    Ok(token)
-}
-
-fn spawn_loops(
-    platform: &Arc<Platform>,
-    routes: Arc<Routes>,
-    data: &DataDir,
-    loops: &mut JoinSet<()>,
-) -> Result<()> {
-    let promoter = Promoter::new(platform.clone());
-    let phases = ReleasePhases::new(platform.clone());
-    let scheduler = Scheduler::new(platform.clone());
-    let setups = setups(platform, data);
-    let provisioner = Provisioner::new(platform.clone(), partner::TIMEOUT);
-    let deliverer = Deliverer::new(platform.clone(), Limits::default());
-    loops.spawn(sweep::run(platform.clone()));
-    loops.spawn(pushes::run(platform.clone()));
-    loops.spawn(async move { setups.run().await });
-    loops.spawn(async move { promoter.run().await });
-    loops.spawn(async move { phases.run().await });
-    loops.spawn(async move { scheduler.run().await });
-    loops.spawn(async move { provisioner.run().await });
-    loops.spawn(async move { deliverer.run().await });
-    loops.spawn(async move { routes.run().await });
-    Ok(())
-}
-
-pub fn reconciler(
-    platform: &Arc<Platform>,
-    runtime: Arc<dyn Runtime>,
-    events: mpsc::UnboundedReceiver<Event>,
-    drain: Arc<dyn Drain>,
-    policy: Policy,
-    reception: Reception,
-) -> Reconciler {
-    let parts = runtime::Parts {
-        store: platform.store.clone(),
-        runtime,
-        logs: platform.logs.clone(),
-        outputs: platform.outputs.clone(),
-        drain,
-        clock: platform.clock.clone(),
-        policy,
-        reception,
-    };
-    Reconciler::new(parts, events)
-}
-
-pub fn builder(platform: &Arc<Platform>, data: &DataDir, bench: build::Bench) -> Result<Builder> {
-    let (urls, links) = (platform.urls.clone(), platform.clone());
-    let parts = build::Parts {
-        store: platform.store.clone(),
-        blobs: platform.blobs.clone(),
-        logs: platform.logs.clone(),
-        outputs: platform.outputs.clone(),
-        clock: platform.clock.clone(),
-        outbound: platform.outbound.clone(),
-        links: build::Links {
-            app: Arc::new(move |app| urls.web(app)),
-            output: Arc::new(move |build| links.build_output_url(build)),
-        },
-        bench,
-    };
-    let settings = build::Settings {
-        at_once: usize::from(platform.config.builds),
-        limits: platform.config.build.clone(),
-        shelves: platform.config.buildpacks.clone(),
-        ..build::Settings::new(data.path("builds"))
-    };
-    Builder::open(parts, settings, platform.boot)
-}
-
-fn local(
-    platform: &Arc<Platform>,
-    data: &DataDir,
-    program: PathBuf,
-    isolation: Isolation,
-) -> Result<(Local, mpsc::UnboundedReceiver<Event>)> {
-    let shims = Shims {
-        program,
-        tied: platform.config.dynos_end_with_server,
-    };
-    let (blobs, logs) = (platform.blobs.clone(), platform.logs.clone());
-    let outputs = platform.outputs.clone();
-    Local::open(data.root(), blobs, logs, outputs, shims, isolation)
-}
-
-pub fn setups(platform: &Arc<Platform>, data: &DataDir) -> Setups {
-    Setups::new(platform.clone(), build::Settings::new(data.path("builds")))
 }

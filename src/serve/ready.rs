@@ -1,0 +1,78 @@
+//! What a server says of itself when it is ready, and the account that it is first reached with.
+//!
+//! It must not know how a server is started.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Platform;
+use crate::data_dir::DataDir;
+use crate::error::{Error, Result};
+use crate::sandbox::Level;
+use crate::store::{accounts, oauth_authorizations, oauth_tokens};
+
+/// What a server says of itself when it is ready: printed as one line of JSON, and kept in the data directory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ready {
+    pub api_url: String,
+    pub router_url: String,
+    pub api_key: String,
+    pub data_dir: String,
+    pub pid: u32,
+    /// The certificate that clients of one-off dynos are to trust.
+    #[serde(default)]
+    pub ca_file: String,
+    /// How well dynos are kept apart. A server of an older version said nothing of it.
+    #[serde(default)]
+    pub isolation: Option<Level>,
+}
+
+impl Ready {
+    /// What the last server on this directory said of itself.
+    pub fn read(data: &DataDir) -> Result<Option<Ready>> {
+        data.read_private("server.json")?
+            .map(|json| serde_json::from_str(&json).map_err(Error::internal))
+            .transpose()
+    }
+
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The owner's account and token: made by the first start, and the same after that.
+pub(super) async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<String> {
+    let (token, email, now) = (
+        data.api_key()?,
+        platform.config.owner.clone(),
+        platform.clock.now(),
+    );
+    let written = token.clone();
+    if platform
+        .store
+        .read(|connection| {
+            oauth_tokens::credential(connection, &crate::secret::digest(&token), now)
+        })?
+        .is_none()
+    {
+        platform
+            .store
+            .write(move |connection| {
+                let owner = match accounts::by_email(connection, &email)? {
+                    Some(owner) => owner,
+                    None => accounts::create(connection, &email, now)?,
+                };
+                accounts::make_admin(connection, owner.id)?;
+                oauth_authorizations::add_key(
+                    connection,
+                    owner.id,
+                    &written,
+                    "the server's api_key file",
+                    now,
+                )
+            })
+            .await?;
+    }
+    Ok(token)
+}
