@@ -7,9 +7,12 @@ use crate::builders::{Command, Folder, Kind, Places, Plan, Probe, Source, Step, 
 use crate::error::{Error, Result};
 use crate::output::Writer;
 use crate::process_types::Built;
-use crate::store::config_vars::ConfigVars;
+use crate::store::buildpacks::Buildpack;
 
+use super::classic::ground;
 use super::halt::Halt;
+use super::make::blocking;
+use super::steps::Work;
 use super::workshop::{self, Workshop};
 
 /// Finds programs by their names.
@@ -43,21 +46,101 @@ const CONDITION_BYTES: usize = 1024;
 /// As a shell counts SIGKILL.
 const KILLED: i32 = 137;
 
+/// Which builders are to build.
+pub(super) enum Choice {
+    /// The first of these, all of which could.
+    First(Vec<Kind>),
+    /// All of these, in order, as the buildpacks of these names.
+    Named(Vec<(String, Kind)>),
+}
+
+impl Work {
+    /// The builders that stand in for buildpacks which are only names; `None` as soon as there is another, or one of the name is to
+    /// be had.
+    pub(super) async fn stand_ins(
+        &self,
+        named: &[Buildpack],
+    ) -> Result<Option<Vec<(String, Kind)>>> {
+        if self.settings.shelves.registry.is_some() {
+            return Ok(None);
+        }
+        let names = named.iter().map(|buildpack| {
+            let kind = Kind::named(&buildpack.name)?;
+            Some((buildpack.name.clone(), kind))
+        });
+        let Some(names) = names.collect::<Option<Vec<_>>>() else {
+            return Ok(None);
+        };
+        let registry = self.settings.registry.clone();
+        blocking(move || {
+            let kept = registry.list()?;
+            let known = |name: &String| kept.iter().any(|kept| kept.name == *name);
+            Ok((!names.iter().any(|(name, _)| known(name))).then_some(names))
+        })
+        .await
+    }
+
+    /// Builds the tree of a workshop that has it in place.
+    pub(super) async fn builtin(
+        &self,
+        workshop: Workshop,
+        choice: Choice,
+        output: &Writer,
+        halt: &Halt,
+    ) -> Result<Built> {
+        let workshop = blocking(move || ground::prepare(&workshop).map(|()| workshop)).await?;
+        let builtin = Builtin {
+            workshop: &workshop,
+            output,
+            halt,
+            cache: ground::cache(&workshop),
+            path: &self.settings.path,
+        };
+        let built = builtin.run_all(&choice).await?;
+        blocking(move || workshop.close()).await?;
+        Ok(built)
+    }
+}
+
 /// Built-in builders at work on one build.
-pub(super) struct Builtin<'a> {
-    pub(super) workshop: &'a Workshop,
-    pub(super) output: &'a Writer,
-    pub(super) halt: &'a Halt,
-    pub(super) vars: &'a ConfigVars,
+struct Builtin<'a> {
+    workshop: &'a Workshop,
+    output: &'a Writer,
+    halt: &'a Halt,
     /// As seen from inside.
-    pub(super) cache: PathBuf,
+    cache: PathBuf,
     /// Where dynos look for programs, and so builds, too.
-    pub(super) path: &'a str,
+    path: &'a str,
 }
 
 impl Builtin<'_> {
-    /// Builds the tree with the first of these, which could all build it.
-    pub(super) async fn run_first(&self, found: &[Kind]) -> Result<Built> {
+    async fn run_all(&self, choice: &Choice) -> Result<Built> {
+        match choice {
+            Choice::First(found) => self.run_first(found).await,
+            Choice::Named(named) => {
+                let mut built = Built::default();
+                for (name, kind) in named {
+                    built = self.run_named(name, *kind).await?;
+                }
+                Ok(built)
+            }
+        }
+    }
+
+    /// In place of a buildpack, which would refuse what is not for it.
+    async fn run_named(&self, name: &str, kind: Kind) -> Result<Built> {
+        self.output.step(&format!(
+            "Using buildpack: {name} (built in; `penstock buildpack import {name}` brings the official one)"
+        ));
+        if !kind.detects(&Folder::open(&self.workshop.outside_tree())?) {
+            self.output
+                .step(&format!("App not compatible with buildpack: {name}"));
+            return Err(Error::invalid("Push failed"));
+        }
+        self.run(kind).await
+    }
+
+    async fn run_first(&self, found: &[Kind]) -> Result<Built> {
         if let [_, _, ..] = found {
             let names: Vec<&str> = found.iter().map(|kind| kind.name()).collect();
             self.output.warning(&format!(
@@ -72,12 +155,12 @@ impl Builtin<'_> {
         }
     }
 
-    pub(super) async fn run(&self, kind: Kind) -> Result<Built> {
+    async fn run(&self, kind: Kind) -> Result<Built> {
         self.output.step(&format!("{} app detected", kind.name()));
         let tree = Folder::open(&self.workshop.outside_tree())?;
         let source = Source {
             tree: &tree,
-            config: self.vars,
+            config: self.workshop.vars(),
         };
         let places = Places {
             home: text(&self.workshop.home()),
@@ -147,7 +230,7 @@ impl Builtin<'_> {
 
     async fn command(&self, command: &Command, plan: &Plan, kind: Kind) -> Result<()> {
         let mut env = plan.env.clone();
-        let passed = self.vars.iter();
+        let passed = self.workshop.vars().iter();
         let passed = passed.filter(|(name, _)| !KEPT_BACK.contains(&name.as_str()));
         env.extend(passed.map(|(name, value)| (name.clone(), value.clone())));
         env.extend(command.env.clone());

@@ -11,11 +11,10 @@ use crate::error::{Error, Result};
 use crate::output::Writer;
 use crate::process_types::Built;
 use crate::store::builds::{self, Build};
-use crate::store::config_vars::ConfigVars;
 use crate::store::slugs::NewSlug;
 use crate::store::{app_uids, config_vars};
 
-use super::builtin::Builtin;
+use super::builtin::Choice;
 use super::classic::{Classic, ground};
 use super::halt::Halt;
 use super::steps::Work;
@@ -113,7 +112,10 @@ impl Work {
             None => Ok(None),
             Some(Kind::Own) => self.inline(build, workspace, output, halt).await.map(Some),
             Some(_) => {
-                let built = self.builtin(build, workspace, output, halt, &found);
+                let workshop = self
+                    .workshop(build, workspace, Site::InPlace, output)
+                    .await?;
+                let built = self.builtin(workshop, Choice::First(found), output, halt);
                 built.await.map(Some)
             }
         }
@@ -127,7 +129,7 @@ impl Work {
         output: &Writer,
         halt: &Halt,
     ) -> Result<Built> {
-        let (workshop, _) = self.workshop(build, workspace, Site::Apart, output).await?;
+        let workshop = self.workshop(build, workspace, Site::Apart, output).await?;
         let (workshop, pack) = blocking(move || {
             ground::prepare(&workshop)?;
             let pack = ground::inline(&workshop)?;
@@ -146,36 +148,6 @@ impl Work {
         Ok(built)
     }
 
-    /// By the first of these builders.
-    async fn builtin(
-        &self,
-        build: &Build,
-        workspace: &Arc<Workspace>,
-        output: &Writer,
-        halt: &Halt,
-        found: &[Kind],
-    ) -> Result<Built> {
-        let (workshop, vars) = self
-            .workshop(build, workspace, Site::InPlace, output)
-            .await?;
-        let workshop = blocking(move || {
-            ground::prepare(&workshop)?;
-            Ok(workshop)
-        })
-        .await?;
-        let builtin = Builtin {
-            workshop: &workshop,
-            output,
-            halt,
-            vars: &vars,
-            cache: ground::cache(&workshop),
-            path: &self.settings.path,
-        };
-        let built = builtin.run_first(found).await?;
-        blocking(move || workshop.close()).await?;
-        Ok(built)
-    }
-
     /// By the buildpacks that are named.
     async fn buildpacks(
         &self,
@@ -186,10 +158,17 @@ impl Work {
     ) -> Result<Built> {
         let stack = catalog::STACK.name.replacen("heroku", "Heroku", 1);
         output.step(&format!("Building on the {stack} stack"));
+        if let Some(named) = self.stand_ins(&build.buildpacks).await? {
+            let workshop = self
+                .workshop(build, workspace, Site::InPlace, output)
+                .await?;
+            let built = self.builtin(workshop, Choice::Named(named), output, halt);
+            return built.await;
+        }
         let fetched = self
             .fetch_buildpacks(build, workspace, output, halt)
             .await?;
-        let (workshop, _) = self.workshop(build, workspace, Site::Apart, output).await?;
+        let workshop = self.workshop(build, workspace, Site::Apart, output).await?;
         let (workshop, packs) = blocking(move || {
             ground::prepare(&workshop)?;
             let packs = ground::fetched(&workshop, fetched)?;
@@ -208,14 +187,14 @@ impl Work {
         Ok(built)
     }
 
-    /// A workshop around the workspace's tree, as the user that the app's dynos run as; and the app's config vars.
+    /// A workshop around the workspace's tree, as the user that the app's dynos run as.
     async fn workshop(
         &self,
         build: &Build,
         workspace: &Arc<Workspace>,
         site: Site,
         output: &Writer,
-    ) -> Result<(Workshop, ConfigVars)> {
+    ) -> Result<Workshop> {
         let (app, store) = (build.app_id, &self.parts.store);
         let bench = self.parts.bench.clone();
         let uid = match bench.isolation.uids() {
@@ -234,9 +213,8 @@ impl Work {
             ));
         }
         let (limits, place) = (self.settings.limits.clone(), workspace.clone());
-        let (ids, shown) = ((build.id, app), vars.clone());
-        let open = move || Workshop::open(ids, &bench, &limits, &place, site, (uid, vars));
-        Ok((blocking(open).await?, shown))
+        let ids = (build.id, app);
+        blocking(move || Workshop::open(ids, &bench, &limits, &place, site, (uid, vars))).await
     }
 }
 

@@ -198,6 +198,11 @@ impl Workshop {
         Ok(())
     }
 
+    /// The app's config vars.
+    pub(super) fn vars(&self) -> &ConfigVars {
+        &self.vars
+    }
+
     /// Who owns what the commands write, if not the server's user.
     pub(super) fn uid(&self) -> Option<u32> {
         self.uid

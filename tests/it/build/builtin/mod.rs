@@ -6,7 +6,8 @@ mod python;
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use penstock::store::builds::{Build, Status};
+use penstock::store::buildpacks::Buildpack;
+use penstock::store::builds::{Build, NewBuild, Status};
 use penstock::store::config_vars;
 
 use super::Site;
@@ -207,6 +208,56 @@ async fn the_first_of_several_builders_builds_and_the_others_are_named() {
             " !     Detected buildpacks: Node.js,Python",
             "-----> Node.js app detected",
         ],
+    );
+}
+
+#[tokio::test]
+async fn a_builder_stands_in_for_an_official_buildpack_that_is_only_a_name() {
+    if !there(NODE) || !there(PYTHON) {
+        return;
+    }
+    let site = Site::new();
+    let named = |source: Tar| {
+        let names = ["heroku/nodejs", "heroku/python"];
+        let digest = site.blob(&source.gz());
+        site.queue(NewBuild {
+            source_digest: Some(digest.to_string()),
+            buildpacks: Some(names.map(|name| Buildpack::parse(name).unwrap()).to_vec()),
+            ..super::new("http://api.example.com/source")
+        })
+    };
+    let package = (
+        "package.json",
+        r#"{"scripts": {"build": "echo built > assets"}}"#,
+    );
+    let requirements = ("requirements.txt", "");
+    let procfile = ("Procfile", "web: python app.py\n");
+    let both = named(source(&[package, requirements, procfile]));
+    let one = named(source(&[package, procfile]));
+    site.build().await;
+    let output = site.output(&both).await;
+    assert_eq!(site.row(&both).status, Status::Succeeded, "{output}");
+    says(
+        &output,
+        &[
+            "-----> Node.js app detected",
+            "-----> Running build",
+            "-----> Python app detected",
+            "-----> Making a virtual environment",
+            "       Procfile declares types -> web",
+        ],
+    );
+    assert!(
+        output.contains("-----> Using buildpack: heroku/nodejs (built in"),
+        "{output}"
+    );
+    let files = super::members(&site, &site.slug(&both));
+    assert_eq!(files["./app/assets"], "built\n");
+    let output = site.output(&one).await;
+    assert_eq!(site.row(&one).status, Status::Failed, "{output}");
+    says(
+        &output,
+        &["-----> App not compatible with buildpack: heroku/python"],
     );
 }
 
