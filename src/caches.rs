@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,8 +52,14 @@ impl Caches {
     }
 
     /// Copies an app's cache into an empty folder, and makes it `owner`'s. One that was another user's is of no use to this one.
-    /// Blocks.
-    pub fn copy_to(&self, app: Id, owner: Option<u32>, to: &Path) -> Result<Generation> {
+    /// It fails as soon as `go_on` does. Blocks.
+    pub fn copy_to(
+        &self,
+        app: Id,
+        owner: Option<u32>,
+        to: &Path,
+        go_on: impl Fn() -> io::Result<()>,
+    ) -> Result<Generation> {
         let generation = self.generation(app);
         let cache = self.path(app);
         if !folders::is_folder(&cache)
@@ -61,7 +67,7 @@ impl Caches {
         {
             return Ok(generation);
         }
-        folders::copy(&cache, to)?;
+        folders::copy(&cache, to, LARGEST, go_on)?;
         if let Some(uid) = owner {
             folders::give(to, uid)?;
         }
@@ -70,8 +76,7 @@ impl Caches {
 
     /// Takes a build's folder in, on the same disk, to become the app's cache. `None` if it is too large to be kept. Blocks.
     pub fn stage(&self, app: Id, generation: Generation, from: &Path) -> Result<Option<Staged>> {
-        let size = folders::size(from, LARGEST)?;
-        if size.bytes > LARGEST.bytes || size.files > LARGEST.files {
+        if folders::size_of_copy(from, LARGEST)?.is_over(&LARGEST) {
             return Ok(None);
         }
         let path = self.dir.join(UNFINISHED).join(Id::new().to_string());
@@ -145,7 +150,7 @@ impl Staged {
                 self.caches.remove(self.app)?;
                 Ok(fs::rename(&self.path, &place)?)
             }
-            Err(errno) => Err(std::io::Error::from(errno).into()),
+            Err(errno) => Err(io::Error::from(errno).into()),
         }
     }
 }

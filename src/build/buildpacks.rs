@@ -20,8 +20,8 @@ use crate::store::builds::Build;
 
 use super::Settings;
 use super::fetch::{SourceOf, fetch};
-use super::halt::Halt;
-use super::make::blocking;
+use super::halt::{Halt, Halting};
+use super::make::{blocking, is_file};
 use super::registry::{self, limits};
 use super::steps::Work;
 use super::workspace::Workspace;
@@ -115,8 +115,12 @@ impl Work {
         let mut fetched = Vec::new();
         for (at, buildpack) in build.buildpacks.iter().enumerate() {
             let folder = workspace.path().join(format!("buildpack-{at}"));
-            let getting = self.get(buildpack, folder);
-            let folder = halt.within(getting).await.map_err(|error| {
+            let ground = Ground {
+                workspace,
+                folder,
+                halt,
+            };
+            let folder = self.get(buildpack, ground).await.map_err(|error| {
                 Error::new(
                     error.id,
                     format!(
@@ -125,6 +129,13 @@ impl Work {
                     ),
                 )
             })?;
+            if is_file(&folder.join(".gitmodules")) {
+                output.warning(&format!(
+                    "The buildpack {} has git submodules, which are not fetched: what it expects there is missing. Should it need \
+                     them, give it as an archive that has them.",
+                    buildpack.name
+                ));
+            }
             fetched.push(Fetched {
                 shown: buildpack.name.clone(),
                 folder,
@@ -133,45 +144,48 @@ impl Work {
         Ok(fetched)
     }
 
-    /// One, somewhere in `folder`, which is made.
-    async fn get(&self, buildpack: &Buildpack, folder: PathBuf) -> Result<PathBuf> {
-        let (tree, scratch) = (folder.join("tree"), folder.join("git"));
-        let (made, git) = (tree.clone(), scratch.clone());
-        blocking(move || {
-            for folder in [&folder, &made, &git] {
-                DirBuilder::new().mode(0o755).create(folder)?;
-            }
+    /// One, somewhere in the ground's folder, which is made.
+    async fn get(&self, buildpack: &Buildpack, ground: Ground<'_>) -> Result<PathBuf> {
+        let (tree, scratch) = (ground.folder.join("tree"), ground.folder.join("git"));
+        let made = [ground.folder.clone(), tree.clone(), scratch.clone()];
+        let making = move |_: Halt| {
+            let mut made = made.iter();
+            made.try_for_each(|folder| DirBuilder::new().mode(0o755).create(folder))?;
             Ok(())
-        })
-        .await?;
+        };
+        ground.work(making).await?;
         match From::of(buildpack) {
-            From::Name(name) => self.named(name, &tree).await?,
+            From::Name(name) => self.named(name, &tree, &ground).await?,
             From::File(path) => {
                 let (path, settings, tree) = (path.to_owned(), self.settings.clone(), tree.clone());
-                blocking(move || take_file(&path, &settings, &tree)).await?;
+                let taking = move |halt| take_file(&path, &settings, &tree, halt);
+                ground.work(taking).await?;
             }
-            From::Tarball(url) => self.tarball(&url, &tree).await?,
+            From::Tarball(url) => self.tarball(&url, &tree, &ground).await?,
             From::Git { url, reference } => {
                 let outbound = &self.parts.outbound;
-                git::fetch::fetch(url, reference, outbound, &scratch, &tree, &limits()).await?;
+                let (limits, halted) = (limits(), ground.halt.called());
+                let places = (scratch.as_path(), tree.as_path());
+                git::fetch::fetch(url, reference, outbound, places, &limits, halted).await?;
             }
         }
-        blocking(move || registry::root(&tree)).await
+        ground.work(move |_| registry::root(&tree)).await
     }
 
-    async fn named(&self, name: &str, tree: &Path) -> Result<()> {
+    async fn named(&self, name: &str, tree: &Path, ground: &Ground<'_>) -> Result<()> {
         let (registry, known, into) = (
             self.settings.registry.clone(),
             name.to_owned(),
             tree.to_owned(),
         );
-        if blocking(move || registry.unpack(&known, &into)).await? {
+        let unpacking = move |halt| registry.unpack(&known, &into, halt);
+        if ground.work(unpacking).await? {
             return Ok(());
         }
         match &self.settings.shelves.registry {
             Some(base) => {
                 let url = format!("{}/{name}.tgz", base.trim_end_matches('/'));
-                self.tarball(&url, tree).await
+                self.tarball(&url, tree, ground).await
             }
             None => Err(Error::invalid(format!(
                 "It is not kept on this server. Whoever runs the server can change that: penstock buildpack import {name} PATH. Or give \
@@ -180,7 +194,7 @@ impl Work {
         }
     }
 
-    async fn tarball(&self, url: &str, tree: &Path) -> Result<()> {
+    async fn tarball(&self, url: &str, tree: &Path, ground: &Ground<'_>) -> Result<()> {
         let settings = Settings {
             fetch_limit: PATIENCE,
             max_source: LARGEST,
@@ -192,11 +206,37 @@ impl Work {
             checksum: None,
         };
         let blobs = self.parts.blobs.clone();
-        let blob = fetch(&wanted, &blobs, &self.parts.outbound, &settings).await?;
+        let fetching = fetch(&wanted, &blobs, &self.parts.outbound, &settings);
+        let blob = ground.halt.within(fetching).await?;
         let tree = tree.to_owned();
-        blocking(move || {
-            let archive = blobs.open_checked(&blob.digest)?;
+        let unpacking = move |halt| {
+            let inner = blobs.open_checked(&blob.digest)?;
+            let archive = Halting { inner, halt };
             archive::unpack(archive, &tree, &limits(), Strip::Nothing).map(drop)
+        };
+        ground.work(unpacking).await
+    }
+}
+
+/// Where one is brought to.
+struct Ground<'a> {
+    workspace: &'a Arc<Workspace>,
+    /// In the workspace.
+    folder: PathBuf,
+    halt: &'a Halt,
+}
+
+impl Ground<'_> {
+    /// Does what blocks. It finds out by itself when the build must stop, and until it has, the workspace stays.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Halt) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (workspace, halt) = (self.workspace.clone(), self.halt.clone());
+        halt.check()?;
+        blocking(move || {
+            let _kept = workspace;
+            work(halt)
         })
         .await
     }
@@ -204,7 +244,7 @@ impl Work {
 
 /// From a folder that the operator has named, and never from the server's own. What is elsewhere and what is not there are told
 /// apart for nobody.
-fn take_file(path: &Path, settings: &Settings, tree: &Path) -> Result<()> {
+fn take_file(path: &Path, settings: &Settings, tree: &Path, halt: Halt) -> Result<()> {
     let allowed = settings.shelves.files.iter();
     let mut allowed = allowed.filter_map(|folder| fs::canonicalize(folder).ok());
     let own = settings
@@ -222,8 +262,13 @@ fn take_file(path: &Path, settings: &Settings, tree: &Path) -> Result<()> {
         ));
     };
     if folders::is_folder(&found) {
-        return Ok(folders::copy(&found, tree)?);
+        let limits = limits();
+        let most = folders::Size {
+            bytes: limits.total_bytes,
+            files: limits.entries,
+        };
+        return Ok(folders::copy(&found, tree, most, || halt.go_on())?);
     }
-    let archive = fs::File::open(&found)?;
-    archive::unpack(archive, tree, &limits(), Strip::Nothing).map(drop)
+    let inner = fs::File::open(&found)?;
+    archive::unpack(Halting { inner, halt }, tree, &limits(), Strip::Nothing).map(drop)
 }

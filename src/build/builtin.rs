@@ -11,7 +11,7 @@ use crate::store::buildpacks::Buildpack;
 
 use super::classic::ground;
 use super::halt::Halt;
-use super::make::blocking;
+use super::make::{blocking, close};
 use super::steps::Work;
 use super::workshop::{self, Workshop};
 
@@ -88,7 +88,9 @@ impl Work {
         output: &Writer,
         halt: &Halt,
     ) -> Result<Built> {
-        let workshop = blocking(move || ground::prepare(&workshop).map(|()| workshop)).await?;
+        let stop = halt.clone();
+        let prepared = move || ground::prepare(&workshop, &stop).map(|()| workshop);
+        let workshop = blocking(prepared).await?;
         let builtin = Builtin {
             workshop: &workshop,
             output,
@@ -96,9 +98,8 @@ impl Work {
             cache: ground::cache(&workshop),
             path: &self.settings.path,
         };
-        let built = builtin.run_all(&choice).await?;
-        blocking(move || workshop.close()).await?;
-        Ok(built)
+        let built = builtin.run_all(&choice).await;
+        close(workshop, built, output).await
     }
 }
 

@@ -53,6 +53,11 @@ impl Halt {
         Ok(())
     }
 
+    /// The same, for work that fails as input and output do.
+    pub(super) fn go_on(&self) -> io::Result<()> {
+        self.check().map_err(io::Error::other)
+    }
+
     /// Resolves when the build must stop, with why.
     pub(super) async fn called(&self) -> Error {
         let mut unwanted = self.unwanted.subscribe();
@@ -91,14 +96,14 @@ pub(super) struct Halting<T> {
 
 impl<R: Read> Read for Halting<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.halt.check().map_err(io::Error::other)?;
+        self.halt.go_on()?;
         self.inner.read(into)
     }
 }
 
 impl<W: Write> Write for Halting<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.halt.check().map_err(io::Error::other)?;
+        self.halt.go_on()?;
         self.inner.write(bytes)
     }
 

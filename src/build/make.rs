@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::blob::Digest;
 use crate::builders::{self, Folder, Kind};
-use crate::caches::Staged;
+use crate::caches::{LARGEST, Staged};
 use crate::catalog;
 use crate::error::{Error, Result};
 use crate::output::Writer;
@@ -130,9 +130,10 @@ impl Work {
         halt: &Halt,
     ) -> Result<Built> {
         let workshop = self.workshop(build, workspace, Site::Apart, output).await?;
+        let stop = halt.clone();
         let (workshop, pack) = blocking(move || {
-            ground::prepare(&workshop)?;
-            let pack = ground::inline(&workshop)?;
+            ground::prepare(&workshop, &stop)?;
+            let pack = ground::inline(&workshop, &stop)?;
             Ok((workshop, pack))
         })
         .await?;
@@ -143,9 +144,8 @@ impl Work {
             halt,
             cache: ground::cache(&workshop),
         };
-        let built = classic.run(&[pack]).await?;
-        blocking(move || workshop.close()).await?;
-        Ok(built)
+        let built = classic.run(&[pack]).await;
+        close(workshop, built, output).await
     }
 
     /// By the buildpacks that are named.
@@ -169,8 +169,9 @@ impl Work {
             .fetch_buildpacks(build, workspace, output, halt)
             .await?;
         let workshop = self.workshop(build, workspace, Site::Apart, output).await?;
+        let stop = halt.clone();
         let (workshop, packs) = blocking(move || {
-            ground::prepare(&workshop)?;
+            ground::prepare(&workshop, &stop)?;
             let packs = ground::fetched(&workshop, fetched)?;
             Ok((workshop, packs))
         })
@@ -182,9 +183,8 @@ impl Work {
             halt,
             cache: ground::cache(&workshop),
         };
-        let built = classic.run(&packs).await?;
-        blocking(move || workshop.close()).await?;
-        Ok(built)
+        let built = classic.run(&packs).await;
+        close(workshop, built, output).await
     }
 
     /// A workshop around the workspace's tree, as the user that the app's dynos run as.
@@ -216,6 +216,28 @@ impl Work {
         let ids = (build.id, app);
         blocking(move || Workshop::open(ids, &bench, &limits, &place, site, (uid, vars))).await
     }
+}
+
+/// Closes a workshop, off the async workers also where what ran in it has failed, and says it where the cache is not kept.
+pub(super) async fn close(
+    workshop: Workshop,
+    built: Result<Built>,
+    output: &Writer,
+) -> Result<Built> {
+    let (built, kept) = blocking(move || {
+        let built = built?;
+        Ok((built, workshop.close()?))
+    })
+    .await?;
+    if !kept {
+        output.warning(&format!(
+            "The build's cache has more than {} MiB or {} files, so it is not kept: the next build begins with the cache that there \
+             was before this one.",
+            LARGEST.bytes >> 20,
+            LARGEST.files
+        ));
+    }
+    Ok(built)
 }
 
 /// Whether there is a file here, and no link to one.

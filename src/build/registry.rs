@@ -13,6 +13,8 @@ use crate::name::Id;
 use crate::sandbox::folders;
 use crate::store::buildpacks::Buildpack;
 
+use super::halt::{Halt, Halting};
+
 /// The folder in the file that has the buildpack.
 const PREFIX: &str = "pack";
 const ENDING: &str = ".tgz";
@@ -99,10 +101,13 @@ impl Registry {
     }
 
     /// Unpacks one into an empty folder. False when there is none of this name. Blocks.
-    pub(super) fn unpack(&self, name: &str, into: &Path) -> Result<bool> {
+    pub(super) fn unpack(&self, name: &str, into: &Path, halt: Halt) -> Result<bool> {
         let (owner, word) = parts(name)?;
         match File::open(self.dir.join(owner).join(file(word))) {
-            Ok(file) => archive::unpack(file, into, &limits(), Strip::Prefix(PREFIX)).map(|_| true),
+            Ok(inner) => {
+                let file = Halting { inner, halt };
+                archive::unpack(file, into, &limits(), Strip::Prefix(PREFIX)).map(|_| true)
+            }
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
             Err(cause) => Err(cause.into()),
         }

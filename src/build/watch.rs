@@ -136,7 +136,7 @@ impl Disk {
             // Something was moved away just then.
             _ => return Ok(()),
         };
-        if size.bytes > enough.bytes || size.files > enough.files {
+        if size.is_over(&enough) {
             return Err(self.too_much());
         }
         self.held = held(&disk);
@@ -147,7 +147,8 @@ impl Disk {
 
     fn too_much(&self) -> Error {
         Error::invalid(format!(
-            "The build used more than {} MiB of disk, or made more than {} files, or folders in folders without end, and was ended. \
+            "The build used more than {} MiB of disk, or made more than {} files, or folders in folders without end or that \
+             nobody may look into, and was ended. \
              Let it leave less behind, or start the server with a larger --build-disk.",
             self.enough.bytes >> 20,
             self.enough.files

@@ -5,6 +5,7 @@
 //! whatever it leaves running is ended with it. It must not know what is run, nor what for.
 
 mod cache;
+mod vars;
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
@@ -17,7 +18,7 @@ use crate::caches::{Caches, Generation};
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::output::Writer;
-use crate::sandbox::{Isolation, Level, Spec, VARS, folders};
+use crate::sandbox::{Isolation, Level, Spec, folders};
 use crate::secret;
 use crate::shim::client::{self, FromShim, Shim, ToShim};
 use crate::shim::{self, Program, Streams};
@@ -102,7 +103,7 @@ impl Workshop {
             name: format!("build_{}", hex::encode(secret::random::<4>()?)),
             cache: OnceLock::new(),
         };
-        for folder in ["tmp", "vars", "step"] {
+        for folder in ["tmp", "step"] {
             DirBuilder::new()
                 .mode(0o700)
                 .create(place.path().join(folder))?;
@@ -116,15 +117,13 @@ impl Workshop {
             folders::give(&place.path().join("tmp"), uid)?;
         }
         if !workshop.has_own_tree() {
-            for (name, value) in &workshop.vars {
-                fs::write(workshop.vars_dir().join(name), value)?;
-            }
+            workshop.lay_vars()?;
         }
         Ok(workshop)
     }
 
-    /// Gives the tree back to the workspace. 422 when the commands have left none. Blocks.
-    pub(super) fn close(self) -> Result<()> {
+    /// Gives the tree back to the workspace, and says whether the cache is kept, too. 422 when the commands have left no tree. Blocks.
+    pub(super) fn close(self) -> Result<bool> {
         let tree = self.outside_tree();
         if !folders::is_folder(&tree) {
             return Err(Error::invalid(
@@ -181,14 +180,6 @@ impl Workshop {
         }
     }
 
-    /// The folder with the app's config vars, a file each.
-    pub(super) fn vars_dir(&self) -> PathBuf {
-        match self.has_own_tree() {
-            true => VARS.into(),
-            false => self.place.path().join("vars"),
-        }
-    }
-
     /// Makes a folder of the commands' own. Blocks.
     pub(super) fn make_folder(&self, outside: &Path) -> Result<()> {
         DirBuilder::new().mode(0o755).create(outside)?;
@@ -196,6 +187,11 @@ impl Workshop {
             folders::give(outside, uid)?;
         }
         Ok(())
+    }
+
+    /// Bytes of disk that the build may use.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        self.limits.disk_bytes()
     }
 
     /// The app's config vars.
@@ -334,6 +330,7 @@ impl Workshop {
         }
         let (isolation, build, uid) = (self.bench.isolation.clone(), self.build, self.uid);
         let (home, limits) = (self.outside_home(), self.limits.of_sandbox());
+        let on_disk = (!self.has_own_tree()).then(|| self.outside_vars());
         let scratch = folder.join("scratch");
         // It asks the kernel for much.
         let making = move || {
@@ -341,9 +338,10 @@ impl Workshop {
             DirBuilder::new().mode(0o700).create(&scratch)?;
             isolation.spec(build, uid, home, scratch, limits)
         };
-        let spec = tokio::task::spawn_blocking(making)
+        let mut spec = tokio::task::spawn_blocking(making)
             .await
             .map_err(Error::internal)??;
+        spec.readable.extend(on_disk);
         Ok(Program {
             folder,
             sandbox: Some(Box::new(Spec {
@@ -364,8 +362,9 @@ impl Workshop {
 }
 
 impl Drop for Workshop {
-    /// Nothing of the build's stays with the kernel.
+    /// Nothing of the build's stays with the kernel, and no secret of the app's on the disk. Blocks.
     fn drop(&mut self) {
         self.bench.isolation.clean(self.build);
+        self.wipe_vars();
     }
 }

@@ -6,6 +6,9 @@ use serde::Serialize;
 use crate::config::DataDirArg;
 use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
+use crate::git;
+use crate::git::fetch::OLDEST;
+use crate::git::version::Version;
 use crate::sandbox::Settings;
 use crate::sandbox::probe::{Finding, Ground, Machine};
 
@@ -29,6 +32,8 @@ struct Report {
     isolation: Option<String>,
     levels: Vec<Finding>,
     machine: Machine,
+    /// The version of the git that pushes and buildpacks need, if there is one.
+    git: Option<String>,
     missing: Vec<String>,
 }
 
@@ -45,12 +50,16 @@ impl Doctor {
         let chosen = ground.choose();
         let machine = Machine::look("penstock-doctor");
         let level = chosen.as_ref().ok().copied();
+        let mut missing = level
+            .map(|level| machine.shortfalls(level))
+            .unwrap_or_default();
+        let git = git::version::find().ok();
+        missing.extend(shortfall_of(git.as_ref()).map(str::to_owned));
         let report = Report {
             isolation: level.map(|level| level.to_string()),
             levels: ground.findings(),
-            missing: level
-                .map(|level| machine.shortfalls(level))
-                .unwrap_or_default(),
+            git: git.map(|git| git.text),
+            missing,
             machine,
         };
         match self.json {
@@ -61,6 +70,19 @@ impl Doctor {
             false => print!("{}", report.text()),
         }
         chosen.map(drop)
+    }
+}
+
+/// What does not work with this git, and what to do.
+fn shortfall_of(git: Option<&Version>) -> Option<&'static str> {
+    match git {
+        None => Some(
+            "git: nothing can be pushed, and no buildpack be fetched from a repository: apt-get install git",
+        ),
+        Some(git) if git.number.is_some_and(|number| number < OLDEST) => Some(
+            "git 2.37: with an older one no buildpack is fetched from a repository, since it cannot be kept from private addresses",
+        ),
+        Some(_) => None,
     }
 }
 
@@ -98,6 +120,7 @@ impl Report {
         };
         text.push_str(&format!("limits by control groups: {groups}\n"));
         text.push_str(&format!("Landlock ABI: {}\n", self.machine.landlock));
+        text.push_str(&format!("git: {}\n", self.git.as_deref().unwrap_or("none")));
         for missing in &self.missing {
             text.push_str(&format!("missing: {missing}\n"));
         }

@@ -4,20 +4,29 @@
 //! told to connect there and nowhere else, and to follow no redirect. What it brings is never checked out: it becomes an archive,
 //! which is unpacked by the policy for archives.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
-use tokio::process::Command;
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, kill_process_group, prlimit, setpriority_process,
+};
+use tokio::process::{Child, Command};
 
 use super::repository::spawn_failed;
 use crate::archive::{self, Limits, Strip};
 use crate::error::{Error, Result};
 use crate::outbound::{Found, Outbound};
 
-/// For all of it. Heroku's for a buildpack.
+/// For all of it to arrive, and then to be unpacked. Heroku's for a buildpack.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// The first git that can be told at which addresses a host is. An older one would pass over that in silence, and ask for itself.
+pub const OLDEST: (u32, u32) = (2, 37);
+/// Seconds of the processor for one run of git, which makes way for whoever else wants it.
+const PROCESSOR: u64 = 120;
+const NICENESS: i32 = 10;
 /// Bytes of memory that git may map, and of a file that it may write.
 const MEMORY: u64 = 2 << 30;
 const LARGEST_FILE: u64 = 1 << 30;
@@ -28,14 +37,15 @@ const ATTRIBUTES: &str =
 const COMPLAINT: usize = 300;
 
 /// Puts a commit's files into the empty folder `into`; `scratch` is an empty one too, for git. `reference` is a branch, a tag or
-/// a commit, else it is what the repository's HEAD is. Says which commit it is.
+/// a commit, else it is what the repository's HEAD is. Says which commit it is. When `halted` comes first, nothing of it is left
+/// running, and nobody writes to the folders any more.
 pub async fn fetch(
     url: &str,
     reference: Option<&str>,
     outbound: &Outbound,
-    scratch: &Path,
-    into: &Path,
+    (scratch, into): (&Path, &Path),
     limits: &Limits,
+    halted: impl Future<Output = Error>,
 ) -> Result<String> {
     let reference = reference.unwrap_or("HEAD");
     if !is_reference(reference) {
@@ -43,27 +53,47 @@ pub async fn fetch(
             "{reference:?} is no branch, tag or commit. Put one of them behind the #."
         )));
     }
+    let mut halted = pin!(halted);
     let fetching = async {
+        check_version().await?;
         let asked = format!("{}/info/refs?service=git-upload-pack", bare(url));
         let found = outbound.find(&asked).await?;
         let remote = Remote::new(&found, scratch)?;
         remote.bring(reference).await
     };
-    let commit = tokio::time::timeout(PATIENCE, fetching)
-        .await
-        .unwrap_or_else(|_| {
-            Err(Error::invalid(format!(
-                "The repository did not arrive in {} seconds.",
-                PATIENCE.as_secs()
-            )))
-        })?;
-    let (scratch, into, limits) = (scratch.to_owned(), into.to_owned(), limits.clone());
-    let named = commit.clone();
-    let unpacking = move || unpack(&scratch, &named, &into, &limits);
-    tokio::task::spawn_blocking(unpacking)
-        .await
-        .map_err(Error::internal)??;
+    let commit = tokio::select! {
+        commit = fetching => commit?,
+        why = &mut halted => return Err(why),
+        () = tokio::time::sleep(PATIENCE) => return Err(too_slow("arrive")),
+    };
+    let ended = async {
+        tokio::select! {
+            why = &mut halted => why,
+            () = tokio::time::sleep(PATIENCE) => too_slow("unpack"),
+        }
+    };
+    unpack((scratch, &commit), into, limits, ended).await?;
     Ok(commit)
+}
+
+fn too_slow(what: &str) -> Error {
+    Error::invalid(format!(
+        "The repository did not {what} in {} seconds.",
+        PATIENCE.as_secs()
+    ))
+}
+
+async fn check_version() -> Result<()> {
+    let version = tokio::task::spawn_blocking(super::version::find);
+    let version = version.await.map_err(Error::internal)??;
+    match version.number {
+        Some(number) if number < OLDEST => Err(Error::invalid(format!(
+            "This server's git is {}, which cannot be told to reach public addresses only: 2.37 is the first that can. Whoever runs \
+             the server has to bring a newer one. Until then give the buildpack as an archive, such as https://github.com/OWNER/NAME/archive/main.tar.gz.",
+            version.text
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn bare(url: &str) -> &str {
@@ -159,18 +189,7 @@ impl Remote {
                 .env(format!("GIT_CONFIG_KEY_{at}"), key)
                 .env(format!("GIT_CONFIG_VALUE_{at}"), value);
         }
-        let child = command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(spawn_failed)?;
-        let group = child.id().and_then(|pid| i32::try_from(pid).ok());
-        let _ended = Group(group.and_then(Pid::from_raw));
-        confine(group)?;
+        let (child, _group) = begin(command.args(arguments).stderr(Stdio::piped()))?;
         let output = child.wait_with_output().await?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -197,6 +216,21 @@ fn alone(folder: &Path) -> Command {
     command
 }
 
+/// Starts it, confined. It and what it has started end with the group.
+fn begin(command: &mut Command) -> Result<(Child, Group)> {
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(spawn_failed)?;
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+    let group = Group(pid.and_then(Pid::from_raw));
+    confine(group.0)?;
+    Ok((child, group))
+}
+
 /// What git has started ends with this.
 struct Group(Option<Pid>);
 
@@ -209,44 +243,65 @@ impl Drop for Group {
     }
 }
 
-/// What it makes of a few bytes must not take the machine's memory or disk.
-fn confine(pid: Option<i32>) -> Result<()> {
-    let limit = |most| Rlimit {
-        current: Some(most),
-        maximum: Some(most),
+/// What it makes of a few bytes must not take the machine's memory, disk or processor.
+fn confine(pid: Option<Pid>) -> Result<()> {
+    let Some(pid) = pid else {
+        return Ok(());
     };
-    if let Some(pid) = pid.and_then(Pid::from_raw) {
-        for (resource, most) in [(Resource::As, MEMORY), (Resource::Fsize, LARGEST_FILE)] {
-            prlimit(Some(pid), resource, limit(most)).map_err(std::io::Error::from)?;
-        }
+    let limits = [
+        (Resource::As, MEMORY),
+        (Resource::Fsize, LARGEST_FILE),
+        (Resource::Cpu, PROCESSOR),
+    ];
+    for (resource, most) in limits {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        prlimit(Some(pid), resource, limit).map_err(std::io::Error::from)?;
     }
-    Ok(())
+    Ok(setpriority_process(Some(pid), NICENESS).map_err(std::io::Error::from)?)
 }
 
-fn unpack(repository: &Path, commit: &str, into: &Path, limits: &Limits) -> Result<()> {
-    std::fs::create_dir_all(repository.join("info"))?;
-    std::fs::write(repository.join("info/attributes"), ATTRIBUTES)?;
-    let mut command = alone(repository).into_std();
-    let mut child = command
+/// Unpacks a commit, or stops when `ended` comes.
+async fn unpack(
+    (repository, commit): (&Path, &str),
+    into: &Path,
+    limits: &Limits,
+    ended: impl Future<Output = Error>,
+) -> Result<()> {
+    tokio::fs::create_dir_all(repository.join("info")).await?;
+    tokio::fs::write(repository.join("info/attributes"), ATTRIBUTES).await?;
+    let mut command = alone(repository);
+    command
         .args(["archive", "--format=tar.gz", "-1", commit])
-        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_COUNT", "2")
         .env("GIT_CONFIG_KEY_0", "safe.directory")
         .env("GIT_CONFIG_VALUE_0", "*")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(spawn_failed)?;
-    let unpacked = match child.stdout.take() {
-        Some(archive) => archive::unpack(archive, into, limits, Strip::Nothing).map(drop),
-        None => Err(Error::internal("git archive without an output")),
+        // Larger files go through as a stream, and not whole through memory.
+        .env("GIT_CONFIG_KEY_1", "core.bigFileThreshold")
+        .env("GIT_CONFIG_VALUE_1", "32m")
+        .stderr(Stdio::null());
+    let (mut child, group) = begin(&mut command)?;
+    let archive = child.stdout.take();
+    let archive = archive.ok_or_else(|| Error::internal("git archive without an output"))?;
+    let (archive, into, limits) = (
+        File::from(archive.into_owned_fd()?),
+        into.to_owned(),
+        limits.clone(),
+    );
+    let unpacking = move || archive::unpack(archive, &into, &limits, Strip::Nothing);
+    let mut unpacking = pin!(tokio::task::spawn_blocking(unpacking));
+    tokio::select! {
+        unpacked = &mut unpacking => unpacked.map_err(Error::internal)??,
+        why = ended => {
+            // Its end is that of what it writes, and so the other thread's.
+            drop(group);
+            let _ = unpacking.await;
+            return Err(why);
+        }
     };
-    if unpacked.is_err() {
-        child.kill()?;
-    }
-    let status = child.wait()?;
-    unpacked?;
-    match status.success() {
+    match child.wait().await?.success() {
         true => Ok(()),
         false => Err(Error::internal("git archive failed")),
     }

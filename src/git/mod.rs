@@ -11,6 +11,7 @@ pub mod frame;
 pub mod hook;
 mod repository;
 mod service;
+pub mod version;
 
 use std::collections::HashMap;
 use std::fs::DirBuilder;

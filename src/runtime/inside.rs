@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use super::isolation;
-use super::process::{Note, Place, make_folder};
+use super::note::Note;
+use super::process::{Place, make_folder};
 use super::{Inside, Launch, Started};
 use crate::error::{Error, Result};
 use crate::sandbox::Host;

@@ -13,6 +13,7 @@ mod inside;
 mod isolation;
 mod measuring;
 mod news;
+mod note;
 pub mod plan;
 mod port;
 mod probe;

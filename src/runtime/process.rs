@@ -6,7 +6,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder};
-use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::attach::Attached;
@@ -22,6 +20,7 @@ use super::environment::Shell;
 use super::family::Family;
 use super::following::{Running, Who};
 use super::isolation;
+use super::note::Note;
 use super::probe::Probe;
 use super::trees::Trees;
 use super::{Ended, Event, LastWords, Launch, Runtime, Started, Taken, port};
@@ -31,11 +30,12 @@ use crate::error::{Error, Result};
 use crate::health_checks::{self, HealthCheck};
 use crate::log::{Logs, platform};
 use crate::name::Id;
-use crate::output::{Outputs, Writer};
+use crate::output::Outputs;
 use crate::sandbox::{Isolation, folders};
 use crate::shim::client::{self, Shim};
 use crate::shim::memory;
 use crate::shim::{Program, Spec, Streams};
+use crate::store::config_vars::ConfigVars;
 use crate::store::dynos::Dyno;
 
 /// Slugs unpacked at the same time. More would only make each of them slower.
@@ -82,20 +82,9 @@ pub(super) struct Place {
     trees: Trees,
     blobs: Blobs,
     logs: Logs,
-    outputs: Outputs,
+    pub(super) outputs: Outputs,
     events: mpsc::UnboundedSender<Event>,
     running: Mutex<HashMap<Id, Arc<Running>>>,
-}
-
-/// What a shim keeps for the server that takes its dyno up.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Note {
-    pub boot_ms: u64,
-    pub attached: bool,
-    pub address: Option<Ipv4Addr>,
-    pub output: Option<Id>,
-    pub checks: Vec<HealthCheck>,
 }
 
 impl Local {
@@ -250,6 +239,10 @@ impl Place {
             attached: launch.streams != Streams::Output,
             address,
             output: launch.output,
+            hidden: match launch.output {
+                Some(_) => launch.config_vars.clone(),
+                None => ConfigVars::default(),
+            },
             checks,
         };
         Ok((program, note))
@@ -291,7 +284,7 @@ impl Place {
             name: launch.name.clone(),
             folder,
             attached: note.attached,
-            copy: self.copy(note.output),
+            copy: self.copy(note),
         };
         let running = self.follow(shim, who, probe);
         Ok(Started {
@@ -333,14 +326,6 @@ impl Place {
             running.note_gone();
         });
         followed
-    }
-
-    /// Where what a dyno prints goes beside the log. A release does without its output rather than fail for it.
-    pub fn copy(&self, output: Option<Id>) -> Option<Writer> {
-        let writer = self.outputs.writer(output?);
-        writer
-            .inspect_err(|error| tracing::error!(%error, "a release's output cannot be written"))
-            .ok()
     }
 
     async fn stop(self: Arc<Place>, dyno: Id, grace: Duration) -> Ended {

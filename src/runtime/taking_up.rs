@@ -12,8 +12,9 @@ use tokio::time::timeout;
 
 use super::family::Family;
 use super::following::{Running, Who};
+use super::note::Note;
 use super::probe::Probe;
-use super::process::{Note, Place};
+use super::process::Place;
 use super::{Started, Taken};
 use crate::error::{Error, Result};
 use crate::name::Id;
@@ -68,7 +69,7 @@ impl Place {
             name: row.name(),
             folder: self.folder(row.id),
             attached: note.attached,
-            copy: self.copy(note.output),
+            copy: self.copy(&note),
         };
         let left = Duration::from_millis(note.boot_ms.saturating_sub(shim.hello.age_ms));
         let waits = row.state == State::Starting && !shim.hello.ended;

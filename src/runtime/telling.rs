@@ -9,9 +9,8 @@ use super::LastWords;
 use super::act::Acts;
 use super::plan::{WEB, Why};
 use crate::log::platform::{self, HeldBack};
-use crate::name::Id;
 use crate::store::dynos::{self, Dyno, State};
-use crate::store::releases;
+use crate::store::{config_vars, releases};
 
 impl Acts {
     /// Says that a one-off dyno has ended, however it did.
@@ -77,7 +76,7 @@ impl Acts {
             Some(probe) => format!("{name} {how}. Last probe: {probe}"),
             None => format!("{name} {how}"),
         };
-        self.print(before.release_id, told(before, serving, &why, &words));
+        self.print(before, told(before, serving, &why, &words));
         let Some(serving) = serving else {
             return;
         };
@@ -91,14 +90,22 @@ impl Acts {
     }
 
     /// Puts text into a release's output, if that was not done before.
-    fn print(self: &Arc<Acts>, release: Id, text: String) {
-        let acts = self.clone();
+    fn print(self: &Arc<Acts>, dyno: &Dyno, text: String) {
+        let (acts, release, app) = (self.clone(), dyno.release_id, dyno.app_id);
         self.spawn(async move {
             let first = acts.record(move |connection| releases::note_told(connection, release));
             if !first.await {
                 return;
             }
-            match acts.outputs.writer(release) {
+            let vars = acts
+                .store
+                .read(|connection| config_vars::get(connection, app));
+            let output = vars.and_then(|vars| {
+                let output = acts.outputs.writer(release)?;
+                output.hide(&vars);
+                Ok(output)
+            });
+            match output {
                 Ok(output) => output.write(text.as_bytes()),
                 Err(error) => tracing::error!(%error, "a release's output cannot be written"),
             }

@@ -2,17 +2,19 @@
 //!
 //! Nothing in such a folder can be trusted: names are resolved beneath handles, no link is followed, and no depth is too great.
 
+use std::ffi::CStr;
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, lchown, symlink};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, Timespec, Timestamps, openat, renameat, statat,
-    unlinkat, utimensat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, chmod, fchmod, openat,
+    renameat, statat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use crate::secret;
 
@@ -31,9 +33,15 @@ const MAX_DEPTH: usize = 256;
 /// How much is in a folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// Of the disk that it takes. A file with two names counts twice.
+    /// Of the disk that it takes, or that its copy would take. A file with two names counts twice.
     pub bytes: u64,
     pub files: u64,
+}
+
+impl Size {
+    pub fn is_over(&self, most: &Size) -> bool {
+        self.bytes > most.bytes || self.files > most.files
+    }
 }
 
 /// Everything in a folder, and itself, becomes a user's. Nobody else may be writing to it, and its depth is known to be small.
@@ -50,18 +58,45 @@ pub fn give(folder: &Path, uid: u32) -> io::Result<()> {
 }
 
 /// How much is in a folder, in which programs may be at work. It stops counting at `enough`, or in folders of a depth that only
-/// somebody who means harm makes, which count as all there is. Blocks.
+/// somebody who means harm makes. Those, and what nobody may look into, count as all there is. Blocks.
 pub fn size(folder: &Path, enough: Size) -> io::Result<Size> {
+    counted(folder, enough, on_disk)
+}
+
+/// The same of what [`copy`] would make of it: it fills the holes of files. Blocks.
+pub fn size_of_copy(folder: &Path, enough: Size) -> io::Result<Size> {
+    counted(folder, enough, |stat| {
+        on_disk(stat).max(u64::try_from(stat.st_size).unwrap_or(0))
+    })
+}
+
+type Bytes = fn(&Stat) -> u64;
+
+fn on_disk(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_blocks)
+        .unwrap_or(0)
+        .saturating_mul(512)
+}
+
+fn counted(folder: &Path, enough: Size, bytes: Bytes) -> io::Result<Size> {
     let mut size = Size::default();
     let folder = openat(CWD, folder, FOLDER, Mode::empty())?;
-    add_up(&folder, 0, enough, &mut size)?;
+    match add_up(&folder, 0, (enough, bytes), &mut size) {
+        Err(cause) if cause.kind() == ErrorKind::PermissionDenied => size.files = u64::MAX,
+        counted => counted?,
+    }
     Ok(size)
 }
 
-fn add_up(folder: &OwnedFd, depth: usize, enough: Size, size: &mut Size) -> io::Result<()> {
+fn add_up(
+    folder: &OwnedFd,
+    depth: usize,
+    (enough, bytes): (Size, Bytes),
+    size: &mut Size,
+) -> io::Result<()> {
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
-        if size.bytes > enough.bytes || size.files > enough.files {
+        if size.is_over(&enough) {
             return Ok(());
         }
         let name = entry.file_name();
@@ -69,11 +104,13 @@ fn add_up(folder: &OwnedFd, depth: usize, enough: Size, size: &mut Size) -> io::
             continue;
         }
         // Whatever is gone again counts nothing.
-        let Ok(stat) = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else {
-            continue;
+        let stat = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::ACCESS) => return Err(Errno::ACCESS.into()),
+            Err(_) => continue,
+            Ok(stat) => stat,
         };
         size.files += 1;
-        size.bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
+        size.bytes = size.bytes.saturating_add(bytes(&stat));
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             continue;
         }
@@ -81,8 +118,10 @@ fn add_up(folder: &OwnedFd, depth: usize, enough: Size, size: &mut Size) -> io::
             size.files = u64::MAX;
             return Ok(());
         }
-        if let Ok(inner) = openat(folder, name, FOLDER, Mode::empty()) {
-            add_up(&inner, depth + 1, enough, size)?;
+        match openat(folder, name, FOLDER, Mode::empty()) {
+            Ok(inner) => add_up(&inner, depth + 1, (enough, bytes), size)?,
+            Err(Errno::ACCESS) => return Err(Errno::ACCESS.into()),
+            Err(_) => {}
         }
     }
     Ok(())
@@ -94,31 +133,62 @@ pub fn is_folder(path: &Path) -> bool {
 }
 
 /// Copies what is in one folder into another, which is empty: contents, links, times, and who may do what, but no owner. Pipes,
-/// sockets and devices are left out. Nobody may be writing to either. Blocks.
-pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    copy_within(from, to, 0)
+/// sockets and devices are left out. Nobody may be writing to either.
+///
+/// It fails before more than `most` is copied, and as soon as `go_on` does, which is asked before each entry. What was copied until
+/// then stays, and is the caller's to remove. Blocks.
+pub fn copy(
+    from: &Path,
+    to: &Path,
+    most: Size,
+    go_on: impl Fn() -> io::Result<()>,
+) -> io::Result<()> {
+    let mut copying = Copying {
+        copied: Size::default(),
+        most,
+        go_on,
+    };
+    copying.folder(from, to, 0)
 }
 
-fn copy_within(from: &Path, to: &Path, depth: usize) -> io::Result<()> {
-    if depth > MAX_DEPTH {
-        return Err(io::Error::other("folders lie in folders without end"));
-    }
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (source, copy) = (entry.path(), to.join(entry.file_name()));
-        let found = entry.metadata()?;
-        if found.is_dir() {
-            fs::create_dir(&copy)?;
-            copy_within(&source, &copy, depth + 1)?;
-            fs::set_permissions(&copy, found.permissions())?;
-        } else if found.is_symlink() {
-            symlink(fs::read_link(&source)?, &copy)?;
-        } else if found.is_file() {
-            fs::copy(&source, &copy)?;
-            keep_times(&found, &copy)?;
+struct Copying<F> {
+    copied: Size,
+    most: Size,
+    go_on: F,
+}
+
+impl<F: Fn() -> io::Result<()>> Copying<F> {
+    fn folder(&mut self, from: &Path, to: &Path, depth: usize) -> io::Result<()> {
+        if depth > MAX_DEPTH {
+            return Err(io::Error::other("folders lie in folders without end"));
         }
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            self.entry(&entry.path(), &to.join(entry.file_name()), depth)?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn entry(&mut self, source: &Path, copy: &Path, depth: usize) -> io::Result<()> {
+        (self.go_on)()?;
+        let found = fs::symlink_metadata(source)?;
+        self.copied.files += 1;
+        self.copied.bytes = self.copied.bytes.saturating_add(found.len());
+        if self.copied.is_over(&self.most) {
+            return Err(ErrorKind::FileTooLarge.into());
+        }
+        if found.is_dir() {
+            fs::create_dir(copy)?;
+            self.folder(source, copy, depth + 1)?;
+            fs::set_permissions(copy, found.permissions())?;
+        } else if found.is_symlink() {
+            symlink(fs::read_link(source)?, copy)?;
+        } else if found.is_file() {
+            fs::copy(source, copy)?;
+            keep_times(&found, copy)?;
+        }
+        Ok(())
+    }
 }
 
 /// Package managers and compilers go by them.
@@ -147,9 +217,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()),
         Err(cause) => return Err(cause),
     }
-    // Whoever wrote in it may have been its owner, too.
-    let _ = rustix::fs::chmodat(CWD, path, Mode::RWXU, AtFlags::empty());
-    let root = openat(CWD, path, FOLDER, Mode::empty())?;
+    let root = enter(CWD, path)?;
     // Each round empties what it can reach, and brings what lies deeper up for the next one.
     for _ in 0..ROUNDS {
         empty(&root, &root, 0)?;
@@ -161,27 +229,61 @@ pub fn remove(path: &Path) -> io::Result<()> {
     Err(ErrorKind::DirectoryNotEmpty.into())
 }
 
+/// Opens a folder. Whoever wrote in it may have been its owner, and kept everybody out, a plain user's server too. Then its mode is
+/// changed by its handle: by its name, a link put in its place meanwhile would be followed.
+fn enter(parent: impl AsFd, name: impl Arg + Copy) -> io::Result<OwnedFd> {
+    match openat(&parent, name, FOLDER, Mode::empty()) {
+        Err(Errno::ACCESS) => {}
+        opened => return Ok(opened?),
+    }
+    const HANDLE: OFlags = FOLDER.union(OFlags::PATH);
+    let handle = openat(&parent, name, HANDLE, Mode::empty())?;
+    let itself = format!("/proc/self/fd/{}", handle.as_raw_fd());
+    chmod(itself.as_str(), Mode::RWXU)?;
+    Ok(openat(&parent, name, FOLDER, Mode::empty())?)
+}
+
+/// What a folder that was entered has in it, once that may be read and removed.
+fn entries(folder: &OwnedFd) -> io::Result<Dir> {
+    match Dir::read_from(folder) {
+        Err(Errno::ACCESS) => {
+            fchmod(folder, Mode::RWXU)?;
+            Ok(Dir::read_from(folder)?)
+        }
+        entries => Ok(entries?),
+    }
+}
+
+/// Removes one name. False if a folder is in its place.
+fn remove_name(folder: &OwnedFd, name: &CStr) -> io::Result<bool> {
+    let mut removed = unlinkat(folder, name, AtFlags::empty());
+    if removed == Err(Errno::ACCESS) {
+        fchmod(folder, Mode::RWXU)?;
+        removed = unlinkat(folder, name, AtFlags::empty());
+    }
+    match removed {
+        Ok(()) | Err(Errno::NOENT) => Ok(true),
+        Err(Errno::ISDIR | Errno::PERM) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Removes all that lies in a folder and not too deep below it.
 fn empty(root: &OwnedFd, folder: &OwnedFd, depth: usize) -> io::Result<()> {
-    for entry in Dir::read_from(folder)? {
+    for entry in entries(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        if name == c"." || name == c".." {
+        if name == c"." || name == c".." || remove_name(folder, name)? {
             continue;
-        }
-        match unlinkat(folder, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => continue,
-            Err(Errno::ISDIR | Errno::PERM) => {}
-            Err(errno) => return Err(errno.into()),
         }
         if depth == DEPTH {
             let unlike_any = secret::random::<8>().map_err(io::Error::other)?;
+            // It is moved by who may write to it.
+            fchmod(enter(folder, name)?, Mode::RWXU)?;
             renameat(folder, name, root, hex::encode(unlike_any))?;
             continue;
         }
-        // Without the right to look into its own folder, a plain user's server could not empty it.
-        let _ = rustix::fs::chmodat(folder, name, Mode::RWXU, AtFlags::empty());
-        let inner = openat(folder, name, FOLDER, Mode::empty())?;
+        let inner = enter(folder, name)?;
         empty(root, &inner, depth + 1)?;
         drop(inner);
         match unlinkat(folder, name, AtFlags::REMOVEDIR) {

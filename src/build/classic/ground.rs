@@ -12,6 +12,8 @@ use crate::error::Result;
 use crate::sandbox::folders;
 
 use super::super::buildpacks::Fetched;
+use super::super::halt::Halt;
+use super::super::limits::MAX_FILES;
 use super::super::make::is_file;
 use super::super::workshop::Workshop;
 use super::Pack;
@@ -19,12 +21,12 @@ use super::Pack;
 const BUILDPACKS: &str = "codon/tmp/buildpacks";
 
 /// Makes the folders. Blocks.
-pub(in super::super) fn prepare(workshop: &Workshop) -> Result<()> {
+pub(in super::super) fn prepare(workshop: &Workshop, halt: &Halt) -> Result<()> {
     let tmp = workshop.outside_tmp();
     for folder in ["codon", "codon/tmp", BUILDPACKS] {
         workshop.make_folder(&tmp.join(folder))?;
     }
-    workshop.lay_cache()
+    workshop.lay_cache(halt)
 }
 
 /// The cache, as seen from inside.
@@ -33,10 +35,15 @@ pub(in super::super) fn cache(workshop: &Workshop) -> PathBuf {
 }
 
 /// The source itself as a buildpack. Blocks.
-pub(in super::super) fn inline(workshop: &Workshop) -> Result<Pack> {
+pub(in super::super) fn inline(workshop: &Workshop, halt: &Halt) -> Result<Pack> {
+    let most = folders::Size {
+        bytes: workshop.disk_bytes(),
+        files: MAX_FILES,
+    };
     lay(workshop, "the source's own bin/compile", |folder| {
         DirBuilder::new().mode(0o755).create(folder)?;
-        Ok(folders::copy(&workshop.outside_tree(), folder)?)
+        let tree = workshop.outside_tree();
+        Ok(folders::copy(&tree, folder, most, || halt.go_on())?)
     })
 }
 

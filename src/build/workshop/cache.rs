@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::error::Result;
 use crate::sandbox::folders;
 
+use super::super::halt::Halt;
 use super::Workshop;
 
 /// Heroku's, below `/tmp`.
@@ -12,7 +13,7 @@ const CACHE: &str = "codon/tmp/cache";
 
 impl Workshop {
     /// Lays a copy of the app's cache at [`CACHE`]. Before any command runs. Blocks.
-    pub(in super::super) fn lay_cache(&self) -> Result<()> {
+    pub(in super::super) fn lay_cache(&self, halt: &Halt) -> Result<()> {
         let mut folder = self.outside_tmp();
         for part in CACHE.split('/') {
             folder.push(part);
@@ -20,17 +21,18 @@ impl Workshop {
                 self.make_folder(&folder)?;
             }
         }
-        let generation = self
-            .bench
-            .caches
-            .copy_to(self.app, self.uid, &folder)
-            .or_else(|error| {
-                tracing::warn!(app = %self.app, %error, "a build begins without its cache");
-                self.bench.caches.purge(self.app)?;
-                folders::remove(&folder)?;
-                self.make_folder(&folder)?;
-                self.bench.caches.copy_to(self.app, self.uid, &folder)
-            })?;
+        let copy = || {
+            let caches = &self.bench.caches;
+            caches.copy_to(self.app, self.uid, &folder, || halt.go_on())
+        };
+        let generation = copy().or_else(|error| {
+            halt.check()?;
+            tracing::warn!(app = %self.app, %error, "a build begins without its cache");
+            self.bench.caches.purge(self.app)?;
+            folders::remove(&folder)?;
+            self.make_folder(&folder)?;
+            copy()
+        })?;
         // Laid once.
         let _ = self.cache.set(generation);
         Ok(())
@@ -41,24 +43,22 @@ impl Workshop {
         self.tmp().join(CACHE)
     }
 
-    /// Takes the cache that the commands have left, for the next build. Nothing of theirs runs any more, so what is a folder now
-    /// stays one.
-    pub(super) fn keep_cache(&self) -> Result<()> {
+    /// Takes the cache that the commands have left, for the next build; false if it is too large for that. Nothing of theirs runs
+    /// any more, so what is a folder now stays one.
+    pub(super) fn keep_cache(&self) -> Result<bool> {
         let Some(generation) = self.cache.get() else {
-            return Ok(());
+            return Ok(true);
         };
         let mut folder = self.outside_tmp();
         for part in CACHE.split('/') {
             folder.push(part);
             if !folders::is_folder(&folder) {
-                return Ok(());
+                return Ok(true);
             }
         }
         let staged = self.bench.caches.stage(self.app, *generation, &folder)?;
-        if staged.is_none() {
-            tracing::warn!(build = %self.build, "a build's cache is too large to be kept");
-        }
+        let kept = staged.is_some();
         self.place.keep(staged);
-        Ok(())
+        Ok(kept)
     }
 }

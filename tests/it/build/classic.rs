@@ -2,6 +2,7 @@
 
 mod cache;
 mod from;
+mod levels;
 mod limits;
 mod real;
 

@@ -89,3 +89,20 @@ async fn a_line_that_was_begun_under_one_server_and_ended_under_the_next_is_ther
     assert_eq!(output(&client, 3).await, "first\nhalf rest\n");
     client.visit_until("app", 200, "one").await;
 }
+
+#[tokio::test]
+async fn what_it_prints_of_the_config_is_hidden_as_in_a_builds_output() {
+    let place = Place::new();
+    let server = place.start();
+    let client = server.client();
+    client.create_app("app").await;
+    let vars = json!({"API_KEY": "correct-horse-battery", "RACK_ENV": "production"});
+    client
+        .patch("/apps/app/config-vars", vars)
+        .await
+        .expect(200);
+    let command = "echo \"key $API_KEY in $RACK_ENV\"";
+    client.deploy("app", source("one", command)).await;
+    let output = output(&client, 4).await;
+    assert_eq!(output, "key [hidden: API_KEY] in production\n");
+}

@@ -32,7 +32,7 @@ async fn a_purge_while_a_build_runs_is_not_undone_by_it() {
     let caches = site.parts.bench.caches.clone();
     let (app, uid) = (site.app.id, None);
     let copy = tempfile::tempdir_in(site.dir.path()).unwrap();
-    let generation = caches.copy_to(app, uid, copy.path()).unwrap();
+    let generation = caches.copy_to(app, uid, copy.path(), || Ok(())).unwrap();
     let staged = caches.stage(app, generation, copy.path()).unwrap().unwrap();
     caches.purge(app).unwrap();
     staged.commit().unwrap();
@@ -47,4 +47,29 @@ async fn a_cache_that_was_replaced_by_a_link_is_not_followed() {
     let compile = "rm -r $2; ln -s /etc $2";
     succeeded(&site, inline(compile), &[]).await;
     assert_eq!(count(&site).await, 1);
+}
+
+#[tokio::test]
+async fn a_cache_that_is_too_large_is_not_kept_even_if_it_is_nothing_but_holes() {
+    let site = Site::new();
+    assert_eq!(count(&site).await, 0);
+    let holes = format!("{COUNT}\ntruncate -s 3G $2/holes");
+    let (_, output) = succeeded(&site, inline(&holes), &[]).await;
+    assert!(
+        output.contains(" !     The build's cache has more than 2048 MiB or 500000 files"),
+        "{output}"
+    );
+    // What there was before is still there.
+    assert_eq!(count(&site).await, 1);
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_copied_is_done_without() {
+    let site = Site::new();
+    assert_eq!(count(&site).await, 0);
+    let caches = site.dir.path().join("caches");
+    let cache = caches.join(site.app.id.to_string());
+    let holes = std::fs::File::create(cache.join("holes")).unwrap();
+    holes.set_len(3 << 30).unwrap();
+    assert_eq!(count(&site).await, 0);
 }

@@ -2,13 +2,16 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use penstock::build::Registry;
 use penstock::outbound::Outbound;
+use penstock::store::builds;
+use tokio::sync::Semaphore;
 
 use super::super::Site;
 use super::super::server::{Server, ok, status};
-use super::{DETECT, Tar, failed, keep, succeeded, write_pack};
+use super::{DETECT, Tar, failed, keep, queue, succeeded, write_pack};
 
 const COMPILE: (&str, &str) = ("compile", "echo \"compiled by $(cat word)\"");
 
@@ -149,6 +152,8 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+const MODULES: &str = "[submodule \"inner\"]\n\tpath = inner\n\turl = ../inner.git\n";
+
 /// A repository as files that a server gives away: `main` with a commit and the one before it.
 fn repository(dir: &Path) -> (String, String) {
     let work = dir.join("work");
@@ -157,7 +162,10 @@ fn repository(dir: &Path) -> (String, String) {
     let mut commits = ["the first", "the second"].map(|word| {
         std::fs::write(work.join("word"), word).unwrap();
         std::fs::write(work.join(".gitattributes"), "bin/detect export-ignore\n").unwrap();
+        std::fs::write(work.join(".gitmodules"), MODULES).unwrap();
         git(&work, &["add", "."]);
+        let module = format!("160000,{},inner", "ab".repeat(20));
+        git(&work, &["update-index", "--add", "--cacheinfo", &module]);
         git(&work, &["commit", "--quiet", "-m", word]);
         git(&work, &["rev-parse", "HEAD"])
     });
@@ -197,6 +205,10 @@ async fn repositories_are_fetched_at_a_branch_a_tag_or_a_commit() {
             output.contains(&format!("compiled by {word}\n")),
             "{output}"
         );
+        assert!(
+            output.contains("has git submodules, which are not fetched"),
+            "{output}"
+        );
     }
     for (name, words) in [
         ("/pack.git#nowhere", "no commit nowhere"),
@@ -209,4 +221,89 @@ async fn repositories_are_fetched_at_a_branch_a_tag_or_a_commit() {
     site.parts.outbound = Outbound::new(false);
     let output = failed(&site, source(), &[&server.url("/pack.git")]).await;
     assert!(output.contains("private"), "{output}");
+}
+
+/// A server that takes a request and says nothing more.
+async fn silent() -> (String, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/pack", listener.local_addr().unwrap());
+    let held = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((connection, _)) = listener.accept().await {
+            held.push(connection);
+        }
+    });
+    (url, held)
+}
+
+#[tokio::test]
+async fn a_build_that_waits_for_a_buildpack_is_cancelled_at_once() {
+    let (url, held) = silent().await;
+    for url in [format!("{url}.git"), format!("{url}.tgz")] {
+        let site = Site::new();
+        let build = queue(&site, source(), &[&url]);
+        let (id, now) = (build.id, site.parts.clock.now());
+        let builder = site.builder();
+        builder.tick().await.unwrap();
+        super::limits::says(&site, &build, "Using buildpack: ").await;
+        let cancel = move |connection: &_| builds::fail(connection, id, now);
+        assert!(site.parts.store.write(cancel).await.unwrap());
+        builder.idle().await;
+        let output = site.output(&build).await;
+        assert!(output.ends_with("The build was cancelled.\n"), "{output}");
+        site.assert_clean();
+    }
+    held.abort();
+}
+
+#[tokio::test]
+async fn a_git_that_is_told_to_stop_leaves_nothing_running() {
+    let dir = tempfile::tempdir().unwrap();
+    repository(dir.path());
+    let root = dir.path().to_owned();
+    let asked = Arc::new(Semaphore::new(0));
+    let asking = asked.clone();
+    let server = Server::start(move |path| {
+        asking.add_permits(1);
+        let path = path.split('?').next().unwrap().trim_start_matches('/');
+        match std::fs::read(root.join(path)) {
+            Ok(bytes) => ok(&bytes),
+            Err(_) => status(404, "no"),
+        }
+    })
+    .await;
+    let (scratch, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // The second who asks is git.
+    let stopped = async {
+        asked.acquire_many(2).await.unwrap().forget();
+        penstock::error::Error::conflict("stopped")
+    };
+    let (url, outbound, limits) = (
+        server.url("/pack.git"),
+        Outbound::new(true),
+        penstock::archive::Limits::default(),
+    );
+    let places = (scratch.path(), into.path());
+    let fetched = penstock::git::fetch::fetch(&url, None, &outbound, places, &limits, stopped);
+    assert_eq!(fetched.await.unwrap_err().message, "stopped");
+    let mut names = std::fs::read_dir("/proc").unwrap().flatten();
+    let scratch = std::fs::canonicalize(scratch.path()).unwrap();
+    let at_work = names.any(|entry| {
+        let there = std::fs::read_link(entry.path().join("cwd"));
+        there.is_ok_and(|cwd| cwd.starts_with(&scratch))
+    });
+    assert!(!at_work);
+}
+
+#[test]
+fn what_a_git_says_of_its_version_is_understood() {
+    use penstock::git::version::parse;
+    for (said, number) in [
+        ("git version 2.47.3\n", Some((2, 47))),
+        ("git version 2.39.5 (Apple Git-154)", Some((2, 39))),
+        ("git version 2.36.0.windows.1", Some((2, 36))),
+        ("git", None),
+    ] {
+        assert_eq!(parse(said).number, number, "{said}");
+    }
 }

@@ -86,7 +86,7 @@ async fn a_tree_that_a_buildpack_takes_away_is_no_slug() {
 }
 
 /// Resolves when the build's output has these words.
-async fn says(site: &Site, build: &builds::Build, words: &str) {
+pub async fn says(site: &Site, build: &builds::Build, words: &str) {
     use futures_util::StreamExt;
     let stream = site.parts.outputs.read(build.id, std::future::pending());
     let mut stream = std::pin::pin!(stream);
