@@ -151,6 +151,9 @@ CREATE TABLE app (
     maintenance INTEGER NOT NULL DEFAULT 0 CHECK (maintenance IN (0, 1)),
     -- An authority is asked for the certificates of its domains.
     acm         INTEGER NOT NULL DEFAULT 0 CHECK (acm IN (0, 1)),
+    -- What its config vars say that visitors are shown in the place of the server's own pages.
+    error_page_url       TEXT,
+    maintenance_page_url TEXT,
     created_at  TEXT NOT NULL,
     updated_at  TEXT NOT NULL,
     CHECK ((owner_id IS NULL) <> (team_id IS NULL))
@@ -258,6 +261,18 @@ CREATE INDEX acm_order_sni_endpoint ON acm_order (sni_endpoint_id) WHERE sni_end
 CREATE TRIGGER acm_order_deleted AFTER DELETE ON acm_order WHEN OLD.sni_endpoint_id IS NOT NULL BEGIN
     DELETE FROM sni_endpoint WHERE id = OLD.sni_endpoint_id;
 END;
+
+-- How often an authority was asked lately, for whom and for which name. It outlives its domain, whose owner could else begin anew.
+CREATE TABLE acm_request (
+    id           TEXT PRIMARY KEY,
+    -- The account or the team that the app was of.
+    holder       TEXT NOT NULL,
+    hostname     TEXT NOT NULL,
+    requested_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX acm_request_holder ON acm_request (holder, requested_at);
+CREATE INDEX acm_request_hostname ON acm_request (hostname, requested_at);
+CREATE INDEX acm_request_requested ON acm_request (requested_at);
 
 -- An app offered to another account, or given to one. One at most for an app: the next takes the place of one that is settled.
 CREATE TABLE app_transfer (

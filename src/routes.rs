@@ -17,7 +17,7 @@ use crate::hostname::Hostname;
 use crate::idling::{Bell, Visited as Counts, Visits};
 use crate::log::{Logs, Source};
 use crate::name::Id;
-use crate::router::{self, RequestLog, Route, Router, TableSource, Web};
+use crate::router::{self, Pages, RequestLog, Route, Router, TableSource, Web};
 use crate::runtime::Drain;
 use crate::store::Table;
 use crate::store::dynos::{Dyno, State};
@@ -157,6 +157,10 @@ fn route(app: &Visited, urls: &Urls) -> Route {
         app: app.app_id,
         maintenance: app.maintenance,
         https_only: app.https_only,
+        pages: Pages {
+            error: app.error_page_url.clone(),
+            maintenance: app.maintenance_page_url.clone(),
+        },
         web: web(app),
     }
 }

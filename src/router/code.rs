@@ -1,8 +1,14 @@
 //! Heroku's router codes: what each is called in a log line, and the page that goes with it.
 //!
-//! Texts in `desc` are Heroku's own, since log searches and alerts depend on them.
+//! Texts in `desc` are Heroku's own, since log searches and alerts depend on them. Codes of Heroku's that are not here cannot happen
+//! here: H16 (an old redirect), H23 (a proxy that takes no WebSockets), H31 and H32 (there is one router, which serves every host and
+//! has a certificate for each), H82 and H83 (hours and outages of Heroku's own service).
 
-use super::page::Page;
+use bytes::Bytes;
+use hyper::Response;
+
+use super::Pages;
+use super::page::{self, Page};
 
 /// Why a request was not simply answered by a dyno.
 pub(super) struct Code {
@@ -16,6 +22,21 @@ pub(super) struct Code {
     /// The status of the log line; the page's own differs where the visitor is not there to see it.
     pub status: u16,
     pub page: Page,
+}
+
+impl Code {
+    /// What the visitor sees: the app's own page, where it has one for this.
+    pub(super) fn response<B: From<Bytes>>(&self, pages: &Pages) -> Response<B> {
+        let own = match (self.name, self.at) {
+            ("H80", _) => pages.maintenance.as_deref(),
+            (_, "error") if self.page.status >= 500 => pages.error.as_deref(),
+            _ => None,
+        };
+        match own {
+            Some(url) => page::framed(&self.page, url),
+            None => self.page.response(),
+        }
+    }
 }
 
 macro_rules! codes {

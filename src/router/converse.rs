@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -35,6 +36,9 @@ const CONNECTION_WINDOW: u32 = 256 * 1024;
 
 /// Bytes of an answer that wait for a visitor who takes nothing.
 const SEND_BUFFER: usize = 64 * 1024;
+
+/// How long a visitor by HTTP/2 who is told to go may take to do so.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A connection as it was accepted.
 pub(super) struct Arrival {
@@ -125,7 +129,7 @@ async fn by_http1(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
             service(proxy.clone(), visitor.clone()),
         )
         .with_upgrades();
-    see_through(&proxy, connection, |connection| {
+    see_through(&proxy, std::pin::pin!(connection), |connection| {
         connection.graceful_shutdown();
     })
     .await;
@@ -144,23 +148,30 @@ async fn by_http2(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
             TokioIo::new(stream),
             service(proxy.clone(), visitor.clone()),
         );
+    let mut connection = std::pin::pin!(connection);
     // Longer than any request may be silent on its way, so none is under way then that will still come to something.
     let silence = options.boot_queue + options.idle;
-    let conversing = see_through(&proxy, connection, |connection| {
+    let conversing = see_through(&proxy, connection.as_mut(), |connection| {
         connection.graceful_shutdown();
     });
     tokio::select! {
         biased;
-        () = conversing => {}
+        () = conversing => return,
         () = visitor.activity.silence(silence) => {}
         // Whatever bytes come, that of a head that never ends among them.
         () = visitor.unused(options.header_read) => {}
     }
+    // Told so, the visitor knows that a request which crosses this on its way was not looked at, and sends it again elsewhere.
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(FAREWELL, connection).await;
 }
 
 /// Waits for the end of a connection, which is told to end when the router stops.
-async fn see_through<C: Future>(proxy: &Proxy, connection: C, shut_down: impl Fn(Pin<&mut C>)) {
-    let mut connection = std::pin::pin!(connection);
+async fn see_through<C: Future>(
+    proxy: &Proxy,
+    mut connection: Pin<&mut C>,
+    shut_down: impl Fn(Pin<&mut C>),
+) {
     let close = proxy.open.close.notified();
     if proxy.open.closing.load(Ordering::SeqCst) {
         shut_down(connection.as_mut());
@@ -171,7 +182,7 @@ async fn see_through<C: Future>(proxy: &Proxy, connection: C, shut_down: impl Fn
         _ = connection.as_mut() => {}
         () = close => {
             shut_down(connection.as_mut());
-            let _ = connection.await;
+            let _ = connection.as_mut().await;
         }
     }
 }

@@ -66,7 +66,16 @@ pub struct Route {
     pub maintenance: bool,
     /// Visitors who come without TLS are sent to come again within it.
     pub https_only: bool,
+    pub pages: Pages,
     pub web: Web,
+}
+
+/// Pages of an app's own that visitors see in the place of ours: `http://` or `https://` URLs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pages {
+    /// When no dyno answers.
+    pub error: Option<String>,
+    pub maintenance: Option<String>,
 }
 
 /// What is behind an app's hosts.

@@ -1,6 +1,6 @@
 //! The pages a visitor sees when no dyno answers: one template, filled once for each page and then shared.
 //!
-//! Nothing of a request is ever written into a page, so there is nothing to reflect and nothing to escape.
+//! Nothing of a request is ever written into a page, so there is nothing to reflect. An app's own page is named by its owner.
 
 use std::sync::OnceLock;
 
@@ -9,6 +9,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPT
 use hyper::{Response, StatusCode};
 
 const TEMPLATE: &str = include_str!("../../assets/pages/page.html");
+const FRAME: &str = include_str!("../../assets/pages/frame.html");
 
 /// What one page says. The texts are HTML.
 pub(super) struct Page {
@@ -77,6 +78,28 @@ impl Page {
         );
         response
     }
+}
+
+/// A page of an app's own in the place of ours: in a frame, as on Heroku, so that it is the visitor who fetches it and an app that
+/// cannot answer is not asked for it.
+pub(super) fn framed<B: From<Bytes>>(page: &Page, url: &str) -> Response<B> {
+    let mut shown = String::with_capacity(url.len());
+    for symbol in url.chars() {
+        match symbol {
+            '&' => shown.push_str("&amp;"),
+            '<' => shown.push_str("&lt;"),
+            '>' => shown.push_str("&gt;"),
+            '"' => shown.push_str("&quot;"),
+            '\'' => shown.push_str("&#39;"),
+            _ => shown.push(symbol),
+        }
+    }
+    let html = FRAME
+        .replace("{{title}}", page.title)
+        .replace("{{url}}", &shown);
+    let mut response = page.response();
+    *response.body_mut() = B::from(html.into());
+    response
 }
 
 pub(super) static NO_SUCH_APP: Page = Page::new(

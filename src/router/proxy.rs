@@ -22,7 +22,7 @@ use super::table::{Backends, Entry, Pick, Table, pick};
 use super::upload::{Progress, Upload};
 use super::visitor::Visitor;
 use super::visits::Visit;
-use super::{Options, RequestLog, admit, challenge, forward, host, https_only, tunnel};
+use super::{Options, Pages, RequestLog, admit, challenge, forward, host, https_only, tunnel};
 use crate::name::Id;
 
 /// What all requests of one thread share.
@@ -151,11 +151,12 @@ impl Proxy {
         }
         let (upload, progress) = Upload::new(body, self.options.idle);
         let outgoing = Outgoing::new(head, upload, progress);
-        match self.dispatch(&mut exchange, to.entry, outgoing).await {
-            Ok(reply) => self.relay(exchange, reply, upgrade, &visitor),
+        let (entry, pages) = (to.entry.clone(), &to.entry.pages);
+        match self.dispatch(&mut exchange, entry, outgoing).await {
+            Ok(reply) => self.relay(exchange, reply, upgrade, (&visitor, pages)),
             Err(code) => {
                 exchange.failed(code);
-                refusal(&code.page, &visitor, unread)
+                closing(code.response(pages), &visitor, unread)
             }
         }
     }
@@ -310,7 +311,7 @@ impl Proxy {
         mut exchange: Exchange,
         reply: Reply,
         upgrade: Option<OnUpgrade>,
-        visitor: &Arc<Visitor>,
+        (visitor, pages): (&Arc<Visitor>, &Pages),
     ) -> Response<Answer> {
         let mut response = reply.response;
         let status = response.status();
@@ -319,7 +320,7 @@ impl Proxy {
             let Some(upgrade) = upgrade else {
                 // Nobody asked for another protocol, so what follows could not be read as one.
                 exchange.failed(&code::H17);
-                return refusal(&code::H17.page, visitor, !reply.upload.complete());
+                return closing(code::H17.response(pages), visitor, !reply.upload.complete());
             };
             let dyno = hyper::upgrade::on(&mut response);
             let (mut head, _) = response.into_parts();

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
 use super::visits::Visits;
-use super::{Dyno, Route, TableSource, Web};
+use super::{Dyno, Pages, Route, TableSource, Web};
 use crate::name::Id;
 
 /// The current table, and the state of every dyno in it or still draining.
@@ -31,6 +31,7 @@ pub(super) struct Entry {
     pub app: Id,
     pub maintenance: bool,
     pub https_only: bool,
+    pub pages: Pages,
     pub visits: Arc<Visits>,
     pub backends: Backends,
 }
@@ -141,10 +142,7 @@ impl Table {
     /// Requests for an app that have begun, and those that have not ended.
     pub(super) fn visits(&self, app: Id) -> (u64, u64) {
         let visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(visits) = visits.get(&app) else {
-            return (0, 0);
-        };
-        visits.count()
+        visits.get(&app).map_or((0, 0), |visits| visits.count())
     }
 
     /// Tells when the table has been replaced.
@@ -178,6 +176,7 @@ impl Table {
                 app: route.app,
                 maintenance: route.maintenance,
                 https_only: route.https_only,
+                pages: route.pages,
                 visits: counted.clone(),
                 backends,
             });
@@ -333,6 +332,7 @@ mod tests {
             app: Id::fixed(0),
             maintenance: false,
             https_only: false,
+            pages: Pages::default(),
             web: Web::Up(dynos.collect()),
         }]
     }

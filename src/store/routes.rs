@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
+use super::config_vars::ConfigVars;
 use super::dynos::{self, Dyno};
 use crate::catalog::HTTPS_ONLY;
 use crate::error::Result;
@@ -19,6 +20,9 @@ pub struct Visited {
     pub maintenance: bool,
     /// The feature [`HTTPS_ONLY`] is on.
     pub https_only: bool,
+    /// Where its own pages are for visitors whom no dyno answers, and for those who come while it is maintained.
+    pub error_page_url: Option<String>,
+    pub maintenance_page_url: Option<String>,
     /// Something was deployed, so there is a formation.
     pub deployed: bool,
     /// Web dynos that are wanted.
@@ -64,7 +68,9 @@ pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
         .prepare_cached("SELECT app_id FROM app_feature WHERE name = ?1 AND enabled = 1")?;
     let https_only = statement.query_map([HTTPS_ONLY.name], |row| row.get(0))?;
     let https_only: HashSet<Id> = https_only.collect::<rusqlite::Result<_>>()?;
-    let mut statement = connection.prepare_cached("SELECT id, name, maintenance FROM app")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT id, name, maintenance, error_page_url, maintenance_page_url FROM app",
+    )?;
     let apps = statement.query_map([], |row| {
         let app_id = row.get(0)?;
         let quantity = deployed.get(&app_id);
@@ -75,6 +81,8 @@ pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
             domains: domains.remove(&app_id).unwrap_or_default(),
             maintenance: row.get(2)?,
             https_only: https_only.contains(&app_id),
+            error_page_url: row.get(3)?,
+            maintenance_page_url: row.get(4)?,
             deployed: quantity.is_some(),
             quantity: quantity.copied().unwrap_or_default(),
             dynos,
@@ -82,4 +90,30 @@ pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
         })
     })?;
     Ok(apps.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The config vars that name an app's own pages, as on Heroku.
+const ERROR_PAGE: &str = "ERROR_PAGE_URL";
+const MAINTENANCE_PAGE: &str = "MAINTENANCE_PAGE_URL";
+/// No browser is sure to take a longer URL.
+const LONGEST_URL: usize = 2_000;
+
+/// Keeps what new config vars say of the app's own pages where the router looks, since it reads no secrets.
+pub(super) fn note_pages(connection: &Connection, app: Id, vars: &ConfigVars) -> Result<()> {
+    let url = |name: &str| vars.get(name).filter(|url| is_page(url));
+    connection
+        .prepare_cached(
+            "UPDATE app SET error_page_url = ?2, maintenance_page_url = ?3
+             WHERE id = ?1 AND (error_page_url IS NOT ?2 OR maintenance_page_url IS NOT ?3)",
+        )?
+        .execute(params![app, url(ERROR_PAGE), url(MAINTENANCE_PAGE)])?;
+    Ok(())
+}
+
+/// Whether a browser could show it. What else stands in such a var is as good as nothing.
+fn is_page(url: &str) -> bool {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    (scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http"))
+        && url.len() <= LONGEST_URL
+        && !url.contains(|symbol: char| symbol.is_whitespace() || symbol.is_control())
 }

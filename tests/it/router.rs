@@ -1,11 +1,17 @@
 //! The router, over real sockets, against dynos that do what each test has them do.
 
 mod codes;
+mod corpus;
+mod downgrade;
 mod encrypted;
 mod failures;
+mod frames;
 mod heads;
+mod pages;
+mod slow;
 mod smuggling;
 mod streams;
+mod strict;
 mod swap;
 
 use std::future::Future;
@@ -14,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock::name::Id;
-use penstock::router::{Dyno, Options, RequestLog, Route, Router, Web};
+use penstock::router::{Dyno, Options, Pages, RequestLog, Route, Router, Web};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -98,6 +104,7 @@ pub fn route(web: Web) -> Route {
         app: APP,
         maintenance: false,
         https_only: false,
+        pages: Pages::default(),
         web,
     }
 }
@@ -135,6 +142,14 @@ impl Wire {
                 Err(_) => panic!("hangs after {:?}", String::from_utf8_lossy(&read)),
             }
         }
+        String::from_utf8_lossy(&read).into_owned()
+    }
+
+    /// At most so much of what comes next; nothing at the end.
+    pub async fn some(&mut self, most: usize) -> String {
+        let mut read = vec![0; most];
+        let count = timeout(HANG, self.0.read(&mut read)).await.expect("hangs");
+        read.truncate(count.unwrap_or(0));
         String::from_utf8_lossy(&read).into_owned()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use penstock::router::{Options, Route, Web};
+use penstock::router::{Options, Pages, Route, Web};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{APP, Edge, HOST, get_with, has, lacks, mirror, options, route, status};
@@ -153,6 +153,7 @@ async fn a_host_is_found_in_any_spelling_and_under_a_wildcard() {
         app: APP,
         maintenance: false,
         https_only: false,
+        pages: Pages::default(),
         web: Web::Up(vec![mirror().await]),
     }]);
     for (host, expected) in [

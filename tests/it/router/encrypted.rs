@@ -24,13 +24,13 @@ use super::{Edge, HANG, HOST, Wire, dyno, get_with, has, mirror, ok, options, ro
 type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
 /// A router that visitors come to within TLS too, and what they have to know for it.
-struct Encrypted {
-    edge: Edge,
+pub struct Encrypted {
+    pub edge: Edge,
     trust: Arc<RootCertStore>,
 }
 
 impl Encrypted {
-    fn with(web: Web, options: Options) -> Encrypted {
+    pub fn with(web: Web, options: Options) -> Encrypted {
         let ring = Arc::new(rustls::crypto::ring::default_provider());
         let own = rcgen::generate_simple_self_signed([HOST.to_owned()]).unwrap();
         let mut trust = RootCertStore::empty();
@@ -53,7 +53,7 @@ impl Encrypted {
         }
     }
 
-    async fn connect(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
+    pub async fn connect(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
         let ring = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(ring)
             .with_safe_default_protocol_versions()
@@ -79,7 +79,7 @@ impl Encrypted {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    async fn http2(&self) -> SendRequest<Body> {
+    pub async fn http2(&self) -> SendRequest<Body> {
         self.busy_http2().await.0
     }
 
@@ -106,7 +106,7 @@ fn nothing() -> Body {
     Full::new(Bytes::new()).boxed_unsync()
 }
 
-fn get(path: &str) -> Request<Body> {
+pub fn get(path: &str) -> Request<Body> {
     Request::get(url(path)).body(nothing()).unwrap()
 }
 
