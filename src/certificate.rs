@@ -126,6 +126,18 @@ fn linked(chain: &[X509Certificate<'_>]) -> Result<()> {
     Ok(())
 }
 
+/// What the first certificate of a chain says of itself. 422 if there is none that can be read.
+pub fn describe(chain: &str) -> Result<Certificate> {
+    let ders = ders(chain)?;
+    let parsed = ders
+        .first()
+        .and_then(|der| x509_parser::parse_x509_certificate(der).ok());
+    match parsed {
+        Some((_, own)) => described(&own),
+        None => Err(Error::invalid("There is no X.509 certificate in it.")),
+    }
+}
+
 fn described(own: &X509Certificate<'_>) -> Result<Certificate> {
     let (subject, issuer) = (own.subject(), own.issuer());
     let domains = names(own);

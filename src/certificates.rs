@@ -1,7 +1,9 @@
-//! The certificates that the visitors of apps are shown: a domain's own where it was given one, else one that this server signs
-//! itself, which whoever trusts `ca.pem` believes.
+//! The certificates that the visitors of apps are shown: a domain's own where it was given one, else the operator's where it names
+//! the host, else one that this server signs itself, which whoever trusts `ca.pem` believes.
 //!
 //! It must not know how certificates come to be kept, nor what is served under them.
+
+mod files;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,6 +25,11 @@ use crate::name::Id;
 use crate::router::{self, ACME_PROTOCOL, Hosts};
 use crate::store::sni_endpoints::{self, Assigned};
 use crate::store::{Store, Table};
+use crate::time::Clock;
+
+pub use self::files::Settings;
+
+use self::files::Files;
 
 /// The longest between two refreshes.
 const EVERY: Duration = Duration::from_secs(60);
@@ -39,6 +46,8 @@ pub struct Certificates {
     store: Store,
     authority: Arc<Authority>,
     challenges: Challenges,
+    files: Files,
+    clock: Clock,
     /// By host or wildcard.
     assigned: ArcSwap<HashMap<String, Key>>,
     /// What was read, by the id that each change of a certificate makes anew.
@@ -53,11 +62,14 @@ impl Certificates {
         store: Store,
         authority: Arc<Authority>,
         challenges: Challenges,
+        (files, clock): (Settings, Clock),
     ) -> Arc<Certificates> {
         Arc::new(Certificates {
             store,
             authority,
             challenges,
+            files: Files::new(files),
+            clock,
             assigned: ArcSwap::default(),
             read: Mutex::default(),
             own: Mutex::default(),
@@ -127,7 +139,7 @@ impl Certificates {
         }
         self.assigned.store(Arc::new(shown));
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) = read;
-        Ok(())
+        self.files.read(self.clock.now())
     }
 
     /// A certificate with its key; `None` if it was replaced meanwhile, or cannot be used.
@@ -198,9 +210,15 @@ impl ResolvesServerCert for Certificates {
             return self.challenges.certificate(&host);
         }
         let is_known = |host: &str| self.hosts.get().is_none_or(|hosts| hosts.has(host));
-        self.assigned(&host).or_else(|| match is_known(&host) {
-            true => self.own(&host),
-            false => self.own(NAMELESS),
-        })
+        let operators = self.files.shown();
+        let named = operators.as_ref().filter(|operators| operators.names(&host));
+        let named = || named.map(|named| named.key.clone());
+        self.assigned(&host)
+            .or_else(named)
+            .or_else(|| match (is_known(&host), &operators) {
+                (true, _) => self.own(&host),
+                (false, Some(operators)) => Some(operators.key.clone()),
+                (false, None) => self.own(NAMELESS),
+            })
     }
 }

@@ -8,6 +8,7 @@ use clap::{ArgAction, Args};
 
 use crate::acm;
 use crate::build;
+use crate::certificates;
 use crate::sandbox::Settings;
 
 /// Short, since whoever runs the server is also the one who waits. Heroku's own would be 0s,20m,40m,1h,3h,320m.
@@ -123,6 +124,9 @@ pub struct Config {
 
     #[command(flatten)]
     pub isolation: Settings,
+
+    #[command(flatten)]
+    pub certificates: certificates::Settings,
 
     #[command(flatten)]
     pub acme: acm::Settings,

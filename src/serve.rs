@@ -136,6 +136,7 @@ impl Server {
             platform.store.clone(),
             authority.clone(),
             challenges.clone(),
+            (platform.config.certificates.clone(), platform.clock.clone()),
         );
         certificates.refresh().await?;
         let routing = router::Options {

@@ -196,6 +196,7 @@ fn child() {
         listen: any,
         router_listen: any,
         router_tls_listen: None,
+        certificates: penstock::certificates::Settings::default(),
         acme: penstock::acm::Settings::default(),
         rendezvous_listen: any,
         base_domain: "localhost".to_owned(),

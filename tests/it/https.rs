@@ -107,6 +107,62 @@ async fn a_domain_shows_its_own_certificate_from_the_moment_it_has_one() {
     until(async || trusts(&authority, hosts[1]).await.is_ok()).await;
 }
 
+#[tokio::test]
+async fn the_operators_certificate_is_for_the_hosts_that_it_names_and_is_read_again() {
+    let place = Place::new();
+    let (chain, key) = (place.path("chain.pem"), place.path("key.pem"));
+    let put = |pair: &Value| {
+        let pem = |name: &str| pair[name].as_str().unwrap().to_owned();
+        std::fs::write(&key, pem("private_key")).unwrap();
+        std::fs::write(&chain, pem("certificate_chain")).unwrap();
+        pem("certificate_chain")
+    };
+    let first = put(&self_signed(&["*.localhost"]));
+    let mut command = place.command(&[TIED]);
+    command.arg("--router-certificate").arg(&chain);
+    command.arg("--router-key").arg(&key);
+    let server = Server::start(command, &place.log());
+    let client = server.client();
+    client.create_app("app").await;
+    let domain = json!({"hostname": "www.example.com"});
+    client.post("/apps/app/domains", domain).await.expect(201);
+    let authority = std::fs::read_to_string(&server.ready.ca_file).unwrap();
+    let (port, hosts) = (server.router_port(), ["app.localhost", "www.example.com"]);
+    let trusts = async |trusted: &str, host: &str| {
+        let visitor = visitor(trusted, &hosts, port);
+        let url = format!("https://{host}:{port}/");
+        visitor.get(url).send().await.is_ok()
+    };
+    until(async || trusts(&first, hosts[0]).await).await;
+    // A domain that it does not name is shown what it was shown before.
+    until(async || trusts(&authority, hosts[1]).await).await;
+    // A pair of which half is there yet changes nothing; each commit has the files looked at.
+    let second = self_signed(&["*.localhost", "www.example.com"]);
+    std::fs::write(&chain, second["certificate_chain"].as_str().unwrap()).unwrap();
+    let other = json!({"hostname": "other.example.com"});
+    client.post("/apps/app/domains", other).await.expect(201);
+    assert!(trusts(&first, hosts[0]).await);
+    let second = put(&second);
+    client
+        .delete("/apps/app/domains/other.example.com")
+        .await
+        .expect(200);
+    until(async || trusts(&second, hosts[0]).await && trusts(&second, hosts[1]).await).await;
+    drop(server);
+    // A server does not start with files that it cannot serve, and says which.
+    for arguments in [
+        vec!["--router-certificate", "/nonexistent/chain.pem", "--router-key", "/nonexistent/key.pem"],
+        vec!["--router-certificate", "/nonexistent/chain.pem"],
+    ] {
+        let mut command = place.command(&[TIED]);
+        command.args(&arguments);
+        let log = place.path("refused.log");
+        assert!(Server::try_start(command, &log).is_err());
+        let said = std::fs::read_to_string(log).unwrap();
+        assert!(said.contains("/nonexistent/chain.pem") || said.contains("--router-key"), "{said}");
+    }
+}
+
 /// Asks again and again until it is so.
 pub async fn until(is_so: impl AsyncFn() -> bool) {
     let begun = std::time::Instant::now();

@@ -318,6 +318,7 @@ pub fn config(data: &DataDir) -> Config {
         listen: any_port,
         router_listen: any_port,
         router_tls_listen: None,
+        certificates: penstock::certificates::Settings::default(),
         acme: penstock::acm::Settings::default(),
         rendezvous_listen: any_port,
         base_domain: "localhost".to_owned(),
