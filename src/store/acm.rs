@@ -3,6 +3,8 @@
 //! An app's domain has an order from the moment that it wants a certificate which nobody gives it by hand. The order is the queue
 //! and the history: who asks the authority takes those that are due, and writes the outcome. It must not know how one asks.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, params};
 
 use super::row::{optional, text_enum};
@@ -99,34 +101,143 @@ pub(super) fn follow(connection: &Connection, domain: Id, now: Timestamp) -> Res
     Ok(())
 }
 
-/// Takes orders whose time has come, renewals first: nobody takes them again before `until`, should nothing be heard of them.
+/// How often an authority may be asked, of which it has limits of its own: those of Let's Encrypt are 300 orders in three hours for
+/// all that this server asks, and five proofs in vain an hour for a name.
+struct Share {
+    /// The condition that says whose requests are counted, with the subject as `?1`.
+    of: &'static str,
+    most: u32,
+    within: Duration,
+    /// What whoever waits because of it is told.
+    reason: &'static str,
+}
+
+const OF_ALL: Share = Share {
+    of: "?1 IS NOT NULL",
+    most: 250,
+    within: Duration::from_secs(3 * 3_600),
+    reason: "This server has asked the authority for as many certificates as it should. This one's turn comes within hours",
+};
+/// Of the account or team whose apps they are, so that one with many names leaves something for the others.
+const OF_HOLDER: Share = Share {
+    of: "holder = ?1",
+    most: 50,
+    within: Duration::from_secs(3 * 3_600),
+    reason: "The authority was asked for many names of this app's owner. This one's turn comes within hours",
+};
+const OF_HOSTNAME: Share = Share {
+    of: "hostname = ?1",
+    most: 5,
+    within: Duration::from_secs(3_600),
+    reason: "The authority was asked for this name often lately. It is asked again within the hour",
+};
+
+impl Share {
+    /// When it will not be used up any more; nothing if it is not.
+    fn used_up(
+        &self,
+        connection: &Connection,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>> {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT requested_at FROM acm_request WHERE {} AND requested_at > ?2
+             ORDER BY requested_at DESC LIMIT 1 OFFSET ?3",
+            self.of
+        ))?;
+        let since = now.minus(self.within);
+        let oldest = statement.query_row(params![subject, since, self.most - 1], |row| row.get(0));
+        Ok(optional(oldest)?.map(|oldest: Timestamp| oldest.plus(self.within)))
+    }
+}
+
+/// Orders that are looked at in one go.
+const MOST_LOOKED_AT: usize = 200;
+
+/// Takes orders whose time has come, renewals first, and then those of whoever had the fewest: nobody takes them again before
+/// `until`, should nothing be heard of them. What would be more than a share is put off.
 pub fn take_due(
     connection: &Connection,
     now: Timestamp,
     room: usize,
     until: Timestamp,
 ) -> Result<Vec<Order>> {
+    connection
+        .prepare_cached("DELETE FROM acm_request WHERE requested_at <= ?1")?
+        .execute([now.minus(OF_ALL.within)])?;
+    let mut orders: Vec<Order> = Vec::new();
+    for (order, holder) in due(connection, now, until)? {
+        if orders.len() == room {
+            break;
+        }
+        // A renewal is owed, and comes once in months.
+        let of_holder = Some(&OF_HOLDER).filter(|_| !order.renews);
+        let shares = [
+            (Some(&OF_HOSTNAME), order.hostname.as_str()),
+            (of_holder, holder.as_str()),
+            (Some(&OF_ALL), ""),
+        ];
+        let mut later = None;
+        for (share, subject) in shares {
+            let Some(share) = share else { continue };
+            if let Some(at) = share.used_up(connection, subject, now)? {
+                later = Some((at, share.reason));
+                break;
+            }
+        }
+        match later {
+            Some((at, reason)) => put_off(connection, order.domain, reason, at)?,
+            None => {
+                take(connection, &order, &holder, now)?;
+                orders.push(order);
+            }
+        }
+    }
+    Ok(orders)
+}
+
+/// The orders that are due, with whose they are.
+fn due(connection: &Connection, now: Timestamp, until: Timestamp) -> Result<Vec<(Order, String)>> {
     let mut statement = connection.prepare_cached(
-        "SELECT acm_order.domain_id, domain.hostname, acm_order.attempts, acm_order.sni_endpoint_id IS NOT NULL
-         FROM acm_order JOIN domain ON domain.id = acm_order.domain_id
-         WHERE acm_order.next_at <= ?1 ORDER BY acm_order.sni_endpoint_id IS NULL, acm_order.next_at LIMIT ?2",
+        "SELECT acm_order.domain_id, domain.hostname, acm_order.attempts, acm_order.sni_endpoint_id IS NOT NULL AS renews,
+             coalesce(app.owner_id, app.team_id) AS holder
+         FROM acm_order JOIN domain ON domain.id = acm_order.domain_id JOIN app ON app.id = domain.app_id
+         WHERE acm_order.next_at <= ?1
+         ORDER BY renews DESC, (SELECT count(*) FROM acm_request WHERE acm_request.holder = coalesce(app.owner_id, app.team_id)),
+             acm_order.next_at LIMIT ?2",
     )?;
-    let orders = statement.query_map(params![now, room as i64], |row| {
-        Ok(Order {
+    let rows = statement.query_map(params![now, MOST_LOOKED_AT as i64], |row| {
+        let order = Order {
             domain: row.get(0)?,
             hostname: row.get(1)?,
             attempts: row.get(2)?,
             renews: row.get(3)?,
             taken: until,
-        })
+        };
+        Ok((order, row.get(4)?))
     })?;
-    let orders: Vec<Order> = orders.collect::<rusqlite::Result<_>>()?;
-    let mut take =
-        connection.prepare_cached("UPDATE acm_order SET next_at = ?2 WHERE domain_id = ?1")?;
-    for order in &orders {
-        take.execute(params![order.domain, until])?;
-    }
-    Ok(orders)
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn take(connection: &Connection, order: &Order, holder: &str, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE acm_order SET next_at = ?2 WHERE domain_id = ?1")?
+        .execute(params![order.domain, order.taken])?;
+    connection
+        .prepare_cached(
+            "INSERT INTO acm_request (id, holder, hostname, requested_at) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![Id::new(), holder, order.hostname, now])?;
+    Ok(())
+}
+
+fn put_off(connection: &Connection, domain: Id, reason: &str, at: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE acm_order SET next_at = ?2, reason = coalesce(reason, ?3) WHERE domain_id = ?1",
+        )?
+        .execute(params![domain, at, reason])?;
+    Ok(())
 }
 
 /// Whether an order's time has come.

@@ -123,7 +123,12 @@ async fn a_certificate_is_renewed_when_two_thirds_of_its_life_are_over() {
     let data = DataDir::open(&server.platform.config.data_dir.data_dir).unwrap();
     let authority = Arc::new(Authority::open(&data).unwrap());
     let store = server.platform.store.clone();
-    let certificates = Certificates::new(store, authority, challenges.clone());
+    let certificates = Certificates::new(
+        store,
+        authority,
+        challenges.clone(),
+        (penstock::certificates::Settings::default(), server.clock.clone()),
+    );
     let options = Options {
         tls: Some(certificates.server().unwrap()),
         challenges: Some(Arc::new(challenges.clone())),
@@ -193,6 +198,8 @@ async fn a_domain_with_a_certificate_by_hand_is_left_alone() {
     }
     ann.post("/apps/harbour/acm", json!({})).await.ok();
     let due = async || {
+        // Long enough that an authority does not mind being asked again.
+        server.pass(Duration::from_secs(3_600));
         let now = server.clock.now();
         let take = move |connection: &rusqlite::Connection| {
             penstock::store::acm::take_due(connection, now, 10, now)
@@ -219,6 +226,57 @@ async fn a_domain_with_a_certificate_by_hand_is_left_alone() {
     let path = format!("/apps/harbour/sni-endpoints/{}", crate::harness::id(&own));
     ann.delete(path).await.ok();
     assert_eq!(due().await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_owner_of_many_names_leaves_something_for_others_however_often_they_are_wished_for() {
+    let settings = penstock::acm::Settings {
+        acme_contact: Some("owner@example.com".to_owned()),
+        ..penstock::acm::Settings::default()
+    };
+    let server = Server::with_acme(settings).await;
+    let (ann, bob) = (server.account("ann").await, server.account("bob").await);
+    for (client, app, names) in [(&ann, "harbour", 60), (&bob, "marina", 2)] {
+        client.app(app).await;
+        client.post(format!("/apps/{app}/acm"), json!({})).await.ok();
+        for number in 0..names {
+            let domain = json!({"hostname": format!("{number}.{app}.test")});
+            client
+                .post(format!("/apps/{app}/domains"), domain)
+                .await
+                .created();
+        }
+    }
+    let taken = async || {
+        let now = server.clock.now();
+        let take = move |connection: &rusqlite::Connection| {
+            // As if each attempt came to nothing at once.
+            penstock::store::acm::take_due(connection, now, 100, now)
+        };
+        let taken = server.platform.store.write(take).await.unwrap();
+        let of = |app: &str| {
+            let taken = taken.iter().filter(|order| order.hostname.contains(app));
+            taken.count()
+        };
+        (of("harbour"), of("marina"))
+    };
+    assert_eq!(taken().await, (50, 2));
+    // Whether the names are wished for again or made anew.
+    ann.patch("/apps/harbour/acm", json!({})).await.ok();
+    ann.delete("/apps/harbour/domains/59.harbour.test").await.ok();
+    let domain = json!({"hostname": "59.harbour.test"});
+    ann.post("/apps/harbour/domains", domain).await.created();
+    assert_eq!(taken().await, (0, 2));
+    let waits = ann.get("/apps/harbour/domains/59.harbour.test").await.ok();
+    let reason = waits["acm_status_reason"].as_str().unwrap();
+    assert!(reason.contains("turn comes within hours"), "{reason}");
+    // One name has its own share: five times an hour.
+    for expected in [2, 2, 2, 0] {
+        bob.patch("/apps/marina/acm", json!({})).await.ok();
+        assert_eq!(taken().await, (0, expected));
+    }
+    server.pass(Duration::from_secs(3 * 3_600));
+    assert_eq!(taken().await, (50, 2));
 }
 
 #[tokio::test]
