@@ -91,8 +91,12 @@ impl Install {
             "--data-dir".to_owned(),
             self.data_dir.display().to_string(),
         ];
-        let words = fixed.iter().chain(&self.arguments);
-        let command = words.map(|word| quoted(word)).collect::<Result<Vec<_>>>()?;
+        let words = || fixed.iter().chain(&self.arguments);
+        let command = words().map(|word| quoted(word)).collect::<Result<Vec<_>>>()?;
+        let home = match words().any(|word| lies_at_home(word)) {
+            true => "",
+            false => "ProtectHome=yes\n",
+        };
         Ok(format!(
             "[Unit]
 Description=Penstock, a Heroku-compatible platform
@@ -100,6 +104,8 @@ After=network-online.target
 Wants=network-online.target
 Requires={sockets}
 After={sockets}
+# It is tried again and again, whatever it ends by.
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify
@@ -116,13 +122,22 @@ TasksMax=infinity
 LimitNOFILE=1048576
 OOMPolicy=continue
 UMask=0077
-# What a server of dynos has no business with. Namespaces, mounts and users it needs.
+# What a server of dynos has no business with, nor its dynos. It needs to be root: users, namespaces, mounts, control groups and
+# the network's settings are what it keeps dynos apart with. They may need memory that is written and run, and files with any bits.
+NoNewPrivileges=yes
 LockPersonality=yes
 ProtectClock=yes
 ProtectKernelLogs=yes
 ProtectKernelModules=yes
-RestrictRealtime=yes
+ProtectSystem=full
+{home}RestrictRealtime=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
+SystemCallFilter=~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap
+SystemCallErrorNumber=EPERM
+CapabilityBoundingSet=~CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_AUDIT_WRITE CAP_BLOCK_SUSPEND CAP_BPF
+CapabilityBoundingSet=~CAP_IPC_LOCK CAP_IPC_OWNER CAP_LEASE CAP_LINUX_IMMUTABLE CAP_MAC_ADMIN CAP_MAC_OVERRIDE
+CapabilityBoundingSet=~CAP_NET_BROADCAST CAP_PERFMON CAP_SYS_BOOT CAP_SYS_PACCT CAP_SYS_RAWIO CAP_SYS_TTY_CONFIG CAP_WAKE_ALARM
 KeyringMode=private
 
 [Install]
@@ -132,6 +147,13 @@ WantedBy=multi-user.target
             command = command.join(" "),
         ))
     }
+}
+
+/// Whether a word of the command line names something in a folder of people's own.
+fn lies_at_home(word: &str) -> bool {
+    ["/home/", "/root/", "/run/user/"]
+        .iter()
+        .any(|home| word.contains(home))
 }
 
 fn socket(name: &str, address: SocketAddr) -> String {

@@ -7,6 +7,7 @@ mod handed_over;
 mod patience;
 mod stopping;
 mod umask;
+mod units;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

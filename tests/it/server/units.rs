@@ -1,0 +1,119 @@
+//! The units that `penstock install` writes, as their operator and as systemd read them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::binary::Place;
+
+#[test]
+fn the_units_of_systemd_are_written_and_what_to_do_next_is_said() {
+    let place = Place::new();
+    let units = place.path("units");
+    std::fs::create_dir(&units).unwrap();
+    let mut command = crate::binary::penstock(&["install", "--units"]);
+    command.arg(&units);
+    command.args([
+        "--listen",
+        "127.0.0.1:5050",
+        "--",
+        "--base-domain",
+        "apps.example.com",
+    ]);
+    command.args(["--owner", "50% \"Ann\"@example.com"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains("systemctl enable --now penstock-api.socket"),
+        "{said}"
+    );
+    let unit = |name: &str| std::fs::read_to_string(units.join(name)).unwrap();
+    let api = unit("penstock-api.socket");
+    assert!(
+        api.contains("ListenStream=127.0.0.1:5050\nFileDescriptorName=api\n"),
+        "{api}"
+    );
+    let service = unit("penstock.service");
+    let command = format!(
+        "ExecStart={} serve --data-dir /var/lib/penstock --base-domain apps.example.com --owner \"50%% \\\"Ann\\\"@example.com\"\n",
+        env!("CARGO_BIN_EXE_penstock")
+    );
+    assert!(service.contains(&command), "{service}");
+    assert!(service.contains("\nKillMode=process\n"), "{service}");
+    for socket in ["api", "router", "router-tls", "rendezvous"] {
+        assert!(
+            service.contains(&format!(" penstock-{socket}.socket"))
+                || service.contains(&format!("=penstock-{socket}.socket"))
+        );
+        assert!(units.join(format!("penstock-{socket}.socket")).is_file());
+    }
+    let mut elsewhere = crate::binary::penstock(&["install", "--units", "/nonexistent/folder"]);
+    let refused = elsewhere.output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+}
+
+/// What systemd's own reader says, where it is installed.
+fn systemd(arguments: &[&str], units: &Path) -> Option<Output> {
+    let mut command = Command::new("systemd-analyze");
+    command.args(arguments).env("SYSTEMD_COLORS", "0");
+    let mut units: Vec<_> = std::fs::read_dir(units)
+        .unwrap()
+        .map(|unit| unit.unwrap().path())
+        .collect();
+    units.sort();
+    if arguments[0] == "security" {
+        units.retain(|unit| unit.ends_with("penstock.service"));
+    }
+    match command.args(units).output() {
+        Ok(output) => Some(output),
+        Err(_) => {
+            eprintln!("skipped: install Debian's package systemd, and it reads the units");
+            None
+        }
+    }
+}
+
+fn installed(place: &Place, arguments: &[&str]) -> std::path::PathBuf {
+    let units = place.path("units");
+    std::fs::create_dir_all(&units).unwrap();
+    let mut command = crate::binary::penstock(&["install", "--units"]);
+    command.arg(&units).args(arguments);
+    assert_eq!(command.output().unwrap().status.code(), Some(0));
+    units
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_units() {
+    let place = Place::new();
+    let units = installed(&place, &["--", "--owner", "50% \"Ann\" $HOME@example.com"]);
+    let Some(verified) = systemd(&["verify", "--man=no"], &units) else {
+        return;
+    };
+    let said = String::from_utf8_lossy(&verified.stderr);
+    // Of the machine's own units it may say what it likes.
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("penstock")).collect();
+    assert!(ours.is_empty(), "{ours:#?}");
+    assert!(verified.status.success(), "{said}");
+    // It gives whatever runs dynos as root, with namespaces and mounts, more than 5 of 10.
+    let judged = systemd(&["security", "--offline=true", "--threshold=65"], &units).unwrap();
+    let said = String::from_utf8_lossy(&judged.stdout);
+    assert!(judged.status.success(), "{said}");
+}
+
+#[test]
+fn a_server_whose_files_lie_at_home_is_not_kept_from_them() {
+    let place = Place::new();
+    let service = |arguments: &[&str]| {
+        let units = installed(&place, arguments);
+        std::fs::read_to_string(units.join("penstock.service")).unwrap()
+    };
+    let at_home = env!("CARGO_BIN_EXE_penstock").starts_with("/home/")
+        || env!("CARGO_BIN_EXE_penstock").starts_with("/root/");
+    assert_eq!(service(&[]).contains("\nProtectHome=yes\n"), !at_home);
+    for arguments in [
+        ["--data-dir", "/root/penstock"],
+        ["--", "--acme-ca-file=/home/ann/ca.pem"],
+    ] {
+        assert!(!service(&arguments).contains("ProtectHome"));
+    }
+}
