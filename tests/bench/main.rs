@@ -7,8 +7,10 @@
 //!
 //! With `taskset` and two cores, what is compared runs on the second core alone, and whatever asks it on the first.
 
+mod aborts;
 mod ceiling;
 mod client;
+mod deploys;
 mod dyno_start;
 mod dynos;
 mod load;
@@ -17,9 +19,11 @@ mod process;
 mod promotion;
 mod ratio;
 mod reads;
+mod restarts;
 mod router;
 mod server;
 mod start;
+mod steady;
 mod upstream;
 mod writes;
 
@@ -37,6 +41,9 @@ const ALL: &[Benchmark] = &[
     ("writes", writes::run),
     ("promotion", promotion::run),
     ("router", router::run),
+    ("deploys", deploys::run),
+    ("restarts", restarts::run),
+    ("aborts", aborts::run),
     ("dyno-start", dyno_start::run),
     ("dynos", dynos::run),
 ];

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -37,6 +38,11 @@ impl Server {
             .args(["--dynos-end-with-server", "--dyno-forwarding", "false"])
             .arg("--data-dir")
             .arg(data);
+        Server::started(command)
+    }
+
+    /// Starts it by this command.
+    pub fn started(command: Command) -> Result<Server> {
         let mut process = Process::start(command)?;
         let ready: Value = serde_json::from_str(&process.line()?)?;
         let address = |name: &str| -> Result<SocketAddr> {
