@@ -211,7 +211,9 @@ impl ResolvesServerCert for Certificates {
         }
         let is_known = |host: &str| self.hosts.get().is_none_or(|hosts| hosts.has(host));
         let operators = self.files.shown();
-        let named = operators.as_ref().filter(|operators| operators.names(&host));
+        let named = operators
+            .as_ref()
+            .filter(|operators| operators.names(&host));
         let named = || named.map(|named| named.key.clone());
         self.assigned(&host)
             .or_else(named)

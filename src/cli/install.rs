@@ -92,7 +92,9 @@ impl Install {
             self.data_dir.display().to_string(),
         ];
         let words = || fixed.iter().chain(&self.arguments);
-        let command = words().map(|word| quoted(word)).collect::<Result<Vec<_>>>()?;
+        let command = words()
+            .map(|word| quoted(word))
+            .collect::<Result<Vec<_>>>()?;
         let home = match words().any(|word| lies_at_home(word)) {
             true => "",
             false => "ProtectHome=yes\n",

@@ -5,9 +5,7 @@ use rusqlite::{Connection, Row, params};
 use super::accounts::Account;
 use super::page::{self, Field, Kind, Listing, Page};
 use super::row::{found, json, optional, text_enum};
-use super::{
-    addon_attachments, config_vars, cron_jobs, formation, release_phases, routes, slugs,
-};
+use super::{addon_attachments, config_vars, cron_jobs, formation, release_phases, routes, slugs};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
 use crate::time::Timestamp;
@@ -125,7 +123,10 @@ pub fn create(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
         )?
         .execute(params![id, app, version, description, status, slug, config_set, by.id, plans, now])?;
-    if before.as_ref().is_none_or(|before| before.config_set != config_set) {
+    if before
+        .as_ref()
+        .is_none_or(|before| before.config_set != config_set)
+    {
         routes::note_pages(connection, app, &config_vars::read(connection, config_set)?)?;
     }
     if status == Status::Pending {

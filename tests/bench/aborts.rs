@@ -20,12 +20,21 @@ pub fn run() -> Result<()> {
     let server = Server::start()?;
     server.apps(1)?;
     let mut client = server.client()?;
-    deploy(&mut client, "bench-0", &json!({"web": upstream::procfile_line()?}))?;
+    deploy(
+        &mut client,
+        "bench-0",
+        &json!({"web": upstream::procfile_line()?}),
+    )?;
     deploys::up(&mut client, "bench-0")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(all(server.router, WARM_UP))?;
     let before = (server.process.resident()?, descriptors(&server)?);
-    println!("  after {WARM_UP:>7}: {:.1} MB, {} descriptors", before.0, before.1);
+    println!(
+        "  after {WARM_UP:>7}: {:.1} MB, {} descriptors",
+        before.0, before.1
+    );
     let mut most: f64 = before.0;
     for part in 1..=9 {
         runtime.block_on(all(server.router, ABORTS / 10))?;
@@ -37,7 +46,10 @@ pub fn run() -> Result<()> {
         }
     }
     let grown = (most / before.0 - 1.0) * 100.0;
-    println!("  grown by {grown:.1} %   {}", crate::ratio::below(grown, AIM_PERCENT, "%"));
+    println!(
+        "  grown by {grown:.1} %   {}",
+        crate::ratio::below(grown, AIM_PERCENT, "%")
+    );
     Ok(())
 }
 

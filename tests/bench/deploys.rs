@@ -21,7 +21,9 @@ const ROUNDS: usize = 15;
 const AIM_MS: f64 = 100.0;
 
 fn count(most: usize) -> usize {
-    let repeat = std::env::var("REPEAT").ok().and_then(|repeat| repeat.parse().ok());
+    let repeat = std::env::var("REPEAT")
+        .ok()
+        .and_then(|repeat| repeat.parse().ok());
     repeat.unwrap_or(most)
 }
 
@@ -46,7 +48,10 @@ pub fn run() -> Result<()> {
         deploy(&mut client, "bench-0", &process_types)?;
         up(&mut client, "bench-0")?;
     }
-    println!("  {:.2} s a deploy", begun.elapsed().as_secs_f64() / deploys as f64);
+    println!(
+        "  {:.2} s a deploy",
+        begun.elapsed().as_secs_f64() / deploys as f64
+    );
     visiting.end()?.print();
     first_answers(&server, &mut client, &process_types)
 }
@@ -55,14 +60,15 @@ pub fn run() -> Result<()> {
 pub fn up(client: &mut Client, app: &str) -> Result<()> {
     let version = client.get(&format!("/apps/{app}/releases"))?;
     let versions = version.as_array().into_iter().flatten();
-    let newest = versions.filter_map(|release| release["version"].as_i64()).max();
+    let newest = versions
+        .filter_map(|release| release["version"].as_i64())
+        .max();
     let begun = Instant::now();
     loop {
         let dynos = client.get(&format!("/apps/{app}/dynos"))?;
         let dynos = dynos.as_array().map_or(&[][..], Vec::as_slice);
-        let is_new = |dyno: &Value| {
-            dyno["state"] == "up" && dyno["release"]["version"].as_i64() == newest
-        };
+        let is_new =
+            |dyno: &Value| dyno["state"] == "up" && dyno["release"]["version"].as_i64() == newest;
         if dynos.len() == 1 && dynos.iter().all(is_new) {
             return Ok(());
         }
@@ -91,12 +97,18 @@ fn first_answers(server: &Server, client: &mut Client, process_types: &Value) ->
         let released = begun.elapsed();
         ask(server.router, &format!("{name}.localhost"))?;
         whole.push((begun.elapsed() - released).as_secs_f64() * 1e3);
-        client.patch(&format!("/apps/{name}/formation/web"), &json!({"quantity": 0}))?;
+        client.patch(
+            &format!("/apps/{name}/formation/web"),
+            &json!({"quantity": 0}),
+        )?;
     }
     println!("  the program's own boot    {} ms", spread(&own));
     println!("  from release to answer    {} ms", spread(&whole));
     let over = median(whole) - median(own);
-    println!("  over its own boot         {over:.1} ms   {}", below(over, AIM_MS, "ms"));
+    println!(
+        "  over its own boot         {over:.1} ms   {}",
+        below(over, AIM_MS, "ms")
+    );
     Ok(())
 }
 

@@ -24,6 +24,7 @@ mod router;
 mod server;
 mod start;
 mod steady;
+mod table;
 mod upstream;
 mod writes;
 
@@ -44,6 +45,7 @@ const ALL: &[Benchmark] = &[
     ("deploys", deploys::run),
     ("restarts", restarts::run),
     ("aborts", aborts::run),
+    ("table", table::run),
     ("dyno-start", dyno_start::run),
     ("dynos", dynos::run),
 ];

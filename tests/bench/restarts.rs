@@ -25,7 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub fn run() -> Result<()> {
     println!("restarts: {RESTARTS} under {RATE} requests/s over {CONNECTIONS} connections");
     let data = folder()?;
-    let (api, router) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+    let (api, router) = (
+        TcpListener::bind("127.0.0.1:0")?,
+        TcpListener::bind("127.0.0.1:0")?,
+    );
     for socket in [&api, &router] {
         // The servers inherit it.
         fcntl_setfd(socket, FdFlags::empty())?;
@@ -34,7 +37,11 @@ pub fn run() -> Result<()> {
     let mut server = start()?;
     server.apps(1)?;
     let mut client = server.client()?;
-    deploy(&mut client, "bench-0", &json!({"web": upstream::procfile_line()?}))?;
+    deploy(
+        &mut client,
+        "bench-0",
+        &json!({"web": upstream::procfile_line()?}),
+    )?;
     deploys::up(&mut client, "bench-0")?;
     let visitors = Visitors {
         address: router.local_addr()?,
@@ -53,7 +60,10 @@ pub fn run() -> Result<()> {
     }
     std::thread::sleep(BETWEEN);
     let tally = visiting.end()?;
-    println!("  from the end of one to the next one's being ready   {} ms", spread(&taken));
+    println!(
+        "  from the end of one to the next one's being ready   {} ms",
+        spread(&taken)
+    );
     tally.print();
     // Its dynos outlive a server, so they are ended here.
     let mut client = server.client()?;
@@ -72,7 +82,13 @@ pub fn run() -> Result<()> {
 fn command(data: &Path, api: &TcpListener, router: &TcpListener) -> Command {
     let mut server = process::command(Core::Tested, Path::new(env!("CARGO_BIN_EXE_penstock")));
     server
-        .args(["serve", "--rate-limit", "false", "--dyno-forwarding", "false"])
+        .args([
+            "serve",
+            "--rate-limit",
+            "false",
+            "--dyno-forwarding",
+            "false",
+        ])
         .arg("--data-dir")
         .arg(data);
     let script = format!(

@@ -167,7 +167,9 @@ impl Tally {
         let quantile = |part: f64| {
             let at = (self.latencies.len() as f64 * part) as usize;
             let at = at.min(self.latencies.len().saturating_sub(1));
-            self.latencies.get(at).map_or(0.0, |seconds| f64::from(*seconds) * 1e3)
+            self.latencies
+                .get(at)
+                .map_or(0.0, |seconds| f64::from(*seconds) * 1e3)
         };
         println!(
             "  {} answers, {:.0}/s   p50 {:.2} ms   p99 {:.2} ms   longest {:.0} ms   {} sent again",
@@ -178,7 +180,11 @@ impl Tally {
             quantile(1.0),
             self.again
         );
-        let verdict = if self.failed.is_empty() { "met" } else { "MISSED" };
+        let verdict = if self.failed.is_empty() {
+            "met"
+        } else {
+            "MISSED"
+        };
         println!("  {} failed   aim 0: {verdict}", self.failed.len());
         for failed in self.failed.iter().take(5) {
             println!("    {failed}");

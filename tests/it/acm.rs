@@ -127,7 +127,10 @@ async fn a_certificate_is_renewed_when_two_thirds_of_its_life_are_over() {
         store,
         authority,
         challenges.clone(),
-        (penstock::certificates::Settings::default(), server.clock.clone()),
+        (
+            penstock::certificates::Settings::default(),
+            server.clock.clone(),
+        ),
     );
     let options = Options {
         tls: Some(certificates.server().unwrap()),
@@ -238,7 +241,10 @@ async fn an_owner_of_many_names_leaves_something_for_others_however_often_they_a
     let (ann, bob) = (server.account("ann").await, server.account("bob").await);
     for (client, app, names) in [(&ann, "harbour", 60), (&bob, "marina", 2)] {
         client.app(app).await;
-        client.post(format!("/apps/{app}/acm"), json!({})).await.ok();
+        client
+            .post(format!("/apps/{app}/acm"), json!({}))
+            .await
+            .ok();
         for number in 0..names {
             let domain = json!({"hostname": format!("{number}.{app}.test")});
             client
@@ -263,7 +269,9 @@ async fn an_owner_of_many_names_leaves_something_for_others_however_often_they_a
     assert_eq!(taken().await, (50, 2));
     // Whether the names are wished for again or made anew.
     ann.patch("/apps/harbour/acm", json!({})).await.ok();
-    ann.delete("/apps/harbour/domains/59.harbour.test").await.ok();
+    ann.delete("/apps/harbour/domains/59.harbour.test")
+        .await
+        .ok();
     let domain = json!({"hostname": "59.harbour.test"});
     ann.post("/apps/harbour/domains", domain).await.created();
     assert_eq!(taken().await, (0, 2));

@@ -151,7 +151,12 @@ async fn the_operators_certificate_is_for_the_hosts_that_it_names_and_is_read_ag
     drop(server);
     // A server does not start with files that it cannot serve, and says which.
     for arguments in [
-        vec!["--router-certificate", "/nonexistent/chain.pem", "--router-key", "/nonexistent/key.pem"],
+        vec![
+            "--router-certificate",
+            "/nonexistent/chain.pem",
+            "--router-key",
+            "/nonexistent/key.pem",
+        ],
         vec!["--router-certificate", "/nonexistent/chain.pem"],
     ] {
         let mut command = place.command(&[TIED]);
@@ -159,7 +164,10 @@ async fn the_operators_certificate_is_for_the_hosts_that_it_names_and_is_read_ag
         let log = place.path("refused.log");
         assert!(Server::try_start(command, &log).is_err());
         let said = std::fs::read_to_string(log).unwrap();
-        assert!(said.contains("/nonexistent/chain.pem") || said.contains("--router-key"), "{said}");
+        assert!(
+            said.contains("/nonexistent/chain.pem") || said.contains("--router-key"),
+            "{said}"
+        );
     }
 }
 

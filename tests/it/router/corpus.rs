@@ -12,7 +12,6 @@ use penstock::router::{Options, Web};
 use super::strict::Strict;
 use super::{Edge, HANG, options, status};
 
-
 /// What every message is followed by. Whoever takes the message to be longer or shorter than the router does takes this for
 /// something else, too.
 const SENTINEL: &str = "GET /sentinel HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n";
@@ -34,7 +33,8 @@ pub fn cases(file: &str) -> Vec<Case> {
         let mut parts = line.splitn(3, " | ");
         let mut part = || {
             let part = parts.next();
-            part.unwrap_or_else(|| panic!("three parts: {line}")).to_owned()
+            part.unwrap_or_else(|| panic!("three parts: {line}"))
+                .to_owned()
         };
         let expected = part();
         let expected = expected.split(' ').filter(|path| *path != "-");

@@ -26,7 +26,9 @@ fn usual(method: &str) -> Vec<Field> {
         (":path", "/"),
         (":authority", "app.test"),
     ];
-    fields.map(|(name, value)| (name.into(), value.into())).to_vec()
+    fields
+        .map(|(name, value)| (name.into(), value.into()))
+        .to_vec()
 }
 
 fn message(text: &str) -> Message {
@@ -80,7 +82,8 @@ async fn nothing_ambiguous_reaches_a_dyno_by_http_2() {
         let end = send(&mut frames, 1, &message(&case.message)).await;
         // Whoever comes by the same connection, or by the same one to the dyno, gets an answer of his own.
         if !matches!(end, End::Gone(_)) {
-            let after = message(":method=GET ; :scheme=https ; :path=/sentinel ; :authority=app.test");
+            let after =
+                message(":method=GET ; :scheme=https ; :path=/sentinel ; :authority=app.test");
             let sentinel = send(&mut frames, 3, &after).await;
             if !matches!(sentinel, End::Answered(200) | End::Gone(_)) {
                 wrong.push(format!("{}: {sentinel:?} for the next one", case.tries));
@@ -107,6 +110,9 @@ async fn a_visitor_who_asks_for_nothing_is_told_to_go() {
     assert_eq!(frames.end(1).await, End::Gone(Some(NO_ERROR)));
     // One who had an answer, too.
     let mut frames = Frames::open(visited.connect(b"h2").await).await;
-    assert_eq!(send(&mut frames, 1, &message("GET")).await, End::Answered(502));
+    assert_eq!(
+        send(&mut frames, 1, &message("GET")).await,
+        End::Answered(502)
+    );
     assert_eq!(frames.end(3).await, End::Gone(Some(NO_ERROR)));
 }

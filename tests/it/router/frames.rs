@@ -82,7 +82,12 @@ impl Frames {
             let length = u32::from_be_bytes([0, a, b, c]);
             let mut payload = vec![0; usize::try_from(length).unwrap()];
             self.0.read_exact(&mut payload).await.ok()?;
-            Some((kind, flags, u32::from_be_bytes(stream) & 0x7fff_ffff, payload))
+            Some((
+                kind,
+                flags,
+                u32::from_be_bytes(stream) & 0x7fff_ffff,
+                payload,
+            ))
         };
         timeout(HANG, reading).await.expect("hangs")
     }
@@ -136,9 +141,7 @@ fn status(block: &[u8]) -> u16 {
     // Sizes of tables come first.
     let at = block.iter().position(|byte| byte & 0xe0 != 0x20).unwrap();
     match block[at] {
-        indexed @ 0x88..=0x8e => {
-            [200, 204, 206, 304, 400, 404, 500][usize::from(indexed - 0x88)]
-        }
+        indexed @ 0x88..=0x8e => [200, 204, 206, 304, 400, 404, 500][usize::from(indexed - 0x88)],
         _ => {
             let length = usize::from(block[at + 1] & 0x7f);
             let text = &block[at + 2..at + 2 + length];

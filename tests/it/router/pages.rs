@@ -107,7 +107,12 @@ async fn config_vars_name_an_apps_pages_from_the_moment_they_are_set() {
     // Another change leaves it as it is, and a rollback is to what was then.
     vars(json!({"OTHER": "x"})).await;
     has(&seen().await, "<iframe src=\"https://pages.test/one\"");
-    for no_page in ["javascript:alert(1)", "/maintenance.html", "https://a b", ""] {
+    for no_page in [
+        "javascript:alert(1)",
+        "/maintenance.html",
+        "https://a b",
+        "",
+    ] {
         vars(json!({"MAINTENANCE_PAGE_URL": no_page})).await;
         has(&seen().await, "Back soon");
     }

@@ -87,8 +87,7 @@ async fn a_visitor_is_held_back_while_the_dyno_takes_nothing() {
     };
     let mut edge = Edge::with(Web::Up(vec![deaf]), short);
     let mut socket = edge.connect().await.0;
-    let head =
-        format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10000000000\r\n\r\n");
+    let head = format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10000000000\r\n\r\n");
     socket.write_all(head.as_bytes()).await.unwrap();
     let piece = vec![b'x'; 1 << 16];
     let mut sent = 0;
@@ -162,7 +161,6 @@ async fn a_fault_of_the_platforms_own_is_h99_and_others_are_served() {
         wire.write(ok("well")).await;
     })
     .await;
-    edge.router
-        .replace(vec![super::route(Web::Up(vec![says]))]);
+    edge.router.replace(vec![super::route(Web::Up(vec![says]))]);
     has(&edge.get().await, "well");
 }

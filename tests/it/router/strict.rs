@@ -172,7 +172,10 @@ fn read(head: &str) -> Result<Read, String> {
             return Err(format!("something that looks like {name}"));
         }
     }
-    if !only("x-forwarded-for")?.unwrap_or("").ends_with("127.0.0.1") {
+    if !only("x-forwarded-for")?
+        .unwrap_or("")
+        .ends_with("127.0.0.1")
+    {
         return Err("x-forwarded-for ends with something else".to_owned());
     }
     let host = only("host")?.ok_or("no host")?;

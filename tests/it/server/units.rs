@@ -91,7 +91,10 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     };
     let said = String::from_utf8_lossy(&verified.stderr);
     // Of the machine's own units it may say what it likes.
-    let ours: Vec<&str> = said.lines().filter(|line| line.contains("penstock")).collect();
+    let ours: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("penstock"))
+        .collect();
     assert!(ours.is_empty(), "{ours:#?}");
     assert!(verified.status.success(), "{said}");
     // It gives whatever runs dynos as root, with namespaces and mounts, more than 5 of 10.
