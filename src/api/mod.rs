@@ -33,6 +33,7 @@ mod cors;
 pub mod cron_jobs;
 pub mod cron_runs;
 mod dispatch;
+pub mod docs;
 pub mod domains;
 pub mod dynos;
 mod example;

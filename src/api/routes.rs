@@ -90,6 +90,10 @@ macro_rules! routes {
 routes! {
     GET    "/openapi.json"                                  Public   openapi::document;
     GET    "/schema"                                        Public   schema::document;
+    GET    "/"                                              Public   docs::root;
+    GET    "/docs"                                          Public   docs::contents;
+    GET    "/docs/style.css"                                Public   docs::style;
+    GET    "/docs/{page}"                                   Public   docs::page;
     GET    "/account"                                       Account  account::info;
     PATCH  "/account"                                       Account  account::update;
     DELETE "/account"                                       Account  account::delete;

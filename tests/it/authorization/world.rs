@@ -110,6 +110,7 @@ impl World {
         params.extend([
             ("app", shown("/apps/harbour").await),
             ("build", id(&build)),
+            ("page", "api".to_owned()),
             ("cron_job", id(&cron_job)),
             ("cron_run", id(&cron_run)),
             ("release", id(&build["release"])),
