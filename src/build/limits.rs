@@ -12,8 +12,9 @@ const PROCESSES: u64 = 4_096;
 const FILES: u64 = 20_000;
 /// A fifth of the smallest dyno's, so that a build never holds up who is served.
 const CPU_WEIGHT: u64 = 20;
-/// Files that a build may make, over all.
+/// Files that a build may make, over all: so many, and no more than there would be room for if each had this many bytes.
 pub(super) const MAX_FILES: u64 = 2_000_000;
+const BYTES_A_FILE: u64 = 2_048;
 
 /// Part of the server's settings.
 #[derive(Args, Clone, Debug)]
@@ -62,6 +63,10 @@ impl Limits {
         self.disk << 20
     }
 
+    pub(super) fn max_files(&self) -> u64 {
+        (self.disk_bytes() / BYTES_A_FILE).min(MAX_FILES)
+    }
+
     pub(super) fn of_sandbox(&self) -> sandbox::Limits {
         sandbox::Limits {
             memory: self.memory << 20,
@@ -69,7 +74,7 @@ impl Limits {
             cpu_weight: CPU_WEIGHT,
             pids: PROCESSES,
             disk: self.disk_bytes(),
-            inodes: MAX_FILES,
+            inodes: self.max_files(),
             files: FILES,
         }
     }

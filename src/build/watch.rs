@@ -15,7 +15,7 @@ use crate::sandbox::cgroup::{Cgroup, Controller};
 use crate::sandbox::folders::{self, Size};
 use crate::shim::memory::{self, Measured};
 
-use super::limits::{Limits, MAX_FILES};
+use super::limits::Limits;
 
 const EVERY: Duration = Duration::from_millis(100);
 /// All of `/proc` is read for it, where no control group counts memory.
@@ -107,7 +107,7 @@ impl Disk {
             folder: folder.to_owned(),
             enough: Size {
                 bytes: limits.disk_bytes(),
-                files: MAX_FILES,
+                files: limits.max_files(),
             },
             last: Instant::now(),
             held,

@@ -17,12 +17,12 @@ use super::plan::{Policy, Start, WEB};
 use super::reconcile::Parts;
 use super::{Drain, Inside, Launch, Reception, Runtime, Size, Started, Streams};
 use crate::blob::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorId, Result};
 use crate::log::{Logs, platform};
 use crate::name::Id;
 use crate::output::Outputs;
 use crate::store::dynos::{self, Attach, Dyno, State};
-use crate::store::{Store, app_features, app_uids, config_vars, one_offs, release_phases};
+use crate::store::{Store, app_features, app_uids, apps, config_vars, one_offs, release_phases};
 use crate::time::Clock;
 
 /// Between two attempts to write what has happened and must not be forgotten.
@@ -205,13 +205,22 @@ impl Acts {
     }
 
     async fn note_failed(&self, dyno: &Dyno, error: &Error) {
-        tracing::error!(dyno = %dyno.id, %error, "a dyno could not be started");
         let reason = Error::new(error.id, error.message.clone());
         self.reception.present(dyno.id, Err(reason));
-        if let Some(before) = self.note_crash(dyno.id, None).await {
-            platform::platform_error(&self.logs, dyno.app_id, &dyno.name(), &error.message);
-            self.tell_change(&before, before.state, State::Crashed);
-        }
+        let crashed = self.note_crash(dyno.id, None).await;
+        let Some(before) = crashed.filter(|_| self.has_app(dyno)) else {
+            // Nobody wants it any more, and what it needs may have gone with its app.
+            tracing::debug!(dyno = %dyno.id, %error, "a dyno that is to go could not be started");
+            return;
+        };
+        tracing::error!(dyno = %dyno.id, %error, "a dyno could not be started");
+        platform::platform_error(&self.logs, dyno.app_id, &dyno.name(), &error.message);
+        self.tell_change(&before, before.state, State::Crashed);
+    }
+
+    fn has_app(&self, dyno: &Dyno) -> bool {
+        let found = self.store.read(|c| apps::by_id(c, dyno.app_id).map(drop));
+        found.map_or_else(|error| error.id != ErrorId::NotFound, |()| true)
     }
 
     /// Notes that a dyno has ended by itself. The row as it was, if it was starting or up.

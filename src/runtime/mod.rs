@@ -9,6 +9,7 @@ mod attach;
 mod environment;
 mod family;
 mod following;
+mod furnishing;
 mod inside;
 mod isolation;
 mod measuring;

@@ -15,10 +15,13 @@ use crate::store::config_vars::ConfigVars;
 pub(super) struct Note {
     pub boot_ms: u64,
     pub attached: bool,
+    /// Where it listens, if at an address of its own.
     pub address: Option<Ipv4Addr>,
+    /// The release that has what it prints as its output.
     pub output: Option<Id>,
     /// What is not to be seen in that output.
     pub hidden: ConfigVars,
+    /// What it has to answer to be up, beside listening.
     pub checks: Vec<HealthCheck>,
 }
 

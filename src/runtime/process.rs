@@ -1,8 +1,7 @@
 //! Dynos as processes of this machine.
 //!
-//! Each has a folder of its own, an environment of its own, and a [`shim`](crate::shim) that holds it and outlives this process;
-//! its slug lies under what it writes, or is copied where there are no layers. It must not know what should run: it starts, takes up and stops what it is told to, and says
-//! what happens.
+//! Each has a folder of its own, an environment of its own, and a [`shim`](crate::shim) that holds it and outlives this process. It
+//! must not know what should run: it starts, takes up and stops what it is told to, and says what happens.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder};
@@ -19,23 +18,19 @@ use super::attach::Attached;
 use super::environment::Shell;
 use super::family::Family;
 use super::following::{Running, Who};
-use super::isolation;
 use super::note::Note;
 use super::probe::Probe;
 use super::trees::Trees;
 use super::{Ended, Event, LastWords, Launch, Runtime, Started, Taken, port};
-use crate::archive::{self, Limits, Strip};
-use crate::blob::{Blobs, Digest};
+use crate::blob::Blobs;
 use crate::error::{Error, Result};
-use crate::health_checks::{self, HealthCheck};
-use crate::log::{Logs, platform};
+use crate::log::Logs;
 use crate::name::Id;
 use crate::output::Outputs;
 use crate::sandbox::{Isolation, folders};
 use crate::shim::client::{self, Shim};
 use crate::shim::memory;
-use crate::shim::{Program, Spec, Streams};
-use crate::store::config_vars::ConfigVars;
+use crate::shim::{Program, Spec};
 use crate::store::dynos::Dyno;
 
 /// Slugs unpacked at the same time. More would only make each of them slower.
@@ -79,9 +74,9 @@ pub(super) struct Place {
     pub shell: Shell,
     pub shims: Shims,
     pub isolation: Isolation,
-    trees: Trees,
-    blobs: Blobs,
-    logs: Logs,
+    pub trees: Trees,
+    pub blobs: Blobs,
+    pub logs: Logs,
     pub(super) outputs: Outputs,
     events: mpsc::UnboundedSender<Event>,
     running: Mutex<HashMap<Id, Arc<Running>>>,
@@ -203,51 +198,7 @@ impl Place {
         self.dir.join(dyno.to_string())
     }
 
-    /// Makes the dyno's folder, and says where the app's files are: in a tree that many dynos share, or in a copy of its own.
-    fn furnish(&self, launch: &Launch) -> Result<PathBuf> {
-        let folder = self.folder(launch.dyno);
-        folders::remove(&folder)?;
-        make_folder(&isolation::scratch(&folder))?;
-        match self.isolation.has_own_tree() {
-            true => {
-                let (slug, owner) = (&launch.slug, launch.uid);
-                self.trees.lay_under(&folder, &self.blobs, slug, owner)
-            }
-            false => self.unpack(&folder, &launch.slug),
-        }
-    }
-
-    fn unpack(&self, folder: &Path, slug: &Digest) -> Result<PathBuf> {
-        let archive = self.blobs.open_checked(slug)?;
-        let home = isolation::home(&self.isolation, folder);
-        make_folder(&home)?;
-        archive::unpack(archive, &home, &Limits::slug(), Strip::Prefix("app"))?;
-        Ok(home)
-    }
-
-    fn enclose(&self, launch: &Launch, app: PathBuf) -> Result<(Program, Note)> {
-        let folder = self.folder(launch.dyno);
-        let checks = match launch.port {
-            Some(_) => self.health_checks(launch, &app),
-            None => Vec::new(),
-        };
-        let home = isolation::home(&self.isolation, &folder);
-        let mut program = self.shell.program(launch, &home);
-        let address = isolation::enclose(&self.isolation, &mut program, launch, &folder, app)?;
-        let note = Note {
-            boot_ms: u64::try_from(launch.boot.as_millis()).unwrap_or(u64::MAX),
-            attached: launch.streams != Streams::Output,
-            address,
-            output: launch.output,
-            hidden: match launch.output {
-                Some(_) => launch.config_vars.clone(),
-                None => ConfigVars::default(),
-            },
-            checks,
-        };
-        Ok((program, note))
-    }
-
+    /// Starts what was enclosed, and waits for its port if it has one.
     async fn spawn(
         self: Arc<Place>,
         launch: &Launch,
@@ -263,6 +214,7 @@ impl Place {
         self.hold(launch, program, &note, probe).await
     }
 
+    /// Gives a program to a shim of its own, and watches over it. `note` is what the server after this one has to know.
     pub async fn hold(
         self: Arc<Place>,
         launch: &Launch,
@@ -294,14 +246,6 @@ impl Place {
         })
     }
 
-    /// What the slug's `app.json` asks of its web dynos. What cannot be read is told, and the port alone counts.
-    fn health_checks(&self, launch: &Launch, app: &Path) -> Vec<HealthCheck> {
-        health_checks::of_folder(app).unwrap_or_else(|fault| {
-            platform::checks_ignored(&self.logs, launch.app, &launch.name, &fault);
-            Vec::new()
-        })
-    }
-
     /// Watches over a dyno from here on. A dyno with a port is waited for until it listens there, for so long at most.
     pub fn follow(self: Arc<Place>, shim: Shim, who: Who, probe: Option<Probe>) -> Arc<Running> {
         let dyno = who.dyno;
@@ -320,6 +264,7 @@ impl Place {
             }
             if !running.end(ended) {
                 let status = ended.status.unwrap_or_default();
+                // Nobody listens when the server is stopping.
                 let _ = self.events.send(Event::Exited { dyno, status });
             }
             following.see_gone().await;
@@ -356,20 +301,21 @@ impl Place {
         }
     }
 
-    /// Removes the folder of a dyno of which nothing runs, and what else it left. The next start tries again.
+    /// Removes the folder of a dyno of which nothing runs, and what else it left. What cannot be removed is tried again at the
+    /// next start.
     pub async fn clear(self: Arc<Place>, dyno: Id) {
         let clearing = move || {
             self.isolation.clean(dyno);
             folders::remove(&self.folder(dyno))?;
-            self.trees.sweep(&self.dir)
+            self.sweep_trees()
         };
         if let Ok(Err(cause)) = tokio::task::spawn_blocking(clearing).await {
             tracing::warn!(%dyno, %cause, "a dyno's folder was not removed");
         }
     }
 
-    pub fn distrust_trees(&self) -> Result<()> {
-        self.trees.distrust(&self.dir)
+    pub fn sweep_trees(&self) -> Result<()> {
+        self.trees.sweep(&self.dir)
     }
 
     pub fn running(&self) -> MutexGuard<'_, HashMap<Id, Arc<Running>>> {
@@ -377,6 +323,7 @@ impl Place {
     }
 }
 
+/// For this user alone.
 pub(super) fn make_folder(folder: &Path) -> Result<()> {
     Ok(DirBuilder::new()
         .recursive(true)

@@ -141,12 +141,12 @@ impl Place {
         self.sweep_rest(held).await
     }
 
-    /// What lost dynos left with the kernel, and trees that nobody uses.
+    /// What lost dynos left with the kernel, and trees that nobody has used for long.
     async fn sweep_rest(self: &Arc<Place>, held: &HashSet<Id>) -> Result<()> {
         let (place, held) = (self.clone(), held.clone());
         let sweeping = move || {
             place.isolation.sweep(&held);
-            place.distrust_trees()
+            place.sweep_trees()
         };
         let swept = tokio::task::spawn_blocking(sweeping).await;
         swept.map_err(Error::internal)?

@@ -111,19 +111,6 @@ impl Trees {
 
     /// Removes trees that no dyno has used for long. `dynos` has the folders of all that there are. Blocks.
     pub fn sweep(&self, dynos: &Path) -> Result<()> {
-        self.remove(dynos, |at, last| {
-            at >= KEPT || last.elapsed().is_ok_and(|age| age > KEPT_FOR)
-        })
-    }
-
-    /// Removes all trees that no dyno uses. Nothing of one is synced when it is unpacked, so after a power cut there may be less in it
-    /// than its name promises. Blocks.
-    pub fn distrust(&self, dynos: &Path) -> Result<()> {
-        self.remove(dynos, |_, _| true)
-    }
-
-    /// Of the unused ones, with the number of those that were used later, and when it was used last.
-    fn remove(&self, dynos: &Path, goes: impl Fn(usize, SystemTime) -> bool) -> Result<()> {
         let _held = lock(&self.places);
         let used: HashSet<String> = fs::read_dir(dynos)?
             .filter_map(|entry| fs::read_to_string(entry.ok()?.path().join(NOTE)).ok())
@@ -138,7 +125,7 @@ impl Trees {
             .collect();
         unused.sort_by_key(|(last, _)| std::cmp::Reverse(*last));
         for (at, (last, path)) in unused.into_iter().enumerate() {
-            if goes(at, last) {
+            if at >= KEPT || last.elapsed().is_ok_and(|age| age > KEPT_FOR) {
                 // Under a name that is no tree's first, since a crash may come in between.
                 let going = self.dir.join(UNFINISHED).join(format!("{at}-gone"));
                 fs::rename(&path, &going)?;

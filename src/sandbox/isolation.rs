@@ -173,6 +173,7 @@ impl Isolation {
             address,
             gateway: self.settings.dyno_network.gateway(),
             mtu: self.mtu,
+            private: self.settings.dyno_private_networks,
         }
     }
 

@@ -136,6 +136,7 @@ impl Ground<'_> {
                 address: pool.address(number),
                 gateway: pool.gateway(),
                 mtu: net::mtu(),
+                private: true,
             }),
             port: None,
             host: None,

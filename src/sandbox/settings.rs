@@ -37,6 +37,10 @@ pub struct Settings {
     )]
     pub dyno_network: Pool,
 
+    /// Whether such dynos reach private networks beyond this machine; names are asked for there in any case
+    #[arg(long, env = "PENSTOCK_DYNO_PRIVATE_NETWORKS", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub dyno_private_networks: bool,
+
     /// Whether this machine may be made to forward packets, without which such dynos reach nothing but the router
     #[arg(long, env = "PENSTOCK_DYNO_FORWARDING", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub dyno_forwarding: bool,
@@ -66,6 +70,7 @@ impl Default for Settings {
                 first: Ipv4Addr::new(10, 209, 0, 0),
                 bits: 16,
             },
+            dyno_private_networks: true,
             dyno_forwarding: true,
             dyno_disk: 512,
             dyno_readable: Vec::new(),

@@ -130,6 +130,8 @@ pub struct Network {
     pub gateway: Ipv4Addr,
     /// Bytes of a packet, that of the way out.
     pub mtu: u32,
+    /// Through it the dyno reaches private networks, too.
+    pub private: bool,
 }
 
 impl Spec {

@@ -141,6 +141,7 @@ fn start(place: &Path, level: Level, number: usize) -> Result<Running> {
             address: Ipv4Addr::new(10, 215, 1, number),
             gateway: Ipv4Addr::new(10, 215, 0, 1),
             mtu: 1500,
+            private: true,
         }),
         port: None,
         host: None,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use self::client::Attached;
 use crate::binary::sample::idle_app;
-use crate::binary::{Client, HANG, Place, Server, processes};
+use crate::binary::{Client, Place, Server, processes};
 
 /// A server with an app of which nothing runs.
 struct Harbour {
@@ -53,14 +53,7 @@ impl Harbour {
 
     /// Waits for a process whose command begins so.
     fn process(&self, command: &str) -> i32 {
-        let begun = std::time::Instant::now();
-        loop {
-            let mut found = processes::of(self.server.data()).into_iter();
-            if let Some(process) = found.find(|process| process.command.starts_with(command)) {
-                return process.pid;
-            }
-            assert!(begun.elapsed() < HANG, "nothing runs {command}");
-        }
+        processes::running(self.server.data(), command, 1)[0].pid
     }
 
     /// Waits until the log has a line with this text.

@@ -10,6 +10,7 @@ mod clock;
 mod disk;
 mod expected;
 mod faults;
+mod strays;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ use self::disk::Disk;
 use self::expected::{APPS, Expected};
 use self::faults::Fault;
 use crate::binary::sample::PERL;
-use crate::binary::{Answer, Client, HANG, Place, Server, processes};
+use crate::binary::{Answer, Client, HANG, Place, Server, TIED, processes};
 
 const ROUNDS: u64 = 20;
 /// The longest that a deed goes on before the fault, in milliseconds: most of them are over by then.
@@ -60,12 +61,14 @@ async fn what_was_acknowledged_outlives_whatever_is_killed() {
     soak.server.take().unwrap().stop();
     // The last server takes its dynos with it.
     let place = &soak.place;
-    let server = Server::start(
-        place.command(&[crate::binary::TIED, UNLIMITED]),
-        &place.log(),
-    );
+    let pool = format!("--dyno-network={}", strays::pool());
+    let command = place.command(&[TIED, UNLIMITED, &pool]);
+    let server = Server::start(command, &place.log());
     soak.expected.hold(&server.client()).await;
     server.stop();
+    let data = place.data();
+    assert_eq!(strays::cables(), Vec::<String>::new());
+    assert_eq!(strays::groups(&data), BTreeSet::new());
     eprintln!("{rounds} rounds in {:?}: {played:?}", begun.elapsed());
 }
 
@@ -157,7 +160,8 @@ impl Soak {
         self.server = Some(start(&self.place, self.offset));
     }
 
-    /// Each dyno that the API shows has a shim and processes, and nobody else has.
+    /// Each dyno that the API shows has a shim, processes and a folder, and nobody else has; nor has anybody else a control group, and
+    /// there are no more cables than dynos.
     async fn nothing_is_stray(&self) {
         let (client, data) = (self.client(), self.place.data());
         let begun = Instant::now();
@@ -173,12 +177,16 @@ impl Soak {
                 .map(|shim| shim.dyno)
                 .collect();
             let once: BTreeSet<String> = held.iter().cloned().collect();
-            if shown == running && shown == once && held.len() == once.len() {
+            let (folders, groups) = (strays::folders(&data), strays::groups(&data));
+            let cables = strays::cables();
+            let has_all = shown == running && shown == once && shown == folders;
+            let is_all = held.len() == once.len() && groups.is_subset(&shown);
+            if has_all && is_all && cables.len() <= shown.len() {
                 return;
             }
             assert!(
                 begun.elapsed() < HANG,
-                "shown {shown:?}, running {running:?}, held {held:?}"
+                "shown {shown:?}, running {running:?}, held {held:?}, folders {folders:?}, groups {groups:?}, cables {cables:?}"
             );
         }
     }

@@ -18,6 +18,7 @@ async fn start(place: &Place, web: usize, workers: usize) -> Server {
     client.create_app("app").await;
     client.deploy("app", PYTHON.tarball("still here")).await;
     scale(&client, web, workers).await;
+    processes::running(server.data(), "tail ", workers);
     server
 }
 
@@ -163,6 +164,7 @@ async fn another_version_in_the_place_of_the_binary_takes_the_dynos_up() {
     std::fs::remove_file(&binary).unwrap();
     // The old one can still start dynos.
     scale(&client, 1, 1).await;
+    processes::running(server.data(), "tail ", 1);
     let before = processes::pids(server.data());
     assert_eq!(before.len(), 2);
     install();
@@ -254,11 +256,8 @@ async fn under_nohup_a_server_outlives_its_terminal_and_its_dynos_heed_signals()
     client.deploy("app", PYTHON.tarball("still here")).await;
     scale(&client, 0, 1).await;
     kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::HUP).unwrap();
-    let worker = processes::of(server.data());
-    let tail = worker
-        .iter()
-        .find(|process| process.command.starts_with("tail"));
-    let status = format!("/proc/{}/status", tail.unwrap().pid);
+    let tail = &processes::running(server.data(), "tail ", 1)[0];
+    let status = format!("/proc/{}/status", tail.pid);
     let status = std::fs::read_to_string(status).unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();

@@ -2,18 +2,24 @@
 //!
 //! - Nothing from a dyno is let in to this machine, but answers to what this machine began.
 //! - A dyno reaches no other dyno and none of the addresses where clouds answer who a machine is and what its secrets are. Private
-//!   networks that this machine is in it does reach: an app's database may be there.
+//!   networks that this machine is in it does reach, since an app's database may be there, unless its server closes them.
 //! - Nobody but root on this machine, and nobody outside of it, begins to talk to a dyno.
 //! - What a dyno sends out leaves under this machine's address.
 //!
-//! `nft list table inet penstock-dynos` shows it. The numbers are those of linux/netfilter/nf_tables.h.
+//! `nft list table inet penstock-dynos` shows it. The numbers are those of linux/netfilter/nf_tables.h. Each rule has a comment that
+//! is made of what it says, by which a table is known to be whole: the kernel does not show rules just as they were given to it.
 
+use std::collections::BTreeMap;
 use std::io;
 
-use nix::libc;
+use sha2::{Digest, Sha256};
 
-use super::PREFIX;
-use super::message::{APPEND, Attributes, CREATE, EXCLUSIVE, Message, Netlink};
+use super::CLOSED;
+use super::expression::{
+    Becomes, answers, cable, expression, goes_into, goes_to, in_group, not_for_names, of_others,
+    verdict,
+};
+use super::message::{APPEND, Attributes, CREATE, DUMP, EXCLUSIVE, Message, Netlink};
 
 pub const TABLE: &str = "penstock-dynos";
 
@@ -23,17 +29,29 @@ const GET_TABLE: u16 = NF_TABLES | 1;
 const DELETE_TABLE: u16 = NF_TABLES | 2;
 const NEW_CHAIN: u16 = NF_TABLES | 3;
 const NEW_RULE: u16 = NF_TABLES | 6;
+const GET_RULE: u16 = NF_TABLES | 7;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 
 /// Of a table, and in every message that names one.
 const NAME: u16 = 1;
 const LIST_ELEMENT: u16 = 1;
-const DATA_VALUE: u16 = 1;
-const DATA_VERDICT: u16 = 2;
-/// The register that values go through, and the one for what becomes of a packet.
-const REGISTER: u32 = 1;
-const VERDICT: u32 = 0;
+/// Of a table: zero, unless it is asleep or somebody else's.
+const FLAGS: u16 = 2;
+/// Of a rule: its chain, what it says, and what only its owner understands.
+const CHAIN: u16 = 2;
+const EXPRESSIONS: u16 = 4;
+const USERDATA: u16 = 7;
+/// What `nft` shows of that is a comment: a text that ends with a zero.
+const COMMENT: u8 = 0;
+
+/// Private networks, that of carriers and of overlays such as Tailscale's among them.
+const PRIVATE: [([u8; 4], u32); 4] = [
+    ([10, 0, 0, 0], 8),
+    ([172, 16, 0, 0], 12),
+    ([192, 168, 0, 0], 16),
+    ([100, 64, 0, 0], 10),
+];
 
 /// Where a chain looks at packets: at a hook, before or behind others.
 struct Chain {
@@ -70,27 +88,74 @@ const CHAINS: [Chain; 4] = [
     },
 ];
 
-/// Sees to it that the table is there.
+/// The comments of a table's rules, by their chains.
+type Comments = BTreeMap<String, Vec<String>>;
+
+/// Sees to it that the table is there, with these rules and no others: somebody may have emptied it, and an earlier version of this
+/// program had other ones. It is never gone in between.
 pub fn ensure() -> io::Result<()> {
     let kernel = Netlink::filter()?;
-    match kernel.say(vec![
-        Message::new(GET_TABLE, 0, &family(0)).text(NAME, TABLE),
-    ]) {
-        Ok(()) => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+    let rules = rules();
+    let table = Message::new(GET_TABLE, 0, &family(0)).text(NAME, TABLE);
+    let is_there = match kernel.ask(&table) {
+        Ok(found) if is_awake(&found) && comments_of(&kernel)? == comments(&rules) => return Ok(()),
+        Ok(_) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => return Err(error),
+    };
+    let mut messages = Vec::new();
+    if is_there {
+        messages.push(delete());
     }
-    let mut messages =
-        vec![Message::new(NEW_TABLE, CREATE | EXCLUSIVE, &family(0)).text(NAME, TABLE)];
+    messages.push(Message::new(NEW_TABLE, CREATE | EXCLUSIVE, &family(0)).text(NAME, TABLE));
     messages.extend(CHAINS.iter().map(chain));
-    messages.extend(rules());
+    messages.extend(rules.iter().map(Rule::message));
     kernel.say(batch(messages))
+}
+
+fn is_awake(found: &[Attributes]) -> bool {
+    found.iter().all(|table| {
+        table
+            .get(FLAGS)
+            .is_none_or(|flags| flags.iter().all(|byte| *byte == 0))
+    })
+}
+
+fn comments(rules: &[Rule]) -> Comments {
+    let mut comments = Comments::new();
+    for rule in rules {
+        let of_chain = comments.entry(rule.chain.to_owned()).or_default();
+        of_chain.push(rule.comment());
+    }
+    comments
+}
+
+/// Those of the rules that are there. A rule without one has an empty one.
+fn comments_of(kernel: &Netlink) -> io::Result<Comments> {
+    let rules = Message::silent(GET_RULE, DUMP, &family(0)).text(NAME, TABLE);
+    let mut comments = Comments::new();
+    for rule in kernel.ask(&rules)? {
+        let text = |bytes: &[u8]| {
+            let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
+            String::from_utf8_lossy(bytes).into_owned()
+        };
+        let chain = rule.get(CHAIN).map(text).unwrap_or_default();
+        let comment = match rule.get(USERDATA) {
+            Some([COMMENT, _length, comment @ ..]) => text(comment),
+            _ => String::new(),
+        };
+        comments.entry(chain).or_default().push(comment);
+    }
+    Ok(comments)
+}
+
+fn delete() -> Message {
+    Message::new(DELETE_TABLE, 0, &family(0)).text(NAME, TABLE)
 }
 
 /// Removes the table. For when no dyno is left.
 pub fn remove() -> io::Result<()> {
-    let delete = Message::new(DELETE_TABLE, 0, &family(0)).text(NAME, TABLE);
-    match Netlink::filter()?.say(batch(vec![delete])) {
+    match Netlink::filter()?.say(batch(vec![delete()])) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
@@ -125,10 +190,10 @@ fn chain(chain: &Chain) -> Message {
         .text(7, chain.kind)
 }
 
-fn rules() -> Vec<Message> {
+fn rules() -> Vec<Rule> {
     let from = || cable(6);
     let to = || cable(7);
-    vec![
+    let mut rules = vec![
         rule("in", [from(), answers(), vec![verdict(Becomes::Accepted)]]),
         rule("in", [from(), vec![verdict(Becomes::Dropped)]]),
         rule(
@@ -176,122 +241,51 @@ fn rules() -> Vec<Message> {
             "leaving",
             [from(), vec![expression("masq", &Attributes::new())]],
         ),
-    ]
+    ];
+    // Whoever answers for names is often in such a network.
+    rules.extend(PRIVATE.map(|(network, bits)| {
+        let closed = [from(), in_group(CLOSED), goes_into(network, bits)].concat();
+        rule(
+            "through",
+            [closed, not_for_names(), vec![verdict(Becomes::Dropped)]],
+        )
+    }));
+    rules
 }
 
-fn rule<const N: usize>(chain: &str, expressions: [Vec<Attributes>; N]) -> Message {
+/// What a chain does with some packets.
+struct Rule {
+    chain: &'static str,
+    expressions: Attributes,
+}
+
+fn rule<const N: usize>(chain: &'static str, expressions: [Vec<Attributes>; N]) -> Rule {
     let mut list = Attributes::new();
     for expression in expressions.into_iter().flatten() {
         list = list.nest(LIST_ELEMENT, &expression);
     }
-    Message::new(NEW_RULE, CREATE | APPEND, &family(0))
-        .text(1, TABLE)
-        .text(2, chain)
-        .nest(4, &list)
+    Rule {
+        chain,
+        expressions: list,
+    }
 }
 
-fn expression(name: &str, data: &Attributes) -> Attributes {
-    Attributes::new().text(1, name).nest(2, data)
-}
+impl Rule {
+    /// Another one for each other rule.
+    fn comment(&self) -> String {
+        let digest = Sha256::digest(self.expressions.bytes());
+        format!("penstock {}", hex::encode(&digest[..8]))
+    }
 
-/// The interface is a dyno's: its name, under this key, begins as all of ours.
-fn cable(key: u32) -> Vec<Attributes> {
-    vec![meta(key), compare(0, PREFIX.as_bytes())]
-}
-
-/// What begins here and is not root's. Packets of no process, such as the kernel's own, have no owner and go no further here.
-fn of_others() -> Vec<Attributes> {
-    vec![meta(10), compare(1, &0_u32.to_ne_bytes())]
-}
-
-/// Belongs to a connection that is there, or is news of one.
-fn answers() -> Vec<Attributes> {
-    const ESTABLISHED_OR_RELATED: u32 = 2 | 4;
-    let load = Attributes::new()
-        .put(1, &REGISTER.to_be_bytes())
-        .put(2, &0_u32.to_be_bytes());
-    vec![
-        expression("ct", &load),
-        masked(&ESTABLISHED_OR_RELATED.to_ne_bytes()),
-        compare(1, &0_u32.to_ne_bytes()),
-    ]
-}
-
-/// Goes to addresses that begin like this. Only version 4 leaves a dyno.
-fn goes_to(address: &[u8]) -> Vec<Attributes> {
-    const NETWORK_HEADER: u32 = 1;
-    const DESTINATION: u32 = 16;
-    let version = u8::try_from(libc::NFPROTO_IPV4).unwrap_or_default();
-    vec![
-        meta(15),
-        compare(0, &[version]),
-        payload(NETWORK_HEADER, DESTINATION, address.len()),
-        compare(0, address),
-    ]
-}
-
-/// Is no question for a name: those go to this port, of TCP and UDP alike.
-fn not_for_names() -> Vec<Attributes> {
-    const TRANSPORT_HEADER: u32 = 2;
-    const PORT: u32 = 2;
-    vec![
-        payload(TRANSPORT_HEADER, PORT, 2),
-        compare(1, &53_u16.to_be_bytes()),
-    ]
-}
-
-/// Loads bytes of a header.
-fn payload(header: u32, offset: u32, length: usize) -> Attributes {
-    let length = u32::try_from(length).unwrap_or_default();
-    let load = Attributes::new()
-        .put(1, &REGISTER.to_be_bytes())
-        .put(2, &header.to_be_bytes())
-        .put(3, &offset.to_be_bytes())
-        .put(4, &length.to_be_bytes());
-    expression("payload", &load)
-}
-
-fn meta(key: u32) -> Attributes {
-    let load = Attributes::new()
-        .put(1, &REGISTER.to_be_bytes())
-        .put(2, &key.to_be_bytes());
-    expression("meta", &load)
-}
-
-/// Whether the register is equal (0) or unequal (1) to a value, as far as that goes.
-fn compare(operator: u32, value: &[u8]) -> Attributes {
-    let data = Attributes::new()
-        .put(1, &REGISTER.to_be_bytes())
-        .put(2, &operator.to_be_bytes())
-        .nest(3, &Attributes::new().put(DATA_VALUE, value));
-    expression("cmp", &data)
-}
-
-/// Keeps these bits of the register alone.
-fn masked(mask: &[u8; 4]) -> Attributes {
-    let data = Attributes::new()
-        .put(1, &REGISTER.to_be_bytes())
-        .put(2, &REGISTER.to_be_bytes())
-        .put(3, &4_u32.to_be_bytes())
-        .nest(4, &Attributes::new().put(DATA_VALUE, mask))
-        .nest(5, &Attributes::new().put(DATA_VALUE, &[0; 4]));
-    expression("bitwise", &data)
-}
-
-/// What becomes of a packet.
-enum Becomes {
-    Dropped,
-    Accepted,
-}
-
-fn verdict(becomes: Becomes) -> Attributes {
-    let code: u32 = match becomes {
-        Becomes::Dropped => 0,
-        Becomes::Accepted => 1,
-    };
-    let verdict = Attributes::new().put(1, &code.to_be_bytes());
-    let data = Attributes::new()
-        .put(1, &VERDICT.to_be_bytes())
-        .nest(2, &Attributes::new().nest(DATA_VERDICT, &verdict));
-    expression("immediate", &data)
+    fn message(&self) -> Message {
+        let mut comment = self.comment().into_bytes();
+        comment.push(0);
+        let length = u8::try_from(comment.len()).unwrap_or(u8::MAX);
+        let userdata = [vec![COMMENT, length], comment].concat();
+        Message::new(NEW_RULE, CREATE | APPEND, &family(0))
+            .text(NAME, TABLE)
+            .text(CHAIN, self.chain)
+            .nest(EXPRESSIONS, &self.expressions)
+            .put(USERDATA, &userdata)
+    }
 }

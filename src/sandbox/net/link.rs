@@ -7,7 +7,7 @@ use nix::libc;
 use nix::net::if_::if_nametoindex;
 
 use super::message::{Attributes, CREATE, EXCLUSIVE, Message, Netlink};
-use super::{INSIDE, name, switch};
+use super::{CLOSED, INSIDE, name, switch};
 use crate::sandbox::Network;
 
 const INFO_KIND: u16 = libc::IFLA_INFO_KIND;
@@ -21,7 +21,7 @@ const LOOPBACK: u32 = 1;
 pub fn connect(network: &Network, pid: i32) -> io::Result<()> {
     let kernel = Netlink::route()?;
     let outside = name(network.address);
-    kernel.say(vec![pair(&outside, network.mtu, pid)])?;
+    kernel.say(vec![pair(&outside, network, pid)])?;
     let connected = switch("ipv6", &outside, "disable_ipv6", true)
         .and_then(|()| switch("ipv4", &outside, "forwarding", true))
         .and_then(|()| {
@@ -57,17 +57,20 @@ pub fn remove(name: &str) -> io::Result<()> {
 }
 
 /// Both devices, the second one in the namespace of the process `pid`.
-fn pair(outside: &str, mtu: u32, pid: i32) -> Message {
+fn pair(outside: &str, network: &Network, pid: i32) -> Message {
+    let mtu = network.mtu.to_ne_bytes();
+    let group = if network.private { 0 } else { CLOSED };
     let inside = Attributes::after(&link(0, 0))
         .text(libc::IFLA_IFNAME, INSIDE)
-        .put(libc::IFLA_MTU, &mtu.to_ne_bytes())
+        .put(libc::IFLA_MTU, &mtu)
         .put(libc::IFLA_NET_NS_PID, &pid.to_ne_bytes());
     let info = Attributes::new()
         .text(INFO_KIND, "veth")
         .nest(INFO_DATA, &Attributes::new().nest(PEER, &inside));
     Message::new(libc::RTM_NEWLINK, CREATE | EXCLUSIVE, &link(0, 0))
         .text(libc::IFLA_IFNAME, outside)
-        .put(libc::IFLA_MTU, &mtu.to_ne_bytes())
+        .put(libc::IFLA_MTU, &mtu)
+        .put(libc::IFLA_GROUP, &group.to_ne_bytes())
         .nest(libc::IFLA_LINKINFO, &info)
 }
 

@@ -19,12 +19,25 @@ pub const CREATE: u16 = 0x400;
 pub const EXCLUSIVE: u16 = 0x200;
 /// Behind what is there.
 pub const APPEND: u16 = 0x800;
+/// All that there are.
+pub const DUMP: u16 = 0x300;
+/// What was to be shown changed meanwhile.
+const INTERRUPTED: u16 = 0x10;
 /// An attribute that holds attributes.
 const NESTED: u16 = 1 << 15;
 /// The message is the answer to one of ours.
 const ERROR: u16 = 2;
+/// Nothing more comes.
+const DONE: u16 = 3;
+/// Of a message about packet filters.
+const FIXED: usize = 4;
+/// How often something is asked for that changes all the time.
+const ATTEMPTS: usize = 10;
+/// Bytes of an answer; the kernel splits longer ones.
+const BUFFER: usize = 32 * 1024;
 
 /// One message, as it is being written.
+#[derive(Clone)]
 pub struct Message {
     bytes: Vec<u8>,
     asks: bool,
@@ -85,6 +98,23 @@ impl Attributes {
         self.put(kind, &terminated(text))
     }
 
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The first one of this kind.
+    pub fn get(&self, kind: u16) -> Option<&[u8]> {
+        let mut bytes = self.0.as_slice();
+        while bytes.len() >= 4 {
+            let length = usize::from(u16::from_ne_bytes([bytes[0], bytes[1]])).max(4);
+            if u16::from_ne_bytes([bytes[2], bytes[3]]) & !NESTED == kind {
+                return bytes.get(4..length);
+            }
+            bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        }
+        None
+    }
+
     pub fn nest(mut self, kind: u16, attributes: &Attributes) -> Attributes {
         put(&mut self.0, kind | NESTED, &attributes.0);
         self
@@ -129,6 +159,46 @@ impl Netlink {
     /// Sends all messages at once, and waits for the answer to each that has one. The first refusal is the error.
     pub fn say(&self, messages: Vec<Message>) -> io::Result<()> {
         let mut awaited = messages.iter().filter(|message| message.asks).count();
+        self.send(messages)?;
+        let mut answer = vec![0; BUFFER];
+        while awaited > 0 {
+            let length = recv(self.0.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+            awaited = awaited.saturating_sub(answers(&answer[..length])?);
+        }
+        Ok(())
+    }
+
+    /// What the kernel has of a packet filter: the attributes of each thing that was asked for.
+    pub fn ask(&self, message: &Message) -> io::Result<Vec<Attributes>> {
+        for _ in 0..ATTEMPTS {
+            self.send(vec![message.clone()])?;
+            if let Some(found) = self.list()? {
+                return Ok(found);
+            }
+        }
+        Err(io::ErrorKind::ResourceBusy.into())
+    }
+
+    /// To the end of the answer; `None` if it is of before and after a change.
+    fn list(&self) -> io::Result<Option<Vec<Attributes>>> {
+        let (mut found, mut is_whole) = (Vec::new(), true);
+        let mut answer = vec![0; BUFFER];
+        loop {
+            let length = recv(self.0.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+            for message in received(&answer[..length]) {
+                is_whole &= message.flags & INTERRUPTED == 0;
+                if message.kind == ERROR || message.kind == DONE {
+                    message.error()?;
+                    return Ok(is_whole.then_some(found));
+                }
+                found.push(Attributes::after(
+                    message.body.get(FIXED..).unwrap_or_default(),
+                ));
+            }
+        }
+    }
+
+    fn send(&self, messages: Vec<Message>) -> io::Result<()> {
         let mut bytes = Vec::new();
         for (number, mut message) in (1_u32..).zip(messages) {
             let length = u32::try_from(message.bytes.len()).map_err(io::Error::other)?;
@@ -137,34 +207,54 @@ impl Netlink {
             bytes.extend_from_slice(&message.bytes);
         }
         send(self.0.as_raw_fd(), &bytes, MsgFlags::empty())?;
-        let mut answer = vec![0; 32 * 1024];
-        while awaited > 0 {
-            let length = recv(self.0.as_raw_fd(), &mut answer, MsgFlags::empty())?;
-            awaited = awaited.saturating_sub(answers(&answer[..length])?);
-        }
         Ok(())
     }
 }
 
-/// How many messages were agreed to. What was asked for comes in messages of its own, in front of that.
-fn answers(mut bytes: &[u8]) -> io::Result<usize> {
-    let mut agreed = 0;
-    while bytes.len() >= HEADER + 4 {
-        let length = usize::try_from(u32_at(bytes, 0)).map_err(io::Error::other)?;
-        let kind = u16::from_ne_bytes([bytes[4], bytes[5]]);
-        if kind == ERROR {
-            match u32_at(bytes, HEADER).cast_signed() {
-                0 => agreed += 1,
-                error => return Err(io::Error::from_raw_os_error(-error)),
-            }
-        }
-        bytes = bytes
-            .get(length.next_multiple_of(4).max(HEADER)..)
-            .unwrap_or_default();
-    }
-    Ok(agreed)
+/// One message of the kernel's.
+struct Received<'a> {
+    kind: u16,
+    flags: u16,
+    body: &'a [u8],
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+impl Received<'_> {
+    /// Zero for what was agreed to, and for the end of a list.
+    fn error(&self) -> io::Result<()> {
+        match self.body.first_chunk() {
+            Some(code) if *code != [0; 4] => {
+                let error = i32::from_ne_bytes(*code);
+                Err(io::Error::from_raw_os_error(error.saturating_neg()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn received(mut bytes: &[u8]) -> Vec<Received<'_>> {
+    let mut all = Vec::new();
+    while let Some(header) = bytes.first_chunk::<HEADER>() {
+        let length = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]);
+        let length = usize::try_from(length).unwrap_or(usize::MAX).max(HEADER);
+        all.push(Received {
+            kind: u16::from_ne_bytes([header[4], header[5]]),
+            flags: u16::from_ne_bytes([header[6], header[7]]),
+            body: bytes.get(HEADER..length).unwrap_or_default(),
+        });
+        let next = length.checked_next_multiple_of(4).unwrap_or(length);
+        bytes = bytes.get(next..).unwrap_or_default();
+    }
+    all
+}
+
+/// How many messages were agreed to. What was asked for comes in messages of its own, in front of that.
+fn answers(bytes: &[u8]) -> io::Result<usize> {
+    let mut agreed = 0;
+    for message in received(bytes) {
+        if message.kind == ERROR {
+            message.error()?;
+            agreed += 1;
+        }
+    }
+    Ok(agreed)
 }

@@ -4,6 +4,7 @@
 //! on this machine, no other dyno, and no address that clouds keep secrets behind. Everything is said to the kernel by netlink:
 //! no program is needed.
 
+mod expression;
 mod firewall;
 mod link;
 mod message;
@@ -22,6 +23,8 @@ pub use firewall::{TABLE, remove as remove_rules};
 
 /// Every cable's end on this machine begins like this, so that one set of rules is right for all of them.
 pub const PREFIX: &str = "dyno-";
+/// The group of interfaces that the ends of dynos are in which reach no private network: a number that nobody else has a use for.
+const CLOSED: u32 = 0x7065_6e73;
 /// The dyno's own end.
 const INSIDE: &str = "eth0";
 /// Held while cables and rules come and go, by whoever isolates dynos on this machine.
@@ -68,7 +71,7 @@ pub fn fence(pool: Pool) -> io::Result<()> {
     link::fence(pool.first(), pool.bits())
 }
 
-/// Sees to it that the fence and the rules are there, if there are cables: a firewall that is loaded anew takes the rules of all others
+/// Sees to it that the fence and all rules are there, if there are cables: a firewall that is loaded anew takes the rules of all others
 /// with it, and nothing else would bring them back as long as no dyno comes.
 pub fn guard(pool: Pool) -> io::Result<()> {
     if cables().is_empty() {

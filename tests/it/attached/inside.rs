@@ -194,12 +194,18 @@ async fn nothing_is_run_inside_what_does_not_run() {
         .post(format!("/apps/app/dynos/{name}"), body())
         .await
         .expect(422);
+    let second = client
+        .post("/apps/app/dynos/worker.1", body())
+        .await
+        .expect(201);
     let mut run = harbour.connect(&first).await;
-    // The dyno goes before its guest has begun.
-    harbour.scale(0).await;
+    // Its host goes while it begins, and another one's before its client has come at all.
     run.greeting().await;
+    harbour.scale(0).await;
     run.rest().await;
     harbour.gone().await;
+    let mut late = harbour.connect(&second).await;
+    assert!(late.record().await.is_empty());
 }
 
 impl Harbour {

@@ -1,11 +1,11 @@
 //! What passes between a client and its dyno.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::Harbour;
-use crate::binary::Place;
+use crate::binary::{HANG, Place};
 
 #[tokio::test]
 async fn output_comes_after_the_greeting_and_input_goes_in_until_its_end() {
@@ -45,7 +45,11 @@ async fn a_terminal_is_as_large_as_the_clients_and_knows_control_characters() {
         .await;
     shell.until("begun\r\n").await;
     // A shell that is just starting a program may keep the signal to itself.
-    harbour.process("sleep ");
+    let sleep = harbour.process("sleep ");
+    let begun = Instant::now();
+    while !is_in_front(sleep) {
+        assert!(begun.elapsed() < HANG, "it never had the terminal");
+    }
     shell.send("\x03").await;
     shell.send("echo still he''re\r").await;
     let seen = shell.until("still here").await;
@@ -53,6 +57,14 @@ async fn a_terminal_is_as_large_as_the_clients_and_knows_control_characters() {
     shell.send("\x04").await;
     shell.rest().await;
     harbour.gone().await;
+}
+
+/// Whether what is typed at its terminal is for this process: its group is the one that the terminal has in front.
+fn is_in_front(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let fields: Vec<&str> = fields.split(' ').collect();
+    fields[2] == fields[5]
 }
 
 #[tokio::test]

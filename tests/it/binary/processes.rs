@@ -5,8 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use super::HANG;
 
 #[derive(Debug)]
 pub struct Process {
@@ -30,6 +33,23 @@ pub fn of(data: &Path) -> Vec<Process> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter_map(|pid| of_dyno(pid, data))
         .collect()
+}
+
+/// Waits until so many processes of the dynos run a command that begins so. A dyno is up as soon as its shell is, which becomes its
+/// command a little later.
+pub fn running(data: &Path, command: &str, count: usize) -> Vec<Process> {
+    let begun = Instant::now();
+    loop {
+        let mut found = of(data);
+        found.retain(|process| process.command.starts_with(command));
+        if found.len() == count {
+            return found;
+        }
+        assert!(
+            begun.elapsed() < HANG,
+            "of {count} that run {command:?} there are {found:?}"
+        );
+    }
 }
 
 /// How many processes each dyno has, by its id.

@@ -1,5 +1,7 @@
 //! Dynos that crash, hang or cannot be started, and a server that was killed.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use penstock::runtime::{Ended, Event};
@@ -47,6 +49,47 @@ async fn a_crashed_dyno_is_started_again_after_waits_that_grow_until_it_was_up_f
             "State changed from crashed to starting"
         ]
     );
+}
+
+/// What the server's own log would have.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_fails_is_an_error_unless_its_app_was_deleted_meanwhile() {
+    let said = Said::default();
+    let writer = said.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
+    let _listens = tracing::subscriber::set_default(subscriber.finish());
+    let stage = Stage::new().await;
+    let (runtime, reconciler) = stage.scripted();
+    stage.deploy(&[("worker", "work")]).await;
+    stage.scale("worker", 1).await;
+    runtime.fail(true);
+    runtime.meanwhile(stage.deletion());
+    reconciler.settle().await.unwrap();
+    assert_eq!(runtime.asked(), ["take up 0", "start worker.1 v3"]);
+    assert_eq!(stage.rows(), Vec::<String>::new());
+    let text = || String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
+    assert!(!text().contains("ERROR"), "{}", text());
+    let stage = Stage::new().await;
+    let (runtime, reconciler) = stage.scripted();
+    stage.deploy(&[("worker", "work")]).await;
+    stage.scale("worker", 1).await;
+    runtime.fail(true);
+    reconciler.settle().await.unwrap();
+    assert_eq!(stage.rows(), ["worker.1 v3 crashed"]);
+    assert!(text().contains("a dyno could not be started"), "{}", text());
 }
 
 #[tokio::test]

@@ -279,23 +279,28 @@ async fn a_dyno_without_a_slug_does_not_start_and_leaves_nothing() {
     assert_eq!(ended, Ended::default());
 }
 
+/// As a server does before anything else, and which of its trees it then has.
+async fn trees_of_the_next_server(ground: &Ground) -> Vec<String> {
+    let (local, _events) = open(ground, true);
+    soon(local.take_up(&[])).await.unwrap();
+    let entries = std::fs::read_dir(ground.path().join("trees")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("unpacked")).collect()
+}
+
 #[tokio::test]
 async fn no_tree_of_files_is_trusted_after_the_machine_was_started_anew() {
     let ground = Ground::new();
     let trees = ground.path().join("trees");
-    let tree = trees.join("unpacked/app");
-    drop(open(&ground, true));
-    std::fs::create_dir_all(&tree).unwrap();
-    std::fs::write(tree.join("cut-off"), "").unwrap();
-    // The server alone was.
-    drop(open(&ground, true));
-    assert!(tree.join("cut-off").exists());
+    let unpacked = || std::fs::create_dir_all(trees.join("unpacked/app")).unwrap();
+    assert_eq!(trees_of_the_next_server(&ground).await.len(), 0);
+    unpacked();
+    // The server alone was: what an app's next dyno needs is there, though none uses it now.
+    assert_eq!(trees_of_the_next_server(&ground).await, ["unpacked"]);
     std::fs::write(trees.join("boot"), "an earlier one\n").unwrap();
-    drop(open(&ground, true));
-    assert!(!trees.join("unpacked").exists());
-    std::fs::create_dir_all(&tree).unwrap();
-    drop(open(&ground, true));
-    assert!(tree.exists());
+    assert_eq!(trees_of_the_next_server(&ground).await.len(), 0);
+    unpacked();
+    assert_eq!(trees_of_the_next_server(&ground).await, ["unpacked"]);
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ struct Script {
     asked: Vec<String>,
     ports: u16,
     fails: bool,
+    /// What happens while the next dyno is being started.
+    meanwhile: Option<BoxFuture<'static, ()>>,
     ending: Ended,
     /// Per cent of its quota that a dyno uses, if that is too much.
     used: HashMap<String, u64>,
@@ -110,6 +112,11 @@ impl Scripted {
         self.state.lock().unwrap().fails = fails;
     }
 
+    /// This happens while the next dyno is being started.
+    pub fn meanwhile(&self, deed: impl Future<Output = ()> + Send + 'static) {
+        self.state.lock().unwrap().meanwhile = Some(deed.boxed());
+    }
+
     /// How dynos that are stopped end from now on.
     pub fn end_with(&self, ending: Ended) {
         self.state.lock().unwrap().ending = ending;
@@ -165,7 +172,13 @@ impl Runtime for Scripted {
                 port,
             })
         };
-        ready(started).boxed()
+        let meanwhile = state.meanwhile.take();
+        Box::pin(async move {
+            if let Some(meanwhile) = meanwhile {
+                meanwhile.await;
+            }
+            started
+        })
     }
 
     fn stop(&self, dyno: Id, _: Duration) -> BoxFuture<'_, Ended> {

@@ -116,6 +116,15 @@ impl Stage {
         scaled.await.unwrap();
     }
 
+    pub fn deletion(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (store, app) = (self.store.clone(), self.app.clone());
+        let (account, now) = (self.account.clone(), self.clock.now());
+        async move {
+            let deleted = store.write(move |c| apps::delete(c, &app, &account, now));
+            deleted.await.unwrap();
+        }
+    }
+
     pub async fn restart(&self) {
         let (app, now) = (self.app.id, self.clock.now());
         let restarted = self

@@ -4,6 +4,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use penstock::sandbox::net;
+
 use super::root;
 use crate::binary::sample::tarball;
 use crate::binary::{Place, Server, TIED, in_time};
@@ -63,33 +65,80 @@ async fn machine() {
         return;
     }
     let _other = Other::start();
-    let place = Place::new();
-    let mut command = place.command(&[TIED, "--isolation=full"]);
-    // That of the namespace.
-    command.env("PENSTOCK_DYNO_FORWARDING", "true");
-    let server = Server::start(command, &place.log());
-    let client = server.client();
-    client.create_app("app").await;
-    let procfile = "worker: python3 tell.py; exec tail -f /dev/null\n";
-    let source = tarball(&[("Procfile", procfile), ("tell.py", DYNO)]);
-    client.deploy("app", source).await;
-    let scale = serde_json::json!({"quantity": 1});
-    client
-        .patch("/apps/app/formation/worker", scale)
-        .await
-        .expect(200);
-    let mut tail = client.tail("app", 1_500).await.unwrap();
-    tail.until("app[worker.1]: done").await;
-    let log = client.logs("app").await;
-    for expected in [
-        format!("app[worker.1]: {THEIRS} sees {OURS}"),
-        format!("app[worker.1]: {PRIVATE} sees {OURS}"),
-        format!("app[worker.1]: {METADATA} is not reached"),
-    ] {
-        assert!(log.contains(&expected), "{expected}: {log}");
+    let metadata = format!("{METADATA} is not reached");
+    let open = [
+        format!("{THEIRS} sees {OURS}"),
+        format!("{PRIVATE} sees {OURS}"),
+        metadata.clone(),
+    ];
+    let mut run = Run::start(&[]).await;
+    run.dyno_says(1, &open).await;
+    // Somebody empties all tables, and thinks nothing of it: the next dyno's rules are whole again.
+    if nft(&["flush", "table", "inet", net::TABLE]) {
+        run.dyno_says(2, &open).await;
+        // Rules of somebody's own among these are not what was promised either.
+        let own = ["insert", "rule", "inet", net::TABLE, "through", "accept"];
+        assert!(nft(&own));
+        run.dyno_says(3, &open).await;
     }
-    drop(tail);
-    server.stop();
+    run.server.stop();
+    let mut run = Run::start(&["--dyno-private-networks=false"]).await;
+    let closed = [
+        format!("{THEIRS} sees {OURS}"),
+        format!("{PRIVATE} is not reached"),
+        metadata,
+    ];
+    run.dyno_says(1, &closed).await;
+    run.server.stop();
+}
+
+/// Whether it is there and does it.
+fn nft(arguments: &[&str]) -> bool {
+    let status = Command::new("nft").args(arguments).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// A server on that machine.
+struct Run {
+    server: Server,
+    _place: Place,
+}
+
+impl Run {
+    async fn start(arguments: &[&str]) -> Run {
+        let place = Place::new();
+        let arguments = [&[TIED, "--isolation=full"], arguments].concat();
+        let mut command = place.command(&arguments);
+        // That of the namespace.
+        command.env("PENSTOCK_DYNO_FORWARDING", "true");
+        let server = Server::start(command, &place.log());
+        let client = server.client();
+        client.create_app("app").await;
+        let procfile = "worker: python3 tell.py; exec tail -f /dev/null\n";
+        let source = tarball(&[("Procfile", procfile), ("tell.py", DYNO)]);
+        client.deploy("app", source).await;
+        Run {
+            server,
+            _place: place,
+        }
+    }
+
+    /// One more dyno, of this number, finds this.
+    async fn dyno_says(&mut self, number: u32, expected: &[String]) {
+        let client = self.server.client();
+        let scale = serde_json::json!({"quantity": number});
+        client
+            .patch("/apps/app/formation/worker", scale)
+            .await
+            .expect(200);
+        let mut tail = client.tail("app", 1_500).await.unwrap();
+        tail.until(&format!("app[worker.{number}]: done")).await;
+        let log = client.logs("app").await;
+        for said in expected {
+            let said = format!("app[worker.{number}]: {said}");
+            assert!(log.contains(&said), "{said}: {log}");
+        }
+    }
 }
 
 /// The machine behind this one.

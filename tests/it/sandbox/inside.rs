@@ -7,8 +7,13 @@ use std::process::Child;
 
 use super::{Bed, Way};
 
-/// Runs these lines of Python as a dyno, one after another, and says of each whether it was done or refused.
+/// Runs these lines of Python as a dyno.
 fn attempt(way: Way, attempts: &[&str]) -> Bed {
+    Bed::python(way, &script(attempts))
+}
+
+/// A program that tries one after another, and says of each whether it was done or refused.
+pub fn script(attempts: &[&str]) -> String {
     let attempts: String = attempts
         .iter()
         .map(|lines| {
@@ -16,7 +21,7 @@ fn attempt(way: Way, attempts: &[&str]) -> Bed {
             format!("try:\n    {lines}\n    print('done')\nexcept OSError as error:\n    print('refused')\n")
         })
         .collect();
-    Bed::python(way, &format!("{PRELUDE}{attempts}"))
+    format!("{PRELUDE}{attempts}")
 }
 
 const PRELUDE: &str = "
@@ -44,16 +49,18 @@ fn refused(attempts: &[&str]) {
     }
 }
 
+/// On the server's folder, which is in `DATA`.
+pub const SERVERS: [&str; 4] = [
+    "open(os.environ['DATA'] + '/penstock.db', 'rb').read()",
+    "open(os.environ['DATA'] + '/api_key').read()",
+    "open(os.environ['DATA'] + '/sealing_key', 'a').write('x')",
+    "os.listdir(os.environ['DATA'])",
+];
+
 #[test]
 fn what_the_server_keeps_cannot_be_read() {
-    const ATTEMPTS: [&str; 4] = [
-        "open(os.environ['DATA'] + '/penstock.db').read()",
-        "open(os.environ['DATA'] + '/api_key').read()",
-        "open(os.environ['DATA'] + '/sealing_key', 'a').write('x')",
-        "os.listdir(os.environ['DATA'])",
-    ];
     let bed = |way| {
-        let bed = attempt(way, &ATTEMPTS);
+        let bed = attempt(way, &SERVERS);
         for name in ["penstock.db", "api_key", "sealing_key"] {
             bed.private(name, "secret");
         }
@@ -61,9 +68,9 @@ fn what_the_server_keeps_cannot_be_read() {
         bed.with("DATA", data)
     };
     for way in Way::all() {
-        all(&bed(way), ATTEMPTS.len(), "refused");
+        all(&bed(way), SERVERS.len(), "refused");
     }
-    all(&bed(Way::all()[0].open()), ATTEMPTS.len(), "done");
+    all(&bed(Way::all()[0].open()), SERVERS.len(), "done");
 }
 
 #[test]
@@ -106,21 +113,23 @@ impl Drop for Victim {
     }
 }
 
+/// On a process of the server's user, which is in `VICTIM`.
+pub const PROCESSES: [&str; 5] = [
+    "open('/proc/' + os.environ['VICTIM'] + '/environ').read()",
+    "os.readlink('/proc/' + os.environ['VICTIM'] + '/fd/0')",
+    "os.readlink('/proc/' + os.environ['VICTIM'] + '/root')",
+    "os.kill(int(os.environ['VICTIM']), 0)",
+    // PTRACE_SEIZE and then its end, so that it does no harm where it works.
+    "call(101, 0x4206, int(os.environ['VICTIM']), 0, 0)",
+];
+
 #[test]
 fn processes_outside_can_be_neither_seen_nor_signalled_nor_traced() {
-    const ATTEMPTS: [&str; 5] = [
-        "open('/proc/' + os.environ['VICTIM'] + '/environ').read()",
-        "os.readlink('/proc/' + os.environ['VICTIM'] + '/fd/0')",
-        "os.readlink('/proc/' + os.environ['VICTIM'] + '/root')",
-        "os.kill(int(os.environ['VICTIM']), 0)",
-        // PTRACE_SEIZE and then its end, so that it does no harm where it works.
-        "call(101, 0x4206, int(os.environ['VICTIM']), 0, 0)",
-    ];
     for way in Way::all() {
         for (way, word) in [(way, "refused"), (way.open(), "done")] {
-            let bed = attempt(way, &ATTEMPTS);
+            let bed = attempt(way, &PROCESSES);
             let victim = Victim::new(&bed);
-            all(&bed.with("VICTIM", victim.pid()), ATTEMPTS.len(), word);
+            all(&bed.with("VICTIM", victim.pid()), PROCESSES.len(), word);
         }
     }
 }
@@ -163,60 +172,69 @@ fn the_launcher_heeds_nothing_of_the_dynos_environment() {
     }
 }
 
+/// Mounts and namespaces.
+pub const MOUNTS: [&str; 8] = [
+    "call(165, b'tmpfs', b'/tmp', b'tmpfs', 0, 0)",
+    "call(165, b'/', b'/tmp', 0, 0x1000, 0)",
+    "call(166, b'/proc', 2)",
+    // unshare and clone with a new user namespace, then clone3, and another one's.
+    "call(272, 0x10000000)",
+    "call(272, 0x00020000)",
+    "call(56, 0x10000000 | 17, 0, 0, 0, 0)",
+    "call(435, ctypes.create_string_buffer(b'\\0\\0\\0\\x10' + bytes(84)), 88)",
+    "call(308, os.open('/proc/self/ns/user', os.O_RDONLY), 0)",
+];
+
 #[test]
 fn nothing_can_be_mounted_and_no_namespace_made() {
-    const ATTEMPTS: [&str; 8] = [
-        "call(165, b'tmpfs', b'/tmp', b'tmpfs', 0, 0)",
-        "call(165, b'/', b'/tmp', 0, 0x1000, 0)",
-        "call(166, b'/proc', 2)",
-        // unshare and clone with a new user namespace, then clone3, and another one's.
-        "call(272, 0x10000000)",
-        "call(272, 0x00020000)",
-        "call(56, 0x10000000 | 17, 0, 0, 0, 0)",
-        "call(435, ctypes.create_string_buffer(b'\\0\\0\\0\\x10' + bytes(84)), 88)",
-        "call(308, os.open('/proc/self/ns/user', os.O_RDONLY), 0)",
-    ];
-    refused(&ATTEMPTS);
+    refused(&MOUNTS);
 }
+
+/// What the kernel lets few do.
+pub const CALLS: [&str; 7] = [
+    // bpf, perf_event_open, io_uring_setup, userfaultfd, add_key, and process_vm_readv of itself.
+    "call(321, 0, 0, 0)",
+    "call(298, ctypes.create_string_buffer(128), 0, -1, -1, 0)",
+    "call(425, 8, ctypes.create_string_buffer(128))",
+    "call(323, 1)",
+    "call(248, b'user', b'name', b'value', 5, -3)",
+    "call(310, os.getpid(), 0, 0, 0, 0, 0)",
+    // The x32 number of getpid.
+    "call(0x40000000 + 39)",
+];
 
 #[test]
 fn the_kernels_more_dangerous_calls_are_refused() {
-    const ATTEMPTS: [&str; 7] = [
-        // bpf, perf_event_open, io_uring_setup, userfaultfd, add_key, and process_vm_readv of itself.
-        "call(321, 0, 0, 0)",
-        "call(298, ctypes.create_string_buffer(128), 0, -1, -1, 0)",
-        "call(425, 8, ctypes.create_string_buffer(128))",
-        "call(323, 1)",
-        "call(248, b'user', b'name', b'value', 5, -3)",
-        "call(310, os.getpid(), 0, 0, 0, 0, 0)",
-        // The x32 number of getpid.
-        "call(0x40000000 + 39)",
-    ];
-    refused(&ATTEMPTS);
+    refused(&CALLS);
 }
+
+/// Sockets that programs have no use for.
+pub const SOCKETS: [&str; 5] = [
+    "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)",
+    "socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58)",
+    "socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)",
+    "socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)",
+    "socket.socket(38, socket.SOCK_SEQPACKET)",
+];
 
 #[test]
 fn no_raw_or_unusual_socket_can_be_had() {
-    const ATTEMPTS: [&str; 5] = [
-        "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)",
-        "socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58)",
-        "socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)",
-        "socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)",
-        "socket.socket(38, socket.SOCK_SEQPACKET)",
-    ];
-    refused(&ATTEMPTS);
+    refused(&SOCKETS);
 }
+
+/// The system's own files.
+pub const SYSTEM: [&str; 6] = [
+    "open('/usr/evil', 'w')",
+    "open('/etc/evil', 'w')",
+    "open('/evil', 'w')",
+    "open('/dev/evil', 'w')",
+    "open('/proc/sys/kernel/hostname', 'w').write('x')",
+    "os.mknod('/tmp/disk', 0o60666, os.makedev(254, 0))",
+];
 
 #[test]
 fn the_system_cannot_be_written_to() {
-    refused(&[
-        "open('/usr/evil', 'w')",
-        "open('/etc/evil', 'w')",
-        "open('/evil', 'w')",
-        "open('/dev/evil', 'w')",
-        "open('/proc/sys/kernel/hostname', 'w').write('x')",
-        "os.mknod('/tmp/disk', 0o60666, os.makedev(254, 0))",
-    ]);
+    refused(&SYSTEM);
 }
 
 #[test]

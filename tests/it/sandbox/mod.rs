@@ -3,10 +3,11 @@
 //! As root the tests run at level full, and as an ordinary user through `setpriv` at the levels below; an ordinary user runs all
 //! but the first.
 
+mod api;
 mod egress;
 mod ends;
 mod groups;
-mod inside;
+pub mod inside;
 mod levels;
 mod limits;
 mod network;
@@ -278,5 +279,6 @@ pub fn network(number: u8) -> Network {
         address: [10, 214, run, number].into(),
         gateway: [10, 214, 0, 1].into(),
         mtu: 1500,
+        private: true,
     }
 }

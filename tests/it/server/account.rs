@@ -106,26 +106,31 @@ async fn an_account_made_before_the_first_start_does_not_become_the_owner() {
 
 #[tokio::test]
 async fn a_second_person_gets_no_account_where_people_cannot_be_kept_apart() {
-    let place = Place::new();
-    let server = Server::start(place.command(&[TIED, "--isolation=none"]), &place.log());
-    let (status, token, said) = account(&place, "create", "ann@example.com");
-    assert_eq!((status, token.as_str()), (Some(1), ""));
-    assert!(
-        said.contains("isolated at level none") && said.contains("penstock doctor"),
-        "{said}"
-    );
-    // Nor over the API.
-    let body = json!({"email": "ann@example.com"});
-    let refused = server.client().post("/users", body).await;
-    let said = refused.text();
-    assert_eq!(refused.status, 403, "{said}");
-    assert!(said.contains("isolated at level none"), "{said}");
-    // More tokens for the one who is there are no matter.
-    assert_eq!(account(&place, "token", "owner@localhost").0, Some(0));
-    let log = std::fs::read_to_string(place.log()).unwrap();
-    assert!(
-        log.contains("level none. Dynos are not isolated at all"),
-        "{log}"
-    );
-    drop(server);
+    for (level, warning) in [
+        ("none", "level none. Dynos are not isolated at all"),
+        ("landlock", "level landlock"),
+    ] {
+        let place = Place::new();
+        let isolation = format!("--isolation={level}");
+        let server = Server::start(place.command(&[TIED, &isolation]), &place.log());
+        let why = format!("isolated at level {level}");
+        let (status, token, said) = account(&place, "create", "ann@example.com");
+        assert_eq!((status, token.as_str()), (Some(1), ""));
+        assert!(
+            said.contains(&why) && said.contains("penstock doctor"),
+            "{said}"
+        );
+        // Nor over the API.
+        let body = json!({"email": "ann@example.com"});
+        let refused = server.client().post("/users", body).await;
+        let said = refused.text();
+        assert_eq!(refused.status, 403, "{said}");
+        assert!(said.contains(&why), "{said}");
+        let people = server.client().get("/users").await.expect(200);
+        assert_eq!(people.as_array().unwrap().len(), 1);
+        // More tokens for the one who is there are no matter.
+        assert_eq!(account(&place, "token", "owner@localhost").0, Some(0));
+        let log = std::fs::read_to_string(place.log()).unwrap();
+        assert!(log.contains(warning), "{log}");
+    }
 }

@@ -14,12 +14,14 @@ use penstock::sandbox::Settings;
 use penstock::serve::{Options, serve};
 use penstock::time::Clock;
 
+use super::strays;
 use crate::binary::Place;
 use crate::harness;
 
 const DATA_DIR: &str = "SOAK_DATA_DIR";
 const SOCKET: &str = "SOAK_CLOCK";
 const OFFSET: &str = "SOAK_OFFSET";
+const POOL: &str = "SOAK_POOL";
 
 /// This test binary itself, as a server whose clock is so many seconds off.
 pub fn command(place: &Place, offset: i64) -> Command {
@@ -29,6 +31,7 @@ pub fn command(place: &Place, offset: i64) -> Command {
         .env(DATA_DIR, place.data())
         .env(SOCKET, socket(place))
         .env(OFFSET, offset.to_string())
+        .env(POOL, strays::pool())
         .stdin(Stdio::null());
     command
 }
@@ -70,6 +73,7 @@ fn server() {
     let config = Config {
         isolation: Settings {
             dyno_forwarding: false,
+            dyno_network: std::env::var(POOL).unwrap().parse().unwrap(),
             ..Settings::default()
         },
         dynos_end_with_server: false,

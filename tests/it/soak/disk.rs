@@ -50,6 +50,16 @@ impl Disk {
         while !tried("umount", &[], &[&self.at]) {
             assert!(begun.elapsed() < HANG, "the disk is still in use");
         }
+        // The trees of killed dynos may hold on to it for longer than they do: what is mounted meanwhile is the broken one again.
+        while self.is_in_use() {
+            assert!(begun.elapsed() < HANG, "the disk is still being let go of");
+        }
+    }
+
+    fn is_in_use(&self) -> bool {
+        let mut losetup = Command::new("losetup");
+        let devices = losetup.arg("--associated").arg(&self.image).output();
+        !devices.unwrap().stdout.is_empty()
     }
 
     /// The power goes: nothing more gets to the disk, and what was not synced may be lost.
