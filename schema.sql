@@ -101,6 +101,21 @@ CREATE TABLE refresh_token (
     created_at       TEXT NOT NULL
 ) STRICT;
 
+-- A login of the official CLI that waits for a person to answer it in a browser. The link for the browser has one secret, and the
+-- CLI shows the other when it asks how it went; only their digests are kept. The token that it gets is sealed, and goes with the row.
+CREATE TABLE cli_login (
+    id          TEXT PRIMARY KEY,
+    description TEXT NOT NULL,
+    address     TEXT NOT NULL,
+    code_digest BLOB NOT NULL UNIQUE,
+    poll_digest BLOB NOT NULL UNIQUE,
+    token       BLOB,
+    refused     INTEGER NOT NULL DEFAULT 0 CHECK (refused IN (0, 1)),
+    created_at  TEXT NOT NULL,
+    expires_at  TEXT NOT NULL
+) STRICT;
+CREATE INDEX cli_login_expires ON cli_login (expires_at);
+
 -- Accounts that have apps and pipelines in common.
 CREATE TABLE team (
     id         TEXT PRIMARY KEY,

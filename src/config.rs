@@ -184,6 +184,18 @@ fn duration(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds.checked_mul(unit)?)).filter(|wait| *wait <= LONGEST_WAIT)
 }
 
+/// As [`duration`], and in days too: a hundred years at most, as a token's.
+pub fn lifetime(text: &str) -> Result<Duration, String> {
+    let days = text.strip_suffix('d').map(|days| {
+        let digits = !days.is_empty() && days.bytes().all(|byte| byte.is_ascii_digit());
+        let days = days.parse::<u64>().ok().filter(|_| digits)?;
+        (days <= 36_500).then(|| Duration::from_secs(days * 86_400))
+    });
+    days.unwrap_or_else(|| duration(text))
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "a time is a number with s, m, h or d, such as 12h or 90d".to_owned())
+}
+
 fn domain(text: &str) -> Result<String, String> {
     let domain = text.trim_end_matches('.').to_ascii_lowercase();
     let label = |label: &str| {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use penstock::cli::Cli;
+use penstock::cli::{Cli, exit_code};
 
 fn main() -> ExitCode {
     if let Some(code) = penstock::shim::run_if_asked().or_else(penstock::sandbox::run_if_asked) {
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("penstock: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(exit_code(&error))
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct Platform {
     pub git: Git,
     pub outbound: Outbound,
     pub signed_urls: SignedUrls,
+    /// That of the server's own authority, in PEM. Empty where none was made.
+    pub ca_certificate: String,
     /// How well dynos are kept apart.
     pub isolation: Level,
     /// Tells what this run of the server has claimed from what an earlier one had.
@@ -71,6 +73,7 @@ impl Platform {
             git: Git::open(data.path("git"))?,
             outbound: Outbound::new(config.may_fetch_privately()),
             signed_urls: SignedUrls::new(data.signing_key()?),
+            ca_certificate: data.read_private("ca.pem")?.unwrap_or_default(),
             isolation,
             boot: Id::new(),
             stopping: watch::Sender::new(false),

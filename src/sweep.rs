@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::Platform;
 use crate::error::{Error, Result};
 use crate::store::{
-    addon_tokens, app_setups, apps, builds, oauth_tokens, releases, review_apps, slugs, sources,
-    team_invitations, webhook_deliveries, webhooks,
+    addon_tokens, app_setups, apps, builds, cli_logins, oauth_tokens, releases, review_apps, slugs,
+    sources, team_invitations, webhook_deliveries, webhooks,
 };
 
 /// Longer than any upload may take to get its row.
@@ -26,6 +26,7 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
         .store
         .write(move |connection| {
             addon_tokens::delete_expired(connection, now)?;
+            cli_logins::delete_expired(connection, now)?;
             oauth_tokens::delete_expired(connection, now)?;
             review_apps::delete_stale(connection, now)?;
             sources::delete_expired(connection, now)?;
@@ -35,6 +36,10 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
             slugs::delete_unreachable(connection)
         })
         .await?;
+    // What a backup is about to copy stays; the next round comes soon enough.
+    let Some(_alone) = platform.blobs.alone()? else {
+        return Ok(0);
+    };
     let (platform, repositories) = (platform.clone(), platform.clone());
     let swept = tokio::task::spawn_blocking(move || {
         for app in platform.logs.stored()? {

@@ -20,15 +20,7 @@ pub fn credential(
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Credential> {
-    let mut values = headers.get_all("authorization");
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(unauthorized());
-    };
-    let token = value
-        .to_str()
-        .ok()
-        .and_then(token)
-        .ok_or_else(unauthorized)?;
+    let token = sent(headers).ok_or_else(unauthorized)?;
     let digest = secret::digest(&token);
     let credential = match oauth_tokens::credential(connection, &digest, now)? {
         Some(credential) => Some(credential),
@@ -48,6 +40,15 @@ pub fn again(connection: &Connection, call: &Call) -> Result<()> {
         Ok(())
     } else {
         Err(unauthorized())
+    }
+}
+
+/// The one token that a request brings.
+pub fn sent(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all("authorization");
+    match (values.next(), values.next()) {
+        (Some(value), None) => token(value.to_str().ok()?),
+        _ => None,
     }
 }
 
@@ -78,6 +79,7 @@ fn token(value: &str) -> Option<String> {
 fn unauthorized() -> Error {
     Error::new(
         ErrorId::Unauthorized,
-        "Invalid credentials provided. Send your API token as \"Authorization: Bearer TOKEN\"; `penstock env` shows it on the server.",
+        "Invalid credentials provided. There are no passwords here: send an API token as \"Authorization: Bearer TOKEN\", or as the password \
+         of `heroku login -i`. On the server, `penstock token create EMAIL` prints one.",
     )
 }

@@ -2,14 +2,16 @@
 //! It must not know what the JSON says.
 
 use std::io::Read;
+use std::pin::pin;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::error::PayloadError;
 use actix_web::http::header::{self, ContentEncoding, Header};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 
 use super::upload;
 use crate::error::{Error, ErrorId, Result};
@@ -33,7 +35,11 @@ pub async fn read(request: &HttpRequest, payload: Payload) -> Result<Bytes> {
 }
 
 /// The same, up to another limit.
-pub async fn read_within(request: &HttpRequest, payload: Payload, max: usize) -> Result<Bytes> {
+pub async fn read_within(
+    request: &HttpRequest,
+    payload: impl Stream<Item = std::result::Result<Bytes, PayloadError>>,
+    max: usize,
+) -> Result<Bytes> {
     if !is_sent(request) {
         return Ok(Bytes::new());
     }
@@ -46,7 +52,11 @@ pub async fn read_within(request: &HttpRequest, payload: Payload, max: usize) ->
     expanded(request, body, max)
 }
 
-async fn received(mut payload: Payload, max: usize) -> Result<Bytes> {
+async fn received(
+    payload: impl Stream<Item = std::result::Result<Bytes, PayloadError>>,
+    max: usize,
+) -> Result<Bytes> {
+    let mut payload = pin!(payload);
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Error::bad_request("The request's body broke off."))?;

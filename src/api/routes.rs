@@ -94,6 +94,11 @@ routes! {
     GET    "/docs"                                          Public   docs::contents;
     GET    "/docs/style.css"                                Public   docs::style;
     GET    "/docs/{page}"                                   Public   docs::page;
+    GET    "/server"                                        Public   server::info;
+    POST   "/auth"                                          Public   cli_logins::create;
+    GET    "/auth/browser/{code}"                           Public   cli_logins::page;
+    POST   "/auth/browser/{code}"                           Public   cli_logins::answer;
+    GET    "/auth/cli/{cli_login}"                          Public   cli_logins::wait;
     GET    "/account"                                       Account  account::info;
     PATCH  "/account"                                       Account  account::update;
     DELETE "/account"                                       Account  account::delete;

@@ -21,6 +21,7 @@ use sha2::Digest as _;
 use crate::error::{Error, Result};
 
 pub use digest::Digest;
+pub use sweep::Held;
 pub use writer::Writer;
 
 /// A file that is kept.
@@ -58,6 +59,14 @@ impl Blobs {
             root: root.into(),
             places: Arc::default(),
         })
+    }
+
+    /// The store in `<dir>/blobs` that a server may have opened, only to be read from.
+    pub fn beside(dir: &Path) -> Blobs {
+        Blobs {
+            root: dir.join("blobs").into(),
+            places: Arc::default(),
+        }
     }
 
     /// A file of at most `max_bytes` to be written. It blocks, as all of this does but [`Blobs::store`] and [`Blobs::read`].

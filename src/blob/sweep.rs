@@ -3,16 +3,41 @@
 //! What is referred to is the caller's to say. A blob is written before the row that refers to it, so only those older than a
 //! grace are judged at all.
 
-use std::fs::{self, DirEntry};
+use std::fs::{self, DirEntry, File};
 use std::io;
 use std::path::Path;
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
 use super::{Blobs, Digest};
 use crate::error::Result;
 
+/// While it is there, no process sweeps, or none but this one. The kernel lets go of it when the process ends, however it ends.
+pub struct Held {
+    _folder: File,
+}
+
 impl Blobs {
+    /// Keeps every process from sweeping, such as the server beside which a backup is made. Waits for a sweep that is under way.
+    pub fn hold(&self) -> Result<Held> {
+        let folder = File::open(&self.root)?;
+        flock(&folder, FlockOperation::LockShared)?;
+        Ok(Held { _folder: folder })
+    }
+
+    /// The right to sweep: `None` while anybody holds it up.
+    pub fn alone(&self) -> Result<Option<Held>> {
+        let folder = File::open(&self.root)?;
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Held { _folder: folder })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     /// Removes the blobs that `keep` refuses and the unfinished files, where they are older than `older_than`, and says how many.
     ///
     /// Ages are counted by the machine's clock, as the files' times are. The grace must be longer than any caller takes from

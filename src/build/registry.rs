@@ -7,6 +7,8 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::archive::{self, Limits, Strip, Symlinks};
 use crate::error::{Error, Result};
 use crate::name::Id;
@@ -26,7 +28,7 @@ pub struct Registry {
 }
 
 /// One that is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kept {
     /// `heroku/nodejs`.
     pub name: String,

@@ -1,16 +1,19 @@
 //! `penstock account`: accounts and their tokens, made by the operator. Works beside a running server.
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
+use super::print::{self, Json, Row};
 use crate::config::DataDirArg;
 use crate::data_dir::DataDir;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorId, Result};
+use crate::name::Id;
 use crate::sandbox::probe::Ground;
 use crate::sandbox::{Level, Settings};
 use crate::secret;
 use crate::serve::Ready;
 use crate::store::{Store, accounts, oauth_authorizations};
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 
 #[derive(Subcommand)]
 pub enum Account {
@@ -18,9 +21,59 @@ pub enum Account {
     Create(Named),
     /// Print a new API token for an account
     Token(Named),
+    /// List the accounts
+    List(List),
 }
 
 #[derive(Args)]
+pub struct List {
+    #[command(flatten)]
+    form: Json,
+
+    #[command(flatten)]
+    data_dir: DataDirArg,
+}
+
+/// An account, as it is listed.
+#[derive(Serialize)]
+struct View {
+    id: Id,
+    email: String,
+    name: Option<String>,
+    admin: bool,
+    created_at: Timestamp,
+}
+
+impl From<accounts::Account> for View {
+    fn from(account: accounts::Account) -> View {
+        View {
+            id: account.id,
+            email: account.email,
+            name: account.name,
+            admin: account.admin,
+            created_at: account.created_at,
+        }
+    }
+}
+
+impl Row for View {
+    const HEADS: &'static [&'static str] = &["email", "role", "since", "id"];
+
+    fn values(&self) -> Vec<String> {
+        let role = if self.admin { "admin" } else { "user" };
+        vec![
+            self.email.clone(),
+            role.to_owned(),
+            self.created_at.to_seconds(),
+            self.id.to_string(),
+        ]
+    }
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  penstock account create ann@example.com
+  HEROKU_API_KEY=$(penstock account token ann@example.com) heroku apps")]
 pub struct Named {
     /// E-mail address of the account
     email: String,
@@ -35,6 +88,11 @@ impl Account {
         let (named, create) = match self {
             Account::Create(named) => (named, true),
             Account::Token(named) => (named, false),
+            Account::List(list) => {
+                let all = super::store(&list.data_dir)?.read(accounts::all)?;
+                let views: Vec<View> = all.into_iter().map(View::from).collect();
+                return print::list(&views, list.form);
+            }
         };
         let data = DataDir::open(&named.data_dir.data_dir)?;
         let store = Store::open(&data.path("penstock.db"), data.sealing_key()?)?;
@@ -51,10 +109,13 @@ impl Account {
                     accounts::create(connection, &named.email, now)?
                 }
                 false => accounts::by_email(connection, &named.email)?.ok_or_else(|| {
-                    Error::invalid(format!(
-                        "There is no account {}. Make it with `penstock account create`.",
-                        named.email
-                    ))
+                    Error::new(
+                        ErrorId::NotFound,
+                        format!(
+                            "There is no account {}. Make it with `penstock account create`.",
+                            named.email
+                        ),
+                    )
                 })?,
             };
             oauth_authorizations::add_key(connection, account.id, &written, "penstock account", now)

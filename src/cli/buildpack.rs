@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::build::Registry;
+use super::print::{self, Json, Row};
+use crate::build::{Kept, Registry};
 use crate::config::DataDirArg;
 use crate::data_dir::DataDir;
 use crate::error::Result;
@@ -20,6 +21,9 @@ pub enum Buildpack {
 }
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  penstock buildpack import heroku/nodejs ./nodejs.tgz
+  penstock buildpack import mine/pack ./my-buildpack")]
 pub struct Import {
     #[command(flatten)]
     data_dir: DataDirArg,
@@ -36,6 +40,9 @@ pub struct Import {
 #[derive(Args)]
 pub struct List {
     #[command(flatten)]
+    form: Json,
+
+    #[command(flatten)]
     data_dir: DataDirArg,
 }
 
@@ -49,6 +56,14 @@ pub struct Remove {
     name: String,
 }
 
+impl Row for Kept {
+    const HEADS: &'static [&'static str] = &["name", "bytes"];
+
+    fn values(&self) -> Vec<String> {
+        vec![self.name.clone(), self.size.to_string()]
+    }
+}
+
 impl Buildpack {
     pub fn run(self) -> Result<()> {
         match self {
@@ -57,9 +72,7 @@ impl Buildpack {
                 println!("{} is kept: {} bytes", kept.name, kept.size);
             }
             Buildpack::List(list) => {
-                for kept in registry(&list.data_dir)?.list()? {
-                    println!("{}\t{}", kept.name, kept.size);
-                }
+                print::list(&registry(&list.data_dir)?.list()?, list.form)?;
             }
             Buildpack::Remove(remove) => {
                 registry(&remove.data_dir)?.remove(&remove.name)?;

@@ -1,8 +1,12 @@
-//! `penstock doctor`: how well this machine can isolate dynos, what is missing, and what to do about it.
+//! `penstock doctor`: what is missing on this machine, how well it can isolate dynos, and what to do about it.
+
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
+use super::print::{self, Json};
+use super::programs::{self, Program};
 use crate::config::DataDirArg;
 use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
@@ -12,7 +16,15 @@ use crate::git::version::Version;
 use crate::sandbox::Settings;
 use crate::sandbox::probe::{Finding, Ground, Machine};
 
+/// Sources, slugs and builds take gigabytes; below this a deploy may fail for want of space.
+const LITTLE_SPACE: u64 = 2 << 30;
+
 #[derive(Args)]
+#[command(after_help = "Examples:
+  penstock doctor
+  penstock doctor --json | jq -r '.missing[]'
+
+It ends with 0 if a server would start here, whatever else is missing.")]
 pub struct Doctor {
     #[command(flatten)]
     data_dir: DataDirArg,
@@ -20,9 +32,8 @@ pub struct Doctor {
     #[command(flatten)]
     settings: Settings,
 
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: Json,
 }
 
 /// All that there is to say.
@@ -34,7 +45,16 @@ struct Report {
     machine: Machine,
     /// The version of the git that pushes and buildpacks need, if there is one.
     git: Option<String>,
+    programs: Vec<Program>,
+    disk: Disk,
     missing: Vec<String>,
+}
+
+/// The disk that the data directory is on.
+#[derive(Serialize)]
+struct Disk {
+    data_dir: PathBuf,
+    free_bytes: u64,
 }
 
 impl Doctor {
@@ -50,25 +70,28 @@ impl Doctor {
         let chosen = ground.choose();
         let machine = Machine::look("penstock-doctor");
         let level = chosen.as_ref().ok().copied();
-        let mut missing = level
-            .map(|level| machine.shortfalls(level))
-            .unwrap_or_default();
+        let programs = programs::look();
+        let disk = Disk::of(data.root())?;
+        let shortfalls = level.map(|level| machine.shortfalls(level));
+        let mut missing = shortfalls.unwrap_or_default();
         let git = git::version::find().ok();
         missing.extend(shortfall_of(git.as_ref()).map(str::to_owned));
+        missing.extend(programs.iter().filter_map(Program::missing));
+        missing.extend(disk.missing());
         let report = Report {
             isolation: level.map(|level| level.to_string()),
             levels: ground.findings(),
             git: git.map(|git| git.text),
             missing,
             machine,
+            programs,
+            disk,
         };
-        match self.json {
-            true => println!(
-                "{}",
-                serde_json::to_string_pretty(&report).map_err(Error::internal)?
-            ),
-            false => print!("{}", report.text()),
+        match self.form.json {
+            true => print::json(&report)?,
+            false => print::line(&report.text())?,
         }
+        report.startable()?;
         chosen.map(drop)
     }
 }
@@ -86,7 +109,46 @@ fn shortfall_of(git: Option<&Version>) -> Option<&'static str> {
     }
 }
 
+impl Disk {
+    fn of(data_dir: &Path) -> Result<Disk> {
+        let about = rustix::fs::statvfs(data_dir)?;
+        Ok(Disk {
+            data_dir: data_dir.to_owned(),
+            free_bytes: about.f_bavail.saturating_mul(about.f_frsize),
+        })
+    }
+
+    fn missing(&self) -> Option<String> {
+        (self.free_bytes < LITTLE_SPACE).then(|| {
+            format!(
+                "space: {} MiB are free at {}. Free some, or name another --data-dir.",
+                self.free_bytes >> 20,
+                self.data_dir.display()
+            )
+        })
+    }
+}
+
+impl Program {
+    fn missing(&self) -> Option<String> {
+        let missing = self.path.is_none();
+        missing.then(|| format!("{}, for {}: {}", self.name, self.needed_for, self.remedy))
+    }
+}
+
 impl Report {
+    /// 409 where no app could run.
+    fn startable(&self) -> Result<()> {
+        let required = |program: &&Program| program.required && program.path.is_none();
+        match self.programs.iter().find(required) {
+            Some(program) => Err(Error::conflict(format!(
+                "{} is missing, without which no app runs: {}.",
+                program.name, program.remedy
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn text(&self) -> String {
         let mut text = format!(
             "isolation: {}\n",
@@ -121,6 +183,18 @@ impl Report {
         text.push_str(&format!("limits by control groups: {groups}\n"));
         text.push_str(&format!("Landlock ABI: {}\n", self.machine.landlock));
         text.push_str(&format!("git: {}\n", self.git.as_deref().unwrap_or("none")));
+        let there: Vec<&str> = self
+            .programs
+            .iter()
+            .filter(|program| program.path.is_some())
+            .map(|program| program.name)
+            .collect();
+        text.push_str(&format!("programs: {}\n", there.join(", ")));
+        text.push_str(&format!(
+            "free space: {} MiB at {}\n",
+            self.disk.free_bytes >> 20,
+            self.disk.data_dir.display()
+        ));
         for missing in &self.missing {
             text.push_str(&format!("missing: {missing}\n"));
         }

@@ -1,59 +1,160 @@
-//! `penstock env`: the lines that a shell evaluates to point its tools at the server.
+//! `penstock env`: the lines that a shell evaluates to point its tools at a server, on this machine or by way of `penstock connect`.
 
 use clap::Args;
+use rustix::process::{Pid, test_kill_process};
 
+use super::connect::{self, Connection};
+use super::print::{self, Json};
 use crate::config::DataDirArg;
 use crate::data_dir::DataDir;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorId, Result};
 use crate::serve::Ready;
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  eval \"$(penstock env)\"
+  eval \"$(penstock env --data-dir /srv/penstock)\"; heroku apps
+  eval \"$(penstock env https://paas.example.com)\"     # while `penstock connect` runs
+
+`heroku login` wants no HEROKU_API_KEY: unset it to log in as somebody else.")]
 pub struct Env {
+    /// A server that `penstock connect` leads to [default: the one on this machine, or else the only connection]
+    url: Option<String>,
+
+    #[command(flatten)]
+    form: Json,
+
     #[command(flatten)]
     data_dir: DataDirArg,
 }
 
+/// A variable, or its absence.
+type Variable = (String, Option<String>);
+
 impl Env {
-    /// Reads what the running server wrote of itself, so that no port has to be named twice.
+    /// Reads what the running server, or the connection, wrote of itself, so that no port has to be named twice.
     pub fn run(&self) -> Result<()> {
-        let data = DataDir::open(&self.data_dir.data_dir)?;
-        let ready = Ready::read(&data)?.ok_or_else(|| {
-            Error::conflict(format!(
-                "No server has been started on {}. Start one with `penstock serve`, or name its --data-dir.",
-                data.root().display()
-            ))
-        })?;
-        for (name, value) in [
-            ("HEROKU_HOST", &ready.api_url),
-            ("HEROKU_API_KEY", &ready.api_key),
-            ("HEROKU_PARTICLEBOARD_URL", &ready.api_url),
-            ("HEROKU_STATUS_HOST", &ready.api_url),
-            ("NODE_EXTRA_CA_CERTS", &ready.ca_file),
-            ("PENSTOCK_URL", &ready.api_url),
-            ("PENSTOCK_ROUTER_URL", &ready.router_url),
-        ] {
-            println!("export {name}={}", quoted(value));
+        let variables = self.variables()?;
+        if self.form.json {
+            let set = variables
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?)));
+            return print::json(&set.collect::<std::collections::BTreeMap<_, _>>());
         }
-        // The CLI makes each git remote https.
-        let host = ready.api_url.split_once("://").map_or("", |(_, host)| host);
-        let port = host.rsplit(':').next().unwrap_or_default();
-        let remotes = [host.to_owned(), format!("localhost:{port}")];
-        println!("export GIT_CONFIG_COUNT={}", remotes.len());
-        for (at, remote) in remotes.iter().enumerate() {
-            let key = format!("http.https://{remote}/.sslCAInfo");
-            println!("export GIT_CONFIG_KEY_{at}={}", quoted(&key));
-            println!("export GIT_CONFIG_VALUE_{at}={}", quoted(&ready.ca_file));
-        }
-        // The CLI would otherwise call home at each command.
-        for name in [
-            "DISABLE_TELEMETRY",
-            "HEROKU_DISABLE_AUTOUPDATE",
-            "HEROKU_SKIP_NEW_VERSION_CHECK",
-        ] {
-            println!("export {name}=1");
+        for (name, value) in variables {
+            print::line(&match value {
+                Some(value) => format!("export {name}={}\n", quoted(&value)),
+                None => format!("unset {name}\n"),
+            })?;
         }
         Ok(())
     }
+
+    fn variables(&self) -> Result<Vec<Variable>> {
+        let data = DataDir::open(&self.data_dir.data_dir)?;
+        let connections = connect::running(&data)?;
+        if let Some(url) = &self.url {
+            let url = url.trim_end_matches('/');
+            let asked = |one: &&Connection| one.url == url || one.git_host == url;
+            let found = connections.iter().find(asked);
+            return found.map(of_connection).ok_or_else(|| {
+                Error::new(
+                    ErrorId::NotFound,
+                    format!("Nothing leads to {url}. Start `penstock connect {url}` in another terminal, and leave it running."),
+                )
+            });
+        }
+        let ready = Ready::read(&data)?;
+        match (ready, &connections[..]) {
+            (Some(ready), _) if is_there(ready.pid) => Ok(of_server(&ready)),
+            (_, [only]) => Ok(of_connection(only)),
+            (Some(ready), _) => Ok(of_server(&ready)),
+            (None, []) => Err(Error::new(
+                ErrorId::NotFound,
+                format!(
+                    "No server has been started on {}. Start one with `penstock serve`, or name its --data-dir; `penstock connect URL` leads to one elsewhere.",
+                    data.root().display()
+                ),
+            )),
+            (None, several) => {
+                let urls: Vec<&str> = several.iter().map(|one| one.url.as_str()).collect();
+                Err(Error::invalid(format!(
+                    "There are several connections. Name one: penstock env {}",
+                    urls.join(" | ")
+                )))
+            }
+        }
+    }
+}
+
+fn of_server(ready: &Ready) -> Vec<Variable> {
+    let set = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+    let mut variables = vec![
+        set("HEROKU_HOST", &ready.api_url),
+        set("HEROKU_API_KEY", &ready.api_key),
+        set("NODE_EXTRA_CA_CERTS", &ready.ca_file),
+        set("PENSTOCK_URL", &ready.api_url),
+        set("PENSTOCK_ROUTER_URL", &ready.router_url),
+    ];
+    variables.extend(of_both(&ready.api_url));
+    // The CLI makes each git remote https.
+    let host = ready.api_url.split_once("://").map_or("", |(_, host)| host);
+    let port = host.rsplit(':').next().unwrap_or_default();
+    let remotes = [host.to_owned(), format!("localhost:{port}")];
+    variables.extend(git(&remotes, &ready.ca_file));
+    variables
+}
+
+/// The login is in ~/.netrc, and one that stands in the environment would hide it.
+fn of_connection(connection: &Connection) -> Vec<Variable> {
+    let set = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+    let ca_file = connection.ca_file.display().to_string();
+    let mut variables = vec![
+        set("HEROKU_HOST", &connection.forward_url),
+        ("HEROKU_API_KEY".to_owned(), None),
+        set("HEROKU_NETRC_WRITE", "true"),
+        set("HEROKU_GIT_HOST", &connection.git_host),
+        set("NODE_EXTRA_CA_CERTS", &ca_file),
+        set("PENSTOCK_URL", &connection.forward_url),
+    ];
+    variables.extend(of_both(&connection.forward_url));
+    if connection.is_private {
+        variables.extend(git(std::slice::from_ref(&connection.git_host), &ca_file));
+    }
+    variables
+}
+
+fn of_both(api_url: &str) -> Vec<Variable> {
+    let hosts = [
+        "HEROKU_LOGIN_HOST",
+        "HEROKU_PARTICLEBOARD_URL",
+        "HEROKU_STATUS_HOST",
+    ];
+    // The CLI would otherwise call home at each command.
+    let quiet = [
+        "DISABLE_TELEMETRY",
+        "HEROKU_DISABLE_AUTOUPDATE",
+        "HEROKU_SKIP_NEW_VERSION_CHECK",
+    ];
+    let hosts = hosts.map(|name| (name.to_owned(), Some(api_url.to_owned())));
+    let quiet = quiet.map(|name| (name.to_owned(), Some("1".to_owned())));
+    hosts.into_iter().chain(quiet).collect()
+}
+
+/// What makes git believe our authority at these hosts, and at no others.
+fn git(hosts: &[String], ca_file: &str) -> Vec<Variable> {
+    let mut variables = vec![("GIT_CONFIG_COUNT".to_owned(), Some(hosts.len().to_string()))];
+    for (at, host) in hosts.iter().enumerate() {
+        let key = format!("http.https://{host}/.sslCAInfo");
+        variables.push((format!("GIT_CONFIG_KEY_{at}"), Some(key)));
+        variables.push((format!("GIT_CONFIG_VALUE_{at}"), Some(ca_file.to_owned())));
+    }
+    variables
+}
+
+fn is_there(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid).is_ok())
 }
 
 /// In single quotes, within which a shell takes everything as it stands.

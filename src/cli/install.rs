@@ -12,7 +12,13 @@ use clap::Args;
 use crate::error::{Error, Result};
 use crate::sockets;
 
+/// Where clients meet their one-off dynos, on the host of the API: who reaches the one is to reach the other.
+const RENDEZVOUS_PORT: u16 = 5001;
+
 #[derive(Args)]
+#[command(after_help = "Examples:
+  penstock install -- --base-domain apps.example.com --acme-contact you@example.com
+  penstock install --listen 0.0.0.0:5000 -- --api-url https://paas.example.com:5000")]
 pub struct Install {
     /// Where the state of the server is kept
     #[arg(long, value_name = "DIR", default_value = "/var/lib/penstock")]
@@ -30,9 +36,9 @@ pub struct Install {
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:443")]
     router_tls_listen: SocketAddr,
 
-    /// Where clients meet their one-off dynos
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5001")]
-    rendezvous_listen: SocketAddr,
+    /// Where clients meet their one-off dynos [default: the address of --listen, port 5001]
+    #[arg(long, value_name = "ADDRESS")]
+    rendezvous_listen: Option<SocketAddr>,
 
     /// Where the units are written
     #[arg(long, value_name = "DIR", default_value = "/etc/systemd/system")]
@@ -47,11 +53,13 @@ impl Install {
     /// 409 where a unit cannot be written, 422 for an argument that no unit can have.
     pub fn run(&self) -> Result<()> {
         let program = std::env::current_exe()?;
+        let rendezvous = SocketAddr::new(self.listen.ip(), RENDEZVOUS_PORT);
+        let rendezvous = self.rendezvous_listen.unwrap_or(rendezvous);
         let sockets = [
             (sockets::API, self.listen),
             (sockets::ROUTER, self.router_listen),
             (sockets::ROUTER_TLS, self.router_tls_listen),
-            (sockets::RENDEZVOUS, self.rendezvous_listen),
+            (sockets::RENDEZVOUS, rendezvous),
         ];
         for (name, address) in sockets {
             self.write(&format!("penstock-{name}.socket"), &socket(name, address))?;

@@ -17,6 +17,11 @@ use crate::runtime::Parting;
 use crate::serve::{Options, serve};
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  penstock serve
+  penstock serve --data-dir $(mktemp -d) --listen 127.0.0.1:0 --router-listen 127.0.0.1:0 --dynos-end-with-server
+  penstock serve --listen 0.0.0.0:5000 --api-url https://paas.example.com:5000 --rendezvous-listen 0.0.0.0:5001 \\
+      --router-listen 0.0.0.0:80 --router-tls-listen 0.0.0.0:443 --base-domain apps.example.com")]
 pub struct Serve {
     #[command(flatten)]
     config: Config,
@@ -42,7 +47,7 @@ impl Serve {
 fn log_to_stderr() {
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(colours())
         .with_target(false);
     let levels = Targets::new()
         .with_default(Level::INFO)
@@ -50,6 +55,12 @@ fn log_to_stderr() {
     tracing_subscriber::registry()
         .with(lines.with_filter(levels))
         .init();
+}
+
+/// On a terminal, unless it is asked not to (no-color.org).
+fn colours() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !refused
 }
 
 /// Resolves at SIGTERM, by which a server makes room for the next one; or at SIGINT or SIGHUP, when a person at a terminal has

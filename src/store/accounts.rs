@@ -98,6 +98,14 @@ pub fn by_email(connection: &Connection, email: &str) -> Result<Option<Account>>
     optional(statement.query_row(params![email.trim().to_lowercase(), DELETED], account))
 }
 
+/// Everybody who has an account, the oldest first.
+pub fn all(connection: &Connection) -> Result<Vec<Account>> {
+    let sql = format!("SELECT {COLUMNS} FROM account WHERE id <> ?1 ORDER BY id");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([DELETED], account)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// How many people have an account.
 pub fn count(connection: &Connection) -> Result<i64> {
     let mut statement = connection.prepare_cached("SELECT count(*) FROM account WHERE id <> ?1")?;

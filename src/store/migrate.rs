@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorId, Result};
 
 const SCHEMA: &str = include_str!("../../schema.sql");
 /// The `user_version` that `schema.sql` sets.
-const VERSION: i64 = 1;
+pub const VERSION: i64 = 1;
 /// `STEPS[n]` takes a database from version `n + 1` to `n + 2`.
 const STEPS: &[&str] = &[];
 

@@ -213,6 +213,16 @@ pub fn list(connection: &Connection, account: Id, page: &Page) -> Result<Listing
     page::select(connection, &query, page, authorization)
 }
 
+/// Those of one account, or of all, for the operator; the oldest first.
+pub fn of_all(connection: &Connection, account: Option<Id>) -> Result<Vec<Authorization>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {FROM} WHERE ?1 IS NULL OR oauth_authorization.account_id = ?1 ORDER BY oauth_authorization.id"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([account], authorization)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Describes an authorization anew, and says which client has it.
 pub fn update(
     connection: &Connection,

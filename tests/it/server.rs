@@ -6,6 +6,7 @@ mod command;
 mod handed_over;
 mod patience;
 mod stopping;
+mod tokens;
 mod umask;
 mod units;
 
@@ -101,7 +102,7 @@ async fn a_second_server_on_the_same_data_directory_names_the_first_and_gives_up
     let place = Place::new();
     let server = place.start();
     let (status, said) = refusal(&place, &[]);
-    assert_eq!(status, Some(1));
+    assert_eq!(status, Some(4));
     assert!(said.starts_with("penstock: "), "{said}");
     assert!(
         said.contains(&format!("in use by process {}.", server.pid())),
@@ -119,7 +120,7 @@ fn a_port_in_use_is_named_with_the_argument_that_changes_it() {
     let address = taken.local_addr().unwrap().to_string();
     for argument in ["--listen", "--router-listen"] {
         let (status, said) = refusal(&place, &[argument, &address]);
-        assert_eq!(status, Some(1));
+        assert_eq!(status, Some(4));
         assert!(said.contains(&address) && said.contains(argument), "{said}");
     }
     // A refused start holds nothing.

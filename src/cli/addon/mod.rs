@@ -5,7 +5,9 @@ pub mod manifest;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
+use super::print::{self, Json, Row};
 use crate::config::DataDirArg;
 use crate::data_dir::DataDir;
 use crate::error::Result;
@@ -24,6 +26,9 @@ pub enum AddOn {
 }
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  penstock addon register addon-manifest.json
+  penstock addon list --json")]
 pub struct Register {
     /// The manifest, in JSON: id, password, config_vars, plans, base_url, sso_salt
     manifest: PathBuf,
@@ -34,6 +39,9 @@ pub struct Register {
 
 #[derive(Args)]
 pub struct List {
+    #[command(flatten)]
+    form: Json,
+
     #[command(flatten)]
     data_dir: DataDirArg,
 }
@@ -89,19 +97,39 @@ impl Register {
     }
 }
 
+/// A service, as it is listed.
+#[derive(Serialize)]
+struct View {
+    name: String,
+    state: &'static str,
+    base_url: String,
+}
+
+impl Row for View {
+    const HEADS: &'static [&'static str] = &["service", "state", "provider"];
+
+    fn values(&self) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.state.to_owned(),
+            self.base_url.clone(),
+        ]
+    }
+}
+
 impl List {
-    /// A line each: the service, and where its provider is.
+    /// The services, and where their providers are.
     fn run(self) -> Result<()> {
         let services = open(&self.data_dir)?.read(addon_services::all)?;
-        for service in services {
-            println!(
-                "{}\t{}\t{}",
-                service.offer.name,
-                service.offer.state.as_str(),
-                service.offer.base_url
-            );
-        }
-        Ok(())
+        let views: Vec<View> = services
+            .into_iter()
+            .map(|service| View {
+                name: service.offer.name,
+                state: service.offer.state.as_str(),
+                base_url: service.offer.base_url,
+            })
+            .collect();
+        print::list(&views, self.form)
     }
 }
 

@@ -57,14 +57,14 @@ async fn a_manifest_registered_beside_a_running_server_is_offered_at_once() {
     let (_, listed, _) = addon(&place, &["list"]);
     assert_eq!(listed, format!("acme\tga\t{}\n", provider.url));
     let (status, _, said) = addon(&place, &["remove", "acme"]);
-    assert_eq!(status, Some(1));
+    assert_eq!(status, Some(4));
     assert!(said.contains("mine"), "{said}");
     owner.delete("/apps/harbour").await.expect(200);
     let (status, _, said) = addon(&place, &["remove", "acme"]);
     assert_eq!(status, Some(0), "{said}");
     assert_eq!(owner.get("/addon-services").await.expect(200), json!([]));
     let (status, _, said) = addon(&place, &["remove", "acme"]);
-    assert_eq!(status, Some(1));
+    assert_eq!(status, Some(2));
     assert!(said.contains("There is no add-on service acme"), "{said}");
 }
 

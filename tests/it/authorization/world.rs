@@ -152,6 +152,8 @@ impl World {
             ("generation", "cedar".to_owned()),
             ("source", Id::new().to_string()),
             ("session", "7b7d".to_owned()),
+            ("code", "7b7d".to_owned()),
+            ("cli_login", Id::new().to_string()),
         ]);
         let signed = signed_urls(&ann, &build).await;
         World {

@@ -128,7 +128,7 @@ async fn no_visitor_is_refused_while_servers_follow_one_another_on_the_same_sock
 fn a_socket_under_another_name_is_refused_with_those_that_are_known() {
     let holder = Holder::new(&["web"]);
     let status = Server::try_start(holder.command(), &holder.place.log());
-    assert!(status.is_err_and(|status| status.code() == Some(1)));
+    assert!(status.is_err_and(|status| status.code() == Some(4)));
     let said = std::fs::read_to_string(holder.place.log()).unwrap();
     assert!(
         said.contains("none of api, router, router-tls and rendezvous"),

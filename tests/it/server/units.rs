@@ -49,7 +49,7 @@ fn the_units_of_systemd_are_written_and_what_to_do_next_is_said() {
     }
     let mut elsewhere = crate::binary::penstock(&["install", "--units", "/nonexistent/folder"]);
     let refused = elsewhere.output().unwrap();
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(4));
 }
 
 /// What systemd's own reader says, where it is installed.

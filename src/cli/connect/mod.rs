@@ -1,0 +1,152 @@
+//! `penstock connect`: the tools of this machine, pointed at a server elsewhere.
+//!
+//! It logs in, keeps the login in `~/.netrc` as the official CLI does, and forwards a port of this machine to the server, for that
+//! CLI sends its token nowhere else. What is read by URLs from answers (logs, outputs, uploads), `git` and `run` go straight to the
+//! server, by the addresses that it names.
+
+mod forward;
+mod login;
+mod netrc;
+mod server;
+mod state;
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::DataDirArg;
+use crate::data_dir::DataDir;
+use crate::error::{Error, Result};
+use forward::Upstream;
+use netrc::Login;
+use server::{Server, Trust};
+pub use state::{Connection, running};
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  penstock connect https://paas.example.com
+  penstock connect https://paas.example.com:5000 --ca-file ca.pem < token-file
+  eval \"$(penstock env https://paas.example.com)\"; heroku apps     # in another terminal
+
+The server names itself in what it answers, so it has to be started with --api-url and the URL that you type here; `heroku run`
+comes in by its --rendezvous-listen. The login stays in ~/.netrc for the next time; `heroku logout` ends it.")]
+pub struct Connect {
+    /// The URL of the server's API
+    url: String,
+
+    /// Where this machine's tools find the forward
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5010")]
+    listen: SocketAddr,
+
+    /// The server's own authority, if no other has signed its certificate: the file ca.pem of its data directory
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
+    /// The same authority, by the SHA-256 of its certificate
+    #[arg(long, value_name = "HEX", conflicts_with = "ca_file")]
+    ca_fingerprint: Option<String>,
+
+    /// Read the token from standard input, instead of opening a browser
+    #[arg(long)]
+    token_stdin: bool,
+
+    #[command(flatten)]
+    data_dir: DataDirArg,
+}
+
+impl Connect {
+    pub fn run(self) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(self.forward())
+    }
+
+    async fn forward(self) -> Result<()> {
+        if !self.listen.ip().is_loopback() {
+            return Err(Error::invalid(
+                "The forward is for this machine alone: --listen takes an address such as 127.0.0.1:5010.",
+            ));
+        }
+        let url = server::base(&self.url)?;
+        let data = DataDir::open(&self.data_dir.data_dir)?;
+        let folder = state::folder(&data, &url)?;
+        let trust = Trust::of(
+            self.ca_file.as_deref(),
+            self.ca_fingerprint.as_deref(),
+            &folder,
+        )?;
+        let server = Server::find(&url, trust, &folder).await?;
+        let listener = TcpListener::bind(self.listen).await.map_err(|cause| {
+            Error::conflict(format!(
+                "{} cannot be listened on: {cause}. Name another port of 127.0.0.1 with --listen.",
+                self.listen
+            ))
+        })?;
+        let at = listener.local_addr()?;
+        let netrc = netrc::path()?;
+        let login = self.login(&server, &netrc).await?;
+        netrc::keep(&netrc, &hosts(&server, at), &login)?;
+        let connection = Connection::begin(&folder, &server, at)?;
+        eprintln!(
+            "You are {}. http://{at} leads to {url} until you press Ctrl-C. In another terminal:\n\n    eval \"$(penstock env {url})\"\n    heroku apps\n",
+            login.login
+        );
+        let upstream = Upstream {
+            client: server.client,
+            url,
+            port: at.port(),
+        };
+        forward::run(listener, upstream, told_to_end()).await;
+        connection.end();
+        Ok(())
+    }
+
+    /// The login that is kept, if it still opens the account; or a new one.
+    async fn login(&self, server: &Server, netrc: &std::path::Path) -> Result<Login> {
+        if self.token_stdin {
+            let mut token = String::new();
+            std::io::stdin().take(4096).read_to_string(&mut token)?;
+            return login::by_token(server, token.trim()).await;
+        }
+        if let Some(kept) = netrc::find(netrc, &server.host)?
+            && let Ok(login) = login::by_token(server, &kept.password).await
+        {
+            return Ok(login);
+        }
+        login::by_person(server).await
+    }
+}
+
+/// Under which the tools look: the CLI by the forward's host with its port, and by git's; curl and git by the name alone.
+fn hosts(server: &Server, at: SocketAddr) -> Vec<String> {
+    let name = server
+        .host
+        .rsplit_once(':')
+        .map_or(server.host.as_str(), |(name, _)| name);
+    let mut hosts = vec![at.to_string(), server.host.clone(), name.to_owned()];
+    hosts.dedup();
+    hosts
+}
+
+/// Resolves at Ctrl-C, SIGTERM or the end of the terminal.
+async fn told_to_end() {
+    let signals = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ];
+    let Ok(mut signals) = signals
+        .map(signal)
+        .into_iter()
+        .collect::<std::io::Result<Vec<_>>>()
+    else {
+        return std::future::pending().await;
+    };
+    let received = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+    futures_util::future::select_all(received).await;
+}
