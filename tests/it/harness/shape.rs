@@ -212,8 +212,9 @@ pub fn check(answer: &Answer) {
         "{asked} has no Request-Id"
     );
     if answer.header("content-type") != "application/json" {
-        // Git shows text to a person.
-        let refused = answer.status >= 400 && !asked.contains(".git/");
+        // Git shows text to a person, and so does the page of a login.
+        let shown = asked.contains(".git/") || asked.contains("/auth/browser/");
+        let refused = answer.status >= 400 && !shown;
         assert!(!refused, "{asked} was refused, and not in JSON: {answer:?}");
         return;
     }
