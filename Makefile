@@ -22,6 +22,11 @@ lint: tools ## What CI asks before the tests
 fmt:
 	cargo fmt
 
+.PHONY: test-docs
+test-docs: tools ## Type every command of the documentation; those with the official CLI need npm, which installs it under target
+	@ls target/*/node_modules/.bin/heroku >/dev/null 2>&1 || npm install --silent --no-fund --no-audit --prefix target/heroku heroku@11.10.0
+	PENSTOCK_HEROKU="$$(ls $(CURDIR)/target/*/node_modules/.bin/heroku | head -n 1)" cargo test --test it docs::
+
 bench: tools ## Print ratios against ceilings measured in the same run; BENCH=reads runs one
 	cargo bench --bench penstock -- $(BENCH)
 

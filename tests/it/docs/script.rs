@@ -14,7 +14,7 @@ const HANG: &str = "240";
 /// Printed before the output of each block.
 const MARK: &str = "@@ block";
 
-/// The official CLI, where it is installed: `make test-cli` says where.
+/// Names the official CLI, as `make test-docs` does. Each of its commands takes seconds, so `make test` goes without.
 const CLI: &str = "PENSTOCK_HEROKU";
 
 pub struct Script {
