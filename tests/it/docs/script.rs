@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 use crate::binary::{Place, Server};
 
-/// In seconds: only a hang takes so long.
-const HANG: &str = "240";
+/// In seconds: only a hang takes so long. A page has some thirty commands of the official CLI, and a busy machine takes its time.
+const HANG: &str = "900";
 /// Printed before the output of each block.
 const MARK: &str = "@@ block";
 
