@@ -2,7 +2,7 @@
 
 ARGS ?=
 
-.PHONY: run test soak lint fmt bench fuzz tools
+.PHONY: run test test-cli test-clients soak lint fmt bench fuzz tools
 
 run: tools ## Start the server; ARGS="--listen 0.0.0.0:5000" passes arguments on
 	cargo run --release --quiet -- serve $(ARGS)
@@ -11,6 +11,12 @@ test: tools ## Run the whole test suite
 	@command -v python3 >/dev/null || { echo "The tests run small apps with python3: apt-get install python3" >&2; exit 1; }
 	@command -v git >/dev/null || { echo "The tests push with git: apt-get install git" >&2; exit 1; }
 	cargo test
+
+test-cli: tools ## Drive the official heroku CLI against a server; SCENARIOS="apps ps" runs some, UPDATE_GOLDEN=1 writes them anew
+	tests/cli/run $(SCENARIOS)
+
+test-clients: tools ## Drive other published clients: heroku3, heroku-client, the MCP server, curl, git
+	tests/clients/run $(SCENARIOS)
 
 soak: tools ## Kill, reboot, fill disks, cut the power at random moments, a thousand times; ROUNDS=50 is quicker
 	SOAK_ROUNDS=$(or $(ROUNDS),1000) cargo test --test it soak:: -- --nocapture

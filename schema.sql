@@ -20,6 +20,17 @@ CREATE TABLE account (
 ) STRICT;
 CREATE INDEX account_admin ON account (id) WHERE admin = 1;
 
+-- An app that an account has put on its list of favorites.
+CREATE TABLE favorite (
+    id         TEXT PRIMARY KEY,
+    account_id TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    app_id     TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+    created_at TEXT NOT NULL,
+    UNIQUE (account_id, app_id)
+) STRICT;
+CREATE INDEX favorite_account ON favorite (account_id, id);
+CREATE INDEX favorite_app ON favorite (app_id);
+
 -- A public SSH key. It is one account's, whom it would let in. The fingerprint is the MD5 of the key, as Heroku shows it.
 CREATE TABLE ssh_key (
     id          TEXT PRIMARY KEY,

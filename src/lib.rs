@@ -14,7 +14,7 @@
 //! | [`blob`], [`caches`], [`archive`], [`git`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`builders`], [`static_site`], [`app_json`], [`cron`], [`health_checks`], [`preflight`], [`certificate`], [`sandbox`], [`shim`], [`transport`], [`docs`] | files, and what leaves the machine or the process | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
-//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`rendezvous`], [`authority`], [`backup`], [`certificates`], [`acm`], [`sweep`], [`idling`], [`isolation`], [`serve`], [`sockets`], [`listener`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
+//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`rendezvous`], [`authority`], [`backup`], [`certificates`], [`acm`], [`sweep`], [`idling`], [`isolation`], [`serve`], [`sockets`], [`fixed_hosts`], [`listener`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
 //!
 //! # What always holds
 //!
@@ -48,6 +48,7 @@ pub mod data_dir;
 pub mod deliveries;
 pub mod docs;
 pub mod error;
+pub mod fixed_hosts;
 pub mod git;
 pub mod health_checks;
 pub mod hostname;

@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::Platform;
 use crate::api::Api;
 use crate::error::Result;
+use crate::fixed_hosts;
 use crate::store::Courier;
 use crate::transport::Connection;
 
@@ -33,15 +34,36 @@ const WORKERS: usize = 2;
 /// How long requests that are under way may take to end when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// Serves the API on the listener; within TLS too, where there is a certificate.
+/// What clients that begin a TLS handshake are shown.
+pub struct Certificates {
+    /// Those who mean this server.
+    pub own: Arc<rustls::ServerConfig>,
+    /// Those who mean one of the hosts that the CLI asks wherever it is pointed.
+    pub fixed_hosts: Arc<rustls::ServerConfig>,
+    /// The names of this server.
+    pub names: Vec<String>,
+}
+
+#[derive(Clone)]
+struct Tls {
+    own: TlsAcceptor,
+    fixed_hosts: TlsAcceptor,
+    names: Arc<[String]>,
+}
+
+/// Serves the API on the listener; within TLS too, where there are certificates.
 pub fn serve(
     platform: &Arc<Platform>,
     listener: TcpListener,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    certificates: Option<Certificates>,
 ) -> Result<(ServerHandle, JoinHandle<io::Result<()>>)> {
     let (api, platform) = (Arc::new(Api::new(platform.clone())?), platform.clone());
     let address = listener.local_addr()?;
-    let tls = tls.map(TlsAcceptor::from);
+    let tls = certificates.map(|certificates| Tls {
+        own: certificates.own.into(),
+        fixed_hosts: certificates.fixed_hosts.into(),
+        names: certificates.names.into(),
+    });
     let server = Server::build()
         .workers(WORKERS)
         .max_concurrent_connections(MAX_CONNECTIONS / WORKERS)
@@ -80,11 +102,22 @@ async fn stopping(platform: Arc<Platform>) {
 
 async fn accept(
     stream: TcpStream,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
 ) -> std::result::Result<(Connection, Option<SocketAddr>), actix_http::error::DispatchError> {
     let peer = stream.peer_addr().ok();
     stream.set_nodelay(true)?;
-    let accepted = timeout(HEAD_TIMEOUT, Connection::accept(stream, tls.as_ref())).await;
+    let accepted = timeout(HEAD_TIMEOUT, connection(stream, tls)).await;
     let connection = accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     Ok((connection, peer))
+}
+
+async fn connection(mut stream: TcpStream, tls: Option<Tls>) -> io::Result<Connection> {
+    let Some(tls) = tls else {
+        return Connection::accept(stream, None).await;
+    };
+    if fixed_hosts::are_asked_for(&stream).await? {
+        fixed_hosts::open(&mut stream, &tls.names).await?;
+        return Connection::accept(stream, Some(&tls.fixed_hosts)).await;
+    }
+    Connection::accept(stream, Some(&tls.own)).await
 }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::api::Witness;
 use crate::blob::signed::{Method, SignedUrls};
 use crate::blob::{Blobs, Digest};
+use crate::build::Registry;
 use crate::caches::Caches;
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -39,6 +40,8 @@ pub struct Platform {
     pub logs: Logs,
     pub outputs: Outputs,
     pub caches: Caches,
+    /// Buildpacks that are kept here by their names.
+    pub buildpacks: Registry,
     pub git: Git,
     pub outbound: Outbound,
     pub signed_urls: SignedUrls,
@@ -70,6 +73,7 @@ impl Platform {
             logs: Logs::open(&data.path("logs"), clock.clone(), log::Limits::default())?,
             outputs: Outputs::open(&data.path("outputs"))?,
             caches: Caches::open(&data.path("caches"))?,
+            buildpacks: Registry::new(data.path("buildpacks")),
             git: Git::open(data.path("git"))?,
             outbound: Outbound::new(config.may_fetch_privately()),
             signed_urls: SignedUrls::new(data.signing_key()?),

@@ -25,6 +25,7 @@ use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::data_dir::{DataDir, Lock};
 use crate::error::Result;
+use crate::fixed_hosts;
 use crate::idling::{Bell, Idler};
 use crate::isolation;
 use crate::listener;
@@ -197,8 +198,13 @@ impl Server {
         loops.spawn(certificates.run());
         loops.spawn(Acm::new(platform.clone(), data.clone(), challenges).run());
         loops.spawn(async move { idler.run().await });
-        let tls = authority.server(&platform.names())?;
-        let (api, api_task) = listener::serve(&platform, sockets.api, Some(tls))?;
+        let names = platform.names();
+        let certificates = listener::Certificates {
+            own: authority.server(&names)?,
+            fixed_hosts: authority.server(&fixed_hosts::HOSTS.map(str::to_owned))?,
+            names,
+        };
+        let (api, api_task) = listener::serve(&platform, sockets.api, Some(certificates))?;
         data.write_passing("server.json", &ready.to_json())?;
         Ok(Server {
             ready,

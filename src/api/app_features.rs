@@ -6,7 +6,7 @@ use super::account_features::{Body, FIELDS, View, meant, view};
 use super::call::Call;
 use super::reply::Reply;
 use crate::catalog::{HTTPS_ONLY, METADATA, PREBOOT};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorId, Result};
 use crate::store::app_features;
 use crate::time::Timestamp;
 
@@ -44,15 +44,32 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
 }
 
 pub async fn info(call: Call) -> Result<Reply<View>> {
+    refuse_exec(&call)?;
     let switched = call.read(|connection, caller| {
         app_features::switched(connection, caller.app_id(connection)?)
     })?;
     Reply::of(&meant(&call, "app_feature", features(&switched))?)
 }
 
+/// The official CLI looks for this feature before it opens a shell in a dyno by SSH: `ps:exec`, `ps:copy`, `ps:forward`, `ps:socks`.
+fn refuse_exec(call: &Call) -> Result<()> {
+    if call.caller.params.text("app_feature") != "runtime-heroku-exec" {
+        return Ok(());
+    }
+    call.read(|connection, caller| caller.app_id(connection))?;
+    Err(Error {
+        resource: Some("feature"),
+        ..Error::new(
+            ErrorId::NotFound,
+            "Dynos of this server take no SSH. Run a command within a dyno with `heroku run:inside web.1 bash`.",
+        )
+    })
+}
+
 /// Whoever may restart dynos may say what they are told.
 pub async fn update(call: Call, body: Body) -> Result<Reply<View>> {
     let app = call.read(|connection, caller| caller.app_id(connection))?;
+    refuse_exec(&call)?;
     let enabled = body.enabled()?;
     let feature = meant(&call, "app_feature", features(&BTreeMap::new()))?;
     let name = feature.name;

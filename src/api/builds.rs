@@ -219,6 +219,13 @@ pub struct SourceBlobParam {
     version_description: Option<String>,
 }
 
+impl SourceBlobParam {
+    /// Whether this stands where a URL would.
+    pub(super) fn is(&self, word: &str) -> bool {
+        self.url.as_deref() == Some(word)
+    }
+}
+
 /// What can be known of the source now is told now: nothing is queued that is sure to fail.
 pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
     call.read(|connection, caller| caller.app(connection))?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::branches;
 use super::builds::{SourceBlobParam, checked_source};
 use super::call::{Call, Caller};
 use super::params;
@@ -109,7 +110,8 @@ pub struct Body {
 }
 
 pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
-    let pipeline = Identity::Id(params::required(body.pipeline, "pipeline")?);
+    let id = params::required(body.pipeline, "pipeline")?;
+    let pipeline = Identity::Id(id);
     call.read(|connection, caller| pipelines::owned(connection, &caller.account, &pipeline))?;
     let branch = params::text(body.branch, "branch", 1_000)?;
     let branch = params::required(branch.filter(|branch| !branch.is_empty()), "branch")?;
@@ -117,11 +119,15 @@ pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
         return Err(Error::invalid("The parameter pr_number must be 1 or more."));
     }
     let blob = params::required(body.source_blob, "source_blob")?;
+    let source = match blob.is(branches::RESOLVE) {
+        true => branches::source(&call, id, &branch).await?,
+        false => checked_source(&call, blob, true).await?,
+    };
     let new = NewReviewApp {
         branch,
         pr_number: body.pr_number,
         env: body.environment.unwrap_or_default(),
-        source: checked_source(&call, blob, true).await?,
+        source,
     };
     let (review, app) = call
         .write(move |connection, caller| {

@@ -132,6 +132,20 @@ routes! {
     GET    "/account/app-transfers/{transfer}"              Account  app_transfers::info;
     PATCH  "/account/app-transfers/{transfer}"              Account  app_transfers::update;
     DELETE "/account/app-transfers/{transfer}"              Account  app_transfers::delete;
+    GET    "/favorites"                                     Account  favorites::list;
+    POST   "/favorites"                                     Account  favorites::create;
+    DELETE "/favorites/{favorite}"                          Account  favorites::delete;
+    GET    "/apps/{app}/usage"                              View     usage::of_app;
+    GET    "/teams/{team}/usage"                            Team     usage::of_team;
+    GET    "/user/notifications"                            Account  notifications::list;
+    GET    "/apps/{app}/router-metrics/errors"              View     app_errors::of_router;
+    GET    "/apps/{app}/formation/{type}/metrics/errors"   View     app_errors::of_dynos;
+    GET    "/apps/{app}/formation/{type}/monitors"          View     app_errors::monitors;
+    GET    "/api/v4/current-status"                         Public   status::current;
+    GET    "/buildpacks"                                    Public   buildpack_registry::list;
+    GET    "/buildpacks/{buildpack}"                        Public   buildpack_registry::info;
+    GET    "/buildpacks/{buildpack}/revisions"              Public   buildpack_registry::revisions;
+    GET    "/buildpacks/{buildpack}/readme"                 Public   buildpack_registry::readme;
     GET    "/regions"                                       Account  catalog::regions;
     GET    "/regions/{region}"                              Account  catalog::region_info;
     GET    "/stacks"                                        Account  catalog::stacks;
@@ -291,6 +305,7 @@ routes! {
     POST   "/pipelines/{pipeline}/review-app-config"        Pipeline review_app_configs::create;
     PATCH  "/pipelines/{pipeline}/review-app-config"        Pipeline review_app_configs::update;
     DELETE "/pipelines/{pipeline}/review-app-config"        Pipeline review_app_configs::delete;
+    GET    "/pipelines/{pipeline}/repo/branches/{branch}"   Pipeline branches::info;
     GET    "/pipelines/{pipeline}/review-apps"              Pipeline review_apps::list;
     POST   "/review-apps"                                   Account  review_apps::create;
     GET    "/review-apps/{review_app}"                      Account  review_apps::info;

@@ -6,6 +6,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::sandbox::folders;
 use crate::store::buildpacks::Buildpack;
+use crate::time::Timestamp;
 
 use super::halt::{Halt, Halting};
 
@@ -34,6 +36,8 @@ pub struct Kept {
     pub name: String,
     /// Bytes of its file.
     pub size: u64,
+    /// When it was imported last.
+    pub imported_at: Timestamp,
 }
 
 /// How much a buildpack may hold. Links may lead anywhere: they are followed only in a build's sandbox.
@@ -67,11 +71,7 @@ impl Registry {
             .and_then(|()| Ok(File::open(&place)?.sync_all()?));
         folders::remove(&unfinished)?;
         imported?;
-        let size = fs::metadata(place.join(file(word)))?.len();
-        Ok(Kept {
-            name: name.to_owned(),
-            size,
-        })
+        kept(name.to_owned(), &place.join(file(word)))
     }
 
     /// All that are kept, by their names.
@@ -82,11 +82,10 @@ impl Registry {
                 let Some(word) = found.strip_suffix(ENDING) else {
                     continue;
                 };
-                let size = fs::metadata(self.dir.join(&owner).join(&found))?.len();
-                kept.push(Kept {
-                    name: format!("{owner}/{word}"),
-                    size,
-                });
+                kept.push(self::kept(
+                    format!("{owner}/{word}"),
+                    &self.dir.join(&owner).join(&found),
+                )?);
             }
         }
         kept.sort_by(|one, other| one.name.cmp(&other.name));
@@ -114,6 +113,17 @@ impl Registry {
             Err(cause) => Err(cause.into()),
         }
     }
+}
+
+fn kept(name: String, file: &Path) -> Result<Kept> {
+    let found = fs::metadata(file)?;
+    let since = found.modified()?.duration_since(UNIX_EPOCH);
+    let micros = since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(0));
+    Ok(Kept {
+        name,
+        size: found.len(),
+        imported_at: Timestamp::from_micros(micros),
+    })
 }
 
 fn file(word: &str) -> String {

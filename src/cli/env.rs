@@ -10,6 +10,10 @@ use crate::data_dir::DataDir;
 use crate::error::{Error, ErrorId, Result};
 use crate::serve::Ready;
 
+/// The commands whose hosts are written into the CLI, as a shell's pattern.
+const FIXED_HOSTS: &str = "apps:errors | apps:favorites* | ci:* | dashboard | notifications | pipelines:connect \
+                           | pipelines:diff | pipelines:setup | ps:autoscale:*";
+
 #[derive(Args)]
 #[command(after_help = "Examples:
   eval \"$(penstock env)\"
@@ -41,13 +45,24 @@ impl Env {
                 .filter_map(|(name, value)| Some((name, value?)));
             return print::json(&set.collect::<std::collections::BTreeMap<_, _>>());
         }
+        // A connection passes on what is asked of its server, and is nobody's proxy.
+        let proxy = variables.iter().find_map(|(name, value)| match value {
+            Some(url) if name == "HEROKU_HOST" => Some(url.clone()),
+            _ => None,
+        });
+        let here = variables
+            .iter()
+            .any(|(name, value)| name == "HEROKU_API_KEY" && value.is_some());
         for (name, value) in variables {
             print::line(&match value {
                 Some(value) => format!("export {name}={}\n", quoted(&value)),
                 None => format!("unset {name}\n"),
             })?;
         }
-        Ok(())
+        match proxy.filter(|_| here) {
+            Some(url) => print::line(&function(&url)),
+            None => Ok(()),
+        }
     }
 
     fn variables(&self) -> Result<Vec<Variable>> {
@@ -129,16 +144,31 @@ fn of_both(api_url: &str) -> Vec<Variable> {
         "HEROKU_LOGIN_HOST",
         "HEROKU_PARTICLEBOARD_URL",
         "HEROKU_STATUS_HOST",
+        "HEROKU_BUILDPACK_REGISTRY_URL",
     ];
-    // The CLI would otherwise call home at each command.
+    // What has no place here is asked of this server too, which says so, and never of Heroku, with this server's token.
+    let host = api_url.split_once("://").map_or("", |(_, host)| host);
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let names = [
+        "HEROKU_DATA_HOST",
+        "HEROKU_POSTGRESQL_HOST",
+        "HEROKU_REDIS_HOST",
+    ];
+    let names = names.map(|variable| (variable.to_owned(), Some(name.to_owned())));
+    let exec = (
+        "HEROKU_EXEC_URL".to_owned(),
+        Some(format!("https://{host}/")),
+    );
+    // The CLI would otherwise call home at each command, with the token. Of the first it knows no other spelling.
     let quiet = [
         "DISABLE_TELEMETRY",
         "HEROKU_DISABLE_AUTOUPDATE",
         "HEROKU_SKIP_NEW_VERSION_CHECK",
     ];
     let hosts = hosts.map(|name| (name.to_owned(), Some(api_url.to_owned())));
-    let quiet = quiet.map(|name| (name.to_owned(), Some("1".to_owned())));
-    hosts.into_iter().chain(quiet).collect()
+    let quiet = quiet.map(|name| (name.to_owned(), Some("true".to_owned())));
+    let hosts = hosts.into_iter().chain(names);
+    hosts.chain([exec]).chain(quiet).collect()
 }
 
 /// What makes git believe our authority at these hosts, and at no others.
@@ -150,6 +180,17 @@ fn git(hosts: &[String], ca_file: &str) -> Vec<Variable> {
         variables.push((format!("GIT_CONFIG_VALUE_{at}"), Some(ca_file.to_owned())));
     }
     variables
+}
+
+/// Some of the CLI's commands ask hosts that no variable names. For these alone the server is the proxy, which answers in the
+/// place of those hosts. The CLI decides by the API's own host whether to use it, so that has to be asked by way of it too.
+fn function(api_url: &str) -> String {
+    let proxy = quoted(api_url);
+    format!(
+        "heroku() {{\n  case \"${{1-}}\" in\n    {FIXED_HOSTS})\n      \
+         HTTP_PROXY={proxy} HTTPS_PROXY={proxy} NO_PROXY= no_proxy= command heroku \"$@\" ;;\n    \
+         *) command heroku \"$@\" ;;\n  esac\n}}\n"
+    )
 }
 
 fn is_there(pid: u32) -> bool {

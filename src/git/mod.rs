@@ -6,6 +6,7 @@
 //!
 //! It must not know HTTP, nor what a build is: the API brings requests here, and [`crate::pushes`] makes builds of what is pushed.
 
+mod branch;
 pub mod fetch;
 pub mod frame;
 pub mod hook;

@@ -8,10 +8,24 @@ const BEGINNING: &[u8] = "\u{FFFF} heroku-command-exit-status: ".as_bytes();
 /// Digits and a line's end, at most.
 const REST: usize = 8;
 
+/// Whether a command's shell is to print a marker at its end.
+pub fn is_asked_for(command: &str) -> bool {
+    let bytes = command.as_bytes();
+    bytes.windows(BEGINNING.len()).any(|part| part == BEGINNING)
+}
+
+/// That of a status.
+pub fn of(status: i32) -> Vec<u8> {
+    let mut marker = BEGINNING.to_vec();
+    marker.extend(format!("{status}\n").bytes());
+    marker
+}
+
 /// Output on its way to a client.
 #[derive(Default)]
 pub struct Markers {
     held: Vec<u8>,
+    seen: bool,
 }
 
 impl Markers {
@@ -24,6 +38,7 @@ impl Markers {
         };
         let marker = bytes.split_off(at);
         if is_whole(&marker) {
+            self.seen = true;
             return some([bytes, marker]);
         }
         self.held = marker;
@@ -33,6 +48,11 @@ impl Markers {
     /// What is still held back, when nothing more comes.
     pub fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)
+    }
+
+    /// Whether one has passed.
+    pub fn seen(&self) -> bool {
+        self.seen
     }
 
     pub fn holds(&self) -> bool {
@@ -77,7 +97,7 @@ mod tests {
                 let mut sent = markers.feed(&text.as_bytes()[..first]);
                 sent.extend(markers.feed(&text.as_bytes()[first..second]));
                 sent.extend(markers.feed(&text.as_bytes()[second..]));
-                assert!(!markers.holds());
+                assert!(!markers.holds() && markers.seen());
                 assert_eq!(sent.concat(), text.as_bytes());
                 assert_eq!(sent.last().map(Vec::as_slice), Some(MARKER.as_bytes()));
             }
@@ -95,5 +115,18 @@ mod tests {
         assert_eq!(markers.feed(b" heroes"), ["\u{FFFF} heroes".as_bytes()]);
         assert!(markers.feed(b"\xEF\xBF").is_empty());
         assert_eq!(markers.rest(), b"\xEF\xBF");
+        assert!(!markers.seen());
+    }
+
+    #[test]
+    fn one_that_the_shell_owes_is_as_the_shells_own() {
+        assert!(super::is_asked_for(
+            "exit 3 ; echo \"\u{FFFF} heroku-command-exit-status: $?\""
+        ));
+        assert!(!super::is_asked_for("echo heroku-command-exit-status: $?"));
+        assert_eq!(
+            super::of(3),
+            "\u{FFFF} heroku-command-exit-status: 3\n".as_bytes()
+        );
     }
 }

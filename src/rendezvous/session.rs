@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 
 use super::Host;
-use super::marker::Markers;
+use super::marker::{self, Markers};
 use crate::log::platform as lines;
 use crate::runtime::{Attached, Controls, Expected, Signal};
 use crate::secret;
@@ -185,13 +185,20 @@ async fn relay(
     let controls = attached.controls.clone();
     let moved = Mutex::new(Instant::now());
     let has_terminal = dyno.attach.is_some_and(|attach| attach.terminal.is_some());
+    let mut markers = Markers::default();
     let over = tokio::select! {
-        over = pass_output(&mut attached, writer, &moved) => over,
+        over = pass_output(&mut attached, &mut markers, writer, &moved) => over,
         () = pass_input(&controls, reader, has_terminal, &moved) => Over::Gone,
         () = idle(&moved, host.idle) => Over::Idle,
     };
     drop(attached);
     match over {
+        // A command that ends the shell, such as `exit 3`, leaves the client without the status that it waits for.
+        Over::Ended if marker::is_asked_for(&dyno.command) && !markers.seen() => {
+            if let Ok(Some(status)) = timeout(LAST, controls.ended()).await {
+                let _ = send(writer, &marker::of(status)).await;
+            }
+        }
         Over::Ended => {}
         Over::Gone => hang_up(host, dyno, &controls).await,
         Over::Idle => {
@@ -202,8 +209,12 @@ async fn relay(
     over
 }
 
-async fn pass_output(attached: &mut Attached, writer: &mut Writer, moved: &Mutex<Instant>) -> Over {
-    let mut markers = Markers::default();
+async fn pass_output(
+    attached: &mut Attached,
+    markers: &mut Markers,
+    writer: &mut Writer,
+    moved: &Mutex<Instant>,
+) -> Over {
     loop {
         let until = Instant::now() + if markers.holds() { MARKER } else { FOREVER };
         let (pieces, ended) = match timeout_at(until, attached.output.recv()).await {

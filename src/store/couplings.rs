@@ -134,6 +134,18 @@ pub fn of_app(connection: &Connection, app: Id) -> Result<Coupling> {
     )
 }
 
+/// The apps of a pipeline, from its earliest stage on.
+pub fn apps(connection: &Connection, pipeline: Id) -> Result<Vec<Id>> {
+    let rows = connection
+        .prepare_cached(
+            "SELECT app_id FROM pipeline_coupling WHERE pipeline_id = ?1
+             ORDER BY stage = 'production', stage = 'staging', id",
+        )?
+        .query_map([pipeline], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(rows)
+}
+
 /// The couplings that `account` may see: all, or those of one pipeline.
 pub fn list(
     connection: &Connection,

@@ -38,6 +38,8 @@ pub const FIELDS: &[Field] = &[
     Field::new("id", "shown.id", Kind::Id),
     Field::new("hostname", "shown.hostname", Kind::Text),
     Field::new("created_at", "shown.created_at", Kind::Time),
+    // The word of heroku3, a client for Python.
+    Field::new("domain", "shown.hostname", Kind::Text),
 ];
 
 const COLUMNS: &str =

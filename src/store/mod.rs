@@ -36,6 +36,7 @@ pub mod cron_jobs;
 pub mod cron_runs;
 pub mod domains;
 pub mod dynos;
+pub mod favorites;
 pub mod formation;
 pub mod gates;
 pub mod idling;

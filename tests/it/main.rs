@@ -51,6 +51,7 @@ mod main_job;
 mod model;
 mod negotiation;
 mod oauth;
+mod official_cli;
 mod one_offs;
 mod output;
 mod paging;

@@ -92,7 +92,8 @@ async fn one_that_cannot_be_made_is_errored_and_says_why() {
     assert_eq!(ann.get("/apps").await.list().len(), 0);
     let url = json!({"url": "resolve"});
     let body = json!({"branch": "x", "pipeline": id(&pipeline), "source_blob": url});
-    ann.post("/review-apps", body).await.invalid("URL");
+    let refused = ann.post("/review-apps", body).await;
+    refused.invalid("git push heroku x");
 }
 
 #[tokio::test]

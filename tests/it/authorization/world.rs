@@ -103,6 +103,8 @@ impl World {
         ann.post(config, json!({"repo": "x"})).await.created();
         let body = json!({"branch": "x", "pipeline": id(&pipeline), "source_blob": {"url": "http://127.0.0.1:1/app.tgz"}});
         let review = ann.post("/review-apps", body).await.created();
+        let favorite = json!({"resource_id": "harbour", "type": "app"});
+        let favorite = ann.post("/favorites", favorite).await.created();
         let key = json!({"public_key": crate::keys::ED25519});
         let key = ann.post("/account/keys", key).await.created();
         let shown = async |path: &str| id(&ann.get(path).await.ok());
@@ -150,6 +152,9 @@ impl World {
             ("stack", "heroku-24".to_owned()),
             ("size", "Basic".to_owned()),
             ("generation", "cedar".to_owned()),
+            ("favorite", id(&favorite)),
+            ("branch", "main".to_owned()),
+            ("buildpack", "heroku%2Fnodejs".to_owned()),
             ("source", Id::new().to_string()),
             ("session", "7b7d".to_owned()),
             ("code", "7b7d".to_owned()),
@@ -300,6 +305,7 @@ impl World {
             ("POST", "/pipeline-transfers") => {
                 json!({"pipeline": "water", "new_owner": self.owner})
             }
+            ("POST", "/favorites") => json!({"resource_id": "spare", "type": "app"}),
             ("POST", "/pipelines") => json!({"name": "fire"}),
             ("POST", "/pipeline-couplings") => {
                 json!({"app": "spare", "pipeline": "water", "stage": "review"})

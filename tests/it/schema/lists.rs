@@ -5,8 +5,8 @@ use penstock::store::accounts::Account;
 use penstock::store::page::{Field, Page};
 use penstock::store::{
     accounts, addon_attachments, addon_services, addons, app_transfers, apps, builds,
-    collaborators, couplings, cron_jobs, cron_runs, domains, dynos, formation, keys, log_drains,
-    oauth_authorizations, oauth_clients, pipelines, promotions, releases, review_apps,
+    collaborators, couplings, cron_jobs, cron_runs, domains, dynos, favorites, formation, keys,
+    log_drains, oauth_authorizations, oauth_clients, pipelines, promotions, releases, review_apps,
     sni_endpoints, team_apps, team_invitations, team_members, teams, telemetry_drains,
     webhook_deliveries, webhook_events, webhooks,
 };
@@ -155,6 +155,11 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
             "domains",
             domains::FIELDS,
             Box::new(move |c, page| drop(domains::list(c, app, "localhost", page).unwrap())),
+        ),
+        (
+            "favorites",
+            favorites::FIELDS,
+            Box::new(move |c, page| drop(favorites::list(c, app, page).unwrap())),
         ),
         (
             "log drains",

@@ -1,0 +1,97 @@
+//! The branches of a pipeline: what was pushed with git to its apps. A review app can be made of one by its name alone.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::call::Call;
+use super::reply::Reply;
+use crate::blob::signed::Method;
+use crate::error::{Error, Result};
+use crate::name::{Id, Identity};
+use crate::store::access::Permission;
+use crate::store::builds::NewBuild;
+use crate::store::{apps, couplings, sources};
+
+/// What the official CLI sends for a source that the server shall look for.
+pub const RESOLVE: &str = "resolve";
+/// Heroku's limit for a checkout, in bytes.
+const MAX_SOURCE: u64 = 1 << 30;
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BranchCommit")]
+pub struct Commit {
+    sha: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Branch")]
+pub struct View {
+    name: String,
+    commit: Commit,
+}
+
+/// Where a branch is.
+struct Branch {
+    app: Id,
+    commit: String,
+}
+
+/// The first of the pipeline's apps, from the earliest stage on, to which the branch was pushed; of those whose source the caller
+/// may have.
+async fn find(call: &Call, pipeline: Id, branch: &str) -> Result<Option<Branch>> {
+    let apps = call.read(|connection, caller| {
+        let mut apps = couplings::apps(connection, pipeline)?;
+        apps.retain(|app| {
+            let app = Identity::Id(*app);
+            apps::find_id(connection, &caller.account, &app, Permission::Deploy).is_ok()
+        });
+        Ok(apps)
+    })?;
+    for app in apps {
+        if let Some(commit) = call.platform.git.branch(app, branch).await? {
+            return Ok(Some(Branch { app, commit }));
+        }
+    }
+    Ok(None)
+}
+
+pub async fn info(call: Call) -> Result<Reply<View>> {
+    let pipeline = call.read(|connection, caller| Ok(caller.pipeline(connection)?.id))?;
+    let name = call.caller.params.text("branch").to_owned();
+    let found = find(&call, pipeline, &name).await?;
+    let commit = Commit {
+        sha: found.ok_or_else(|| Error::not_found("branch"))?.commit,
+    };
+    Reply::of(&View { name, commit })
+}
+
+/// The source that a branch of the pipeline points at, kept like an upload. 422 when no app of it has such a branch.
+pub async fn source(call: &Call, pipeline: Id, branch: &str) -> Result<NewBuild> {
+    let Branch { app, commit } = find(call, pipeline, branch).await?.ok_or_else(|| {
+        Error::invalid(format!(
+            "No app of this pipeline has a branch {branch:?}. Push it to one of them with `git push heroku {branch}`, or name the \
+             source with source_blob.url."
+        ))
+    })?;
+    let platform = call.platform.clone();
+    let archive = platform.git.archive(app, &commit)?;
+    let blob = platform.blobs.store(archive, MAX_SOURCE).await?;
+    let digest = blob.digest.to_string();
+    let (written, size) = (digest.clone(), i64::try_from(blob.size).unwrap_or(i64::MAX));
+    let source = call
+        .write(move |connection, caller| {
+            let source = sources::create(connection, &caller.account, caller.now)?;
+            sources::uploaded(connection, source.id, &written, size)?;
+            Ok(source)
+        })
+        .await?;
+    let path = format!("/blobs/sources/{}", source.id);
+    Ok(NewBuild {
+        source_url: platform.signed_url(Method::Get, &path, source.expires_at),
+        source_digest: Some(digest),
+        checksum: Some(blob.digest.checksum()),
+        version: Some(commit),
+        version_description: None,
+        buildpacks: None,
+    })
+}

@@ -1,0 +1,65 @@
+//! Reading what was pushed: where a branch points, and the source that is there.
+
+use std::process::Stdio;
+
+use bytes::Bytes;
+use futures_util::stream::{Stream, unfold};
+use tokio::io::AsyncReadExt;
+
+use super::Git;
+use super::repository::spawn_failed;
+use crate::error::{Error, Result};
+use crate::name::Id;
+
+/// Bytes that are passed on at once.
+const CHUNK: usize = 64 * 1024;
+
+impl Git {
+    /// The commit that a branch of an app points at; `None` when nobody has pushed it.
+    pub async fn branch(&self, app: Id, branch: &str) -> Result<Option<String>> {
+        let repository = self.repository(app);
+        if !tokio::fs::try_exists(&repository).await? {
+            return Ok(None);
+        }
+        // It takes the ref's name as it stands, and nothing like `main~1`.
+        let shown = self
+            .command()
+            .args(["show-ref", "--verify", "--hash", "--"])
+            .arg(format!("refs/heads/{branch}"))
+            .current_dir(&repository)
+            .stderr(Stdio::null())
+            .output()
+            .await
+            .map_err(spawn_failed)?;
+        let commit = String::from_utf8_lossy(&shown.stdout).trim().to_owned();
+        Ok((shown.status.success() && !commit.is_empty()).then_some(commit))
+    }
+
+    /// The source at a commit, as a tar.gz. It ends with an error if git does.
+    pub fn archive(&self, app: Id, commit: &str) -> Result<impl Stream<Item = Result<Bytes>>> {
+        let mut git = self
+            .command()
+            .args(["archive", "--format=tar.gz", "-1", commit])
+            .current_dir(self.repository(app))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(spawn_failed)?;
+        let out = git.stdout.take();
+        let out = out.ok_or_else(|| Error::internal("git archive has no output"))?;
+        Ok(unfold(Some((git, out)), |archiving| async {
+            let (mut git, mut out) = archiving?;
+            let mut chunk = Vec::with_capacity(CHUNK);
+            match out.read_buf(&mut chunk).await {
+                Ok(0) => match git.wait().await {
+                    Ok(status) if status.success() => None,
+                    _ => Some((Err(Error::internal("git archive failed")), None)),
+                },
+                Ok(_) => Some((Ok(chunk.into()), Some((git, out)))),
+                Err(cause) => Some((Err(cause.into()), None)),
+            }
+        }))
+    }
+}
