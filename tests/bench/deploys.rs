@@ -14,7 +14,8 @@ use crate::{Result, upstream};
 
 const DEPLOYS: usize = 50;
 const RATE: usize = 2_000;
-const CONNECTIONS: usize = 64;
+/// No more than one dyno may have requests at once.
+const CONNECTIONS: usize = 48;
 const PATIENCE: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 15;
 /// Beyond the app's own boot.

@@ -17,7 +17,8 @@ use crate::{Result, deploys, upstream};
 
 const RESTARTS: usize = 20;
 const RATE: usize = 500;
-const CONNECTIONS: usize = 64;
+/// As many requests as one dyno may have at once, and some to spare: all come at once when the next server starts.
+const CONNECTIONS: usize = 40;
 /// Between one restart and the next.
 const BETWEEN: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,7 +34,8 @@ pub fn run() -> Result<()> {
         // The servers inherit it.
         fcntl_setfd(socket, FdFlags::empty())?;
     }
-    let start = || Server::started(command(data.path(), &api, &router));
+    let readable = upstream::folder()?;
+    let start = || Server::started(command(data.path(), &readable, &api, &router));
     let mut server = start()?;
     server.apps(1)?;
     let mut client = server.client()?;
@@ -79,7 +81,7 @@ pub fn run() -> Result<()> {
 }
 
 /// The server with the sockets under the numbers that systemd gives them.
-fn command(data: &Path, api: &TcpListener, router: &TcpListener) -> Command {
+fn command(data: &Path, readable: &Path, api: &TcpListener, router: &TcpListener) -> Command {
     let mut server = process::command(Core::Tested, Path::new(env!("CARGO_BIN_EXE_penstock")));
     server
         .args([
@@ -89,6 +91,8 @@ fn command(data: &Path, api: &TcpListener, router: &TcpListener) -> Command {
             "--dyno-forwarding",
             "false",
         ])
+        .arg("--dyno-readable")
+        .arg(readable)
         .arg("--data-dir")
         .arg(data);
     let script = format!(

@@ -7,9 +7,9 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::Result;
 use crate::client::Client;
 use crate::process::{self, Core, Process};
+use crate::{Result, upstream};
 
 pub struct Server {
     pub process: Process,
@@ -36,6 +36,8 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--router-listen", "127.0.0.1:0", "--rate-limit", "false"])
             .args(["--dynos-end-with-server", "--dyno-forwarding", "false"])
+            .arg("--dyno-readable")
+            .arg(upstream::folder()?)
             .arg("--data-dir")
             .arg(data);
         Server::started(command)

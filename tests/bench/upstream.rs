@@ -1,7 +1,7 @@
 //! The app behind the proxies: as small an HTTP server as there can be, with answers of a few sizes.
 
-use std::net::SocketAddr;
-use std::path::Path;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,7 +28,9 @@ pub fn serve() -> Result<()> {
         .enable_all()
         .build()?
         .block_on(async {
-            let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+            // A dyno may have a network of its own, where the router comes from elsewhere.
+            let address = if port == 0 { [127, 0, 0, 1] } else { [0; 4] };
+            let listener = TcpListener::bind((IpAddr::from(address), port)).await?;
             println!("{}", listener.local_addr()?);
             loop {
                 let (socket, _) = listener.accept().await?;
@@ -81,6 +83,13 @@ pub fn start() -> Result<(Process, SocketAddr)> {
     let mut process = Process::start(command)?;
     let address = process.line()?.trim().parse()?;
     Ok((process, address))
+}
+
+/// The folder that dynos have to see for it.
+pub fn folder() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program.parent().ok_or("the benchmark has no folder")?;
+    Ok(folder.to_owned())
 }
 
 /// The line of a Procfile that does the same.
