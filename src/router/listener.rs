@@ -14,6 +14,8 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::code;
 use super::converse::{Arrival, converse};
+use super::guests::{Guest, Guests};
+use super::options::Options;
 use super::proxy::Proxy;
 
 /// How long to wait before accepting again when the system has no more sockets to give.
@@ -39,7 +41,7 @@ pub(super) struct Worker {
 }
 
 /// A connection on its way to its thread, from whom and by which port; it counts there from the moment it is sent.
-pub(super) type Connection = (std::net::TcpStream, SocketAddr, u16, Place);
+pub(super) type Connection = (std::net::TcpStream, SocketAddr, u16, (Place, Guest));
 
 /// A thread as the one that accepts sees it.
 pub(super) struct Target {
@@ -94,7 +96,7 @@ impl Drop for Place {
 pub(super) async fn accept(
     listener: TcpListener,
     targets: Arc<[Target]>,
-    most: usize,
+    (options, guests): (Arc<Options>, Guests),
     (mut tables, mut stop): (watch::Receiver<u64>, watch::Receiver<Option<Duration>>),
 ) {
     tokio::select! {
@@ -115,17 +117,17 @@ pub(super) async fn accept(
         };
         let load = |target: &&Target| target.open.count.load(Ordering::Relaxed);
         let total: usize = targets.iter().map(|target| load(&target)).sum();
-        if total >= most {
+        let guest = guests.admit(peer.ip(), options.max_connections_of_one);
+        let Some(guest) = guest.filter(|_| total < options.max_connections) else {
             turn_away(&socket);
             continue;
-        }
+        };
         if let Some(target) = targets.iter().min_by_key(load)
             && let Ok(socket) = socket.into_std()
         {
             // A thread that is gone is one that was told to stop.
-            let _ = target
-                .connections
-                .send((socket, peer, port, target.open.place()));
+            let place = (target.open.place(), guest);
+            let _ = target.connections.send((socket, peer, port, place));
         }
     }
 }
@@ -168,7 +170,7 @@ impl Worker {
         self.cut_off.store(true, Ordering::SeqCst);
     }
 
-    fn serve(&self, (socket, peer, port, place): Connection) {
+    fn serve(&self, (socket, peer, port, (place, guest)): Connection) {
         let Ok(socket) = TcpStream::from_std(socket) else {
             return;
         };
@@ -178,6 +180,10 @@ impl Worker {
             port,
             cut_off: self.cut_off.clone(),
         };
-        place.spawn(converse(self.proxy.clone(), arrival));
+        let proxy = self.proxy.clone();
+        place.spawn(async move {
+            converse(proxy, arrival).await;
+            drop(guest);
+        });
     }
 }

@@ -3,7 +3,7 @@
 //! It serves from memory and knows nothing of the store, the API or how dynos are run. It is told where they are with
 //! [`Router::replace`], and it tells what it did through [`RequestLog`].
 //!
-//! - `listener`, `converse` and `visitor`: threads, connections and sockets. `proxy`: the way of one request. `table`: where it may lead.
+//! - `listener`, `guests`, `converse` and `visitor`: threads, connections and sockets. `proxy`: the way of one request. `table`: where it may lead.
 //! - `admit`, `host` and `forward`: what may come in, what it is for, and what of its head is changed.
 //! - `send`, `pool`, `upload`, `answer` and `tunnel`: the dyno's side, streamed in bounded memory.
 //! - `exchange`, `code` and `page`: what is told of it, in the log and to the visitor.
@@ -18,6 +18,7 @@ mod code;
 mod converse;
 mod exchange;
 mod forward;
+mod guests;
 mod host;
 mod https_only;
 mod idle;
@@ -49,6 +50,7 @@ pub use challenge::Challenges;
 pub use converse::{ACME_PROTOCOL, PROTOCOLS};
 pub use options::Options;
 
+use self::guests::Guests;
 use self::listener::{Open, Target, Worker};
 use self::pool::Pool;
 use self::proxy::Proxy;
@@ -161,15 +163,15 @@ impl Router {
             targets.push(target);
         }
         let targets: Arc<[Target]> = targets.into();
+        let guests = Guests::default();
         for (listener, (runtime, _)) in listeners.into_iter().zip(workers.iter().cycle()) {
             listener.set_nonblocking(true)?;
             let _inside = runtime.enter();
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let most = shared.options.max_connections;
             runtime.spawn(listener::accept(
                 listener,
                 targets.clone(),
-                most,
+                (shared.options.clone(), guests.clone()),
                 (table.changes(), stop.subscribe()),
             ));
         }

@@ -20,6 +20,8 @@ pub struct Options {
     pub threads: usize,
     /// Connections of visitors at one time, over all threads; what comes beyond is told H22 and closed.
     pub max_connections: usize,
+    /// Of those, how many one address may have, or one network of IPv6; what comes beyond is told the same.
+    pub max_connections_of_one: usize,
     /// Requests in flight at one dyno, tunnels included; beyond it H11. Heroku's figure is 50.
     pub max_in_flight: usize,
     /// Requests that wait for starting apps at one time, over all apps; beyond it H11.
@@ -60,6 +62,7 @@ impl Default for Options {
             challenges: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             max_connections: 10_000,
+            max_connections_of_one: 5_000,
             max_in_flight: 50,
             max_queued: 1_000,
             max_target: 8 * 1024,

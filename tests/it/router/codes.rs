@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use penstock::router::{Options, Pages, Route, Web};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
-use super::{APP, Edge, HOST, get_with, has, lacks, mirror, options, route, status};
+use super::{APP, Edge, HOST, Wire, get_with, has, lacks, mirror, options, route, status};
 
 #[tokio::test]
 async fn an_unknown_host_gets_a_page_that_says_so() {
@@ -180,6 +181,30 @@ async fn a_visitor_beyond_the_limit_is_told_so() {
     let answer = edge.connect().await.rest().await;
     assert_eq!(status(&answer), 503);
     has(&answer, "H22");
+}
+
+#[tokio::test]
+async fn nobody_takes_all_connections() {
+    let one = Options {
+        max_connections_of_one: 1,
+        ..options()
+    };
+    let edge = Edge::with(Web::Blank, one);
+    let mut first = edge.connect().await;
+    first
+        .write(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n"))
+        .await;
+    first.until("</html>\n").await;
+    let second = edge.connect().await.rest().await;
+    assert_eq!(status(&second), 503);
+    has(&second, "H22");
+    // There is room for others.
+    let other = TcpSocket::new_v4().unwrap();
+    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let other = other.connect(edge.router.addresses()[0]).await.unwrap();
+    let mut other = Wire(other);
+    other.write(get_with("")).await;
+    assert_eq!(status(&other.rest().await), 502);
 }
 
 #[tokio::test]
