@@ -42,6 +42,11 @@ pub const HTTPS_ONLY: Entry = Entry {
     id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0303),
     name: "https-only",
 };
+/// Samples of what dynos use, in the log.
+pub const RUNTIME_METRICS: Entry = Entry {
+    id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0304),
+    name: "log-runtime-metrics",
+};
 pub const REPOSITORIES: Entry = Entry {
     id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0401),
     name: "dashboard-repositories-api",

@@ -11,10 +11,10 @@
 //! | --- | --- | --- |
 //! | [`error`], [`time`], [`name`], [`hostname`], [`schedule`], [`secret`], [`catalog`], [`urls`] | words that everybody uses | one another |
 //! | [`store`] | the state, and all SQL | the above |
-//! | [`blob`], [`caches`], [`archive`], [`git`], [`log`], [`output`], [`outbound`], [`partner`], [`process_types`], [`builders`], [`static_site`], [`app_json`], [`cron`], [`health_checks`], [`preflight`], [`certificate`], [`sandbox`], [`shim`], [`transport`], [`docs`] | files, and what leaves the machine or the process | one another and the above |
+//! | [`blob`], [`caches`], [`archive`], [`git`], [`log`], [`metrics`], [`output`], [`outbound`], [`partner`], [`process_types`], [`builders`], [`static_site`], [`app_json`], [`cron`], [`health_checks`], [`preflight`], [`certificate`], [`sandbox`], [`shim`], [`transport`], [`docs`] | files, and what leaves the machine or the process | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
-//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`pushes`], [`rendezvous`], [`authority`], [`backup`], [`certificates`], [`acm`], [`sweep`], [`idling`], [`isolation`], [`serve`], [`sockets`], [`fixed_hosts`], [`listener`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
+//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`drains`], [`pushes`], [`rendezvous`], [`authority`], [`backup`], [`certificates`], [`acm`], [`sweep`], [`idling`], [`isolation`], [`serve`], [`sockets`], [`fixed_hosts`], [`listener`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
 //!
 //! # What always holds
 //!
@@ -47,6 +47,7 @@ pub mod cron;
 pub mod data_dir;
 pub mod deliveries;
 pub mod docs;
+pub mod drains;
 pub mod error;
 pub mod fixed_hosts;
 pub mod git;
@@ -56,6 +57,7 @@ pub mod idling;
 pub mod isolation;
 pub mod listener;
 pub mod log;
+pub mod metrics;
 pub mod name;
 pub mod outbound;
 pub mod output;

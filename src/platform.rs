@@ -9,15 +9,18 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use crate::api::Witness;
+use crate::api::health::Health;
 use crate::blob::signed::{Method, SignedUrls};
 use crate::blob::{Blobs, Digest};
 use crate::build::Registry;
 use crate::caches::Caches;
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::drains;
 use crate::error::{Error, Result};
 use crate::git::Git;
 use crate::log::{self, Logs};
+use crate::metrics::Metrics;
 use crate::name::Id;
 use crate::outbound::Outbound;
 use crate::output::Outputs;
@@ -47,6 +50,10 @@ pub struct Platform {
     pub signed_urls: SignedUrls,
     /// That of the server's own authority, in PEM. Empty where none was made.
     pub ca_certificate: String,
+    pub metrics: Metrics,
+    pub health: Health,
+    /// How the drains do.
+    pub drains: Arc<drains::Figures>,
     /// How well dynos are kept apart.
     pub isolation: Level,
     /// Tells what this run of the server has claimed from what an earlier one had.
@@ -78,6 +85,9 @@ impl Platform {
             outbound: Outbound::new(config.may_fetch_privately()),
             signed_urls: SignedUrls::new(data.signing_key()?),
             ca_certificate: data.read_private("ca.pem")?.unwrap_or_default(),
+            metrics: Metrics::new()?,
+            health: Health::default(),
+            drains: Arc::default(),
             isolation,
             boot: Id::new(),
             stopping: watch::Sender::new(false),

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::hostname::Hostname;
 use crate::idling::{Bell, Visited as Counts, Visits};
 use crate::log::{Logs, Source};
+use crate::metrics::Metrics;
 use crate::name::Id;
 use crate::router::{self, Pages, RequestLog, Route, Router, TableSource, Web};
 use crate::runtime::Drain;
@@ -77,6 +78,8 @@ impl Routes {
         let platform = self.platform.clone();
         let table = tokio::task::spawn_blocking(move || -> Result<Vec<Route>> {
             let apps = platform.store.read(routes::snapshot)?;
+            let names = apps.iter().map(|app| (app.app_id, app.name.as_str()));
+            platform.metrics.set_apps(names);
             Ok(apps.iter().map(|app| route(app, &platform.urls)).collect())
         })
         .await
@@ -138,11 +141,15 @@ impl Drain for Routes {
 }
 
 /// The router's lines, as Heroku's `heroku[router]`.
-pub struct RouterLog(pub Logs);
+pub struct RouterLog(pub Logs, pub Metrics);
 
 impl RequestLog for RouterLog {
     fn request(&self, app: Id, line: &str) {
         self.0.append_each(app, Source::Heroku, "router", &[line]);
+    }
+
+    fn counted(&self, app: Id, status: u16, code: Option<&'static str>, took: Duration) {
+        self.1.request(app, status, code, took);
     }
 }
 

@@ -24,6 +24,7 @@ use crate::build;
 use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::data_dir::{DataDir, Lock};
+use crate::drains::{self, Drains};
 use crate::error::Result;
 use crate::fixed_hosts;
 use crate::idling::{Bell, Idler};
@@ -131,7 +132,7 @@ impl Server {
             ca_file: authority.certificate.display().to_string(),
             isolation: Some(level),
         };
-        let log = Arc::new(RouterLog(platform.logs.clone()));
+        let log = Arc::new(RouterLog(platform.logs.clone(), platform.metrics.clone()));
         let challenges = Challenges::default();
         let certificates = Certificates::new(
             platform.store.clone(),
@@ -181,6 +182,13 @@ impl Server {
             policy,
             reception,
         );
+        // Before there are new lines, lest those that wait for a drain go to make room for them.
+        let drains = Drains::new(
+            platform.clone(),
+            platform.outbound.clone(),
+            drains::Limits::default(),
+        );
+        drains.tick()?;
         // Nobody who comes now may be told that there is no such app, or be sent to a dyno that is no more.
         reconciler.take_up().await?;
         routes.refresh().await?;
@@ -195,6 +203,7 @@ impl Server {
             builder.run(stopped).await;
         });
         loops.spawn(rendezvous.run());
+        loops.spawn(async move { drains.run().await });
         loops.spawn(certificates.run());
         loops.spawn(Acm::new(platform.clone(), data.clone(), challenges).run());
         loops.spawn(async move { idler.run().await });

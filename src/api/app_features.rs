@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::account_features::{Body, FIELDS, View, meant, view};
 use super::call::Call;
 use super::reply::Reply;
-use crate::catalog::{HTTPS_ONLY, METADATA, PREBOOT};
+use crate::catalog::{HTTPS_ONLY, METADATA, PREBOOT, RUNTIME_METRICS};
 use crate::error::{Error, ErrorId, Result};
 use crate::store::app_features;
 use crate::time::Timestamp;
@@ -27,7 +27,12 @@ fn features(switched: &BTreeMap<String, (bool, Timestamp)>) -> Vec<View> {
         "HTTPS only",
         "Visitors who come by http:// are sent to the same place by https://.",
     );
-    let switchable = [metadata, https_only].map(|mut feature| {
+    let runtime_metrics = view(
+        RUNTIME_METRICS,
+        "Runtime metrics",
+        "What each dyno uses of memory and processor is in the app's log, every 20 seconds.",
+    );
+    let switchable = [metadata, https_only, runtime_metrics].map(|mut feature| {
         if let Some((enabled, at)) = switched.get(feature.name) {
             (feature.enabled, feature.updated_at) = (*enabled, *at);
         }

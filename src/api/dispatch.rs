@@ -3,16 +3,18 @@
 use std::cell::Cell;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode, header};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::FutureExt;
+use tracing::Instrument;
 
 use super::call::{Call, Caller, Open, PathParams, Visit};
+use super::heads::{REQUEST_ID, accept, request_ids};
 use super::operation::Endpoint;
 use super::rate::{Asker, RateLimits};
 use super::routes::{Policy, ROUTES, Route};
@@ -27,7 +29,6 @@ use crate::time::Timestamp;
 
 /// How long a request with `If-Match` may wait for its turn and look at what is there.
 const TURN: Duration = Duration::from_secs(10);
-const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-remaining");
 
 /// The API: the platform, its routes, and the rate limits.
@@ -62,11 +63,12 @@ impl Api {
     /// Answers one request. Never fails: an error is an answer too.
     pub async fn answer(self: Arc<Api>, request: HttpRequest, payload: Payload) -> HttpResponse {
         let request_id = Id::passing();
-        let mut remaining = None;
-        let answered =
-            std::panic::AssertUnwindSafe(self.dispatch(&request, payload, &mut remaining))
-                .catch_unwind()
-                .await;
+        let (began, mut remaining) = (Instant::now(), None);
+        let span = tracing::info_span!("request", %request_id);
+        let dispatched = self.dispatch(&request, payload, &mut remaining);
+        let answered = std::panic::AssertUnwindSafe(dispatched.instrument(span))
+            .catch_unwind()
+            .await;
         let panicked = "a handler panicked; the panic is in the log above";
         let result = answered.unwrap_or_else(|_| Err(Error::internal(panicked)));
         let mut response = result.unwrap_or_else(|error| {
@@ -88,7 +90,18 @@ impl Api {
             response.headers_mut().insert(header::ALLOW, allowed);
         }
         conditional::name(&mut response, request_id);
+        self.note(&request, request_id, response.status(), began.elapsed());
         compression::compress(&request, response).await
+    }
+
+    /// Counts a request, and says it to whoever reads along. Not its path, in which there may be secrets.
+    fn note(&self, request: &HttpRequest, request_id: Id, status: StatusCode, took: Duration) {
+        let status = status.as_u16();
+        self.platform.metrics.api_request(status, took);
+        let route = self.find(request).map_or("", |(route, _)| route.path);
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let method = request.method();
+        tracing::debug!(target: "penstock::requests", %request_id, %method, route, status, ms, "answered");
     }
 
     async fn dispatch(
@@ -256,10 +269,11 @@ impl Api {
         }
     }
 
-    /// Counts the request against the account's rate limit, and says what is left of it. To ask for the limit is free.
+    /// Counts the request against the account's rate limit, and says what is left of it. To ask for the limit is free, and to ask
+    /// whether the server is well.
     fn take(&self, request: &HttpRequest, asker: Asker, now: Timestamp) -> Result<u32> {
         match request.path() {
-            "/account/rate-limits" => Ok(self.rate_limits.remaining(asker, now)),
+            "/account/rate-limits" | "/health" => Ok(self.rate_limits.remaining(asker, now)),
             _ => self.rate_limits.take(asker, now),
         }
     }
@@ -364,36 +378,4 @@ fn no_such_path(request: &HttpRequest) -> Error {
             ),
         )
     }
-}
-
-/// Version 3 is the only one. A client that asks for no version gets it too.
-fn accept(headers: &HeaderMap) -> Result<()> {
-    for value in headers.get_all(header::ACCEPT) {
-        for media in value.to_str().unwrap_or("").split(',') {
-            let mut parts = media.split(';').map(str::trim);
-            if parts.next() != Some("application/vnd.heroku+json") {
-                continue;
-            }
-            let version = parts
-                .find_map(|part| part.strip_prefix("version="))
-                .unwrap_or("3");
-            if version != "3" && !version.starts_with("3.") {
-                return Err(Error::new(
-                    ErrorId::NotAcceptable,
-                    "Only version 3 of the API is served. Send \"Accept: application/vnd.heroku+json; version=3\".",
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Our id of the request first, then those that the client sent, so that both sides find it in their logs.
-fn request_ids(own: Id, headers: &HeaderMap) -> HeaderValue {
-    let sent = headers
-        .get(REQUEST_ID)
-        .and_then(|value| value.to_str().ok())
-        .filter(|sent| sent.len() <= 7 * 1024);
-    let all = sent.map_or_else(|| own.to_string(), |sent| format!("{own},{sent}"));
-    HeaderValue::from_str(&all).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

@@ -11,7 +11,7 @@ use super::call::Visit;
 use super::example::Examples;
 use super::operation::{Description, Endpoint};
 use super::reply;
-use super::routes::{ROUTES, Route};
+use super::routes::{Policy, ROUTES, Route};
 use crate::error::{ErrorId, Result};
 
 pub async fn document(_: Visit) -> Result<HttpResponse> {
@@ -68,6 +68,9 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         Endpoint::Open { describe, .. } => {
             operation["security"] = json!([]);
             called(&mut operation, &describe(generator), route);
+        }
+        Endpoint::Git(_) if route.policy == Policy::Admin => {
+            operation["responses"] = json!({ "200": { "description": "Text." }, "default": refused(ErrorId::Forbidden) });
         }
         Endpoint::Git(_) => {
             operation["responses"] = json!({ "200": { "description": "What git answers." }, "default": { "description": "Why not, as text." } });

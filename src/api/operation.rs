@@ -32,7 +32,7 @@ pub enum Endpoint {
     },
     /// Bytes in or out, for whoever holds a signed URL.
     Visit(fn(Visit) -> Answer),
-    /// Bytes in and out, for an authenticated account: git's protocol.
+    /// Bytes in and out, for an authenticated account: git's protocol, and Prometheus' text.
     Git(fn(Call, Payload) -> Answer),
 }
 

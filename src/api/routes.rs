@@ -15,6 +15,8 @@ pub enum Policy {
     Client,
     /// Any account. What it sees is its own.
     Account,
+    /// Whoever runs the server.
+    Admin,
     /// Whoever has this permission on the app in the path.
     View,
     Deploy,
@@ -42,6 +44,7 @@ impl Policy {
             | Policy::Signed
             | Policy::Client
             | Policy::Account
+            | Policy::Admin
             | Policy::Pipeline
             | Policy::Team => None,
         }
@@ -78,6 +81,7 @@ macro_rules! routes {
             describe: |generator| operation::describe($($handler)::+, generator),
         }
     };
+    (@endpoint Admin $($handler:ident)::+) => { Endpoint::Git(|call, payload| Box::pin($($handler)::+(call, payload))) };
     (@endpoint Git $($handler:ident)::+) => { Endpoint::Git(|call, payload| Box::pin($($handler)::+(call, payload))) };
     (@endpoint $policy:ident $($handler:ident)::+) => {
         Endpoint::Call {
@@ -89,6 +93,8 @@ macro_rules! routes {
 
 routes! {
     GET    "/openapi.json"                                  Public   openapi::document;
+    GET    "/health"                                        Public   health::info;
+    GET    "/metrics"                                       Admin    metrics::info;
     GET    "/schema"                                        Public   schema::document;
     GET    "/"                                              Public   docs::root;
     GET    "/docs"                                          Public   docs::contents;

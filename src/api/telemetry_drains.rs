@@ -1,6 +1,6 @@
 //! Telemetry drains: added, seen, changed and removed, as log drains are. They belong to apps alone, for there are no spaces.
 //!
-//! Nothing is sent from here.
+//! Of what OpenTelemetry has, logs alone are sent, and over HTTP alone (see `drains`): a drain to which nothing would go is refused.
 
 use std::collections::BTreeMap;
 
@@ -132,7 +132,7 @@ pub async fn create(call: Call, new: New) -> Result<Created<View>> {
             headers: exporter.headers.unwrap_or_default(),
         },
     };
-    check(&settings.exporter, &call.platform.outbound)?;
+    check(&settings, &call.platform.outbound)?;
     let drain = call
         .write(move |connection, caller| {
             let app = apps::find_id(connection, &caller.account, &app, Permission::Manage)?;
@@ -173,7 +173,7 @@ pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
                 .headers
                 .into_iter()
                 .for_each(|headers| own.headers = headers);
-            check(own, &outbound)?;
+            check(&settings, &outbound)?;
             telemetry_drains::update(connection, &drain, &settings, caller.now)
         })
         .await?;
@@ -221,8 +221,20 @@ fn exporter_type(word: &str) -> Result<ExporterType> {
         .ok_or_else(|| Error::invalid("The type of an exporter is otlphttp or otlp."))
 }
 
-/// 422 for an endpoint that cannot be reached by its text, and for headers that could not be sent.
-fn check(exporter: &Exporter, outbound: &Outbound) -> Result<()> {
+/// 422 for a drain to which nothing would be sent, for an endpoint that cannot be reached by its text, and for headers that could
+/// not be sent.
+fn check(settings: &Settings, outbound: &Outbound) -> Result<()> {
+    if !settings.signals.contains(&Signal::Logs) {
+        return Err(Error::invalid(
+            "Of the signals this server sends the logs alone, so logs has to be among them.",
+        ));
+    }
+    let exporter = &settings.exporter;
+    if exporter.r#type == ExporterType::Grpc {
+        return Err(Error::invalid(
+            "This server does not speak gRPC: let the type of the exporter be otlphttp, with an endpoint for OTLP over HTTP.",
+        ));
+    }
     let (endpoint, headers) = (&exporter.endpoint, &exporter.headers);
     if endpoint.len() > MAX_VALUE {
         return Err(Error::invalid(format!(

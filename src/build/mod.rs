@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use crate::blob::Blobs;
 use crate::log::Logs;
+use crate::metrics::Metrics;
 use crate::name::Id;
 use crate::outbound::Outbound;
 use crate::output::Outputs;
@@ -57,6 +58,7 @@ pub struct Parts {
     pub store: Store,
     pub blobs: Blobs,
     pub logs: Logs,
+    pub metrics: Metrics,
     pub outputs: Outputs,
     pub clock: Clock,
     pub outbound: Outbound,

@@ -4,7 +4,7 @@
 //! is cut off leaves nothing that another attempt would trip over.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
@@ -59,6 +59,7 @@ impl Work {
             Ok(output) => output,
             Err(error) => return self.fail(&build, None, error).await,
         };
+        let begun = Instant::now();
         let halt = Halt::after(self.settings.limits.time());
         let stopped = halt.on_drop();
         let making = AssertUnwindSafe(self.make(&build, &output, &halt)).catch_unwind();
@@ -85,6 +86,8 @@ impl Work {
                 "a build panicked; the panic is in the log above",
             )),
         };
+        let status = if ended.is_ok() { "succeeded" } else { "failed" };
+        self.parts.metrics.build(status, begun.elapsed());
         if let Err(error) = ended {
             self.fail(&build, Some(&output), error).await;
         }

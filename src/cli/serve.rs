@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
@@ -25,12 +25,29 @@ use crate::serve::{Options, serve};
 pub struct Serve {
     #[command(flatten)]
     config: Config,
+
+    /// How the server's own log is written to standard error; json has a line for each request of the API, too
+    #[arg(
+        long,
+        env = "PENSTOCK_LOG_FORMAT",
+        value_enum,
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    log_format: LogFormat,
+}
+
+// Its variants have no words of their own: with them clap would lay out the whole help otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
 }
 
 impl Serve {
     /// The one line on standard output says where the server is and how to get in; everything else goes to standard error.
     pub fn run(self) -> Result<()> {
-        log_to_stderr();
+        log_to_stderr(self.log_format);
         serve(
             self.config,
             Options::default(),
@@ -44,14 +61,27 @@ impl Serve {
 }
 
 /// The server's own log. The HTTP server below us tells of every worker that it starts, which is nobody's news.
-fn log_to_stderr() {
+fn log_to_stderr(format: LogFormat) {
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(colours())
         .with_target(false);
     let levels = Targets::new()
         .with_default(Level::INFO)
         .with_target("actix_server", Level::WARN);
+    let (lines, levels) = match format {
+        LogFormat::Text => {
+            let lines = lines.with_ansi(colours());
+            (lines.boxed(), levels)
+        }
+        LogFormat::Json => (
+            lines
+                .json()
+                .flatten_event(true)
+                .with_span_list(false)
+                .boxed(),
+            levels.with_target("penstock::requests", Level::DEBUG),
+        ),
+    };
     tracing_subscriber::registry()
         .with(lines.with_filter(levels))
         .init();

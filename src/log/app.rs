@@ -8,7 +8,7 @@
 //! accepted where a kill loses them.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::watch;
@@ -33,6 +33,9 @@ pub(super) struct Common {
     /// Segment files that are open for writing now.
     pub open_files: Arc<AtomicUsize>,
     pub closed: AtomicBool,
+    /// Lines that were stored, and that could not be.
+    pub stored: AtomicU64,
+    pub dropped: AtomicU64,
 }
 
 /// What readers of a log may read, and whether more can come.
@@ -235,13 +238,18 @@ impl AppLog {
             None => Err(std::io::ErrorKind::NotConnected.into()),
         };
         match stored {
-            Ok(()) => state.dropped.lines -= batch.told,
+            Ok(()) => {
+                state.dropped.lines -= batch.told;
+                self.common.stored.fetch_add(batch.lines, Ordering::Relaxed);
+            }
             Err(cause) => {
                 if state.dropped.lines == 0 {
                     tracing::warn!(app = %self.app, %cause, "log lines are being dropped");
                     state.dropped.since = now;
                 }
-                state.dropped.lines += batch.lines - u64::from(batch.told > 0);
+                let lines = batch.lines - u64::from(batch.told > 0);
+                self.common.dropped.fetch_add(lines, Ordering::Relaxed);
+                state.dropped.lines += lines;
             }
         }
         batch.text.clear();

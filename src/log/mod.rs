@@ -10,11 +10,10 @@
 //! - `segments`, `reader`: its files, written and read
 //! - `session`, `filter`, `sse`: following a log
 //! - `platform`: the platform's own lines, word for word
-//!
-//! Drains, when they come, are sessions that tail and send what they read elsewhere: [`Line::parse`] takes the lines apart
-//! again, and [`Filter::after`] is where one goes on after a restart.
+//! - `syslog`, `cursor`: lines on their way to a drain, which is a session that tails, and how far it has come
 
 mod app;
+mod cursor;
 mod filter;
 mod line;
 mod lines;
@@ -23,17 +22,19 @@ mod reader;
 mod segments;
 pub mod session;
 pub mod sse;
+pub mod syslog;
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 pub use filter::Filter;
 pub use line::{LINE_BYTES, Line, Source};
 pub use lines::Lines;
-pub use session::{Batch, Session};
+pub use session::{Batch, Mark, Session};
 
 use crate::error::Result;
 use crate::name::Id;
@@ -94,6 +95,8 @@ impl Logs {
                 limits,
                 open_files: Arc::new(AtomicUsize::new(0)),
                 closed: AtomicBool::new(false),
+                stored: AtomicU64::new(0),
+                dropped: AtomicU64::new(0),
             }),
             apps: Arc::default(),
         })
@@ -156,6 +159,29 @@ impl Logs {
         Session::new(self.app(app), filter, lines, tail)
     }
 
+    /// Reads every line that this drain has not delivered yet, and all that follow. One that has never delivered any begins with
+    /// those since `created`. Lines that went before they could be read are told of as Heroku's L10.
+    pub fn drain(&self, app: Id, drain: Id, created: Timestamp) -> Session {
+        let log = self.app(app);
+        let delivered = cursor::read(log.dir(), drain);
+        // What was said at that very moment was said after it.
+        let created = created.minus(Duration::from_micros(1));
+        Session::of_drain(log, delivered.unwrap_or(created))
+    }
+
+    /// The drain has delivered all lines up to this one.
+    pub fn delivered(&self, app: Id, drain: Id, last: Timestamp) {
+        let dir = self.common.dir.join(app.to_string());
+        if let Err(cause) = cursor::write(&dir, drain, last) {
+            tracing::debug!(%drain, %cause, "how far a drain has come was not kept");
+        }
+    }
+
+    /// Forgets how far the drains of an app have come that are not among these.
+    pub fn keep_drains(&self, app: Id, drains: &[Id]) {
+        cursor::keep(&self.common.dir.join(app.to_string()), drains);
+    }
+
     /// Forgets a deleted app: its files are gone, its sessions end, and lines that still come for it go nowhere.
     pub fn remove(&self, app: Id) -> Result<()> {
         let known = {
@@ -176,6 +202,13 @@ impl Logs {
         }
         apps.sort_unstable();
         Ok(apps)
+    }
+
+    /// Lines that were stored since the start, and lines that could not be.
+    pub fn counted(&self) -> (u64, u64) {
+        let common = &self.common;
+        let count = |counted: &AtomicU64| counted.load(Ordering::Relaxed);
+        (count(&common.stored), count(&common.dropped))
     }
 
     /// Tells of dropped lines that nothing has told of yet. Lines themselves are never held back.

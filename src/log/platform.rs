@@ -5,6 +5,8 @@
 
 use super::{Logs, Source};
 use crate::name::Id;
+use crate::shim::memory::Usage;
+use crate::store::dynos::Dyno;
 use crate::store::releases::Release;
 use crate::time::Timestamp;
 
@@ -167,7 +169,7 @@ pub fn client_gone(logs: &Logs, app: Id, process: &str) {
 
 /// R16: the dyno goes on though its client has gone and it got SIGHUP.
 pub fn detached(logs: &Logs, app: Id, process: &str) {
-    let error = "Error R16 (Detached) -> An attached process is not responding to SIGHUP after its external connection was closed";
+    let error = "Error R16 (Detached) -> An attached process is not responding to SIGHUP after its external connection was closed.";
     dyno(logs, app, process, &[error]);
 }
 
@@ -254,13 +256,64 @@ pub fn memory_exceeded(logs: &Logs, app: Id, process: &str, used: u64, quota: u6
     );
 }
 
+/// Of the last one, five and fifteen minutes: how many processes of a dyno ran or could have.
+#[derive(Clone, Copy, Debug)]
+pub struct Load(pub [f64; 3]);
+
+/// What a dyno uses, as Heroku's `log-runtime-metrics` tells it. `quota` in bytes.
+pub fn runtime_metrics(logs: &Logs, who: &Dyno, load: Load, usage: Usage, quota: u64) {
+    let name = who.name();
+    let source = format!("source={name} dyno=heroku.{}.{}", who.app_id, who.id);
+    let Load([one, five, fifteen]) = load;
+    let megabytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let total = usage.memory + usage.cache + usage.swap;
+    let messages = [
+        format!(
+            "{source} sample#load_avg_1m={one:.2} sample#load_avg_5m={five:.2} sample#load_avg_15m={fifteen:.2}"
+        ),
+        format!(
+            "{source} sample#memory_total={:.2}MB sample#memory_rss={:.2}MB sample#memory_cache={:.2}MB \
+             sample#memory_swap={:.2}MB sample#memory_quota={:.2}MB",
+            megabytes(total),
+            megabytes(usage.memory),
+            megabytes(usage.cache),
+            megabytes(usage.swap),
+            megabytes(quota),
+        ),
+    ];
+    let messages = messages.each_ref().map(String::as_str);
+    dyno(logs, who.app_id, &name, &messages);
+}
+
 /// L10: nobody was there to take what the app printed, and it was more than could be kept.
 pub fn output_dropped(logs: &Logs, app: Id, lines: u64, since: Timestamp) {
+    let error = output_buffer_overflow(lines, since);
+    dyno(logs, app, "logplex", &[&error]);
+}
+
+/// L10: a drain did not take its lines before they went. Heroku does not say which.
+pub fn drain_overflow(logs: &Logs, app: Id, drain: &str, lines: u64, since: Timestamp) {
+    let error = output_buffer_overflow(lines, since);
+    dyno(logs, app, "logplex", &[&format!("{error} drain={drain}")]);
+}
+
+/// L14: whoever is at the end of a drain could not prove who he is. `uri` is without its path, in which there may be secrets.
+pub fn drain_untrusted(logs: &Logs, app: Id, drain: &str, error: &str, uri: &str) {
     let error = format!(
-        "Error L10 (output buffer overflow): {lines} messages dropped since {}.",
-        since.to_log()
+        "Error L14 (certificate validation): error=\"{error}\" uri=\"{uri}\" drain={drain}"
     );
     dyno(logs, app, "logplex", &[&error]);
+}
+
+/// A drain takes nothing, for a reason such as `ConnectionRefused`. The words are ours.
+pub fn drain_fails(logs: &Logs, app: Id, drain: &str, reason: &str) {
+    let text = format!("Drain {drain} takes no lines: {reason}. They wait, and are sent again.");
+    dyno(logs, app, "logplex", &[&text]);
+}
+
+fn output_buffer_overflow(lines: u64, since: Timestamp) -> String {
+    let since = since.to_log();
+    format!("Error L10 (output buffer overflow): {lines} messages dropped since {since}.")
 }
 
 /// R15: the dyno uses several times its `quota`, and is killed. Both in bytes.

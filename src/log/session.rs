@@ -33,6 +33,30 @@ pub struct Batch {
     pub text: Bytes,
     /// The timestamp of the last line. A later session with this as [`Filter::after`] goes on behind it.
     pub last: Timestamp,
+    /// How many lines are missing before these, which the first of these says.
+    pub lost: u64,
+}
+
+/// A place in a session, to which it can go back. See [`Session::repeat`].
+#[derive(Clone, Debug)]
+pub struct Mark {
+    place: Position,
+    last: Timestamp,
+    gap: bool,
+}
+
+impl Mark {
+    /// When the line before this place was written, or the session began.
+    pub fn last(&self) -> Timestamp {
+        self.last
+    }
+}
+
+/// Who reads, and so how a loss is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    Tail,
+    Drain,
 }
 
 /// Reads an app's log. Made by [`Logs::session`](super::Logs::session).
@@ -45,7 +69,14 @@ pub struct Session {
     place: Position,
     /// Where a session that does not tail ends.
     until: Option<Position>,
+    /// How far a batch may go while lines are read once more.
+    again_to: Option<Position>,
     last: Timestamp,
+    reader: Reader,
+    /// Lines are missing here that went while nobody counted them, and nothing has told of it yet.
+    gap: bool,
+    /// The segment whose file was not there when it was last looked for.
+    missing: Option<u64>,
 }
 
 enum Step {
@@ -61,14 +92,58 @@ impl Session {
         let extent = log.watch();
         let now = *extent.borrow();
         Session {
-            last: log.now(),
+            last: filter.after.unwrap_or_else(|| log.now()),
             log,
             extent,
             filter,
             history: Some((now, lines.min(HISTORY_LINES))),
             place: now.end,
             until: (!tail).then_some(now.end),
+            again_to: None,
+            reader: Reader::Tail,
+            gap: false,
+            missing: None,
         }
+    }
+
+    pub(super) fn of_drain(log: Arc<AppLog>, after: Timestamp) -> Session {
+        let filter = Filter {
+            after: Some(after),
+            ..Filter::default()
+        };
+        let mut session = Session::new(log, filter, 0, true);
+        session.reader = Reader::Drain;
+        session
+    }
+
+    /// Where the next batch begins.
+    pub async fn mark(&mut self) -> Mark {
+        self.find_start().await;
+        Mark {
+            place: self.place,
+            last: self.last,
+            gap: self.gap,
+        }
+    }
+
+    /// Goes back: the lines since then are read once more, and in batches that end where they have ended before. Those that are
+    /// deleted meanwhile are told of like any other loss.
+    pub fn repeat(&mut self, from: &Mark) {
+        let read = self.place;
+        let further = self.again_to.filter(|to| !read.reached(to));
+        self.again_to = Some(further.unwrap_or(read));
+        self.place = from.place;
+        self.last = from.last;
+        self.gap = from.gap;
+    }
+
+    /// Resolves when there is something to read, or nothing more will be.
+    pub async fn ready(&mut self) {
+        self.find_start().await;
+        let place = self.place;
+        let ready = |extent: &Extent| extent.life != Life::Open || !place.reached(&extent.end);
+        // The log outlives its sessions.
+        let _ = self.extent.wait_for(ready).await;
     }
 
     /// The next lines, as soon as there are any. `None` when a session without tail has read its history, when the server
@@ -105,6 +180,11 @@ impl Session {
                 reader::start(log.dir(), &extent.oldest, &extent.end, &filter, lines)
             });
             self.place = start.await.unwrap_or(extent.end);
+            // The first segment of all has no lines before it; before any other there were some that this drain never had.
+            let oldest = self.place.segment > 1 && self.place.offset == 0;
+            self.gap = self.reader == Reader::Drain
+                && oldest
+                && self.place.segment == extent.oldest.segment;
         }
         self.history = None;
     }
@@ -119,7 +199,14 @@ impl Session {
         if self.place.segment < extent.oldest.segment {
             return self.skip_lost(extent);
         }
-        let end = self.until.unwrap_or(extent.end);
+        if std::mem::take(&mut self.gap) {
+            return self.tell(
+                "Error L10 (output buffer overflow): messages dropped since",
+                0,
+            );
+        }
+        self.again_to = self.again_to.filter(|to| !self.place.reached(to));
+        let end = self.again_to.or(self.until).unwrap_or(extent.end);
         if self.place.reached(&end) {
             return match extent.life {
                 Life::Open => Step::CaughtUp,
@@ -142,18 +229,28 @@ impl Session {
         if lost == 0 {
             return Step::Moved;
         }
+        let words = match self.reader {
+            Reader::Tail => format!(
+                "Error L11 (Tail buffer overflow) -> This tail session dropped {lost} messages since"
+            ),
+            Reader::Drain => {
+                format!("Error L10 (output buffer overflow): {lost} messages dropped since")
+            }
+        };
+        self.tell(&words, lost)
+    }
+
+    /// A line that is in no file: for this reader alone, and of this time.
+    fn tell(&mut self, words: &str, lost: u64) -> Step {
+        let label = line::label(Source::Heroku, "logplex");
+        let since = self.last.to_log();
         // A microsecond after the last line sent: behind it, and before whatever follows what was lost.
-        let at = self.last.plus(std::time::Duration::from_micros(1));
-        let text = format!(
-            "{} {}Error L11 (Tail buffer overflow) -> This tail session dropped {lost} messages since {}.\n",
-            at.to_log(),
-            line::label(Source::Heroku, "logplex"),
-            self.last.to_log(),
-        );
-        self.last = at;
+        self.last = self.last.plus(std::time::Duration::from_micros(1));
+        let at = self.last.to_log();
         Step::Send(Batch {
-            text: text.into(),
-            last: at,
+            text: format!("{at} {label}{words} {since}.\n").into(),
+            last: self.last,
+            lost,
         })
     }
 
@@ -162,6 +259,11 @@ impl Session {
     fn skip_missing(&mut self, extent: &Extent) -> Step {
         let newer = *self.extent.borrow();
         if newer.oldest.segment <= self.place.segment {
+            // The writer says so just after it has deleted one: then what was in it is counted as lost, and told.
+            let first = self.missing.replace(self.place.segment) != Some(self.place.segment);
+            if first && self.until.is_none() && extent.life == Life::Open {
+                return Step::CaughtUp;
+            }
             self.place = match self.place.segment < extent.end.segment {
                 true => Position {
                     segment: self.place.segment + 1,
@@ -187,6 +289,7 @@ impl Session {
         Some(Batch {
             text: kept.into(),
             last: self.last,
+            lost: 0,
         })
     }
 }

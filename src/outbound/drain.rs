@@ -1,4 +1,4 @@
-//! The URLs that log drains may have. It must not know what is sent there.
+//! The URLs that log and telemetry drains may have. It must not know what is sent there.
 
 use reqwest::Url;
 

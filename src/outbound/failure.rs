@@ -60,18 +60,22 @@ impl Failure {
         } else if cause.is_dns() {
             Failure::NoSuchHost
         } else if let Some(tls) = find::<rustls::Error>(cause) {
-            match tls {
-                rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
-                    Failure::Untrusted
-                }
-                _ => Failure::NoTls,
-            }
+            Failure::of_tls(tls)
         } else if refused {
             Failure::Refused
         } else if cause.is_connect() {
             Failure::NotConnected
         } else {
             Failure::Unreadable
+        }
+    }
+
+    pub(super) fn of_tls(cause: &rustls::Error) -> Failure {
+        match cause {
+            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+                Failure::Untrusted
+            }
+            _ => Failure::NoTls,
         }
     }
 

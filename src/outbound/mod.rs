@@ -8,6 +8,7 @@
 //! what the other side said, nor the credentials or the query of a URL.
 
 mod address;
+mod connect;
 mod drain;
 mod failure;
 
@@ -19,11 +20,13 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION};
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url};
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, Url};
+use rustls::pki_types::CertificateDer;
 
 use crate::error::{Error, Result};
 
 pub use address::is_public;
+pub use connect::Stream;
 pub use failure::Failure;
 use failure::{Private, broken_off, refused};
 pub use reqwest::Method;
@@ -41,7 +44,10 @@ type Rule = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub struct Outbound {
     may_reach: Rule,
+    /// Authorities that are trusted besides those of the machine.
+    roots: Vec<CertificateDer<'static>>,
     client: Arc<OnceLock<Client>>,
+    tls: Arc<OnceLock<Arc<rustls::ClientConfig>>>,
 }
 
 impl Outbound {
@@ -54,7 +60,19 @@ impl Outbound {
     pub fn reaching(may_reach: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Outbound {
         Outbound {
             may_reach: Arc::new(may_reach),
+            roots: Vec::new(),
             client: Arc::default(),
+            tls: Arc::default(),
+        }
+    }
+
+    /// The same, with a client of its own that trusts these authorities besides those of the machine.
+    pub fn trusting(&self, roots: Vec<CertificateDer<'static>>) -> Outbound {
+        Outbound {
+            may_reach: self.may_reach.clone(),
+            roots,
+            client: Arc::default(),
+            tls: Arc::default(),
         }
     }
 
@@ -155,12 +173,16 @@ impl Outbound {
         Ok(Answer { status, body })
     }
 
-    /// Sends a request, and answers with the status of what comes back, which is not read any further.
+    /// Sends a request, and answers with the status of what comes back, of which nothing else is looked at.
     pub async fn tell(&self, request: Request<'_>) -> std::result::Result<u16, Failure> {
         let url = self.check(request.url).map_err(|_| Failure::Private)?;
         let client = self.client().map_err(|_| Failure::NotConnected)?;
         match request.begin(client, url).send().await {
-            Ok(response) => Ok(response.status().as_u16()),
+            Ok(response) => {
+                let status = response.status().as_u16();
+                finish(response).await;
+                Ok(status)
+            }
             Err(cause) => Err(Failure::of(&cause)),
         }
     }
@@ -203,7 +225,13 @@ impl Outbound {
     }
 
     fn settings(&self) -> ClientBuilder {
-        Client::builder()
+        let roots = self.roots.iter();
+        let roots: Vec<_> = roots.flat_map(|root| Certificate::from_der(root)).collect();
+        let builder = match roots.is_empty() {
+            true => Client::builder(),
+            false => Client::builder().tls_certs_merge(roots),
+        };
+        builder
             .no_proxy()
             .referer(false)
             .redirect(reqwest::redirect::Policy::none())
@@ -221,9 +249,9 @@ pub struct Request<'a> {
     pub method: Method,
     pub url: &'a str,
     pub authorization: Authorization<'a>,
-    /// Beside those that say what the body is and who sends it.
-    pub headers: &'a [(&'static str, String)],
-    /// JSON.
+    /// Beside those that say who sends it, and what the body is: but `content-type` may be among them.
+    pub headers: &'a [(&'a str, String)],
+    /// JSON, where no header says something else.
     pub body: Option<Vec<u8>>,
     /// For all of it, from the connection to the last byte of the answer.
     pub timeout: Duration,
@@ -256,7 +284,9 @@ impl Request<'_> {
         for (name, value) in self.headers {
             request = request.header(*name, value);
         }
+        let named = |(name, _): &(&str, String)| name.eq_ignore_ascii_case("content-type");
         match self.body {
+            Some(body) if self.headers.iter().any(named) => request.body(body),
             Some(body) => request.header(CONTENT_TYPE, "application/json").body(body),
             None => request,
         }
@@ -298,10 +328,31 @@ impl Body {
     }
 }
 
+/// Reads an answer that nobody looks at, if it is short, so that its connection can be used again.
+async fn finish(mut response: Response) {
+    const SHORT: u64 = 16 * 1024;
+    const PATIENCE: Duration = Duration::from_secs(1);
+    if response
+        .content_length()
+        .is_some_and(|length| length <= SHORT)
+    {
+        let rest = async { while let Ok(Some(_)) = response.chunk().await {} };
+        let _ = tokio::time::timeout(PATIENCE, rest).await;
+    }
+}
+
 /// A URL as a person may see it: without its credentials and its query, where tokens stand.
 pub fn shown(url: &str) -> String {
     match Url::parse(url) {
         Ok(url) => format!("{}://{}{}", url.scheme(), authority(&url), url.path()),
+        Err(_) => "(not a URL)".to_owned(),
+    }
+}
+
+/// As much of a URL as anybody may see: nothing in it can be a secret.
+pub fn origin(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(url) => format!("{}://{}", url.scheme(), authority(&url)),
         Err(_) => "(not a URL)".to_owned(),
     }
 }

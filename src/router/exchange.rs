@@ -118,14 +118,15 @@ impl Exchange {
     fn line(&self) -> String {
         let mut line = String::with_capacity(320);
         let code = self.outcome();
-        let status = match (code, self.status) {
-            (Some(code), _) => code.status,
-            (None, Some(status)) => status.as_u16(),
-            (None, None) => 0,
-        };
+        let status = self.final_status(code);
         // Writing to a string cannot fail.
         let _ = self.write(&mut line, code, status);
         line
+    }
+
+    fn final_status(&self, code: Option<&Code>) -> u16 {
+        let answered = self.status.map_or(0, |status| status.as_u16());
+        code.map_or(answered, |code| code.status)
     }
 
     fn write(&self, line: &mut String, code: Option<&Code>, status: u16) -> std::fmt::Result {
@@ -177,6 +178,10 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.log.request(self.subject.app, &self.line());
+        let (code, took) = (self.outcome(), self.started.elapsed());
+        let name = code.map(|code| code.name);
+        self.log
+            .counted(self.subject.app, self.final_status(code), name, took);
         self.visitor.requests.stamp();
         self.visitor.under_way.fetch_sub(1, Ordering::Relaxed);
     }

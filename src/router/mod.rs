@@ -111,6 +111,10 @@ pub trait RequestLog: Send + Sync {
     /// Takes the line of one request, without time and source, once and when it is over. Called on the router's threads, so it
     /// must not wait.
     fn request(&self, app: Id, line: &str);
+
+    /// The same request in numbers: the status that the visitor saw (0 for none), Heroku's code where it ended with one, and how
+    /// long it took.
+    fn counted(&self, _app: Id, _status: u16, _code: Option<&'static str>, _took: Duration) {}
 }
 
 /// Where the table comes from.

@@ -22,6 +22,7 @@ mod process;
 mod quota;
 mod reception;
 mod reconcile;
+mod samples;
 mod taking_up;
 mod telling;
 mod trees;
@@ -40,6 +41,7 @@ use crate::store::config_vars::ConfigVars;
 use crate::store::dynos::Dyno;
 
 pub use crate::sandbox::Isolation;
+pub use crate::shim::memory::Usage;
 pub use crate::shim::{Size, Streams};
 pub use attach::{Attached, Controls, Signal};
 pub use process::{Local, Shims};
@@ -173,6 +175,11 @@ pub trait Runtime: Send + Sync {
 
     /// Of these dynos and their quotas in bytes, those that take more memory than that, and how much they take.
     fn over_quota(&self, quotas: Vec<(Id, u64)>) -> BoxFuture<'_, Vec<(Id, u64)>>;
+
+    /// What those of these dynos that run use now.
+    fn usage(&self, _dynos: Vec<Id>) -> BoxFuture<'_, Vec<(Id, Usage)>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
 
     /// Puts right what somebody may have undone of what keeps dynos apart while they run. To be called now and then.
     fn look_after(&self) -> BoxFuture<'_, ()> {

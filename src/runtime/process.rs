@@ -29,7 +29,7 @@ use crate::name::Id;
 use crate::output::Outputs;
 use crate::sandbox::{Isolation, folders};
 use crate::shim::client::{self, Shim};
-use crate::shim::memory;
+use crate::shim::memory::{self, Usage};
 use crate::shim::{Program, Spec};
 use crate::store::dynos::Dyno;
 
@@ -172,6 +172,15 @@ impl Runtime for Local {
         let measured = self.place.measured(quotas);
         Box::pin(async move {
             let measuring = tokio::task::spawn_blocking(move || memory::over(measured));
+            measuring.await.unwrap_or_default()
+        })
+    }
+
+    fn usage(&self, dynos: Vec<Id>) -> BoxFuture<'_, Vec<(Id, Usage)>> {
+        let quotas = dynos.into_iter().map(|dyno| (dyno, 0)).collect();
+        let measured = self.place.measured(quotas);
+        Box::pin(async move {
+            let measuring = tokio::task::spawn_blocking(move || memory::used(measured));
             measuring.await.unwrap_or_default()
         })
     }

@@ -76,7 +76,7 @@ impl Quotas {
 }
 
 /// The memory that a dyno of this size has, in bytes.
-fn quota(dyno: &Dyno) -> Option<u64> {
+pub(super) fn quota(dyno: &Dyno) -> Option<u64> {
     let gigabytes = catalog::dyno_size(&dyno.size)?.memory;
     Some((gigabytes * f64::from(1 << 30)) as u64)
 }

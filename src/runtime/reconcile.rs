@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::act::Acts;
 use super::plan::{Action, Policy, Start, WEB, Why, next_moment, plan};
 use super::quota::{self, Quotas};
+use super::samples::Samples;
 use super::{Drain, Event, Parting, Reception, Runtime};
 use crate::error::Result;
 use crate::log::Logs;
@@ -46,6 +47,7 @@ pub struct Parts {
 pub struct Reconciler {
     acts: Arc<Acts>,
     quotas: Quotas,
+    samples: Samples,
     inbox: tokio::sync::Mutex<Inbox>,
     next: Mutex<Option<Timestamp>>,
 }
@@ -70,6 +72,7 @@ impl Reconciler {
         Reconciler {
             acts: Arc::new(Acts::new(parts)),
             quotas: Quotas::default(),
+            samples: Samples::default(),
             inbox: tokio::sync::Mutex::new(inbox),
             next: Mutex::new(None),
         }
@@ -154,6 +157,9 @@ impl Reconciler {
     pub async fn check_memory(&self) {
         if let Err(error) = self.quotas.check(&self.acts).await {
             tracing::error!(%error, "the memory of dynos was not looked at");
+        }
+        if let Err(error) = self.samples.take(&self.acts).await {
+            tracing::error!(%error, "what dynos use was not looked at");
         }
     }
 

@@ -79,6 +79,7 @@ pub fn builder(platform: &Arc<Platform>, data: &DataDir, bench: build::Bench) ->
         store: platform.store.clone(),
         blobs: platform.blobs.clone(),
         logs: platform.logs.clone(),
+        metrics: platform.metrics.clone(),
         outputs: platform.outputs.clone(),
         clock: platform.clock.clone(),
         outbound: platform.outbound.clone(),

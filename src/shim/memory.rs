@@ -19,6 +19,42 @@ pub struct Measured {
     pub quota: u64,
 }
 
+/// What a dyno uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// In bytes: the programs' own, files that are kept in memory for it, and what is swapped out.
+    pub memory: u64,
+    pub cache: u64,
+    pub swap: u64,
+    /// Processes that run or could.
+    pub runnable: usize,
+}
+
+/// What each of them uses. Blocks as [`over`] does.
+pub fn used(dynos: Vec<Measured>) -> Vec<(Id, Usage)> {
+    let all = processes::all();
+    let used = dynos.into_iter().map(|dyno| {
+        let members = processes::descendants(&all, dyno.shim);
+        let runnable = members.iter().filter(|process| process.runnable).count();
+        let counted = dyno.cgroup.as_ref().and_then(Cgroup::usage);
+        let usage = match counted.and_then(|usage| Some((usage.memory?, usage))) {
+            Some((memory, counted)) => Usage {
+                memory,
+                cache: counted.cache,
+                swap: counted.swap,
+                runnable,
+            },
+            None => Usage {
+                memory: members.iter().map(proportional).sum(),
+                runnable,
+                ..Usage::default()
+            },
+        };
+        (dyno.dyno, usage)
+    });
+    used.collect()
+}
+
 /// Those that take more than their quota, and how much they take, in bytes. Blocks: where there are dynos without control groups it
 /// reads all of `/proc`, which takes milliseconds.
 pub fn over(dynos: Vec<Measured>) -> Vec<(Id, u64)> {

@@ -18,6 +18,8 @@ pub struct Process {
     pub resident: u64,
     /// It has ended, and only its status is left.
     pub ended: bool,
+    /// It runs, or could if it had a processor.
+    pub runnable: bool,
 }
 
 impl Process {
@@ -31,6 +33,7 @@ impl Process {
         Some(Process {
             pid,
             ended: matches!(*fields.first()?, "Z" | "X" | "x"),
+            runnable: *fields.first()? == "R",
             parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
             started: fields.get(19)?.parse().ok()?,

@@ -2,7 +2,7 @@
 //!
 //! Which features there are is said in [`crate::catalog`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use rusqlite::{Connection, params};
 
@@ -37,6 +37,14 @@ pub fn switch(
         )?
         .execute(params![app, name, enabled, now])?;
     Ok(())
+}
+
+/// The apps for which a feature is on.
+pub fn apps_with(connection: &Connection, name: &str) -> Result<HashSet<Id>> {
+    let mut statement = connection
+        .prepare_cached("SELECT app_id FROM app_feature WHERE name = ?1 AND enabled = 1")?;
+    let rows = statement.query_map([name], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// What a dyno is told of itself where [`METADATA`] is on, by Heroku's names. Config vars of the same names win.

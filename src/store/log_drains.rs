@@ -43,6 +43,7 @@ pub const FIELDS: &[Field] = &[
 
 const COLUMNS: &str = "log_drain.id, log_drain.app_id, app.name, unseal(log_drain.id, log_drain.url), log_drain.token,
     log_drain.created_at, log_drain.updated_at, addon.id, addon.name";
+const ALL: &str = "log_drain JOIN app ON app.id = log_drain.app_id LEFT JOIN addon ON addon.id = log_drain.addon_id";
 const OF_APP: &str = "log_drain JOIN app ON app.id = log_drain.app_id LEFT JOIN addon ON addon.id = log_drain.addon_id
     WHERE log_drain.app_id = ?1";
 const OF_ADDON: &str =
@@ -160,6 +161,14 @@ fn listing(
         parameters: &[&owner],
     };
     page::select(connection, &query, page, log_drain)
+}
+
+/// Every drain of every app, the oldest first.
+pub fn all(connection: &Connection) -> Result<Vec<LogDrain>> {
+    let sql = format!("SELECT {COLUMNS} FROM {ALL} ORDER BY log_drain.id");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([], log_drain)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Takes its log from an add-on.

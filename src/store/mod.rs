@@ -37,6 +37,7 @@ pub mod cron_runs;
 pub mod domains;
 pub mod dynos;
 pub mod favorites;
+pub mod figures;
 pub mod formation;
 pub mod gates;
 pub mod idling;

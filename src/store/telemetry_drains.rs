@@ -182,6 +182,16 @@ pub fn list(connection: &Connection, app: Id, page: &Page) -> Result<Listing<Tel
     page::select(connection, &query, page, telemetry_drain)
 }
 
+/// Every drain of every app with the app's name, the oldest first.
+pub fn all(connection: &Connection) -> Result<Vec<(TelemetryDrain, String)>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, app.name FROM telemetry_drain JOIN app ON app.id = telemetry_drain.app_id ORDER BY telemetry_drain.id"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([], |row| Ok((telemetry_drain(row)?, row.get(8)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 pub fn delete(connection: &Connection, id: Id) -> Result<()> {
     connection
         .prepare_cached("DELETE FROM telemetry_drain WHERE id = ?1")?

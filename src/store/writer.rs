@@ -46,10 +46,12 @@ pub enum Table {
     Domain,
     Dyno,
     Formation,
+    LogDrain,
     Promotion,
     Release,
     ReleasePhase,
     SniEndpoint,
+    TelemetryDrain,
     WebhookDelivery,
 }
 
@@ -71,10 +73,12 @@ impl Table {
         (Table::Domain, "domain"),
         (Table::Dyno, "dyno"),
         (Table::Formation, "formation"),
+        (Table::LogDrain, "log_drain"),
         (Table::Promotion, "pipeline_promotion"),
         (Table::Release, "release"),
         (Table::ReleasePhase, "release_phase"),
         (Table::SniEndpoint, "sni_endpoint"),
+        (Table::TelemetryDrain, "telemetry_drain"),
         (Table::WebhookDelivery, "app_webhook_delivery"),
     ];
 

@@ -14,6 +14,7 @@ mod deploys;
 mod dyno_start;
 mod dynos;
 mod load;
+mod logs;
 mod nginx;
 mod process;
 mod promotion;
@@ -48,6 +49,7 @@ const ALL: &[Benchmark] = &[
     ("table", table::run),
     ("dyno-start", dyno_start::run),
     ("dynos", dynos::run),
+    ("logs", logs::run),
 ];
 
 fn main() -> ExitCode {

@@ -138,7 +138,10 @@ async fn a_certificate_is_renewed_when_two_thirds_of_its_life_are_over() {
         ..crate::router::options()
     };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let log = Arc::new(RouterLog(server.platform.logs.clone()));
+    let log = Arc::new(RouterLog(
+        server.platform.logs.clone(),
+        server.platform.metrics.clone(),
+    ));
     let router = Router::start(vec![listener], log, options).unwrap();
     router.replace(Vec::new());
     let port = router.addresses()[0].port();

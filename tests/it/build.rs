@@ -64,6 +64,7 @@ impl Site {
             store,
             blobs: Blobs::open(dir.path()).unwrap(),
             logs: logs.unwrap(),
+            metrics: penstock::metrics::Metrics::new().unwrap(),
             outputs: Outputs::open(&dir.path().join("outputs")).unwrap(),
             clock,
             outbound: Outbound::new(true),

@@ -202,7 +202,10 @@ async fn visit(router: &Router, host: &str) -> u16 {
 async fn the_router_serves_an_added_name_and_an_exact_one_before_a_wildcard() {
     let server = Server::start().await;
     let ann = server.account("ann").await;
-    let log = Arc::new(RouterLog(server.platform.logs.clone()));
+    let log = Arc::new(RouterLog(
+        server.platform.logs.clone(),
+        server.platform.metrics.clone(),
+    ));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let router = Router::start(vec![listener], log, router::options()).unwrap();
     let routes = Routes::new(

@@ -27,9 +27,14 @@ async fn an_app_shows_its_features_and_preboot_is_always_on() {
     let ann = server.account("ann").await;
     ann.app("harbour").await;
     let listed = ann.get("/apps/harbour/features").await;
-    let names = ["preboot", "runtime-dyno-metadata", "https-only"];
+    let names = [
+        "preboot",
+        "runtime-dyno-metadata",
+        "https-only",
+        "log-runtime-metrics",
+    ];
     assert_eq!(listed.each("name"), names);
-    assert_eq!(listed.each("enabled"), ["true", "false", "false"]);
+    assert_eq!(listed.each("enabled"), ["true", "false", "false", "false"]);
     let path = "/apps/harbour/features/preboot";
     let off = ann.patch(path, json!({"enabled": false})).await;
     off.invalid("cannot be switched off");

@@ -34,19 +34,18 @@ async fn a_drain_is_made_seen_changed_and_removed() {
     let one = format!("{DRAINS}/{}", id(&made));
     assert_eq!(ann.get(&one).await.ok(), made);
     assert_eq!(ann.get(OF_APP).await.ok(), json!([made]));
-    let change = json!({"signals": ["metrics"]});
+    let change = json!({"signals": ["logs"]});
     let changed = ann.patch(&one, change).await.ok();
-    assert_eq!(changed["signals"], json!(["metrics"]));
+    assert_eq!(changed["signals"], json!(["logs"]));
     assert_eq!(changed["exporter"], made["exporter"]);
     // The CLI sends what is to change, and no more.
-    let change = json!({"exporter": {"type": "otlp"}});
+    let change = json!({"exporter": {"type": "otlphttp"}});
     let changed = ann.patch(&one, change).await.ok();
-    assert_eq!(changed["exporter"]["type"], "otlp");
     assert_eq!(changed["exporter"]["headers"], made["exporter"]["headers"]);
     let change = json!({"exporter": {"headers": {}, "endpoint": "http://otel.example.com:4317"}});
     let changed = ann.patch(&one, change).await.ok();
     let exporter =
-        json!({"type": "otlp", "endpoint": "http://otel.example.com:4317", "headers": {}});
+        json!({"type": "otlphttp", "endpoint": "http://otel.example.com:4317", "headers": {}});
     assert_eq!(changed["exporter"], exporter);
     assert_eq!(ann.patch(&one, json!({})).await.ok(), changed);
     assert_eq!(ann.delete(&one).await.ok(), changed);
@@ -71,6 +70,9 @@ async fn what_could_not_be_sent_is_refused() {
         ("/signals", json!([]), "signals"),
         ("/signals", json!(["logs", "logs"]), "signals"),
         ("/signals", json!(["smoke"]), "signals"),
+        // Nothing would be sent to these.
+        ("/signals", json!(["traces", "metrics"]), "logs alone"),
+        ("/exporter/type", json!("otlp"), "gRPC"),
         ("/exporter/type", json!("splunk"), "exporter"),
         ("/exporter/endpoint", json!("ftp://x.example"), "scheme"),
         ("/exporter/endpoint", json!("otel"), "URL"),
@@ -133,7 +135,7 @@ async fn headers_are_read_by_whoever_reads_config_vars_and_stand_nowhere_else() 
     for secret in ["rosebud", "otel.example", &hex::encode("rosebud")] {
         assert!(!dump.contains(secret), "{dump}");
     }
-    let change = json!({"signals": ["metrics"]});
+    let change = json!({"signals": ["logs"]});
     for (name, permission, status) in [("vera", "deploy", 403), ("oz", "operate", 200)] {
         let client = server.account(name).await;
         let user = format!("{name}@example.com");

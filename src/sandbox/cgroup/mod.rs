@@ -60,6 +60,9 @@ pub struct Group {
 pub struct Usage {
     /// Bytes of memory that are the programs' own: neither files nor caches.
     pub memory: Option<u64>,
+    /// Bytes of files that are in memory for it, and of memory that is swapped out.
+    pub cache: u64,
+    pub swap: u64,
     /// Processes that the kernel has ended because the dyno had too much.
     pub oom_kills: u64,
 }
@@ -93,14 +96,26 @@ impl Cgroup {
             .groups
             .iter()
             .find(|group| group.controllers.contains(&Controller::Memory))?;
-        let (stat, own, events) = match group.unified {
-            true => ("memory.stat", "anon", "memory.events"),
-            false => ("memory.stat", "total_rss", "memory.oom_control"),
+        let (stat, own, cache, events) = match group.unified {
+            true => ("memory.stat", "anon", "file", "memory.events"),
+            false => (
+                "memory.stat",
+                "total_rss",
+                "total_cache",
+                "memory.oom_control",
+            ),
         };
+        // Of the second version; the first one has it among the rest, if it counts it at all.
+        let swap = fs::read_to_string(group.dir.join("memory.swap.current"));
+        let swap = swap.ok().and_then(|bytes| bytes.trim().parse().ok());
         let stat = fs::read_to_string(group.dir.join(stat)).ok()?;
         let events = fs::read_to_string(group.dir.join(events)).unwrap_or_default();
         Some(Usage {
             memory: field(&stat, own),
+            cache: field(&stat, cache).unwrap_or_default(),
+            swap: swap
+                .or_else(|| field(&stat, "total_swap"))
+                .unwrap_or_default(),
             oom_kills: field(&events, "oom_kill").unwrap_or_default(),
         })
     }

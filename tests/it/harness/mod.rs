@@ -23,6 +23,7 @@ use penstock::caches::Caches;
 use penstock::config::{Config, DataDirArg, EcoIdle, Waits};
 use penstock::data_dir::DataDir;
 use penstock::deliveries::{Deliverer, Limits};
+use penstock::drains::{self, Drains};
 use penstock::idling::{Bell, Idler};
 use penstock::name::Id;
 use penstock::promotion::Promoter;
@@ -60,6 +61,15 @@ const DELIVERIES: Limits = Limits {
     share: 8,
     attempt: Duration::from_secs(2),
 };
+/// Waits are short, but what is silent is waited for.
+const DRAINS: drains::Limits = drains::Limits {
+    frames: 4,
+    attempt: Duration::from_secs(2),
+    first_wait: Duration::from_millis(10),
+    longest_wait: Duration::from_millis(50),
+    settle: Duration::from_millis(500),
+    telling: Duration::ZERO,
+};
 /// Where the router would be.
 const ROUTER_PORT: u16 = 8080;
 
@@ -81,6 +91,8 @@ pub struct Server {
     /// The provisioner's own loop: a request for an add-on is answered once its provider has been asked.
     providers: tokio::task::JoinHandle<()>,
     deliverer: Deliverer,
+    /// The loop of the drains, in tests that have any.
+    drains: Option<tokio::task::JoinHandle<()>>,
     reconciler: Reconciler,
     http: reqwest::Client,
     api: ServerHandle,
@@ -144,6 +156,7 @@ impl Server {
             provisioner,
             providers,
             deliverer: Deliverer::new(platform.clone(), DELIVERIES),
+            drains: None,
             idler: Idler::new(platform.clone(), visitors.clone(), bell),
             visitors,
             reconciler,
@@ -238,6 +251,30 @@ impl Server {
         self.deliverer.tick().await.unwrap()
     }
 
+    /// Sends the lines of apps' logs where their drains lead from here on, and trusts these authorities.
+    pub fn drain(&mut self, roots: Vec<rustls::pki_types::CertificateDer<'static>>) {
+        self.drain_by(self.platform.outbound.trusting(roots));
+    }
+
+    /// The same, as a server that reaches public addresses alone.
+    pub fn drain_publicly(&mut self) {
+        self.drain_by(penstock::outbound::Outbound::new(false));
+    }
+
+    fn drain_by(&mut self, outbound: penstock::outbound::Outbound) {
+        let drains = Drains::new(self.platform.clone(), outbound, DRAINS);
+        drains.tick().unwrap();
+        self.drains = Some(tokio::spawn(async move { drains.run().await }));
+    }
+
+    /// Ends the drains in the middle of what they do, as if the server was killed.
+    pub async fn stop_draining(&mut self) {
+        if let Some(drains) = self.drains.take() {
+            drains.abort();
+            let _ = drains.await;
+        }
+    }
+
     /// Looks at what memory the dynos use, as the server does every few seconds.
     pub async fn check_memory(&self) {
         self.reconciler.check_memory().await;
@@ -289,6 +326,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.api.stop(false));
         self.providers.abort();
+        self.drains.iter().for_each(tokio::task::JoinHandle::abort);
         if !std::thread::panicking() {
             database::check(self.dir.path(), &self.dynos.running());
         }

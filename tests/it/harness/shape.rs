@@ -206,6 +206,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("/auth", ""),
     ("/auth/cli/*", ""),
     ("/server", ""),
+    ("/health", ""),
     ("/openapi.json", "openapi"),
     ("/schema", "schema"),
     ("/pipeline-couplings", "pipeline-coupling"),

@@ -48,6 +48,13 @@ fn a_dynos_life_is_told_in_herokus_words() {
     platform::exited(logs, app, "web.1", 137);
     platform::boot_timeout(logs, app, "web.1", 60);
     platform::memory_exceeded(logs, app, "web.1", 1_078_460_416, 1_044_381_696);
+    platform::memory_vastly_exceeded(logs, app, "web.1", 2_157_969_408, 1_073_741_824);
+    platform::idling(logs, app, "web.1", "up");
+    platform::unidling(logs, app, "web.1");
+    platform::awaiting_client(logs, app, "web.1");
+    platform::attach_error(logs, app, "web.1");
+    platform::client_gone(logs, app, "web.1");
+    platform::detached(logs, app, "web.1");
     assert_eq!(
         kept.messages(),
         [
@@ -62,6 +69,17 @@ fn a_dynos_life_is_told_in_herokus_words() {
             "Stopping process with SIGKILL",
             "Process running mem=1028M(103.3%)",
             "Error R14 (Memory quota exceeded)",
+            "Process running mem=2058M(201.0%)",
+            "Error R15 (Memory quota vastly exceeded)",
+            "Stopping process with SIGKILL",
+            "Idling",
+            "State changed from up to down",
+            "Unidling",
+            "State changed from down to starting",
+            "Awaiting client",
+            "Error R13 (Attach error) -> Failed to attach to process",
+            "Client connection closed. Sending SIGHUP to all processes",
+            "Error R16 (Detached) -> An attached process is not responding to SIGHUP after its external connection was closed.",
         ]
     );
     assert!(

@@ -78,7 +78,10 @@ async fn a_page_of_maintenance_is_the_apps_own_and_cannot_break_out_of_its_frame
 async fn config_vars_name_an_apps_pages_from_the_moment_they_are_set() {
     let server = Server::start().await;
     let ann = server.account("ann").await;
-    let log = Arc::new(RouterLog(server.platform.logs.clone()));
+    let log = Arc::new(RouterLog(
+        server.platform.logs.clone(),
+        server.platform.metrics.clone(),
+    ));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let router = Router::start(vec![listener], log, options()).unwrap();
     let routes = Routes::new(

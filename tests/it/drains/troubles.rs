@@ -1,0 +1,158 @@
+//! Receivers that break off, are silent, refuse, fall behind, or are not who they say.
+
+use serde_json::Value;
+
+use super::receiver::{Does, Receiver};
+use super::{Source, World};
+
+#[tokio::test]
+async fn what_is_not_taken_is_sent_again_as_the_same_frame() {
+    for trouble in [
+        Does::BreakOff,
+        Does::Nothing,
+        Does::Answer(500),
+        Does::Answer(429),
+    ] {
+        let mut receiver = Receiver::https(trouble).await;
+        let mut world = World::new(&receiver.url).await;
+        world.print("first");
+        world.server.drain(receiver.roots.clone());
+        let frame = receiver.frame().await;
+        world.print("second");
+        let again = receiver.frame().await;
+        assert_eq!(frame.body, again.body, "{trouble:?}");
+        let id = "logplex-frame-id";
+        assert_eq!(frame.header(id), again.header(id), "{trouble:?}");
+        receiver.does(Does::Answer(200));
+        let mut printed = receiver.printed_until("second").await;
+        printed.dedup();
+        assert_eq!(printed, ["first", "second"], "{trouble:?}");
+    }
+}
+
+#[tokio::test]
+async fn lines_that_are_refused_are_dropped_and_told_of() {
+    let mut receiver = Receiver::plain(Does::Answer(403)).await;
+    let mut world = World::new(&receiver.url).await;
+    world.print("unwanted");
+    world.server.drain(Vec::new());
+    receiver.frame().await;
+    receiver.does(Does::Answer(200));
+    // The loss is told in the log, and so to the drain, too.
+    let message = loop {
+        let message = receiver.message().await;
+        assert!(!message.contains("unwanted"), "{message}");
+        if message.contains("logplex") {
+            break message;
+        }
+    };
+    let token = world.drain["token"].as_str().unwrap();
+    assert!(message.starts_with("<172>1 "), "{message}");
+    let told = world.told();
+    assert!(
+        told[0].starts_with("Error L10 (output buffer overflow): "),
+        "{told:?}"
+    );
+    assert!(told[0].ends_with(&format!("drain={token}")), "{told:?}");
+    assert!(message.ends_with(&told[0]), "{message}");
+}
+
+#[tokio::test]
+async fn a_drain_that_falls_behind_is_told_how_much_it_missed() {
+    let mut receiver = Receiver::plain(Does::Answer(503)).await;
+    let mut world = World::new(&receiver.url).await;
+    world.server.drain(Vec::new());
+    receiver.frame().await;
+    // More than the 16 MiB that are kept for readers.
+    let long = "x".repeat(9_000);
+    let lines = 2_500;
+    for number in 0..lines {
+        world.print(&format!("{number} {long}"));
+    }
+    receiver.does(Does::Answer(200));
+    let (mut lost, mut came) = (0_usize, Vec::new());
+    while came.last() != Some(&(lines - 1)) {
+        let message = receiver.message().await;
+        if let Some((_, told)) = message.split_once("(output buffer overflow): ") {
+            // In the app's log stands the drain's token too.
+            if !told.contains("drain=") {
+                lost += told.split(' ').next().unwrap().parse::<usize>().unwrap();
+            }
+        }
+        let line = message.split_once(" host app web.1 - ");
+        came.extend(line.map(|(_, line)| {
+            let number = line.split(' ').next().unwrap();
+            number.parse::<usize>().unwrap()
+        }));
+    }
+    assert!(lost > 0);
+    // The platform's own lines about the app's first two releases are among those that are lost.
+    let own = 4;
+    assert!(
+        (lines..=lines + own).contains(&(lost + came.len())),
+        "{lost} and {}",
+        came.len()
+    );
+    assert!(came.windows(2).all(|pair| pair[0] + 1 == pair[1]));
+    let told = world.told();
+    assert!(
+        told.iter()
+            .any(|line| line.contains(&format!(": {lost} messages dropped since"))),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_slow_drain_keeps_neither_the_app_nor_other_drains_waiting() {
+    let mut slow = Receiver::plain(Does::Nothing).await;
+    let mut quick = Receiver::plain(Does::Answer(200)).await;
+    let mut world = World::new(&slow.url).await;
+    world.add(&quick.url).await;
+    world.server.drain(Vec::new());
+    world.print("first");
+    slow.frame().await;
+    let wanted = world.print_numbers(0..2_000);
+    let printed = quick.printed_until("line 1999").await;
+    assert_eq!(printed[1..], wanted);
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_trusts_is_told_of_and_the_lines_wait() {
+    let mut receiver = Receiver::https(Does::Answer(200)).await;
+    let mut world = World::new(&receiver.url).await;
+    world.print("secret");
+    let logs = world.server.platform.logs.clone();
+    let mut tail = logs.session(world.app, Default::default(), 0, true);
+    // Somebody else's authority.
+    let other = Receiver::https(Does::Nothing).await;
+    world.server.drain(other.roots.clone());
+    let told = tail.next().await.unwrap();
+    let told = String::from_utf8(told.text.to_vec()).unwrap();
+    let error = "heroku[logplex]: Error L14 (certificate validation): error=\"the certificate is not trusted\" uri=\"https://localhost:";
+    assert!(told.contains(error), "{told}");
+    assert!(!told.contains("rose") && !told.contains("/in"), "{told}");
+    world.server.stop_draining().await;
+    world.server.drain(receiver.roots.clone());
+    assert_eq!(receiver.printed_until("secret").await, ["secret"]);
+}
+
+#[tokio::test]
+async fn no_drain_is_sent_to_a_private_address_by_whatever_name() {
+    let receiver = Receiver::plain(Does::Answer(200)).await;
+    let port = receiver.url.rsplit(':').next().unwrap();
+    let port = port.split('/').next().unwrap().to_owned();
+    for scheme in ["http", "syslog", "syslog+tls"] {
+        let mut world = World::new(&format!("{scheme}://localhost:{port}")).await;
+        let logs = world.server.platform.logs.clone();
+        let mut tail = logs.session(world.app, Default::default(), 0, true);
+        logs.append(world.app, Source::App, "web.1", "secret");
+        world.server.drain_publicly();
+        let mut told = String::new();
+        while !told.contains("takes no lines") {
+            let batch = tail.next().await.unwrap();
+            told = String::from_utf8(batch.text.to_vec()).unwrap();
+        }
+        assert!(told.contains("PrivateAddress"), "{scheme}: {told}");
+        assert_ne!(world.drain, Value::Null);
+    }
+}
