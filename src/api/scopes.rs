@@ -46,7 +46,9 @@ const TABLE: &[(&[&str], &str, Need)] = &[
     (&[], "**/log-drains/**", WRITE_PROTECTED),
     (&["GET"], "**/telemetry-drains/**", READ_PROTECTED),
     (&[], "**/telemetry-drains/**", WRITE_PROTECTED),
+    // Whoever says what is run reads what it prints, and it runs with the config vars.
     (&["POST"], "/apps/*/dynos", WRITE_PROTECTED),
+    (&["POST"], "/apps/*/dynos/*", WRITE_PROTECTED),
     // They set config vars and run a script with them, and show what it printed.
     (&["POST"], "/app-setups", WRITE_PROTECTED),
     (&["POST"], "/review-apps", WRITE_PROTECTED),

@@ -49,6 +49,28 @@ async fn each_scope_opens_what_it_says() {
 }
 
 #[tokio::test]
+async fn who_may_not_read_config_vars_runs_no_command_that_would_print_them() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    server.running_app(&ann, "harbour").await;
+    let command = json!({"command": "env"});
+    for (scope, status) in [
+        ("write", 403),
+        ("read-protected", 403),
+        ("write-protected", 201),
+    ] {
+        let token = ann.scoped(&[scope], None).await;
+        for path in ["/apps/harbour/dynos", "/apps/harbour/dynos/web.1"] {
+            let answer = token.post(path, command.clone()).await;
+            assert_eq!(answer.status, status, "{scope}: {answer:?}");
+        }
+    }
+    // Whoever may write restarts what is there.
+    let writer = ann.scoped(&["write"], None).await;
+    writer.delete("/apps/harbour/dynos").await.expect(202);
+}
+
+#[tokio::test]
 async fn a_token_that_only_reads_is_refused_by_whatever_changes_something() {
     let server = Server::start().await;
     let ann = server.account("ann").await;
