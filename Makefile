@@ -36,7 +36,8 @@ test-docs: tools ## Type every command of the documentation; those with the offi
 bench: tools ## Print ratios against ceilings measured in the same run; BENCH=reads runs one
 	cargo bench --bench penstock -- $(BENCH)
 
-fuzz: tools ## Throw made-up requests at a server and hold its answers to /openapi.json; EXAMPLES=200 tries harder
+fuzz: tools ## Throw made-up archives at what unpacks them, and made-up requests at a server, whose answers are held to /openapi.json; SECONDS=600, EXAMPLES=200 try harder
+	tests/fuzz/unpack $(SECONDS)
 	tests/fuzz/run $(EXAMPLES)
 
 # Names what is missing, with the remedy. SQLite and the TLS library are compiled from C.

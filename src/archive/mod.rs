@@ -117,7 +117,7 @@ pub enum Strip {
 }
 
 /// What was unpacked or packed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Regular files, hard links among them.
     pub files: u64,
@@ -125,6 +125,9 @@ pub struct Summary {
     pub bytes: u64,
     /// Sockets, pipes and devices that were met while packing, and left out.
     pub left_out: u64,
+    /// Of a source that was unpacked: the first entry that differs from one before it in capitals alone, fit to be shown. They are two
+    /// here, and one where disks do not tell capitals.
+    pub alike: Option<String>,
 }
 
 /// Unpacks an archive into the empty folder `into`, which nobody else may be writing to.

@@ -3,10 +3,10 @@
 //! It holds names and kinds, in memory that [`Limits`] bounds, and never looks at the disk: [`inspect`](super::inspect) and
 //! [`unpack`](super::unpack) must come to the same answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::Limits;
 use super::path::{refuse, shown};
+use super::{Limits, Symlinks};
 use crate::error::{Error, Result};
 
 /// What is added to a tree.
@@ -27,6 +27,10 @@ pub(super) struct Tree {
     /// The root is the first.
     nodes: Vec<Node>,
     name_bytes: u64,
+    /// Names with capitals in them, in small letters, by their folder.
+    capitals: HashSet<(usize, Box<[u8]>)>,
+    /// The first entry with a name, or a folder in it, that is like one before it but for capitals.
+    alike: Option<Vec<u8>>,
 }
 
 impl Tree {
@@ -34,7 +38,13 @@ impl Tree {
         Tree {
             nodes: vec![Node::Folder(HashMap::new())],
             name_bytes: 0,
+            capitals: HashSet::new(),
+            alike: None,
         }
+    }
+
+    pub(super) fn alike(&self) -> Option<&[u8]> {
+        self.alike.as_deref()
     }
 
     /// Adds an entry, and the folders that its name implies. A folder may come again; nothing else may.
@@ -129,6 +139,17 @@ impl Tree {
                 "a tree's node was to grow, and is no folder",
             ));
         };
+        if self.alike.is_none() && limits.symlinks == Symlinks::Within {
+            let small = part.to_ascii_lowercase();
+            let has_capitals = small != part;
+            let plain = has_capitals && children.contains_key(small.as_slice());
+            let key = (at, small.into_boxed_slice());
+            let other = match has_capitals {
+                true => !self.capitals.insert(key),
+                false => self.capitals.contains(&key),
+            };
+            self.alike = (plain || other).then(|| path.to_vec());
+        }
         children.insert(part.into(), new);
         self.nodes.push(match leaf {
             Leaf::Folder => Node::Folder(HashMap::new()),

@@ -99,6 +99,7 @@ impl Walk<'_> {
         if let (Some(_), Some(link)) = (&lifted, &self.to_top) {
             return Err(leaves(link));
         }
+        self.summary.alike = self.tree.alike().map(shown);
         Ok(Walked {
             summary: self.summary,
             lifted,

@@ -75,8 +75,15 @@ impl Work {
         halt: &Halt,
     ) -> Result<NewSlug> {
         let (blobs, place, stop) = (self.parts.blobs.clone(), workspace.clone(), halt.clone());
-        let ignored = move || source::unpack(&blobs, &source, &place.tree(), stop);
-        if let Some(ignored) = blocking(ignored).await? {
+        let unpacking = move || source::unpack(&blobs, &source, &place.tree(), stop);
+        let unpacked = blocking(unpacking).await?;
+        if let Some(alike) = unpacked.alike {
+            output.warning(&format!(
+                "`{alike}` differs from another file only in capitals. Both are kept here; disks that do not tell capitals, as Macs have \
+                 them, keep one of the two."
+            ));
+        }
+        if let Some(ignored) = unpacked.ignored {
             output.step(&format!(
                 "Deleting {ignored} files matching .slugignore patterns."
             ));

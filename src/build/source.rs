@@ -17,20 +17,26 @@ use crate::store::cron_jobs::Entry;
 use super::halt::{Halt, Halting};
 use super::ignore;
 
-/// Unpacks a source into the empty folder `tree`, less what its `.slugignore` names; how much that was, where there is one.
-pub(super) fn unpack(
-    blobs: &Blobs,
-    source: &Digest,
-    tree: &Path,
-    halt: Halt,
-) -> Result<Option<usize>> {
+/// What a source was before anything is built of it.
+pub(super) struct Unpacked {
+    /// How much its `.slugignore` names, where there is one.
+    pub(super) ignored: Option<usize>,
+    /// An entry that differs from another in capitals alone.
+    pub(super) alike: Option<String>,
+}
+
+/// Unpacks a source into the empty folder `tree`, less what its `.slugignore` names.
+pub(super) fn unpack(blobs: &Blobs, source: &Digest, tree: &Path, halt: Halt) -> Result<Unpacked> {
     let archive = Halting {
         inner: blobs.open_checked(source)?,
         halt,
     };
-    archive::unpack(archive, tree, &Limits::default(), Strip::SoleFolder)?;
+    let summary = archive::unpack(archive, tree, &Limits::default(), Strip::SoleFolder)?;
     remove_history(tree)?;
-    ignore::remove_ignored(tree)
+    Ok(Unpacked {
+        ignored: ignore::remove_ignored(tree)?,
+        alike: summary.alike,
+    })
 }
 
 /// What a tree runs, and what at which times.

@@ -8,6 +8,7 @@
 //! With `taskset` and two cores, what is compared runs on the second core alone, and whatever asks it on the first.
 
 mod aborts;
+mod archives;
 mod ceiling;
 mod client;
 mod deploys;
@@ -50,6 +51,7 @@ const ALL: &[Benchmark] = &[
     ("dyno-start", dyno_start::run),
     ("dynos", dynos::run),
     ("logs", logs::run),
+    ("archives", archives::run),
 ];
 
 fn main() -> ExitCode {
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
     let run = match arguments.first().map(String::as_str) {
         Some(ceiling::ROLE) => ceiling::serve(),
         Some(upstream::ROLE) => upstream::serve(),
+        Some(archives::ROLE) => archives::serve(),
         _ => run(&arguments),
     };
     match run {

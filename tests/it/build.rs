@@ -5,6 +5,7 @@ mod claiming;
 mod classic;
 mod failing;
 mod fetching;
+mod hostile;
 mod server;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! The files that say which packages an app needs, and the program that installs them.
 
 use crate::builders::{Command, Places, Plan, Tree};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 use super::version;
 
@@ -94,6 +94,14 @@ fn project(plan: &mut Plan, tree: &dyn Tree) -> Result<()> {
         plan.topic("Installing the project of pyproject.toml with pip");
         plan.run(pip(["install", "."]));
         return Ok(());
+    }
+    let poetry = project
+        .get("tool")
+        .and_then(|tool| tool.get("poetry")?.get("dependencies"));
+    if poetry.is_some() && !project.contains_key("project") {
+        return Err(Error::invalid(
+            "The pyproject.toml is Poetry's, and there is no poetry.lock beside it. Run `poetry lock`, commit the file, then build again.",
+        ));
     }
     let listed = project
         .get("project")

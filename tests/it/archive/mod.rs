@@ -303,7 +303,7 @@ fn inspecting_reads_the_wanted_files_at_the_root() {
         Summary {
             files: 3,
             bytes: 100_008,
-            left_out: 0
+            ..Summary::default()
         }
     );
     let whole = inspect(&tar[..], &Limits::default(), Strip::Nothing, &wanted).unwrap();

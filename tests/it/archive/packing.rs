@@ -133,7 +133,8 @@ fn packing_leaves_out_sockets_and_splits_hard_links() {
         Summary {
             files: 2,
             bytes: 2,
-            left_out: 1
+            left_out: 1,
+            alike: None,
         }
     );
     let (again, _) = unpacked(&archive, Strip::Prefix("app"));

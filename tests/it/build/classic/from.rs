@@ -307,3 +307,73 @@ fn what_a_git_says_of_its_version_is_understood() {
         assert_eq!(parse(said).number, number, "{said}");
     }
 }
+
+#[tokio::test]
+async fn no_redirect_leads_a_buildpack_to_a_private_address() {
+    let public = std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST);
+    let mut site = Site::new();
+    site.parts.outbound = Outbound::reaching(move |address| address == public);
+    for to in ["http://127.0.0.2/", "http://[::1]/", "http://10.0.0.1/"] {
+        let server = Server::start(move |_| super::super::server::redirect(to)).await;
+        for path in ["/pack.tgz", "/pack.git"] {
+            let output = failed(&site, source(), &[&server.url(path)]).await;
+            assert!(output.contains("is at a private address"), "{to}: {output}");
+        }
+    }
+    // And a name counts for what it stands for.
+    let server = Server::start(|_| status(404, "no")).await;
+    let port = server.host.rsplit(':').next().unwrap().to_owned();
+    site.parts.outbound = Outbound::reaching(move |address| address != public);
+    for path in ["pack.tgz", "pack.git"] {
+        let url = format!("http://127.0.0.1:{port}/{path}");
+        let output = failed(&site, source(), &[&url]).await;
+        assert!(output.contains("is at a private address"), "{output}");
+    }
+    assert_eq!(server.heads(), [""; 0]);
+}
+
+#[tokio::test]
+async fn git_goes_where_it_is_told_and_follows_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    repository(dir.path());
+    let root = dir.path().to_owned();
+    let elsewhere = Server::start(|_| status(404, "no")).await;
+    let to = elsewhere.url("/pack.git/info/refs");
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    // To us it answers; git is sent to somebody else.
+    let server = Server::start(move |path| {
+        let path = path.split('?').next().unwrap().trim_start_matches('/');
+        let first = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+        match std::fs::read(root.join(path)) {
+            Ok(bytes) if first => ok(&bytes),
+            _ => super::super::server::redirect(&to),
+        }
+    })
+    .await;
+    let site = Site::new();
+    let output = failed(&site, source(), &[&server.url("/pack.git")]).await;
+    assert!(output.contains("git could not fetch it"), "{output}");
+    assert_eq!(elsewhere.heads(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_buildpack_that_is_too_large_or_too_hostile_is_refused() {
+    let server = Server::start(|path| match path {
+        "/large.tgz" => {
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 1_u64 << 40).into_bytes()
+        }
+        _ => ok(&Tar::new()
+            .file("bin/compile", "")
+            .file("../escape", "x")
+            .gz()),
+    })
+    .await;
+    let site = Site::new();
+    for (path, words) in [
+        ("/large.tgz", "at most 268435456 bytes are taken"),
+        ("/hostile.tgz", "`../escape`"),
+    ] {
+        let output = failed(&site, source(), &[&server.url(path)]).await;
+        assert!(output.contains(words), "{output}");
+    }
+}
