@@ -150,13 +150,22 @@ pub fn take_terminal() -> io::Result<()> {
     Ok(Errno::result(taken).map(drop)?)
 }
 
-/// All but the standard streams go with the exec, and so does what the runtime of this program has changed for itself.
+/// A server started by `nohup`, or in the background of a script, ignores signals, as Rust's runtime does with SIGPIPE, and children
+/// would inherit that: a dyno that is told to hang up or to interrupt its work would not hear of it.
+pub fn heed_signals() -> io::Result<()> {
+    use Signal::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
+    for heeded in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE] {
+        #[expect(
+            unsafe_code,
+            reason = "no function of ours is installed, the default is put back"
+        )]
+        unsafe { signal(heeded, SigHandler::SigDfl) }?;
+    }
+    Ok(())
+}
+
+/// All but the standard streams go with the exec.
 pub fn close_descriptors() -> io::Result<()> {
-    #[expect(
-        unsafe_code,
-        reason = "SIGPIPE becomes what every program expects; no handler of ours is set"
-    )]
-    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
     #[expect(
         unsafe_code,
         reason = "nothing is used after this but the standard streams and an exec"

@@ -160,6 +160,8 @@ pub fn become_leader(spec: &Spec) -> io::Result<()> {
     if spec.background {
         confine::make_way();
     }
+    // What came while they were blocked shall be heeded too.
+    confine::heed_signals().map_err(|error| step("heed signals", error))?;
     signals().thread_unblock()?;
     confine::close_descriptors().map_err(|error| step("close descriptors", error))
 }

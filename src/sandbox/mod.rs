@@ -27,6 +27,7 @@ mod settings;
 mod spec;
 
 pub use command::{Begun, command, hand_over};
+pub use confine::heed_signals;
 pub use init::run_if_asked;
 pub use isolation::Isolation;
 pub use level::Level;

@@ -9,8 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
-use nix::sys::signal::{SigHandler, SigSet, signal};
+use nix::sys::signal::SigSet;
 use rustix::process::{Pid, Signal, ioctl_tiocsctty, set_parent_process_death_signal, setsid};
 
 use super::{Program, Streams, terminal};
@@ -119,26 +118,13 @@ fn prints_to(command: &mut Command, writer: PipeWriter) -> Result<()> {
 fn prepare(has_terminal: bool) -> io::Result<()> {
     // The shim takes its own signals another way.
     SigSet::empty().thread_set_mask()?;
-    heed_signals()?;
+    sandbox::heed_signals()?;
     setsid()?;
     if has_terminal {
         ioctl_tiocsctty(io::stdin().as_fd())?;
     }
     // Nobody would be left to end it.
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    Ok(())
-}
-
-/// A server started by `nohup`, or in the background of a script, ignores signals, and children would inherit that: a dyno that is
-/// told to hang up or to interrupt its work would not hear of it.
-fn heed_signals() -> io::Result<()> {
-    for heeded in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE] {
-        #[expect(
-            unsafe_code,
-            reason = "no function of ours is installed, the default is put back"
-        )]
-        unsafe { signal(heeded, SigHandler::SigDfl) }?;
-    }
     Ok(())
 }
 
