@@ -432,10 +432,13 @@ CREATE TABLE release (
     addon_plan_names TEXT NOT NULL DEFAULT '[]',
     -- Its output says why it does not come up.
     told          INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1)),
+    -- It was made to change the slug, and not to go on with the one that was there.
+    deploys       INTEGER NOT NULL DEFAULT 0 CHECK (deploys IN (0, 1)),
     created_at    TEXT NOT NULL,
     updated_at    TEXT NOT NULL,
     UNIQUE (app_id, version)
 ) STRICT;
+CREATE INDEX release_deploys ON release (app_id, version) WHERE deploys = 1;
 CREATE INDEX release_app ON release (app_id, id);
 CREATE INDEX release_app_created ON release (app_id, created_at, id);
 CREATE INDEX release_slug ON release (slug_id) WHERE slug_id IS NOT NULL;
@@ -697,12 +700,13 @@ CREATE INDEX telemetry_drain_app ON telemetry_drain (app_id, id);
 
 -- A pipeline belongs to an account or to a team, like an app.
 CREATE TABLE pipeline (
-    id         TEXT PRIMARY KEY,
-    name       TEXT NOT NULL,
-    owner_id   TEXT REFERENCES account (id),
-    team_id    TEXT REFERENCES team (id),
-    created_at TEXT NOT NULL,
-    updated_at TEXT NOT NULL,
+    id          TEXT PRIMARY KEY,
+    name        TEXT NOT NULL,
+    description TEXT,
+    owner_id    TEXT REFERENCES account (id),
+    team_id     TEXT REFERENCES team (id),
+    created_at  TEXT NOT NULL,
+    updated_at  TEXT NOT NULL,
     UNIQUE (owner_id, name),
     UNIQUE (team_id, name),
     CHECK ((owner_id IS NULL) <> (team_id IS NULL))

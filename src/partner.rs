@@ -66,7 +66,7 @@ pub async fn provision(
     let options: Value = serde_json::from_str(options).unwrap_or_else(|_| json!({}));
     let mut body = json!({
         "uuid": addon.id,
-        "heroku_id": format!("{}@{}", addon.app_name, urls.base_domain),
+        "heroku_id": heroku_id(addon, urls),
         "name": addon.name,
         "plan": short(&addon.plan_name),
         "region": REGION,
@@ -85,9 +85,21 @@ pub async fn provision(
     outcome(answer, provider, &addon.declared_vars, true)
 }
 
+/// The app that an add-on is for, by the name that its provider knows it by.
+fn heroku_id(addon: &AddOn, urls: &Urls) -> String {
+    format!("{}@{}", addon.app_name, urls.base_domain)
+}
+
 /// Asks a provider to change the plan.
-pub async fn change_plan(reach: &Reach, provider: &Provider, addon: &AddOn, plan: &str) -> Outcome {
-    let body = json!({ "plan": short(plan), "heroku_id": addon.app_name, "uuid": addon.id });
+pub async fn change_plan(
+    reach: &Reach,
+    provider: &Provider,
+    addon: &AddOn,
+    plan: &str,
+    urls: &Urls,
+) -> Outcome {
+    let body =
+        json!({ "plan": short(plan), "heroku_id": heroku_id(addon, urls), "uuid": addon.id });
     let path = format!("/{}", addon.id);
     let answer = ask(reach, provider, Method::PUT, &path, Some(body)).await;
     outcome(answer, provider, &addon.declared_vars, false)

@@ -262,7 +262,8 @@ impl Provisioner {
             let plan = addon_services::plan_name(connection, wanted)?;
             Ok((addon_tasks::provider(connection, service)?, plan))
         })?;
-        let outcome = partner::change_plan(&self.reach, &provider, &addon, &plan).await;
+        let outcome =
+            partner::change_plan(&self.reach, &provider, &addon, &plan, &platform.urls).await;
         let now = platform.clock.now();
         platform
             .store

@@ -71,6 +71,7 @@ fn features() -> Vec<View> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "FeatureBody")]
 pub struct Body {
+    #[schemars(required)]
     enabled: Option<bool>,
 }
 

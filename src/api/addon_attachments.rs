@@ -133,7 +133,9 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "AddOnAttachmentNewAttachment")]
 pub struct New {
+    #[schemars(required)]
     addon: Option<Reference>,
+    #[schemars(required)]
     app: Option<Reference>,
     name: Option<String>,
     namespace: Option<String>,

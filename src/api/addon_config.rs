@@ -16,6 +16,7 @@ use crate::store::access::Permission;
 use crate::store::addon_tasks;
 use crate::store::addons::{self, AddOn};
 use crate::store::config_vars::ConfigVars;
+use crate::store::page::{Field, Kind};
 use crate::store::releases::Release;
 use crate::time::Timestamp;
 
@@ -37,12 +38,15 @@ fn views(config: ConfigVars) -> Vec<View> {
 /// For its provider, and for whoever operates its app and so reads the same in the app's config vars.
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let addon = call.read(|connection, caller| find(connection, caller, Permission::Operate))?;
-    Reply::of(&views(addon.config))
+    call.page_of(FIELDS, views(addon.config))
 }
+
+const FIELDS: &[Field] = &[Field::new("name", "name", Kind::Text)];
 
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "AddOnConfigChange")]
 pub struct Change {
+    #[schemars(required)]
     config: Option<Vec<Var>>,
 }
 

@@ -17,6 +17,7 @@ use crate::store::{addon_attachments, addon_services, addons, apps};
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "AddOnResolution")]
 pub struct Resolution {
+    #[schemars(required)]
     addon: Option<String>,
     app: Option<Reference>,
     addon_service: Option<Reference>,
@@ -72,6 +73,7 @@ fn several<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "AddOnAttachmentResolution")]
 pub struct AttachmentResolution {
+    #[schemars(required)]
     addon_attachment: Option<String>,
     app: Option<Reference>,
     addon_service: Option<Reference>,

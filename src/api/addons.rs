@@ -181,6 +181,7 @@ pub async fn info_in_app(call: Call) -> Result<Reply<View>> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "AddOnNewAddOn")]
 pub struct New {
+    #[schemars(required)]
     plan: Option<Reference>,
     name: Option<String>,
     attachment: Option<AttachmentParam>,

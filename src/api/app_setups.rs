@@ -11,7 +11,7 @@ use super::params::{self, Reference};
 use super::reply::Reply;
 use super::view::Named;
 use crate::catalog;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::name::{AppName, Id, Identity};
 use crate::store::app_setups::{self, NewSetup, Setup, Status};
 use crate::store::buildpacks::Buildpack;
@@ -104,6 +104,7 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "AppSetupBody")]
 pub struct Body {
+    #[schemars(required)]
     source_blob: Option<SourceBlobParam>,
     app: Option<AppParam>,
     overrides: Option<Overrides>,
@@ -133,6 +134,7 @@ pub struct Overrides {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "AppSetupBuildpackOverride")]
 pub struct BuildpackOverride {
+    #[schemars(required)]
     url: Option<String>,
 }
 
@@ -152,11 +154,7 @@ async fn new_setup(call: &Call, body: Body) -> Result<NewSetup> {
     let app = body.app.unwrap_or_default();
     params::offered(app.region.as_ref(), catalog::REGION, "region")?;
     params::offered(app.stack.as_ref(), catalog::STACK, "stack")?;
-    if app.space.is_some() {
-        return Err(Error::invalid(
-            "This server has no private spaces. Leave out app.space.",
-        ));
-    }
+    super::apps::no_space(app.space.as_ref(), "app.space")?;
     let overrides = body.overrides.unwrap_or_default();
     let env = overrides.env.unwrap_or_default();
     config_vars::check_all(&env)?;

@@ -71,7 +71,9 @@ fn find(connection: &Connection, caller: &Caller) -> Result<Transfer> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "AppTransferNewTransfer")]
 pub struct NewTransfer {
+    #[schemars(required)]
     app: Option<Reference>,
+    #[schemars(required)]
     recipient: Option<Reference>,
 }
 
@@ -101,6 +103,7 @@ pub async fn create(call: Call, new: NewTransfer) -> Result<Created<View>> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "AppTransferChange")]
 pub struct Change {
+    #[schemars(required)]
     state: Option<String>,
 }
 

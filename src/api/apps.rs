@@ -9,7 +9,7 @@ use super::params::{self, Reference};
 use super::reply::{Created, Reply};
 use super::view::{Named, User};
 use crate::catalog::{self, Entry};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::log::platform as lines;
 use crate::name::{self, AppName, Id};
 use crate::store::access::{self, Permission};
@@ -148,6 +148,18 @@ pub struct NewApp {
     locked: Option<bool>,
     /// The caller's own, even if a default team would have it.
     pub(super) personal: Option<bool>,
+    /// There is none, so whoever names one is told so.
+    space: Option<Reference>,
+}
+
+/// 422 for an app that is to be in a private space, by the name of the parameter.
+pub(super) fn no_space(asked: Option<&Reference>, parameter: &str) -> Result<()> {
+    match asked {
+        None => Ok(()),
+        Some(_) => Err(Error::invalid(format!(
+            "This server has no private spaces. Leave out {parameter}."
+        ))),
+    }
 }
 
 pub async fn create(call: Call, new: NewApp) -> Result<Created<View>> {
@@ -159,6 +171,7 @@ pub async fn create(call: Call, new: NewApp) -> Result<Created<View>> {
 pub(super) async fn make(call: &Call, new: NewApp) -> Result<App> {
     params::offered(new.region.as_ref(), catalog::REGION, "region")?;
     params::offered(new.stack.as_ref(), catalog::STACK, "stack")?;
+    no_space(new.space.as_ref(), "space")?;
     let chosen = new.name.as_deref().map(AppName::parse).transpose()?;
     let app = loop {
         let name = chosen.clone().map_or_else(name::generated, Ok)?;

@@ -8,6 +8,7 @@ use super::params;
 use super::reply::Reply;
 use crate::error::Result;
 use crate::store::buildpacks::{self, Buildpack};
+use crate::store::page::{Field, Kind};
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Buildpack")]
@@ -45,18 +46,22 @@ fn views(buildpacks: Vec<Buildpack>) -> Vec<View> {
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let buildpacks =
         call.read(|connection, caller| buildpacks::list(connection, caller.app_id(connection)?))?;
-    Reply::of(&views(buildpacks))
+    call.page_of(FIELDS, views(buildpacks))
 }
+
+const FIELDS: &[Field] = &[Field::new("ordinal", "ordinal", Kind::Integer)];
 
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "BuildpackInstallationUpdates")]
 pub struct Updates {
+    #[schemars(required)]
     updates: Option<Vec<Update>>,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "BuildpackInstallationUpdate")]
 pub struct Update {
+    #[schemars(required)]
     buildpack: Option<String>,
 }
 

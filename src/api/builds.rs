@@ -192,12 +192,13 @@ pub async fn delete_cache(call: Call) -> Result<Reply<Nothing>> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "BuildBody")]
 pub struct Body {
+    #[schemars(required)]
     source_blob: Option<SourceBlobParam>,
     buildpacks: Option<Vec<BuildpackParam>>,
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "BuildBuildpackParam")]
+#[schemars(rename = "BuildBuildpackParam", extend("anyOf" = [{"required": ["url"]}, {"required": ["name"]}]))]
 pub struct BuildpackParam {
     url: Option<String>,
     name: Option<String>,
@@ -213,6 +214,7 @@ impl BuildpackParam {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "BuildSourceBlobParam")]
 pub struct SourceBlobParam {
+    #[schemars(required)]
     url: Option<String>,
     checksum: Option<String>,
     version: Option<String>,

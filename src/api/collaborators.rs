@@ -103,7 +103,15 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "CollaboratorBody")]
 pub struct Body {
+    #[schemars(required)]
     user: Option<Reference>,
+    permissions: Option<Vec<PermissionParam>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "CollaboratorChange")]
+pub struct Change {
+    #[schemars(required)]
     permissions: Option<Vec<PermissionParam>>,
 }
 
@@ -171,8 +179,8 @@ fn may_join(
     }
 }
 
-pub async fn update(call: Call, body: Body) -> Result<Reply<View>> {
-    let granted = permissions(params::required(body.permissions, "permissions")?)?;
+pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
+    let granted = permissions(params::required(change.permissions, "permissions")?)?;
     let collaborator = call
         .write(move |connection, caller| {
             let app = caller.app_id(connection)?;

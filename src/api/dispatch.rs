@@ -119,6 +119,7 @@ impl Api {
             && let Endpoint::Visit(visit) = route.endpoint
         {
             if route.policy == Policy::Public {
+                accept(request.headers())?;
                 *remaining = Some(self.take(request, Asker::at(request.peer_addr()), now)?);
             }
             let params = params.clone();
@@ -301,13 +302,7 @@ impl Api {
             .value
             .iter()
             .find(|route| route.method == method)
-            .ok_or_else(|| {
-                let allowed = allowed(found.value);
-                Error::new(
-                    ErrorId::MethodNotAllowed,
-                    format!("This path does not answer {method}. It answers {allowed}."),
-                )
-            })?;
+            .ok_or_else(|| not_answered(method, path, found.value))?;
         let params = found
             .params
             .iter()
@@ -339,6 +334,26 @@ fn trimmed(path: &str) -> &str {
     match path.len() {
         0..=1 => path,
         _ => path.trim_end_matches('/'),
+    }
+}
+
+/// 405, or 404 for what there is none of, though its list can be asked for.
+fn not_answered(method: &str, path: &str, routes: &[&Route]) -> Error {
+    match path {
+        "/spaces" => Error {
+            resource: Some("space"),
+            ..Error::new(
+                ErrorId::NotFound,
+                "This server has no private spaces. Make apps with POST /apps.",
+            )
+        },
+        _ => Error::new(
+            ErrorId::MethodNotAllowed,
+            format!(
+                "This path does not answer {method}. It answers {}.",
+                allowed(routes)
+            ),
+        ),
     }
 }
 

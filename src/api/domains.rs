@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Caller};
-use super::params::{self, Reference};
+use super::params::{self, Parts, Reference, Whole};
 use super::reply::{Created, Reply};
 use super::view::Named;
 use crate::error::{Error, Result};
@@ -81,6 +81,7 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "DomainNew")]
 pub struct New {
+    #[schemars(required)]
     hostname: Option<String>,
     sni_endpoint: Option<Reference>,
 }
@@ -113,7 +114,11 @@ pub struct Change {
     sni_endpoint: Option<Option<Reference>>,
 }
 
-pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
+impl Parts for Change {
+    const NEEDED: &'static [&'static str] = &["sni_endpoint"];
+}
+
+pub async fn update(call: Call, Whole(change): Whole<Change>) -> Result<Reply<View>> {
     let certificate = params::required(change.sni_endpoint, "sni_endpoint")?;
     let base = call.platform.urls.base_domain.clone();
     let domain = call

@@ -104,6 +104,7 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
 #[schemars(rename = "DynoNewDyno")]
 pub struct NewDyno {
     attach: Option<bool>,
+    #[schemars(required)]
     command: Option<String>,
     env: Option<BTreeMap<String, EnvValue>>,
     force_no_tty: Option<bool>,

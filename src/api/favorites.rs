@@ -49,6 +49,7 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
 #[schemars(rename = "FavoriteBody")]
 pub struct Body {
     /// An app, by its id or its name.
+    #[schemars(required)]
     resource_id: Option<String>,
     r#type: Option<String>,
 }

@@ -75,6 +75,8 @@ pub struct Update {
     quantity: Option<Number>,
     size: Option<String>,
     dyno_size: Option<Reference>,
+    /// There are no images here, so whoever names one is told so.
+    docker_image: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -95,6 +97,11 @@ pub struct Wanted {
 
 impl Update {
     fn check(self) -> Result<Wanted> {
+        if self.docker_image.is_some() {
+            return Err(Error::invalid(
+                "This server runs slugs, and no container images. Leave out docker_image, and deploy with git push or POST /apps/{app}/builds.",
+            ));
+        }
         let quantity = match self.quantity {
             None => None,
             Some(Number::Integer(quantity)) => Some(Quantity::Exactly(quantity)),
@@ -161,17 +168,19 @@ pub async fn update(call: Call, body: Update) -> Result<Reply<View>> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "FormationBatchUpdate")]
 pub struct BatchUpdate {
+    #[schemars(required)]
     updates: Option<Vec<TypeUpdate>>,
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "FormationTypeUpdate")]
+#[schemars(rename = "FormationTypeUpdate", extend("anyOf" = [{"required": ["type"]}, {"required": ["id"]}]))]
 pub struct TypeUpdate {
     r#type: Option<String>,
     id: Option<String>,
     quantity: Option<Number>,
     size: Option<String>,
     dyno_size: Option<Reference>,
+    docker_image: Option<serde_json::Value>,
 }
 
 impl BatchUpdate {
@@ -195,6 +204,7 @@ impl TypeUpdate {
             quantity: self.quantity,
             size: self.size,
             dyno_size: self.dyno_size,
+            docker_image: self.docker_image,
         };
         Ok((Identity::parse_exact(&named), update.check()?))
     }

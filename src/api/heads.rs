@@ -12,12 +12,14 @@ pub(super) fn accept(headers: &HeaderMap) -> Result<()> {
     for value in headers.get_all(header::ACCEPT) {
         for media in value.to_str().unwrap_or("").split(',') {
             let mut parts = media.split(';').map(str::trim);
-            if parts.next() != Some("application/vnd.heroku+json") {
+            let media = parts.next().unwrap_or("");
+            if !media.eq_ignore_ascii_case("application/vnd.heroku+json") {
                 continue;
             }
             let version = parts
-                .find_map(|part| part.strip_prefix("version="))
-                .unwrap_or("3");
+                .filter_map(|part| part.split_once('='))
+                .find(|(name, _)| name.trim().eq_ignore_ascii_case("version"))
+                .map_or("3", |(_, version)| version.trim().trim_matches('"'));
             if version != "3" && !version.starts_with("3.") {
                 return Err(Error::new(
                     ErrorId::NotAcceptable,

@@ -65,6 +65,7 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "KeyBody")]
 pub struct Body {
+    #[schemars(required)]
     public_key: Option<String>,
 }
 

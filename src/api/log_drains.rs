@@ -83,6 +83,7 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "LogDrainNew")]
 pub struct New {
+    #[schemars(required)]
     url: Option<String>,
 }
 

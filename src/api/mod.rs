@@ -82,6 +82,7 @@ pub mod sni_endpoints;
 pub mod sources;
 mod ssh;
 pub mod status;
+mod summary;
 pub mod team_apps;
 pub mod team_features;
 pub mod team_invitations;

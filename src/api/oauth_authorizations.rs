@@ -284,7 +284,9 @@ pub struct UpdateBody {
 /// A client, and the secret that proves it.
 #[derive(Deserialize, JsonSchema)]
 struct ClientProof {
+    #[schemars(required)]
     id: Option<Id>,
+    #[schemars(required)]
     secret: Option<String>,
 }
 

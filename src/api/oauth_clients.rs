@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
-use super::params;
+use super::params::{self, Parts, Whole};
 use super::reply::{Created, Reply};
 use crate::error::{Error, Result};
 use crate::name::Id;
@@ -69,6 +69,10 @@ pub struct Body {
     redirect_uri: Option<String>,
 }
 
+impl Parts for Body {
+    const NEEDED: &'static [&'static str] = &["name", "redirect_uri"];
+}
+
 impl Body {
     /// 422 for a name or an address that cannot be one.
     fn checked(self) -> Result<Body> {
@@ -93,7 +97,7 @@ impl Body {
     }
 }
 
-pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
+pub async fn create(call: Call, Whole(body): Whole<Body>) -> Result<Created<View>> {
     let body = body.checked()?;
     let name = params::required(body.name, "name")?;
     let redirect_uri = params::required(body.redirect_uri, "redirect_uri")?;

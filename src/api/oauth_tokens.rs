@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Open};
 use super::oauth_authorizations::{TokenView, token};
+use super::operation::Form;
 use super::params;
 use super::reply::{Created, Reply};
 use super::view::Ref;
@@ -54,7 +55,9 @@ pub struct View {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "OauthTokenBody")]
 pub struct Body {
+    #[schemars(required)]
     client: Option<Secret>,
+    #[schemars(required)]
     grant: Option<Grant>,
     refresh_token: Option<RefreshToken>,
 }
@@ -62,6 +65,7 @@ pub struct Body {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "OauthTokenBodyClient")]
 struct Secret {
+    #[schemars(required)]
     secret: Option<String>,
 }
 
@@ -69,6 +73,7 @@ struct Secret {
 #[schemars(rename = "OauthTokenBodyGrant")]
 struct Grant {
     code: Option<String>,
+    #[schemars(required)]
     r#type: Option<String>,
 }
 
@@ -214,16 +219,26 @@ pub struct FormView {
     session_nonce: Option<String>,
 }
 
-/// Takes `grant_type`, `code` or `refresh_token`, and `client_secret`, as a form.
-pub async fn create_from_form(open: Open) -> Result<Reply<FormView>> {
-    let form = String::from_utf8(open.body.to_vec())
-        .map_err(|_| Error::bad_request("The request's body is not a form in UTF-8."))?;
-    let field = |name: &str| params::query(form.trim(), name);
+/// The request of OAuth 2, likewise.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "OauthTokenForm")]
+pub struct Fields {
+    /// `authorization_code` or `refresh_token`.
+    #[schemars(required)]
+    grant_type: Option<String>,
+    code: Option<String>,
+    refresh_token: Option<String>,
+    #[schemars(required)]
+    client_secret: Option<String>,
+}
+
+/// The same as OAuth 2 has it, for the clients that speak it and for the partners that provide add-ons.
+pub async fn create_from_form(open: Open, Form(fields): Form<Fields>) -> Result<Reply<FormView>> {
     let exchange = Exchange::new(
-        field("grant_type").as_deref(),
-        field("code"),
-        field("refresh_token"),
-        field("client_secret"),
+        fields.grant_type.as_deref(),
+        fields.code,
+        fields.refresh_token,
+        fields.client_secret,
     )?;
     let (authorization, access, refresh) = exchange.run(&open).await?;
     let user_id = authorization.account_id;

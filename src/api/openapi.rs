@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::call::Visit;
 use super::example::Examples;
 use super::operation::{Description, Endpoint};
-use super::reply;
 use super::routes::{Policy, ROUTES, Route};
+use super::{pipelines, reply, summary, webhook_deliveries};
 use crate::error::{ErrorId, Result};
 
 pub async fn document(_: Visit) -> Result<HttpResponse> {
@@ -44,6 +44,8 @@ pub fn openapi() -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "parameters": parameters(),
+            "headers": headers(),
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer" },
                 "basic": { "type": "http", "scheme": "basic" },
@@ -62,7 +64,15 @@ fn path_parameters(path: &str) -> Vec<Value> {
 fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     let id = route.operation.trim_start_matches("::").replace("::", ".");
     let tag = id.split('.').next().unwrap_or_default();
-    let mut operation = json!({ "operationId": format!("{id}.{}", unique(route)), "tags": [tag], "x-policy": format!("{:?}", route.policy) });
+    let mut operation = json!({
+        "operationId": format!("{id}.{}", unique(route)),
+        "summary": summary::summary(route, false),
+        "tags": [tag],
+        "x-policy": format!("{:?}", route.policy),
+    });
+    if let Some(description) = summary::description(route) {
+        operation["description"] = json!(description);
+    }
     match route.endpoint {
         Endpoint::Call { describe, .. } => called(&mut operation, &describe(generator), route),
         Endpoint::Open { describe, .. } => {
@@ -90,9 +100,16 @@ fn illustrate(paths: &mut Map<String, Value>, schemas: &Map<String, Value>) {
     };
     let operations = paths.values_mut().flat_map(|path| path.as_object_mut());
     for operation in operations.flat_map(|path| path.values_mut()) {
-        let body = "/requestBody/content/application~1json";
-        if let Some(content) = operation.pointer_mut(body) {
+        let bodies = operation.pointer_mut("/requestBody/content");
+        for (_, content) in bodies.and_then(Value::as_object_mut).into_iter().flatten() {
             content["example"] = examples.body(&content["schema"]);
+        }
+        if let Some(body) = operation.get_mut("requestBody")
+            && let Some((_, content)) = body["content"]
+                .as_object()
+                .and_then(|all| all.iter().next())
+        {
+            body["required"] = json!(examples.needs_something(&content["schema"]));
         }
         let answers = operation.get_mut("responses");
         for answer in answers.and_then(Value::as_object_mut).into_iter().flatten() {
@@ -120,35 +137,121 @@ fn unique(route: &Route) -> String {
 }
 
 fn called(operation: &mut Value, description: &Description, route: &Route) {
+    operation["summary"] = json!(summary::summary(route, description.answer_is_list));
     if let Some(body) = &description.body {
-        operation["requestBody"] = json!({ "content": { "application/json": { "schema": body } } });
+        operation["requestBody"] =
+            json!({ "content": { description.body_type: { "schema": body } } });
     }
-    let answer = json!({
-        "description": "It is done, and on disk.",
-        "content": { "application/json": { "schema": description.answer } },
-    });
+    let pages = description.answer_is_list && reads(route);
     let mut responses = Map::new();
-    responses.insert(description.status.to_string(), answer.clone());
-    if description.answer_is_list && route.method == "GET" {
-        responses.insert("206".to_owned(), answer);
-        operation["parameters"] = json!([{
-            "name": "Range", "in": "header", "schema": { "type": "string" }, "example": "id ..; max=200, order=desc",
-        }]);
+    let answer = answer(description, if pages { PAGE } else { &["ETag"] });
+    responses.insert(description.status.to_string(), answer);
+    if pages {
+        let page = [PAGE, &["Next-Range"]].concat();
+        responses.insert("206".to_owned(), self::answer(description, &page));
     }
-    if route.path == "/pipelines/{pipeline}" && route.method == "GET" {
+    if route.method == "GET" {
         responses.insert(
-            "300".to_owned(),
-            json!({ "description": "Several pipelines have this name." }),
+            "304".to_owned(),
+            json!({ "description": "The client has it already: its ETag is among If-None-Match." }),
         );
     }
-    for id in failures(route) {
+    if route.path == "/pipelines/{pipeline}" && route.method == "GET" {
+        let several = json!({ "type": "array", "items": description.answer });
+        let content = json!({ "application/json": { "schema": several } });
+        responses.insert(
+            "300".to_owned(),
+            json!({ "description": "Several pipelines have this name.", "content": content }),
+        );
+    }
+    for id in failures(route, pages) {
         responses.insert(id.status().to_string(), refused(id));
     }
     operation["responses"] = Value::Object(responses);
+    let parameters: Vec<Value> = headers_of(route, pages).map(parameter).collect();
+    if !parameters.is_empty() {
+        operation["parameters"] = json!(parameters);
+    }
 }
 
-/// What a route may refuse with: that follows from its method and its policy.
-fn failures(route: &Route) -> Vec<ErrorId> {
+/// The headers of a page of a list.
+const PAGE: &[&str] = &["ETag", "Accept-Ranges", "Content-Range"];
+
+fn answer(description: &Description, headers: &[&str]) -> Value {
+    let headers: Map<String, Value> = headers
+        .iter()
+        .map(|name| {
+            let place = format!("#/components/headers/{name}");
+            ((*name).to_owned(), json!({ "$ref": place }))
+        })
+        .collect();
+    json!({
+        "description": "It is done, and on disk.",
+        "headers": headers,
+        "content": { "application/json": { "schema": description.answer } },
+    })
+}
+
+/// Whether a route only asks. Those that filter do so by POST.
+fn reads(route: &Route) -> bool {
+    route.method == "GET" || route.path.starts_with("/filters/")
+}
+
+/// What a request may say in its headers and its query.
+fn headers_of(route: &Route, pages: bool) -> impl Iterator<Item = &'static str> {
+    let shown = ROUTES
+        .iter()
+        .any(|shows| shows.method == "GET" && shows.path == route.path);
+    let path = route.path;
+    let narrowed = route.method == "GET";
+    [
+        ("Range", pages),
+        ("If-None-Match", route.method == "GET"),
+        ("If-Match", shown && route.method != "POST"),
+        (pipelines::BY_NAME, narrowed && path == "/pipelines"),
+        (
+            webhook_deliveries::BY_STATUS,
+            narrowed && path.ends_with("/webhook-deliveries"),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(name, there)| there.then_some(name))
+}
+
+fn parameter(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/parameters/{name}") })
+}
+
+fn parameters() -> Value {
+    let text = json!({ "type": "string" });
+    let parameter = |name: &str, place: &str, example: &str, description: &str| json!({ "name": name, "in": place, "schema": &text, "example": example, "description": description });
+    json!({
+        "Range": parameter("Range", "header", "id ..; max=200, order=desc", "Which page of the list: by which field, from where to where, how many and in which order."),
+        "If-None-Match": parameter("If-None-Match", "header", ETAG, "The ETag of what the client has. If it is still that, 304 is answered."),
+        "If-Match": parameter("If-Match", "header", ETAG, "The ETag of what the client has seen. If it is another now, 412 is answered and nothing done."),
+        pipelines::BY_NAME: parameter(pipelines::BY_NAME, "query", "water", "Only those with this name."),
+        webhook_deliveries::BY_STATUS: parameter(webhook_deliveries::BY_STATUS, "query", "succeeded", "Only those with this status."),
+    })
+}
+
+const ETAG: &str = "\"60883d9e8947a57e04dc9124f25df004\"";
+
+fn headers() -> Value {
+    let header =
+        |description: &str| json!({ "schema": { "type": "string" }, "description": description });
+    json!({
+        "ETag": header("Changes whenever the body does."),
+        "Accept-Ranges": header("The fields that the list can be ordered by."),
+        "Content-Range": header("Where the page begins and ends; not there when it is empty."),
+        "Next-Range": header("The Range of the next page."),
+    })
+}
+
+/// What may be the name of several things.
+const AMBIGUOUS: [&str; 3] = ["{pipeline}", "{addon}", "{attachment}"];
+
+/// What a route may refuse with: that follows from its method, its path and its answer, and what the table says of it.
+fn failures(route: &Route, pages: bool) -> Vec<ErrorId> {
     let mut failures = vec![
         ErrorId::BadRequest,
         ErrorId::Unauthorized,
@@ -157,19 +260,25 @@ fn failures(route: &Route) -> Vec<ErrorId> {
         ErrorId::NotAcceptable,
         ErrorId::PreconditionFailed,
         ErrorId::RequestTooLarge,
+        ErrorId::UnsupportedMediaType,
         ErrorId::RateLimit,
         ErrorId::Internal,
         ErrorId::Unavailable,
+        ErrorId::OutOfSpace,
     ];
-    match route.method {
-        "GET" => failures.push(ErrorId::RangeNotSatisfiable),
-        _ => failures.extend([
-            ErrorId::Conflict,
-            ErrorId::UnsupportedMediaType,
-            ErrorId::InvalidParams,
-            ErrorId::OutOfSpace,
-        ]),
+    if AMBIGUOUS.iter().any(|name| route.path.contains(name)) {
+        failures.push(ErrorId::MultipleMatches);
     }
+    if pages {
+        failures.push(ErrorId::RangeNotSatisfiable);
+    }
+    if !reads(route) {
+        failures.push(ErrorId::Conflict);
+    }
+    if route.method != "GET" {
+        failures.push(ErrorId::InvalidParams);
+    }
+    failures.extend(route.refuses);
     failures
 }
 

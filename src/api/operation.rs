@@ -39,6 +39,8 @@ pub enum Endpoint {
 /// What an operation takes and gives.
 pub struct Description {
     pub body: Option<Schema>,
+    /// How the body is written.
+    pub body_type: &'static str,
     /// Of a success.
     pub status: u16,
     pub answer: Schema,
@@ -118,6 +120,34 @@ where
     }
 }
 
+/// A body that is an HTML form, as OAuth 2 sends it: text under names, percent-encoded.
+pub struct Form<B>(pub B);
+
+impl<C, F, Fut, B, V, const STATUS: u16> Operation<C, (C, Form<B>, Reply<V, STATUS>, ())> for F
+where
+    C: Asked,
+    F: Fn(C, Form<B>) -> Fut + Copy + 'static,
+    Fut: Future<Output = Result<Reply<V, STATUS>>>,
+    B: DeserializeOwned + JsonSchema,
+    V: JsonSchema,
+{
+    fn run(self, call: C) -> Answer {
+        Box::pin(async move {
+            let request = call.request().clone();
+            let body = Form(params::form(call.body())?);
+            Ok(self(call, body).await?.into_response(&request))
+        })
+    }
+
+    fn describe(self, generator: &mut SchemaGenerator) -> Description {
+        let body = generator.subschema_for::<B>();
+        Description {
+            body_type: "application/x-www-form-urlencoded",
+            ..description::<V>(Some(body), STATUS, generator)
+        }
+    }
+}
+
 fn description<V: JsonSchema>(
     body: Option<Schema>,
     status: u16,
@@ -127,6 +157,7 @@ fn description<V: JsonSchema>(
     let answer_is_list = answer.get("type").is_some_and(|kind| kind == "array");
     Description {
         body,
+        body_type: "application/json",
         status,
         answer,
         answer_is_list,

@@ -28,12 +28,46 @@ pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
         ));
     }
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let (path, inner) = (error.path().to_string(), error.inner());
+        let (path, inner) = (
+            error.path().to_string(),
+            without_types(error.inner().to_string()),
+        );
         match path.as_str() {
             "." => Error::invalid(format!("The request's body does not fit: {inner}.")),
             path => Error::invalid(format!("The parameter {path} does not fit: {inner}.")),
         }
     })
+}
+
+/// Reads a body that is an HTML form. Of a name that is there twice the first is taken.
+pub fn form<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Error::bad_request("The request's body is not a form in UTF-8."))?;
+    let mut fields = serde_json::Map::new();
+    for pair in text.trim().split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        fields
+            .entry(decode(name))
+            .or_insert_with(|| Value::String(decode(value)));
+    }
+    serde_json::from_value(Value::Object(fields))
+        .map_err(|_| Error::bad_request("The request's body is not the form that is asked for."))
+}
+
+/// serde's words for a value that does not fit, less the names of our types: `expected struct NewApp` says nothing to a client.
+fn without_types(mut words: String) -> String {
+    for kind in ["struct", "tuple struct", "enum", "unit struct"] {
+        let named = format!("expected {kind} ");
+        if let Some(start) = words.find(&named) {
+            let name = start + named.len();
+            let rest = &words[name..];
+            let end = rest
+                .find(|letter: char| !letter.is_alphanumeric() && letter != '_')
+                .unwrap_or(rest.len());
+            words.replace_range(start..name + end, "expected an object");
+        }
+    }
+    words
 }
 
 /// The value of `name` in a query string. `eq[name]` is found whether or not its brackets are percent-encoded.
@@ -52,7 +86,7 @@ pub fn decode(text: &str) -> String {
         .into_owned()
 }
 
-/// Something named in a body: a string, or an object with its `id` or `name`.
+/// Something named in a body: a string, or an object with its `id`, its `name` or, of an account, its `email`.
 #[derive(Clone, Debug)]
 pub struct Reference(pub Identity);
 
@@ -68,6 +102,7 @@ impl JsonSchema for Reference {
                 { "type": "string" },
                 { "type": "object", "properties": { "id": { "type": "string" } }, "required": ["id"] },
                 { "type": "object", "properties": { "name": { "type": "string" } }, "required": ["name"] },
+                { "type": "object", "properties": { "email": { "type": "string" } }, "required": ["email"] },
             ],
         })
     }
@@ -87,11 +122,12 @@ impl<'de> Deserialize<'de> for Reference {
             Object {
                 id: Option<String>,
                 name: Option<String>,
+                email: Option<String>,
             },
         }
         let text = match Form::deserialize(deserializer)? {
             Form::Text(text) => Some(text),
-            Form::Object { id, name } => id.or(name),
+            Form::Object { id, name, email } => id.or(name).or(email),
         };
         text.map(|text| Reference(Identity::parse(&text)))
             .ok_or_else(|| serde::de::Error::custom("an id or a name is missing"))
@@ -127,6 +163,37 @@ impl<T: JsonSchema> JsonSchema for Lenient<T> {
 
     fn inline_schema() -> bool {
         T::inline_schema()
+    }
+}
+
+/// A body some parts of which are needed by one operation, and by another not.
+pub trait Parts: JsonSchema {
+    /// The parameters that have to be there.
+    const NEEDED: &'static [&'static str];
+}
+
+/// A body whose parts are all there, as far as the contract tells. Whether they are is asked where they are used.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct Whole<B>(pub B);
+
+impl<B: Parts> JsonSchema for Whole<B> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Whole{}", B::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = B::json_schema(generator);
+        schema.insert("required".to_owned(), B::NEEDED.into());
+        for name in B::NEEDED {
+            // What is needed cannot be null.
+            if let Some(kind) = schema.pointer_mut(&format!("/properties/{name}/type"))
+                && let Some(first) = kind.get(0).cloned()
+            {
+                *kind = first;
+            }
+        }
+        schema
     }
 }
 

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Caller};
-use super::params::{Lenient, Reference};
+use super::params::{self, Lenient, Reference};
 use super::reply::{Created, Reply};
 use super::view::Named;
 use crate::error::{Error, Result};
@@ -83,16 +83,25 @@ pub async fn of_team(call: Call) -> Result<Reply<Vec<View>>> {
     paged.reply(view)
 }
 
+/// An object, or what a provider gets.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PipelineCouplingOfApp")]
+#[serde(untagged)]
+pub enum OfApp {
+    One(View),
+    Listed(Vec<View>),
+}
+
 /// An object, since an app is in one pipeline at most. Providers know it as a list, which is empty for an app in none.
-pub async fn of_app(call: Call) -> Result<Reply<View>> {
+pub async fn of_app(call: Call) -> Result<Reply<OfApp>> {
     if let Some(addon) = call.caller.addon {
         let app = call.caller.params.id("app", "app")?;
         let coupling = call.read(|connection, _| couplings::of_addon(connection, addon, app))?;
-        return Reply::listed(&coupling.into_iter().map(view).collect::<Vec<_>>());
+        return Reply::of(&OfApp::Listed(coupling.into_iter().map(view).collect()));
     }
     let coupling =
         call.read(|connection, caller| couplings::of_app(connection, caller.app_id(connection)?))?;
-    Reply::of(&view(coupling))
+    Reply::of(&OfApp::One(view(coupling)))
 }
 
 pub async fn info(call: Call) -> Result<Reply<View>> {
@@ -111,8 +120,11 @@ fn find(connection: &Connection, caller: &Caller) -> Result<Coupling> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "PipelineCouplingNewCoupling")]
 pub struct NewCoupling {
+    #[schemars(required)]
     app: Option<Lenient<Reference>>,
+    #[schemars(required)]
     pipeline: Option<Lenient<Reference>>,
+    #[schemars(required)]
     stage: Option<Lenient<String>>,
     required_status_checks: Option<Lenient<Checks>>,
 }
@@ -125,13 +137,13 @@ pub struct Checks {
 }
 
 /// The checks of a change, which has to name them.
-fn changed(checks: Lenient<Checks>) -> Result<Vec<String>> {
+fn changed(checks: Option<Lenient<Checks>>) -> Result<Vec<String>> {
     let refusal = || {
         Error::bad_request(
             "The required_status_checks.contexts array was missing or contained invalid values.",
         )
     };
-    let contexts = checks.or(refusal)?.contexts;
+    let contexts = checks.ok_or_else(refusal)?.or(refusal)?.contexts;
     contexts.ok_or_else(refusal)?.or(refusal)
 }
 
@@ -217,7 +229,9 @@ fn missing_app(error: Error, app: &Identity) -> Error {
 #[schemars(rename = "PipelineCouplingChange")]
 pub struct Change {
     stage: Option<Lenient<String>>,
-    required_status_checks: Option<Lenient<Checks>>,
+    /// Replaces the whole list, which has to be named.
+    #[serde(default, deserialize_with = "params::nullable")]
+    required_status_checks: Option<Option<Lenient<Checks>>>,
 }
 
 pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {

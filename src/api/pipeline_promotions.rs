@@ -10,11 +10,13 @@ use super::reply::{Created, Reply};
 use super::view::Ref;
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
-use crate::store::access::Permission;
+use crate::store::access::{self, Permission};
 use crate::store::apps::App;
 use crate::store::couplings::{self, Coupling};
 use crate::store::gates::{self, Gates};
-use crate::store::promotions::{self, MAX_TARGETS, Promotion, TARGET_FIELDS, Target};
+use crate::store::promotions::{
+    self, FIELDS, MAX_TARGETS, Promotion, TARGET_FIELDS, Target, Targets,
+};
 use crate::store::{apps, pipelines};
 use crate::time::Timestamp;
 
@@ -83,8 +85,11 @@ fn target_view(target: Target) -> TargetView {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "PipelinePromotionNewPromotion")]
 pub struct NewPromotion {
+    #[schemars(required)]
     pipeline: Option<Reference>,
+    #[schemars(required)]
     source: Option<Source>,
+    #[schemars(required)]
     targets: Option<Lenient<Vec<Lenient<TargetParam>>>>,
     /// True refuses where the config vars and add-ons of source and target are not of the same names. False, with the header
     /// `X-Elevated-Access: true`, lets the owner of the pipeline promote what has not passed its status checks.
@@ -95,6 +100,7 @@ pub struct NewPromotion {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "PipelinePromotionSourceParam")]
 pub struct Source {
+    #[schemars(required)]
     app: Option<SourceApp>,
     release: Option<ReleaseParam>,
 }
@@ -122,6 +128,7 @@ pub struct ReleaseParam {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "PipelinePromotionTargetParam")]
 pub struct TargetParam {
+    #[schemars(required)]
     app: Option<Lenient<Reference>>,
 }
 
@@ -218,10 +225,14 @@ fn promote(
         return Err(not_in_pipeline(&app.name));
     }
     gates.unchecked &= pipelines::may_change(connection, &caller.account, &pipeline)?;
-    let mut targets = Vec::new();
+    let mut targets = Targets::default();
     for target in &wanted.targets {
-        let app = apps::find(connection, &caller.account, target, Permission::Deploy)?;
-        targets.push(coupled(connection, &app, || {
+        let app = apps::find(connection, &caller.account, target, Permission::View)?;
+        let held = access::permissions(connection, &caller.account, app.id)?;
+        if !held.is_some_and(|held| held.has(Permission::Deploy)) {
+            targets.closed.push(app.id);
+        }
+        targets.all.push(coupled(connection, &app, || {
             gates::no_target(&format!(
                 "Add {} to the pipeline {} first.",
                 app.name, pipeline.name
@@ -269,6 +280,16 @@ fn find(connection: &Connection, caller: &Caller) -> Result<Promotion> {
         &caller.account,
         caller.params.id("promotion", "pipeline promotion")?,
     )
+}
+
+/// The promotions of every pipeline that the caller sees. Akkeris' list; Heroku has none.
+pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
+    let paged = call
+        .page(FIELDS, |connection, caller, page| {
+            promotions::list(connection, &caller.account, page)
+        })
+        .await?;
+    paged.reply(view)
 }
 
 pub async fn info(call: Call) -> Result<Reply<View>> {

@@ -22,7 +22,9 @@ pub struct View {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "PipelineTransferBody")]
 pub struct Body {
+    #[schemars(required)]
     pipeline: Option<Reference>,
+    #[schemars(required)]
     new_owner: Option<OwnerParam>,
 }
 

@@ -7,13 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
-use super::params;
+use super::params::{self, Parts, Whole};
 use super::reply::{Created, Reply};
 use crate::catalog::{self, Entry};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity, PipelineName};
 use crate::store::accounts::Account;
 use crate::store::couplings::Stage;
+use crate::store::page::{Field, Kind};
 use crate::store::pipelines::{self, FIELDS, Pipeline};
 use crate::store::{gates, ownership, release_statuses, teams};
 use crate::time::Timestamp;
@@ -38,6 +39,7 @@ impl Owner {
 #[schemars(rename = "Pipeline")]
 pub struct View {
     created_at: Timestamp,
+    description: Option<String>,
     generation: Entry,
     id: Id,
     name: String,
@@ -48,6 +50,7 @@ pub struct View {
 fn view(pipeline: Pipeline) -> View {
     View {
         created_at: pipeline.created_at,
+        description: pipeline.description,
         generation: catalog::GENERATION,
         id: pipeline.id,
         name: pipeline.name,
@@ -56,9 +59,12 @@ fn view(pipeline: Pipeline) -> View {
     }
 }
 
+/// The parameter of the query by which a list is narrowed down to those of a name.
+pub const BY_NAME: &str = "eq[name]";
+
 /// `?eq[name]=` is how the official CLI looks for a name.
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
-    let name = call.query("eq[name]");
+    let name = call.query(BY_NAME);
     let paged = call
         .page(FIELDS, move |connection, caller, page| {
             pipelines::list(connection, &caller.account, name.as_deref(), page)
@@ -87,11 +93,21 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
     }
 }
 
+/// Of a pipeline, in bytes at most.
+const DESCRIPTION: usize = 1_000;
+
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "PipelineBody")]
 pub struct Body {
     name: Option<String>,
+    /// What it is for, in a thousand bytes at most. Null takes it away.
+    #[serde(default, deserialize_with = "params::nullable")]
+    description: Option<Option<String>>,
     owner: Option<OwnerParam>,
+}
+
+impl Parts for Body {
+    const NEEDED: &'static [&'static str] = &["name"];
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -122,12 +138,13 @@ impl OwnerParam {
     }
 }
 
-pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
+pub async fn create(call: Call, Whole(body): Whole<Body>) -> Result<Created<View>> {
     let name = PipelineName::parse(&params::required(body.name, "name")?)?;
+    let description = params::text(body.description.flatten(), "description", DESCRIPTION)?;
     let pipeline = call
         .write(move |connection, caller| {
             let owner = first_owner(connection, &caller.account, body.owner.as_ref())?;
-            pipelines::create(connection, &name, owner, caller.now)
+            pipelines::create(connection, &name, description.as_deref(), owner, caller.now)
         })
         .await?;
     Reply::of(&view(pipeline))
@@ -156,13 +173,19 @@ fn first_owner(
 
 pub async fn update(call: Call, body: Body) -> Result<Reply<View>> {
     let name = body.name.as_deref().map(PipelineName::parse).transpose()?;
+    let description = body
+        .description
+        .map(|text| params::text(text, "description", DESCRIPTION))
+        .transpose()?;
     let pipeline = call
         .write(move |connection, caller| {
             let pipeline = caller.owned_pipeline(connection)?;
-            match &name {
-                Some(name) => pipelines::rename(connection, pipeline.id, name, caller.now),
-                None => Ok(pipeline),
-            }
+            let name = name
+                .as_ref()
+                .map_or(pipeline.name.as_str(), PipelineName::as_str);
+            let description = description.unwrap_or(pipeline.description);
+            let described = description.as_deref();
+            pipelines::update(connection, pipeline.id, name, described, caller.now)
         })
         .await?;
     Reply::of(&view(pipeline))
@@ -201,15 +224,21 @@ pub struct Status {
     name: String,
 }
 
+/// A context may be there under several names.
+const STATUS_FIELDS: &[Field] = &[
+    Field::new("context", "context", Kind::SharedText),
+    Field::new("name", "name", Kind::SharedText),
+];
+
 /// The status checks that were ever reported in the pipeline, to choose required ones from.
 pub async fn statuses(call: Call) -> Result<Reply<Vec<Status>>> {
     let statuses = call.read(|connection, caller| {
         let pipeline = caller.pipeline(connection)?;
-        release_statuses::of_pipeline(connection, pipeline.id)
+        release_statuses::of_pipeline(connection, &caller.account, pipeline.id)
     })?;
     let statuses: Vec<Status> = statuses
         .into_iter()
         .map(|(context, name)| Status { context, name })
         .collect();
-    Reply::of(&statuses)
+    call.page_of(STATUS_FIELDS, statuses)
 }

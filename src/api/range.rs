@@ -6,10 +6,13 @@
 //! `]` leaves the start out. A bound may carry the id of a row after a `~`, where several rows share a value: the header that we
 //! gave out as `Next-Range` then begins after that very row.
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::{Error, ErrorId, Result};
-use crate::store::page::{Bound, Field, Listing, Page};
+use crate::store::page::{Bound, Field, Kind, Listing, Page};
 
 const DEFAULT_MAX: usize = 200;
 const CEILING: usize = 1000;
@@ -36,6 +39,11 @@ pub fn parse(header: Option<&str>, fields: &'static [Field]) -> Result<Page> {
         .find(|known| known.name == field)
         .ok_or_else(|| refused(fields))?;
     let (start, end) = bounds.split_once("..").ok_or_else(|| refused(fields))?;
+    // Options follow a semicolon. Without it they would be taken for the end, and the page be empty.
+    let unspaced = end.replace(' ', "");
+    if unspaced.contains(",max=") || unspaced.contains(",order=") {
+        return Err(refused(fields));
+    }
     let start = start.trim();
     page.exclusive = start.starts_with(']');
     page.start = bound(start.trim_start_matches(['[', ']']));
@@ -142,46 +150,91 @@ pub fn next<T>(page: &Page, listing: &Listing<T>) -> Option<String> {
 
 /// The page of rows that are all at hand. The field of the page is an attribute of what is shown.
 pub fn select<V: Serialize>(page: &Page, rows: Vec<V>) -> Result<Listing<V>> {
+    let (start, end) = (page.start.as_ref(), page.end.as_ref());
+    let start = start
+        .map(|bound| Place::of(page.field, bound))
+        .transpose()?;
+    let end = end.map(|bound| Place::of(page.field, bound)).transpose()?;
     let mut keyed = Vec::with_capacity(rows.len());
     for row in rows {
-        let shown = serde_json::to_value(&row).map_err(Error::internal)?;
-        let key = shown[page.field.name]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        keyed.push((key, row));
+        let key = key(page.field, &row)?;
+        keyed.push((Place::of(page.field, &key)?, key, row));
     }
-    keyed.sort_by(|(one, _), (other, _)| {
-        if page.descending {
-            other.cmp(one)
-        } else {
-            one.cmp(other)
-        }
-    });
-    let before = |one: &str, other: &str| {
-        if page.descending {
-            one > other
-        } else {
-            one < other
-        }
-    };
-    keyed.retain(|(key, _)| {
-        let started = page.start.as_ref().is_none_or(|start| {
-            !(before(key, &start.value) || page.exclusive && *key == start.value)
-        });
-        started && page.end.as_ref().is_none_or(|end| !before(&end.value, key))
+    keyed.sort_by(|(one, ..), (other, ..)| on(page, one.cmp(other)));
+    keyed.retain(|(place, ..)| {
+        let after = start.as_ref().map(|start| on(page, place.beside(start)));
+        let before = end.as_ref().map(|end| on(page, place.beside(end)));
+        let started = match after {
+            Some(Ordering::Less) => false,
+            Some(Ordering::Equal) => !page.exclusive,
+            _ => true,
+        };
+        started && before != Some(Ordering::Greater)
     });
     let more = keyed.len() > page.max;
     keyed.truncate(page.max);
-    let bound = |(key, _): &(String, V)| Bound {
-        value: key.clone(),
-        id: None,
-    };
+    let bound = |(_, key, _): &(Place, Bound, V)| key.clone();
     let (first, last) = (keyed.first().map(bound), keyed.last().map(bound));
     Ok(Listing {
-        rows: keyed.into_iter().map(|(_, row)| row).collect(),
+        rows: keyed.into_iter().map(|(_, _, row)| row).collect(),
         first,
         last,
         more,
     })
+}
+
+/// The order of two rows on the page.
+fn on(page: &Page, ascending: Ordering) -> Ordering {
+    match page.descending {
+        true => ascending.reverse(),
+        false => ascending,
+    }
+}
+
+/// What the field of a row is, and which row it is where several may share that.
+fn key(field: Field, row: &impl Serialize) -> Result<Bound> {
+    let shown = serde_json::to_value(row).map_err(Error::internal)?;
+    let value = match &shown[field.name] {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    };
+    // A row without an id is known by all that it shows, in a form that a header can carry.
+    let id = || match shown["id"].as_str() {
+        Some(id) => id.to_owned(),
+        None => hex::encode(shown.to_string()),
+    };
+    let id = field.kind.is_shared().then(id);
+    Ok(Bound { value, id })
+}
+
+/// Where a value of a field stands among others.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    value: String,
+    id: Option<String>,
+}
+
+impl Place {
+    /// 416 for what is no value of the field.
+    fn of(field: Field, bound: &Bound) -> Result<Place> {
+        let value = match field.kind {
+            // Longer than any number, so that they stand in the order of numbers.
+            Kind::Integer => {
+                let number: u64 = bound.value.parse().map_err(|_| refused(&[field]))?;
+                format!("{number:020}")
+            }
+            _ => bound.value.clone(),
+        };
+        let id = bound.id.clone();
+        Ok(Place { value, id })
+    }
+
+    /// How this stands to a bound, which may not say which of the rows with its value it is.
+    fn beside(&self, bound: &Place) -> Ordering {
+        match bound.id {
+            Some(_) => self.cmp(bound),
+            None => self.value.cmp(&bound.value),
+        }
+    }
 }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Caller};
-use super::params;
+use super::params::{self, Parts, Whole};
 use super::reply::{Created, Reply};
 use super::view::{Named, Ref};
 use crate::error::{Error, Result};
@@ -49,7 +49,11 @@ fn release(connection: &Connection, caller: &Caller) -> Result<Release> {
     let app = caller.app_id(connection)?;
     let identity = caller.params.identity("release");
     if let Identity::Name(version) = &identity
-        && version.parse::<u32>().is_err()
+        && version
+            .strip_prefix('v')
+            .unwrap_or(version)
+            .parse::<u32>()
+            .is_err()
     {
         return Err(Error::invalid("The specified uuid was invalid."));
     }
@@ -126,6 +130,10 @@ pub struct Body {
     image_url: Option<String>,
 }
 
+impl Parts for Body {
+    const NEEDED: &'static [&'static str] = &["context", "state"];
+}
+
 impl Body {
     fn update(self) -> Result<Update> {
         let state = self.state.as_deref().map(state).transpose()?;
@@ -147,7 +155,7 @@ fn state(text: &str) -> Result<State> {
     })
 }
 
-pub async fn create(call: Call, mut body: Body) -> Result<Created<View>> {
+pub async fn create(call: Call, Whole(mut body): Whole<Body>) -> Result<Created<View>> {
     let context = params::required(body.context.take(), "context")?;
     params::required(body.state.as_ref(), "state")?;
     let new = body.update()?;

@@ -16,7 +16,7 @@ use crate::log::platform as lines;
 use crate::name::{Id, Identity};
 use crate::outbound;
 use crate::store::config_vars::{self, ConfigVars};
-use crate::store::releases::{self, Change, FIELDS, Release, Status};
+use crate::store::releases::{self, Change, FIELDS, Latest, Release, Status};
 use crate::store::slugs;
 use crate::time::Timestamp;
 
@@ -99,11 +99,22 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
 
 /// The newest release of each app in the pipeline that the caller may see.
 pub async fn latest_of_pipeline(call: Call) -> Result<Reply<Vec<View>>> {
+    latest(call, Latest::Release).await
+}
+
+/// Of each app in the pipeline that the caller may see, the newest release that changed its slug: a deploy, a promotion, or a
+/// rollback to another slug. Apps that were never deployed are not there.
+pub async fn latest_deployments(call: Call) -> Result<Reply<Vec<View>>> {
+    latest(call, Latest::Deployment).await
+}
+
+async fn latest(call: Call, latest: Latest) -> Result<Reply<Vec<View>>> {
     let platform = call.platform.clone();
     let paged = call
-        .page(FIELDS, |connection, caller, page| {
+        .page(FIELDS, move |connection, caller, page| {
             let pipeline = caller.pipeline(connection)?;
-            releases::latest_of_pipeline(connection, &caller.account, pipeline.id, page)
+            let by = &caller.account;
+            releases::latest_of_pipeline(connection, by, pipeline.id, latest, page)
         })
         .await?;
     paged.reply(|release| view(&platform, release))
@@ -149,7 +160,7 @@ pub async fn output(visit: Visit) -> Result<HttpResponse> {
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "ReleaseNewRelease")]
+#[schemars(rename = "ReleaseNewRelease", extend("oneOf" = [{"required": ["slug"]}, {"required": ["release"]}]))]
 pub struct NewRelease {
     slug: Option<Reference>,
     /// For a rollback: an id, or a version as a number or as text.

@@ -46,11 +46,6 @@ impl<V: Serialize, const STATUS: u16> Reply<V, STATUS> {
         Reply::with(STATUS, view)
     }
 
-    /// An array, for the clients that know the one thing as a list of it.
-    pub fn listed(views: &[V]) -> Result<Reply<V, STATUS>> {
-        Reply::with(STATUS, &views)
-    }
-
     /// 300: the candidates among which the caller has to choose.
     pub fn choices(views: &[V]) -> Result<Reply<V, STATUS>> {
         Reply::with(300, &views)

@@ -57,7 +57,9 @@ fn view(config: Config) -> View {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "ReviewAppDeployTargetParam")]
 pub struct DeployTargetParam {
+    #[schemars(required)]
     id: Option<String>,
+    #[schemars(required)]
     r#type: Option<String>,
 }
 

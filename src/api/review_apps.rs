@@ -102,8 +102,11 @@ pub async fn of_app(call: Call) -> Result<Reply<View>> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "ReviewAppBody")]
 pub struct Body {
+    #[schemars(required)]
     branch: Option<String>,
+    #[schemars(required)]
     pipeline: Option<Id>,
+    #[schemars(required)]
     source_blob: Option<SourceBlobParam>,
     pr_number: Option<i64>,
     environment: Option<BTreeMap<String, String>>,

@@ -2,6 +2,7 @@
 
 use super::operation::{self, Endpoint};
 use super::*;
+use crate::error::ErrorId;
 use crate::store::access::Permission;
 
 /// Who may call a route. A route cannot be written down without one.
@@ -59,17 +60,20 @@ pub struct Route {
     pub policy: Policy,
     /// The function that answers, by its name: `apps::info`.
     pub operation: &'static str,
+    /// What it may refuse with beyond what its method, its policy and its answer say.
+    pub(super) refuses: &'static [ErrorId],
     pub(super) endpoint: Endpoint,
 }
 
 macro_rules! routes {
-    ($($method:ident $path:literal $policy:ident $($handler:ident)::+;)+) => {
+    ($($method:ident $path:literal $policy:ident $($handler:ident)::+ $(, $refusal:ident)*;)+) => {
         /// Every operation of the API.
         pub const ROUTES: &[Route] = &[$(Route {
             method: stringify!($method),
             path: $path,
             policy: Policy::$policy,
             operation: concat!($("::", stringify!($handler)),+),
+            refuses: &[$(ErrorId::$refusal),*],
             endpoint: routes!(@endpoint $policy $($handler)::+),
         }),+];
     };
@@ -146,7 +150,7 @@ routes! {
     GET    "/user/notifications"                            Account  notifications::list;
     GET    "/apps/{app}/router-metrics/errors"              View     app_errors::of_router;
     GET    "/apps/{app}/formation/{type}/metrics/errors"   View     app_errors::of_dynos;
-    GET    "/apps/{app}/formation/{type}/monitors"          View     app_errors::monitors;
+    GET    "/apps/{app}/formation/{type}/monitors"          View     app_errors::monitors, InvalidParams;
     GET    "/api/v4/current-status"                         Public   status::current;
     GET    "/buildpacks"                                    Public   buildpack_registry::list;
     GET    "/buildpacks/{buildpack}"                        Public   buildpack_registry::info;
@@ -248,9 +252,9 @@ routes! {
     POST   "/apps/{app}/releases"                           Deploy   releases::create;
     GET    "/apps/{app}/releases/{release}"                 View     releases::info;
     GET    "/apps/{app}/releases/{release}/config-vars"     Operate  releases::config_vars;
-    GET    "/apps/{app}/releases/{release}/statuses"        View     release_statuses::list;
+    GET    "/apps/{app}/releases/{release}/statuses"        View     release_statuses::list, InvalidParams;
     POST   "/apps/{app}/releases/{release}/statuses"        Deploy   release_statuses::create;
-    GET    "/apps/{app}/releases/{release}/statuses/{status}" View   release_statuses::info;
+    GET    "/apps/{app}/releases/{release}/statuses/{status}" View   release_statuses::info, InvalidParams;
     PATCH  "/apps/{app}/releases/{release}/statuses/{status}" Deploy release_statuses::update;
     POST   "/apps/{app}/slugs"                              Deploy   slugs::create;
     GET    "/apps/{app}/slugs/{slug}"                       Deploy   slugs::info;
@@ -304,8 +308,8 @@ routes! {
     GET    "/pipelines/{pipeline}/pipeline-stack"           Pipeline catalog::pipeline_stack;
     GET    "/pipelines/{pipeline}/latest-builds"            Pipeline builds::latest_of_pipeline;
     GET    "/pipelines/{pipeline}/latest-releases"          Pipeline releases::latest_of_pipeline;
-    GET    "/pipelines/{pipeline}/latest-deployments"       Pipeline releases::latest_of_pipeline;
-    GET    "/pipelines/{pipeline}/stage/{stage}/config-vars" Pipeline pipeline_config_vars::info;
+    GET    "/pipelines/{pipeline}/latest-deployments"       Pipeline releases::latest_deployments;
+    GET    "/pipelines/{pipeline}/stage/{stage}/config-vars" Pipeline pipeline_config_vars::info, InvalidParams;
     PATCH  "/pipelines/{pipeline}/stage/{stage}/config-vars" Pipeline pipeline_config_vars::update;
     GET    "/pipelines/{pipeline}/review-app-config"        Pipeline review_app_configs::info;
     POST   "/pipelines/{pipeline}/review-app-config"        Pipeline review_app_configs::create;
@@ -325,6 +329,7 @@ routes! {
     GET    "/pipeline-couplings/{coupling}"                 Account  pipeline_couplings::info;
     PATCH  "/pipeline-couplings/{coupling}"                 Account  pipeline_couplings::update;
     DELETE "/pipeline-couplings/{coupling}"                 Account  pipeline_couplings::delete;
+    GET    "/pipeline-promotions"                           Account  pipeline_promotions::list;
     POST   "/pipeline-promotions"                           Account  pipeline_promotions::create;
     GET    "/pipeline-promotions/{promotion}"               Account  pipeline_promotions::info;
     GET    "/pipeline-promotions/{promotion}/promotion-targets" Account pipeline_promotions::targets;
@@ -358,14 +363,14 @@ routes! {
     GET    "/addons/{addon}/sso"                            Account  addon_sso::info;
     GET    "/users/{account}/addons"                        Account  addons::of_account;
     GET    "/addon-attachments"                             Account  addon_attachments::list;
-    POST   "/addon-attachments"                             Account  addon_attachments::create;
+    POST   "/addon-attachments"                             Account  addon_attachments::create, ConfirmationRequired;
     GET    "/addon-attachments/{attachment}"                Account  addon_attachments::info;
     DELETE "/addon-attachments/{attachment}"                Account  addon_attachments::delete;
     GET    "/apps/{app}/addons"                             View     addons::of_app;
-    POST   "/apps/{app}/addons"                             Manage   addons::create;
+    POST   "/apps/{app}/addons"                             Manage   addons::create, ConfirmationRequired;
     GET    "/apps/{app}/addons/{addon}"                     View     addons::info_in_app;
     PATCH  "/apps/{app}/addons/{addon}"                     Manage   addons::update;
-    DELETE "/apps/{app}/addons/{addon}"                     Manage   addons::delete;
+    DELETE "/apps/{app}/addons/{addon}"                     Manage   addons::delete, ConfirmationRequired;
     GET    "/apps/{app}/addons/{addon}/sso"                 Operate  addon_sso::info_in_app;
     GET    "/apps/{app}/addon-attachments"                  View     addon_attachments::of_app;
     GET    "/apps/{app}/addon-attachments/{attachment}"     View     addon_attachments::info_in_app;

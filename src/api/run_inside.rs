@@ -18,6 +18,7 @@ use crate::store::one_offs::{self, NewAttach, NewInside};
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "DynoRunInside")]
 pub struct Body {
+    #[schemars(required)]
     command: Option<String>,
     env: Option<BTreeMap<String, EnvValue>>,
     force_no_tty: Option<bool>,

@@ -12,6 +12,7 @@ use super::call::Visit;
 use super::operation::{Description, Endpoint};
 use super::reply;
 use super::routes::{ROUTES, Route};
+use super::summary;
 use crate::error::Result;
 
 const META: &str = "http://interagent.github.io/interagent-hyper-schema";
@@ -99,6 +100,7 @@ fn link(route: &Route, description: &Description) -> Value {
     let action = route.operation.rsplit("::").next().unwrap_or_default();
     let mut link = json!({
         "title": action.replace('_', " "),
+        "description": description_of(route, description.answer_is_list),
         "href": href(route.path),
         "method": route.method,
         "rel": relation(route.method, description.answer_is_list),
@@ -106,8 +108,18 @@ fn link(route: &Route, description: &Description) -> Value {
     });
     if let Some(body) = &description.body {
         link["schema"] = json!(body);
+        link["encType"] = json!(description.body_type);
     }
     link
+}
+
+fn description_of(route: &Route, list: bool) -> String {
+    let mut line = format!("{}.", summary::summary(route, list));
+    if let Some(comment) = summary::description(route) {
+        line.push(' ');
+        line.push_str(comment);
+    }
+    line
 }
 
 /// `/apps/{(%23%2Fdefinitions%2Fapp%2Fdefinitions%2Fidentity)}`: each parameter is a pointer to what it may be.

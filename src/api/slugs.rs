@@ -88,6 +88,7 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "SlugBody")]
 pub struct Body {
+    #[schemars(required)]
     process_types: Option<ProcessTypes>,
     commit: Option<String>,
     commit_description: Option<String>,

@@ -94,8 +94,10 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
 #[schemars(rename = "SniEndpointBody")]
 pub struct Body {
     /// PEM: the certificate first, then each that signed the one before.
+    #[schemars(required)]
     certificate_chain: Option<String>,
     /// PEM, without a passphrase.
+    #[schemars(required)]
     private_key: Option<String>,
 }
 

@@ -83,7 +83,7 @@ pub async fn create(call: Call, mut new: NewApp) -> Result<Created<View>> {
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "TeamAppChange")]
+#[schemars(rename = "TeamAppChange", extend("anyOf" = [{"required": ["locked"]}, {"required": ["owner"]}]))]
 pub struct Change {
     locked: Option<bool>,
     /// An account, by its address or id or as `~`, or a team, by its name or id.

@@ -68,7 +68,9 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "TeamMemberBody")]
 pub struct Body {
+    #[schemars(required)]
     email: Option<String>,
+    #[schemars(required)]
     role: Option<String>,
 }
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
-use super::params;
+use super::params::{self, Parts, Whole};
 use super::reply::{Created, Reply};
 use crate::error::Result;
 use crate::name::{Id, Identity, TeamName};
@@ -71,7 +71,11 @@ pub struct Body {
     default: Option<bool>,
 }
 
-pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
+impl Parts for Body {
+    const NEEDED: &'static [&'static str] = &["name"];
+}
+
+pub async fn create(call: Call, Whole(body): Whole<Body>) -> Result<Created<View>> {
     let name = TeamName::parse(&params::required(body.name, "name")?)?;
     let team = call
         .write(move |connection, caller| {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Caller};
-use super::params;
+use super::params::{self, Parts, Whole};
 use super::reply::{Created, Reply};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
@@ -98,31 +98,43 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
 
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "TelemetryDrainOwnerParam")]
+#[serde(deny_unknown_fields)]
 pub struct OwnerParam {
+    #[schemars(required)]
     id: Option<String>,
+    #[schemars(required)]
     r#type: Option<String>,
 }
 
 /// What is left out of a change stays as it is.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "TelemetryDrainExporterParam")]
+#[serde(deny_unknown_fields)]
 pub struct ExporterParam {
     r#type: Option<String>,
     endpoint: Option<String>,
     headers: Option<BTreeMap<String, String>>,
 }
 
+impl Parts for ExporterParam {
+    const NEEDED: &'static [&'static str] = &["endpoint", "type"];
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "TelemetryDrainNew")]
+#[serde(deny_unknown_fields)]
 pub struct New {
+    #[schemars(required)]
     owner: Option<OwnerParam>,
+    #[schemars(required)]
     signals: Option<Vec<String>>,
-    exporter: Option<ExporterParam>,
+    #[schemars(required)]
+    exporter: Option<Whole<ExporterParam>>,
 }
 
 pub async fn create(call: Call, new: New) -> Result<Created<View>> {
     let app = owner(params::required(new.owner, "owner")?)?;
-    let exporter = params::required(new.exporter, "exporter")?;
+    let Whole(exporter) = params::required(new.exporter, "exporter")?;
     let kind = params::required(exporter.r#type, "exporter.type")?;
     let settings = Settings {
         signals: signals(&params::required(new.signals, "signals")?)?,
@@ -144,6 +156,7 @@ pub async fn create(call: Call, new: New) -> Result<Created<View>> {
 
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "TelemetryDrainChange")]
+#[serde(deny_unknown_fields)]
 pub struct Change {
     signals: Option<Vec<String>>,
     exporter: Option<ExporterParam>,

@@ -37,6 +37,7 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
 #[schemars(rename = "UserCreateBody")]
 pub struct Body {
     admin: Option<bool>,
+    #[schemars(required)]
     email: Option<String>,
     name: Option<String>,
 }

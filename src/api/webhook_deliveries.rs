@@ -80,9 +80,12 @@ fn view(delivery: Delivery) -> View {
     }
 }
 
+/// The parameter of the query by which the list is narrowed down to those of a status.
+pub const BY_STATUS: &str = "eq[status]";
+
 /// All of them, or with `?eq[status]=` those of one status.
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
-    let status = call.query("eq[status]").map(|text| {
+    let status = call.query(BY_STATUS).map(|text| {
         Status::parse(&text).ok_or_else(|| {
             Error::invalid("The status is pending, scheduled, retrying, failed or succeeded.")
         })

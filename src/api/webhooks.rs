@@ -88,8 +88,11 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "WebhookNew")]
 pub struct New {
+    #[schemars(required)]
     include: Option<Vec<String>>,
+    #[schemars(required)]
     level: Option<String>,
+    #[schemars(required)]
     url: Option<String>,
     secret: Option<String>,
     authorization: Option<String>,

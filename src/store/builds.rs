@@ -201,11 +201,10 @@ pub fn latest_of_pipeline(
     page: &Page,
 ) -> Result<Listing<Build>> {
     let from = format!(
-        "{FROM} WHERE build.app_id IN (
-             SELECT pipeline_coupling.app_id FROM pipeline_coupling
-             JOIN collaborator ON collaborator.app_id = pipeline_coupling.app_id AND collaborator.account_id = ?2
-             WHERE pipeline_coupling.pipeline_id = ?1)
-         AND build.id = (SELECT max(id) FROM build AS newer WHERE newer.app_id = build.app_id)"
+        "pipeline_coupling CROSS JOIN collaborator CROSS JOIN {FROM}
+         WHERE pipeline_coupling.pipeline_id = ?1
+         AND collaborator.app_id = pipeline_coupling.app_id AND collaborator.account_id = ?2
+         AND build.id = (SELECT max(id) FROM build AS newer WHERE newer.app_id = pipeline_coupling.app_id)"
     );
     let query = page::Query {
         columns: COLUMNS,

@@ -70,6 +70,14 @@ impl Change {
         }
     }
 
+    /// Whether it is a deployment: a release that changes what the app runs. To go back to the slug that is there already is none.
+    pub(super) fn deploys(&self, before: Option<Id>) -> bool {
+        match self {
+            Change::Rollback { to } => to.slug_id != before,
+            _ => !self.inherits_slug(),
+        }
+    }
+
     /// Whether whoever asks for it can be told to wait. What an add-on's provider has done, or a promotion has to be written down.
     pub(super) fn is_refusable(&self) -> bool {
         !matches!(self, Change::AddOns { .. } | Change::Promotion { .. })

@@ -33,7 +33,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn is_shared(self) -> bool {
+    /// Whether several rows may have the same value.
+    pub fn is_shared(self) -> bool {
         matches!(self, Kind::SharedText | Kind::Time)
     }
 }

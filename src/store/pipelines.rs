@@ -7,7 +7,7 @@ use super::ownership::Owner;
 use super::page::{self, Field, Kind, Listing, Page};
 use super::row::{found, unique};
 use super::teams;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorId, Result};
 use crate::name::{Id, Identity, PipelineName};
 use crate::time::Timestamp;
 
@@ -15,6 +15,8 @@ use crate::time::Timestamp;
 pub struct Pipeline {
     pub id: Id,
     pub name: String,
+    /// Akkeris'.
+    pub description: Option<String>,
     pub owner: Owner,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -26,7 +28,8 @@ pub const FIELDS: &[Field] = &[
     Field::new("created_at", "pipeline_viewer.created_at", Kind::Time),
 ];
 
-const COLUMNS: &str = "pipeline.id, pipeline.name, pipeline.owner_id, pipeline.team_id, pipeline.created_at, pipeline.updated_at";
+const COLUMNS: &str = "pipeline.id, pipeline.name, pipeline.owner_id, pipeline.team_id, pipeline.created_at, pipeline.updated_at,
+    pipeline.description";
 
 fn pipeline(row: &Row<'_>) -> rusqlite::Result<Pipeline> {
     Ok(Pipeline {
@@ -38,6 +41,7 @@ fn pipeline(row: &Row<'_>) -> rusqlite::Result<Pipeline> {
         },
         created_at: row.get(4)?,
         updated_at: row.get(5)?,
+        description: row.get(6)?,
     })
 }
 
@@ -50,18 +54,20 @@ fn taken() -> Error {
 pub fn create(
     connection: &Connection,
     name: &PipelineName,
+    description: Option<&str>,
     owner: Owner,
     now: Timestamp,
 ) -> Result<Pipeline> {
     let id = Id::new();
     let (account, team) = owner.columns();
     let inserted = connection
-        .prepare_cached("INSERT INTO pipeline (id, name, owner_id, team_id, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)")?
-        .execute(params![id, name.as_str(), account, team, now]);
+        .prepare_cached("INSERT INTO pipeline (id, name, owner_id, team_id, description, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)")?
+        .execute(params![id, name.as_str(), account, team, description, now]);
     unique(inserted, taken)?;
     Ok(Pipeline {
         id,
         name: name.to_string(),
+        description: description.map(str::to_owned),
         owner,
         created_at: now,
         updated_at: now,
@@ -109,12 +115,14 @@ pub fn of_addon(connection: &Connection, addon: Id, id: Id) -> Result<Pipeline> 
     )
 }
 
-/// The one pipeline that the identity means. A name that means several is refused with 422: only reading offers a choice.
+/// The one pipeline that the identity means. A name that means several is refused with 422 `multiple_matches`: only reading offers
+/// a choice.
 pub fn find(connection: &Connection, account: &Account, identity: &Identity) -> Result<Pipeline> {
     let mut candidates = candidates(connection, account, identity)?;
     match (candidates.pop(), candidates.len()) {
         (Some(pipeline), 0) => Ok(pipeline),
-        (Some(_), _) => Err(Error::invalid(
+        (Some(_), _) => Err(Error::new(
+            ErrorId::MultipleMatches,
             "Several pipelines have this name. Say which one by its id.",
         )),
         (None, _) => Err(Error::not_found("pipeline")),
@@ -181,17 +189,20 @@ pub fn list(
     page::select(connection, &query, page, pipeline)
 }
 
-pub fn rename(
+/// Gives a pipeline this name and this description.
+pub fn update(
     connection: &Connection,
     id: Id,
-    name: &PipelineName,
+    name: &str,
+    description: Option<&str>,
     now: Timestamp,
 ) -> Result<Pipeline> {
     let updated = connection
         .prepare_cached(
-            "UPDATE pipeline SET name = ?2, updated_at = ?3 WHERE id = ?1 AND name <> ?2",
+            "UPDATE pipeline SET name = ?2, description = ?3, updated_at = ?4
+             WHERE id = ?1 AND (name <> ?2 OR description IS NOT ?3)",
         )?
-        .execute(params![id, name.as_str(), now]);
+        .execute(params![id, name, description, now]);
     unique(updated, taken)?;
     let sql = format!("SELECT {COLUMNS} FROM pipeline WHERE id = ?1");
     found(

@@ -47,6 +47,11 @@ pub struct Target {
     pub error_message: Option<String>,
 }
 
+pub const FIELDS: &[Field] = &[
+    Field::new("id", "pipeline_promotion.id", Kind::Id),
+    Field::new("created_at", "pipeline_promotion.created_at", Kind::Time),
+];
+
 pub const TARGET_FIELDS: &[Field] = &[Field::new("id", "pipeline_promotion_target.id", Kind::Id)];
 
 const COLUMNS: &str = "pipeline_promotion.id, pipeline_promotion.pipeline_id, pipeline_promotion.account_id,
@@ -77,21 +82,43 @@ fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
     })
 }
 
+/// What a target to which the caller may not deploy fails with, as on Heroku.
+const NO_ACCESS: &str = "User does not have access to that app";
+
+/// The apps that are to be promoted to.
+#[derive(Default)]
+pub struct Targets {
+    pub all: Vec<Coupling>,
+    /// Those of them to which the caller may not deploy. They fail, and keep the others from nothing.
+    pub closed: Vec<Id>,
+}
+
+impl Targets {
+    fn are_closed(&self, target: &Coupling) -> bool {
+        self.closed.contains(&target.app_id)
+    }
+
+    /// Those on which something will move, for the gates.
+    fn open(&self) -> Vec<Coupling> {
+        let open = self.all.iter().filter(|target| !self.are_closed(target));
+        open.cloned().collect()
+    }
+}
+
 /// Queues a promotion of `release` (by default the source app's current one) to the target apps, each of them in the pipeline.
-/// 422 or 409, and nothing
-/// is queued, when any of it cannot be.
+/// 422 or 409, and nothing is queued, when any of it cannot be.
 pub fn create(
     connection: &Connection,
     by: &Account,
     source: &Coupling,
     release: Option<Id>,
-    targets: &[Coupling],
+    targets: &Targets,
     gates: Gates,
     now: Timestamp,
 ) -> Result<Promotion> {
-    check_targets(source, targets)?;
+    check_targets(source, &targets.all)?;
     let release = source_release(connection, source, release)?;
-    gates.check(connection, source, &release, targets)?;
+    gates.check(connection, source, &release, &targets.open())?;
     let id = Id::new();
     connection
         .prepare_cached(
@@ -99,13 +126,18 @@ pub fn create(
              VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?6)",
         )?
         .execute(params![id, source.pipeline_id, by.id, source.app_id, release.id, now])?;
-    for target in targets {
+    for target in &targets.all {
+        let (status, message) = match targets.are_closed(target) {
+            true => (TargetStatus::Failed, Some(NO_ACCESS)),
+            false => (TargetStatus::Pending, None),
+        };
         connection
             .prepare_cached(
-                "INSERT INTO pipeline_promotion_target (id, promotion_id, app_id, status) VALUES (?1, ?2, ?3, 'pending')",
+                "INSERT INTO pipeline_promotion_target (id, promotion_id, app_id, status, error_message) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![Id::new(), id, target.app_id])?;
+            .execute(params![Id::new(), id, target.app_id, status, message])?;
     }
+    complete(connection, id, now)?;
     let sql = format!("SELECT {COLUMNS} FROM pipeline_promotion WHERE id = ?1");
     found(
         connection.prepare_cached(&sql)?.query_row([id], promotion),
@@ -174,15 +206,34 @@ fn nothing_to_promote(source: &Coupling) -> Error {
     ))
 }
 
+/// Whoever has the pipeline, asked for the promotion, or sees one of its targets.
+const SEEN: &str = "(pipeline.owner_id = ?1 OR pipeline_promotion.account_id = ?1 OR EXISTS (
+    SELECT 1 FROM team_member WHERE team_member.team_id = pipeline.team_id AND team_member.account_id = ?1
+    AND team_member.role = 'admin') OR EXISTS (
+    SELECT 1 FROM pipeline_promotion_target JOIN collaborator ON collaborator.app_id = pipeline_promotion_target.app_id
+    WHERE pipeline_promotion_target.promotion_id = pipeline_promotion.id AND collaborator.account_id = ?1))";
+
+/// The promotions in the pipelines that `account` sees, as far as it may see them.
+pub fn list(connection: &Connection, account: &Account, page: &Page) -> Result<Listing<Promotion>> {
+    let from = format!(
+        "pipeline_viewer CROSS JOIN pipeline_promotion CROSS JOIN pipeline
+         WHERE pipeline_viewer.account_id = ?1 AND pipeline_promotion.pipeline_id = pipeline_viewer.pipeline_id
+         AND pipeline.id = pipeline_viewer.pipeline_id AND {SEEN}"
+    );
+    let query = page::Query {
+        columns: COLUMNS,
+        from: &from,
+        id: "pipeline_promotion.id",
+        parameters: &[&account.id],
+    };
+    page::select(connection, &query, page, promotion)
+}
+
 /// A promotion in a pipeline that `account` may see.
 pub fn find(connection: &Connection, account: &Account, id: Id) -> Result<Promotion> {
     let sql = format!(
         "SELECT {COLUMNS} FROM pipeline_promotion JOIN pipeline ON pipeline.id = pipeline_promotion.pipeline_id
-         WHERE pipeline_promotion.id = ?2 AND (?3 OR pipeline.owner_id = ?1 OR pipeline_promotion.account_id = ?1 OR EXISTS (
-             SELECT 1 FROM team_member WHERE team_member.team_id = pipeline.team_id AND team_member.account_id = ?1
-             AND team_member.role = 'admin') OR EXISTS (
-             SELECT 1 FROM pipeline_promotion_target JOIN collaborator ON collaborator.app_id = pipeline_promotion_target.app_id
-             WHERE pipeline_promotion_target.promotion_id = pipeline_promotion.id AND collaborator.account_id = ?1))"
+         WHERE pipeline_promotion.id = ?2 AND (?3 OR {SEEN})"
     );
     found(
         connection

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::accounts::Account;
 use super::row::{found, text_enum, unique};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
@@ -241,16 +242,23 @@ pub fn succeeded(connection: &Connection, release: Id, context: &str) -> Result<
         .query_row(params![release, context], |row| row.get(0))?)
 }
 
-/// Each context and name that was ever spoken of on a release of an app in the pipeline.
-pub fn of_pipeline(connection: &Connection, pipeline: Id) -> Result<Vec<(String, String)>> {
+/// Each context and name that was ever spoken of on a release of an app in the pipeline, of the apps that `account` may see.
+pub fn of_pipeline(
+    connection: &Connection,
+    account: &Account,
+    pipeline: Id,
+) -> Result<Vec<(String, String)>> {
     let rows = connection
         .prepare_cached(
             "SELECT DISTINCT release_status.context, release_status.name FROM pipeline_coupling
              JOIN release ON release.app_id = pipeline_coupling.app_id
              JOIN release_status ON release_status.release_id = release.id
-             WHERE pipeline_coupling.pipeline_id = ?1 ORDER BY 1, 2",
+             WHERE pipeline_coupling.pipeline_id = ?1 AND (?3 OR EXISTS (
+                 SELECT 1 FROM collaborator
+                 WHERE collaborator.app_id = pipeline_coupling.app_id AND collaborator.account_id = ?2))
+             ORDER BY 1, 2",
         )?
-        .query_map([pipeline], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map(params![pipeline, account.id, account.admin], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(rows)
 }

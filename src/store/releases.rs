@@ -119,10 +119,10 @@ pub fn create(
     let id = Id::new();
     connection
         .prepare_cached(
-            "INSERT INTO release (id, app_id, version, description, status, slug_id, config_set_id, account_id, addon_plan_names, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+            "INSERT INTO release (id, app_id, version, description, status, slug_id, config_set_id, account_id, addon_plan_names, deploys, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
         )?
-        .execute(params![id, app, version, description, status, slug, config_set, by.id, plans, now])?;
+        .execute(params![id, app, version, description, status, slug, config_set, by.id, plans, change.deploys(carried), now])?;
     if before
         .as_ref()
         .is_none_or(|before| before.config_set != config_set)
@@ -293,19 +293,34 @@ pub fn list(connection: &Connection, app: Id, page: &Page) -> Result<Listing<Rel
     page::select(connection, &query, page, release)
 }
 
-/// The newest release of each app in a pipeline that `account` may see.
+/// Of each app in a pipeline, one release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Latest {
+    /// The newest.
+    Release,
+    /// The newest that was made to change the slug; none of an app that was never deployed.
+    Deployment,
+}
+
+/// The latest of each app in a pipeline that `account` may see, whatever became of it. Costs the same however many releases the
+/// apps have.
 pub fn latest_of_pipeline(
     connection: &Connection,
     account: &Account,
     pipeline: Id,
+    latest: Latest,
     page: &Page,
 ) -> Result<Listing<Release>> {
+    let among = match latest {
+        Latest::Release => "",
+        Latest::Deployment => " AND newer.deploys = 1",
+    };
     let from = format!(
-        "{FROM} WHERE release.app_id IN (
-             SELECT pipeline_coupling.app_id FROM pipeline_coupling
-             JOIN collaborator ON collaborator.app_id = pipeline_coupling.app_id AND collaborator.account_id = ?2
-             WHERE pipeline_coupling.pipeline_id = ?1)
-         AND release.version = (SELECT max(version) FROM release AS newer WHERE newer.app_id = release.app_id)"
+        "pipeline_coupling CROSS JOIN collaborator CROSS JOIN {FROM}
+         WHERE pipeline_coupling.pipeline_id = ?1
+         AND collaborator.app_id = pipeline_coupling.app_id AND collaborator.account_id = ?2
+         AND release.app_id = pipeline_coupling.app_id
+         AND release.version = (SELECT max(version) FROM release AS newer WHERE newer.app_id = pipeline_coupling.app_id{among})"
     );
     let query = page::Query {
         columns: COLUMNS,

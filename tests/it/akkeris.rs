@@ -95,6 +95,7 @@ async fn a_change_of_checks_has_to_name_them() {
     let own = format!("{COUPLINGS}/{}", id(&coupling));
     let before = server.dump();
     for checks in [
+        json!(null),
         json!({}),
         json!({"contexts": null}),
         json!({"contexts": "tests/all"}),

@@ -191,7 +191,10 @@ async fn values_of_the_wrong_type_are_named() {
         ("/apps/harbour/log-sessions", json!({"lines": "x"}), "lines"),
         ("/apps", json!({"region": []}), "region"),
     ] {
-        before.ann.post(path, body).await.invalid(words);
+        let answer = before.ann.post(path, body).await;
+        answer.invalid(words);
+        // The names of our types are none of a client's business.
+        assert!(!answer.text().contains("struct"), "{answer:?}");
     }
     before.unchanged();
 }
@@ -299,6 +302,29 @@ async fn refused_before_its_first_byte(host: &str, line: &str, headers: &str, le
     let length = wire.read(&mut answer).await.unwrap();
     let answer = String::from_utf8_lossy(&answer[..length]);
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
+async fn there_is_no_private_space_to_make_or_to_put_an_app_into() {
+    let before = Before::new().await;
+    let ann = &before.ann;
+    let source = json!({"url": "http://127.0.0.1:1/app.tgz"});
+    for (path, body) in [
+        ("/apps", json!({"space": "x"})),
+        ("/teams/apps", json!({"space": {"name": "x"}})),
+        (
+            "/app-setups",
+            json!({"source_blob": source, "app": {"space": "x"}}),
+        ),
+    ] {
+        ann.post(path, body)
+            .await
+            .invalid("no private spaces. Leave out");
+    }
+    let space = ann.post("/spaces", json!({"name": "x", "team": "y"})).await;
+    space.missing("space");
+    assert_eq!(ann.get("/spaces").await.list(), [json!(null); 0]);
+    before.unchanged();
 }
 
 #[tokio::test]

@@ -66,3 +66,49 @@ async fn a_pipeline_shows_the_latest_release_of_each_app() {
     };
     assert_eq!((seen("staging"), seen("production")), (json!(3), json!(2)));
 }
+
+#[tokio::test]
+async fn a_pipeline_shows_the_latest_deployment_of_each_app_that_was_ever_deployed() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    server.running_app(&ann, "staging").await;
+    ann.app("production").await;
+    let pipeline = ann.pipeline("water").await;
+    ann.couple("staging", &pipeline, "staging").await;
+    ann.couple("production", &pipeline, "production").await;
+    let deployed = async || {
+        let latest = ann.get("/pipelines/water/latest-deployments").await.list();
+        let shown = |row: &Value| {
+            format!(
+                "{} v{}",
+                row["app"]["name"].as_str().unwrap(),
+                row["version"]
+            )
+        };
+        latest.iter().map(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(deployed().await, ["staging v3"]);
+    let set = async |value: &str| {
+        ann.patch("/apps/staging/config-vars", json!({"A": value}))
+            .await
+            .ok()
+    };
+    set("1").await;
+    set("2").await;
+    // The same slug with other config vars is a release, and no deployment.
+    ann.post("/apps/staging/releases", json!({"release": "v3"}))
+        .await
+        .created();
+    assert_eq!(deployed().await, ["staging v3"]);
+    let released = ann
+        .get("/pipelines/water/latest-releases")
+        .await
+        .each("version");
+    assert!(released.contains(&"6".to_owned()), "{released:?}");
+    let body = json!({"pipeline": "water", "source": {"app": "staging"}, "targets": [{"app": "production"}]});
+    ann.post("/pipeline-promotions", body).await.created();
+    server.settle().await;
+    let mut both = deployed().await;
+    both.sort();
+    assert_eq!(both, ["production v3", "staging v3"]);
+}

@@ -74,3 +74,14 @@ async fn an_unknown_account_or_permission_is_refused() {
         .invalid("view, deploy, operate and manage");
     ann.post(COLLABORATORS, json!({})).await.invalid("user");
 }
+
+#[tokio::test]
+async fn an_account_is_named_by_its_address_in_an_object_too() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    ann.app("harbour").await;
+    server.account("bob").await;
+    let body = json!({"user": {"email": "bob@example.com"}});
+    let made = ann.post(COLLABORATORS, body).await.created();
+    assert_eq!(made["user"]["email"], "bob@example.com");
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use penstock::api::{Policy, ROUTES};
 use serde_json::{Value, json};
 
+use crate::authorization::world::World;
 use crate::harness::{Server, golden};
 
 /// Each place that some part of a document points at.
@@ -86,6 +87,63 @@ async fn openapi_gives_an_example_of_every_answer() {
     }
 }
 
+#[tokio::test]
+async fn openapi_says_of_each_operation_what_it_does() {
+    let document = penstock::api::openapi::openapi();
+    let mut lines = BTreeSet::new();
+    for route in ROUTES {
+        let operation = &document["paths"][route.path][route.method.to_lowercase()];
+        let line = operation["summary"].as_str().unwrap();
+        assert!(
+            line.contains(' ') && !line.contains(['{', '}', '_']),
+            "{line}"
+        );
+        lines.insert(line);
+    }
+    assert!(lines.contains("List the builds of an app"), "{lines:?}");
+    let restart = &document["paths"]["/apps/{app}/dynos/actions/restart-all"]["post"];
+    assert_eq!(restart["summary"], "Restart all the dynos of an app");
+    let stop = &document["paths"]["/apps/{app}/dynos/{dyno}"]["delete"];
+    assert!(
+        stop["description"]
+            .as_str()
+            .unwrap()
+            .contains("another takes its place")
+    );
+}
+
+/// An empty body is missed something in exactly where the contract says that something is needed.
+#[tokio::test]
+async fn openapi_requires_what_the_server_misses() {
+    let world = World::new().await;
+    let document = penstock::api::openapi::openapi();
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for route in ROUTES
+        .iter()
+        .filter(|route| !matches!(route.method, "GET" | "DELETE"))
+    {
+        let operation = &document["paths"][route.path][route.method.to_lowercase()];
+        let body = &operation["requestBody"];
+        if body["content"]["application/json"].is_null() {
+            continue;
+        }
+        let path = world.path(route, |_| false);
+        let request = world.ann.request(route.method, &path).json(&json!({}));
+        let answer = request.send().await;
+        let there_already = answer.text().contains("already");
+        if answer.status == 403 || there_already {
+            continue;
+        }
+        let missed = answer.status == 422;
+        if body["required"] != json!(missed) {
+            wrong.push(format!("{}: {}", answer.asked, answer.text()));
+        }
+        seen += usize::from(missed);
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(seen > 30, "{seen}");
+}
+
 /// A line for each operation and each type, so that a change to the contract is a diff that a person can read. What follows
 /// from them, the examples and the body of every refusal, is left out.
 #[tokio::test]
@@ -95,16 +153,18 @@ async fn openapi_is_as_it_is_kept() {
     let mut lines = String::new();
     for (path, operations) in document["paths"].as_object_mut().unwrap() {
         for (method, operation) in operations.as_object_mut().unwrap() {
-            if let Some(body) = operation.pointer_mut("/requestBody/content/application~1json") {
+            let bodies = operation.pointer_mut("/requestBody/content");
+            for (_, body) in bodies.and_then(Value::as_object_mut).into_iter().flatten() {
                 body["example"].take();
             }
             let answers = operation
                 .get_mut("responses")
                 .and_then(Value::as_object_mut);
             for (status, answer) in answers.into_iter().flatten() {
-                match status.starts_with('2') {
-                    true => *answer = answer["content"]["application/json"]["schema"].take(),
-                    false => *answer = json!("Error"),
+                match status.as_bytes()[0] {
+                    b'2' => *answer = answer["content"]["application/json"]["schema"].take(),
+                    b'3' => {}
+                    _ => *answer = json!("Error"),
                 }
             }
             lines.push_str(&format!("{} {path} {operation}\n", method.to_uppercase()));

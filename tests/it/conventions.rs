@@ -142,6 +142,8 @@ async fn version_three_is_served_under_all_of_its_names_and_no_other_version_is(
         format!("{media};version=3"),
         format!("{media}; version=3.pipelines"),
         format!("text/html, {media}; q=0.5; version=3.sdk"),
+        format!("{media}; version=\"3\""),
+        "Application/VND.Heroku+JSON; Version=3".to_owned(),
     ] {
         let answer = with(&ann, "/apps", "accept", &good).await;
         assert_eq!(answer.status, 200, "{good}");
@@ -152,6 +154,19 @@ async fn version_three_is_served_under_all_of_its_names_and_no_other_version_is(
         with(&ann, "/apps", "accept", &accept)
             .await
             .refused(406, "not_acceptable", "version 3");
+    }
+    let shouted = with(
+        &ann,
+        "/apps",
+        "accept",
+        "APPLICATION/VND.HEROKU+JSON; VERSION=2",
+    )
+    .await;
+    assert_eq!(shouted.status, 406);
+    for path in ["/schema", "/openapi.json"] {
+        let accept = format!("{media}; version=2");
+        let answer = with(&ann, path, "accept", &accept).await;
+        answer.refused(406, "not_acceptable", "version 3");
     }
 }
 

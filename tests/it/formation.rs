@@ -195,6 +195,7 @@ async fn what_is_no_quantity_or_size_changes_nothing() {
         (json!({"size": "Huge"}), "Standard-1X"),
         (json!({"size": 1}), "size"),
         (json!({"dyno_size": {}}), "dyno_size"),
+        (json!({"docker_image": "4b2f"}), "no container images"),
     ] {
         ann.patch(&path, body).await.invalid(words);
     }
@@ -202,6 +203,10 @@ async fn what_is_no_quantity_or_size_changes_nothing() {
         (json!({}), "updates"),
         (json!({"updates": {}}), "updates"),
         (json!({"updates": [{"quantity": 1}]}), "type"),
+        (
+            json!({"updates": [{"type": "web", "docker_image": "4b2f"}]}),
+            "no container images",
+        ),
         (
             json!({"updates": [{"type": "web", "quantity": true}]}),
             "updates[0].quantity",

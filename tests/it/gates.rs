@@ -67,6 +67,14 @@ async fn a_promotion_waits_for_the_checks_that_its_target_asks_for() {
     assert!(releases.last().unwrap()["slug"].is_object());
     let seen = ann.get("/pipelines/water/statuses").await.list();
     assert_eq!(seen, [json!({"context": "tests/all", "name": "All tests"})]);
+    // Somebody who sees the pipeline, but not the app that it was said of.
+    let bob = stages.server.account("bob").await;
+    let body = json!({"user": "bob@example.com", "permissions": ["view"]});
+    ann.post("/apps/production/collaborators", body)
+        .await
+        .created();
+    assert_eq!(bob.get("/pipelines/water").await.ok()["name"], "water");
+    assert_eq!(bob.get("/pipelines/water/statuses").await.list().len(), 0);
 }
 
 #[tokio::test]

@@ -221,6 +221,28 @@ async fn every_list_pages_by_every_field_that_it_names() {
     let quantity = json!({"updates": [{"type": "web", "quantity": 2}]});
     ann.patch("/apps/alpha/formation", quantity).await.ok();
     server.settle().await;
+    let buildpacks = [
+        "heroku/python",
+        "https://example.com/second.tgz",
+        "heroku/nodejs",
+    ];
+    let updates: Vec<_> = buildpacks.map(|one| json!({ "buildpack": one })).into();
+    let put = ann.request("PUT", "/apps/alpha/buildpack-installations");
+    put.json(&json!({ "updates": updates })).send().await.ok();
+    // One context under two names, and one name for two contexts.
+    for (version, context, name) in [
+        (3, "tests/all", "Tests"),
+        (4, "tests/all", "All tests"),
+        (4, "tests/some", "Tests"),
+    ] {
+        let path = format!("/apps/alpha/releases/v{version}/statuses");
+        let status = json!({"context": context, "name": name, "state": "success"});
+        ann.post(path, status).await.created();
+    }
+    let again =
+        json!({"pipeline": "water", "source": {"app": "alpha"}, "targets": [{"app": "bravo"}]});
+    ann.post("/pipeline-promotions", again).await.created();
+    server.settle().await;
     let targets = json!([{"app": "bravo"}, {"app": "delta"}]);
     let body = json!({"pipeline": "water", "source": {"app": "alpha"}, "targets": targets});
     let promotion = ann.post("/pipeline-promotions", body).await.created();
@@ -251,11 +273,17 @@ async fn every_list_pages_by_every_field_that_it_names() {
         ),
         ("/apps/alpha/webhook-events".to_owned(), "id, created_at"),
         ("/apps/alpha/log-drains".to_owned(), "id, url, created_at"),
-        ("/apps/alpha/domains".to_owned(), "id, hostname, created_at"),
+        (
+            "/apps/alpha/domains".to_owned(),
+            "id, hostname, created_at, domain",
+        ),
         (
             "/apps/alpha/sni-endpoints".to_owned(),
             "id, name, created_at",
         ),
+        ("/apps/alpha/buildpack-installations".to_owned(), "ordinal"),
+        ("/pipelines/water/statuses".to_owned(), "context, name"),
+        ("/pipeline-promotions".to_owned(), "id, created_at"),
         ("/apps".to_owned(), "id, name, created_at, updated_at"),
         (
             "/users/~/apps".to_owned(),
@@ -289,7 +317,11 @@ async fn every_list_pages_by_every_field_that_it_names() {
                 let range = format!("{field} ..; max=1, order={order}");
                 let pages = walk(&ann, &path, &range, async || {}).await;
                 assert_eq!(pages.len(), count, "{path} {range}");
-                let met: BTreeSet<String> = all(&pages).into_iter().collect();
+                let rows = pages.iter().flat_map(|page| {
+                    let rows = page.expect(page.status);
+                    rows.as_array().unwrap().clone()
+                });
+                let met: BTreeSet<String> = rows.map(|row| row.to_string()).collect();
                 assert_eq!(met.len(), count, "{path} {range}");
             }
         }
@@ -315,6 +347,8 @@ async fn a_range_that_cannot_be_is_refused() {
         "id ..; order=up",
         "id ..; limit=3",
         "id ..; max=3; x",
+        "name ..,max=2",
+        "name a..b, order=desc",
         "naïve ..",
     ] {
         let answer = ann.range("/apps", bad).await;

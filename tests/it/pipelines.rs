@@ -128,9 +128,33 @@ async fn an_ambiguous_name_is_refused_where_something_is_done() {
         ann.post("/pipeline-couplings", coupling).await,
         ann.post("/pipeline-promotions", promotion).await,
     ] {
-        refused.invalid("Several pipelines");
+        refused.refused(422, "multiple_matches", "Several pipelines");
     }
     assert_eq!(server.dump(), before);
+}
+
+#[tokio::test]
+async fn a_pipeline_may_say_what_it_is_for() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    let body = json!({"name": "water", "description": "The web shop"});
+    let made = ann.post("/pipelines", body).await.created();
+    assert_eq!(made["description"], "The web shop");
+    let renamed = json!({"name": "fire"});
+    ann.patch("/pipelines/water", renamed).await.ok();
+    let shown = ann.get("/pipelines/fire").await.ok();
+    assert_eq!(shown["description"], "The web shop");
+    let long = json!({"description": "x".repeat(1001)});
+    ann.patch("/pipelines/fire", long)
+        .await
+        .invalid("description");
+    let none = json!({"description": null});
+    let shown = ann.patch("/pipelines/fire", none).await.ok();
+    assert_eq!(
+        (&shown["description"], &shown["name"]),
+        (&json!(null), &json!("fire"))
+    );
+    assert_eq!(ann.pipeline("earth").await["description"], json!(null));
 }
 
 #[tokio::test]

@@ -261,6 +261,48 @@ async fn what_cannot_be_promoted_is_refused_and_makes_nothing() {
 }
 
 #[tokio::test]
+async fn a_target_that_one_may_not_deploy_to_fails_and_keeps_no_other_back() {
+    let stages = Stages::new().await;
+    let bob = stages.server.account("bob").await;
+    for (app, permissions) in [
+        ("staging", json!(["view"])),
+        ("east", json!(["view", "deploy"])),
+        ("west", json!(["view"])),
+    ] {
+        let body = json!({"user": "bob@example.com", "permissions": permissions});
+        let path = format!("/apps/{app}/collaborators");
+        stages.ann.post(path, body).await.created();
+    }
+    let made = bob.post(PROMOTIONS, stages.body(&["east", "west"])).await;
+    let made = made.created();
+    assert_eq!(made["status"], "pending");
+    stages.server.promote().await;
+    let targets = stages.targets(&made).await;
+    let said: Vec<_> = targets
+        .iter()
+        .map(|target| {
+            (
+                &target["status"],
+                &target["error_message"],
+                target["release"].is_object(),
+            )
+        })
+        .collect();
+    let failed = json!("User does not have access to that app");
+    assert_eq!(said[0], (&json!("succeeded"), &json!(null), true));
+    assert_eq!(said[1], (&json!("failed"), &failed, false));
+    assert_eq!(stages.shown(&made).await["status"], "completed");
+    assert_eq!(stages.ann.newest_release("west").await["version"], 2);
+    // Where nothing can move, the promotion is over at once.
+    let none = bob.post(PROMOTIONS, stages.body(&["west"])).await.created();
+    assert_eq!(none["status"], "completed");
+    let seen = bob.get(PROMOTIONS).await.each("id");
+    assert_eq!(seen, [id(&made), id(&none)]);
+    let stranger = stages.server.account("eve").await;
+    assert_eq!(stranger.get(PROMOTIONS).await.list().len(), 0);
+}
+
+#[tokio::test]
 async fn a_promotion_is_seen_by_those_who_see_its_pipeline() {
     let stages = Stages::new().await;
     let bob = stages.server.account("bob").await;

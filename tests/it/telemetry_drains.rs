@@ -95,8 +95,14 @@ async fn what_could_not_be_sent_is_refused() {
         *body.pointer_mut(path).unwrap() = wrong;
         ann.post(DRAINS, body.clone()).await.invalid(words);
         if !path.starts_with("/owner") {
+            body.as_object_mut().unwrap().remove("owner");
             ann.patch(&one, body).await.invalid(words);
         }
+    }
+    for within in ["", "/exporter", "/owner"] {
+        let mut body = drain("harbour");
+        body.pointer_mut(within).unwrap()["colour"] = json!("red");
+        ann.post(DRAINS, body).await.invalid("colour");
     }
     for missing in ["owner", "signals", "exporter"] {
         let mut body = drain("harbour");

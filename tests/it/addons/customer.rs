@@ -125,6 +125,8 @@ async fn a_plan_changes_when_the_provider_agrees() {
     let addon = ann
         .addon("harbour", json!({ "plan": "acme:basic", "name": "mine" }))
         .await;
+    let named = provider.last().body["heroku_id"].clone();
+    assert_ne!(named, Value::Null);
     let path = format!("{ADDONS}/mine");
     let moved = ann
         .patch(&path, json!({ "plan": { "name": "acme:pro" } }))
@@ -137,6 +139,7 @@ async fn a_plan_changes_when_the_provider_agrees() {
         format!("/heroku/resources/{}", id(&addon))
     );
     assert_eq!(provider.last().body["plan"], "pro");
+    assert_eq!(provider.last().body["heroku_id"], named);
     assert_eq!(ann.config("harbour").await["ACME_URL"], "acme://pro.test/1");
     assert_eq!(ann.releases("harbour").await[1], "Update ACME by acme");
     provider.next([answer(422, json!({ "message": "Empty it first." }))]);

@@ -10,7 +10,7 @@ use penstock::name::Id;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{Answer, Server, shape};
+use super::{Answer, Server, contract, shape};
 
 /// Long enough that only a hang takes so long.
 const HANG: Duration = Duration::from_secs(30);
@@ -140,6 +140,11 @@ pub struct Request {
 impl Request {
     pub fn header(mut self, name: &str, value: &str) -> Request {
         self.builder = self.builder.header(name, value);
+        if name.eq_ignore_ascii_case("x-http-method-override") {
+            // It is this that is asked for.
+            let path = self.asked.split_once(' ').unwrap().1;
+            self.asked = format!("{value} {path}");
+        }
         self
     }
 
@@ -172,6 +177,7 @@ impl Request {
             body,
         };
         shape::check(&answer);
+        contract::check(&answer);
         answer
     }
 

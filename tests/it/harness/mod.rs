@@ -3,6 +3,7 @@
 
 mod answer;
 mod client;
+mod contract;
 mod database;
 mod deploy;
 mod dynos;

@@ -3,6 +3,7 @@
 use penstock::name::Id;
 use penstock::store::accounts::Account;
 use penstock::store::page::{Field, Page};
+use penstock::store::releases::Latest;
 use penstock::store::{
     accounts, addon_attachments, addon_services, addons, app_transfers, apps, builds,
     collaborators, couplings, cron_jobs, cron_runs, domains, dynos, favorites, formation, keys,
@@ -38,7 +39,9 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
         eve,
         ida,
         lea,
+        lev,
         lou,
+        pia,
         rae,
         tea,
         ted,
@@ -128,7 +131,14 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
             "latest releases of a pipeline",
             releases::FIELDS,
             Box::new(move |c, page| {
-                drop(releases::latest_of_pipeline(c, &lea, app, page).unwrap())
+                drop(releases::latest_of_pipeline(c, &lea, app, Latest::Release, page).unwrap())
+            }),
+        ),
+        (
+            "latest deployments of a pipeline",
+            releases::FIELDS,
+            Box::new(move |c, page| {
+                drop(releases::latest_of_pipeline(c, &lev, app, Latest::Deployment, page).unwrap())
             }),
         ),
         (
@@ -140,6 +150,11 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
             "latest builds of a pipeline",
             builds::FIELDS,
             Box::new(move |c, page| drop(builds::latest_of_pipeline(c, &lou, app, page).unwrap())),
+        ),
+        (
+            "pipeline promotions",
+            promotions::FIELDS,
+            Box::new(move |c, page| drop(promotions::list(c, &pia, page).unwrap())),
         ),
         (
             "couplings",
