@@ -79,7 +79,7 @@ async fn a_stranger_to_the_server_does_not_learn_which_paths_there_are() {
     let server = Server::start().await;
     let nobody = server.nobody();
     let known = nobody.get("/apps").await;
-    for path in ["/nowhere", "/apps/harbour", "/apps/harbour/nowhere", "/"] {
+    for path in ["/nowhere", "/apps/harbour", "/apps/harbour/nowhere"] {
         let answer = nobody.get(path).await;
         assert_eq!((answer.status, &answer.body), (401, &known.body), "{path}");
     }

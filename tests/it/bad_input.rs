@@ -62,7 +62,7 @@ async fn no_token_and_a_wrong_one() {
             client.delete("/apps/harbour").await,
             client.post("/sources", json!({})).await,
         ] {
-            answer.refused(401, "unauthorized", "Send your API token");
+            answer.refused(401, "unauthorized", "send an API token");
         }
     }
     before.unchanged();
