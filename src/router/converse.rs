@@ -80,13 +80,11 @@ pub(super) async fn converse(proxy: Arc<Proxy>, arrival: Arrival) {
 /// The connection once it is known how it is spoken on; `None` if the visitor takes too long over it or goes away, or the router
 /// is to stop meanwhile.
 async fn begun(proxy: &Proxy, socket: TcpStream) -> Option<Connection> {
-    let close = proxy.open.close.notified();
     let stopping = async {
-        if !proxy.open.closing.load(Ordering::SeqCst) {
-            close.await;
-        }
+        closing(proxy).await;
+        tokio::time::sleep(proxy.options.first_word).await;
     };
-    // A request that is there already is still answered.
+    // A request that is there already, or on its way, is still answered.
     tokio::select! {
         biased;
         connection = accepted(proxy, socket) => connection,
@@ -129,7 +127,7 @@ async fn by_http1(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
             service(proxy.clone(), visitor.clone()),
         )
         .with_upgrades();
-    see_through(&proxy, std::pin::pin!(connection), |connection| {
+    see_through(&proxy, &visitor, std::pin::pin!(connection), |connection| {
         connection.graceful_shutdown();
     })
     .await;
@@ -151,7 +149,7 @@ async fn by_http2(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
     let mut connection = std::pin::pin!(connection);
     // Longer than any request may be silent on its way, so none is under way then that will still come to something.
     let silence = options.boot_queue + options.idle;
-    let conversing = see_through(&proxy, connection.as_mut(), |connection| {
+    let conversing = see_through(&proxy, &visitor, connection.as_mut(), |connection| {
         connection.graceful_shutdown();
     });
     tokio::select! {
@@ -166,16 +164,18 @@ async fn by_http2(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
     let _ = tokio::time::timeout(FAREWELL, connection).await;
 }
 
-/// Waits for the end of a connection, which is told to end when the router stops.
+/// Waits for the end of a connection, which is told to end when the router stops, but not before a visitor who has only just come
+/// could ask for something.
 async fn see_through<C: Future>(
     proxy: &Proxy,
+    visitor: &Visitor,
     mut connection: Pin<&mut C>,
     shut_down: impl Fn(Pin<&mut C>),
 ) {
-    let close = proxy.open.close.notified();
-    if proxy.open.closing.load(Ordering::SeqCst) {
-        shut_down(connection.as_mut());
-    }
+    let close = async {
+        closing(proxy).await;
+        visitor.heard(proxy.options.first_word).await;
+    };
     // How it ended stands in the log lines of its requests.
     tokio::select! {
         biased;
@@ -184,5 +184,13 @@ async fn see_through<C: Future>(
             shut_down(connection.as_mut());
             let _ = connection.as_mut().await;
         }
+    }
+}
+
+/// Resolves when the router stops.
+async fn closing(proxy: &Proxy) {
+    let close = proxy.open.close.notified();
+    if !proxy.open.closing.load(Ordering::SeqCst) {
+        close.await;
     }
 }

@@ -159,14 +159,17 @@ impl Worker {
             }
         }
         let grace = self.stop.borrow().unwrap_or_default();
-        // What was accepted before the end is served as well.
-        while let Ok(connection) = self.incoming.try_recv() {
-            self.serve(connection);
-        }
-        let open = &self.proxy.open;
+        let open = self.proxy.open.clone();
         open.closing.store(true, Ordering::SeqCst);
         open.close.notify_waiters();
-        let _ = tokio::time::timeout(grace, open.empty()).await;
+        let rest = async {
+            // Whoever accepts may hear of the end later than this thread. What they accept until then is served as well.
+            while let Some(connection) = self.incoming.recv().await {
+                self.serve(connection);
+            }
+            open.empty().await;
+        };
+        let _ = tokio::time::timeout(grace, rest).await;
         self.cut_off.store(true, Ordering::SeqCst);
     }
 

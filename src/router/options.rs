@@ -36,6 +36,8 @@ pub struct Options {
     pub max_response_head: usize,
     /// How long a visitor may take over the head of a request, and may stay silent between requests.
     pub header_read: Duration,
+    /// How long a visitor may take to say a first word who came just before the router is told to stop.
+    pub first_word: Duration,
     /// How long a dyno may take to its first byte, counted from the last byte of the request that it took; then H12.
     pub first_byte: Duration,
     /// How long either side may be silent after that; then H15, or H28 in the midst of an upload.
@@ -70,6 +72,7 @@ impl Default for Options {
             max_head: 64 * 1024,
             max_response_head: 128 * 1024,
             header_read: Duration::from_secs(30),
+            first_word: Duration::from_secs(1),
             first_byte: Duration::from_secs(30),
             idle: Duration::from_secs(55),
             connect: Duration::from_secs(5),

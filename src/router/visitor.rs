@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::forward::Origin;
 use super::idle::{Activity, Silence};
@@ -29,6 +31,9 @@ pub(super) struct Visitor {
     /// When a request last began or ended, and how many are under way.
     pub requests: Activity,
     pub under_way: AtomicUsize,
+    /// The visitor has said something, and who waits for that.
+    heard: AtomicBool,
+    word: Notify,
     pub is_http2: bool,
     cut_off: Arc<AtomicBool>,
 }
@@ -43,6 +48,8 @@ impl Visitor {
             activity: Activity::new(),
             requests: Activity::new(),
             under_way: AtomicUsize::new(0),
+            heard: AtomicBool::new(false),
+            word: Notify::new(),
             is_http2,
             cut_off,
         }
@@ -56,6 +63,21 @@ impl Visitor {
                 return;
             }
             tokio::time::sleep(limit).await;
+        }
+    }
+
+    /// Resolves when the visitor has said something, or has not for so long.
+    pub(super) async fn heard(&self, limit: Duration) {
+        let word = self.word.notified();
+        if !self.heard.load(Ordering::SeqCst) {
+            let _ = timeout(limit, word).await;
+        }
+    }
+
+    fn hear(&self) {
+        if !self.heard.load(Ordering::Relaxed) {
+            self.heard.store(true, Ordering::SeqCst);
+            self.word.notify_waiters();
         }
     }
 
@@ -110,6 +132,7 @@ impl AsyncRead for VisitorStream {
         let poll = self.socket()?.poll_read(cx, buffer);
         if poll.is_ready() {
             self.visitor.activity.stamp();
+            self.visitor.hear();
         }
         poll
     }

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use penstock::name::Id;
-use penstock::router::{Dyno, Router, TableSource, Web};
+use penstock::router::{Dyno, Options, Router, TableSource, Web};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use super::{APP, Edge, HANG, HOST, Wire, dyno, get_with, has, ok, route, status};
+use super::{
+    APP, Edge, HANG, HOST, Lines, Wire, dyno, get_with, has, mirror, ok, options, route, status,
+};
 
 /// A dyno that, once killed, hangs up on whoever still talks to it.
 struct Mortal {
@@ -142,7 +145,11 @@ async fn a_dyno_nobody_knows_needs_no_draining() {
 #[tokio::test]
 async fn stopping_lets_answers_end_and_takes_no_more() {
     let (arrived, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let edge = Edge::new(Web::Up(vec![begins(&arrived, &go).await]));
+    let options = Options {
+        first_word: Duration::ZERO,
+        ..options()
+    };
+    let edge = Edge::with(Web::Up(vec![begins(&arrived, &go).await]), options);
     let mut idle = edge.connect().await;
     let mut wire = edge.connect().await;
     wire.write(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n"))
@@ -159,6 +166,60 @@ async fn stopping_lets_answers_end_and_takes_no_more() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn who_came_just_before_it_stops_is_answered() {
+    let options = Options {
+        first_word: HANG,
+        ..options()
+    };
+    let edge = Edge::with(Web::Up(vec![mirror().await]), options);
+    let mut late = edge.connect().await;
+    // It was accepted after the other one, and has been served.
+    let mut served = edge.connect().await;
+    served
+        .write(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n"))
+        .await;
+    assert_eq!(status(&served.head().await), 200);
+    let router = edge.router.clone();
+    let stop = tokio::task::spawn_blocking(move || router.stop(HANG));
+    served.rest().await;
+    late.write(get_with("")).await;
+    assert_eq!(status(&late.rest().await), 200);
+    stop.await.unwrap();
+}
+
+#[tokio::test]
+async fn visitors_who_come_while_routers_follow_one_another_are_all_answered() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dyno = mirror().await;
+    let start = || {
+        let (sender, _) = tokio::sync::mpsc::unbounded_channel();
+        let listeners = vec![listener.try_clone().unwrap()];
+        let router = Router::start(listeners, Arc::new(Lines(sender)), options()).unwrap();
+        router.replace(vec![route(Web::Up(vec![dyno.clone()]))]);
+        router
+    };
+    let mut router = start();
+    for _ in 0..10 {
+        let visits = (0..30).map(|_| async {
+            let socket = TcpStream::connect(listener.local_addr().unwrap()).await;
+            let mut wire = Wire(socket.unwrap());
+            wire.write(get_with("")).await;
+            status(&wire.rest().await)
+        });
+        let next = async {
+            let stopping = router.clone();
+            tokio::task::spawn_blocking(move || stopping.stop(HANG))
+                .await
+                .unwrap();
+            start()
+        };
+        let (statuses, next) = tokio::join!(join_all(visits), next);
+        assert_eq!(statuses, [200; 30]);
+        router = next;
+    }
 }
 
 #[tokio::test]
