@@ -97,6 +97,13 @@ impl DataDir {
         self.secret_file("api_key", secret::token)
     }
 
+    /// Another one in its place, for when the one that is there has been revoked.
+    pub fn renew_api_key(&self) -> Result<String> {
+        let token = secret::token()?;
+        self.write_private("api_key", &token)?;
+        Ok(token)
+    }
+
     /// A secret of one line, made at the first start. It is on disk before it is used.
     fn secret_file(&self, name: &str, make: impl FnOnce() -> Result<String>) -> Result<String> {
         if let Some(secret) = self.read_private(name)? {

@@ -33,8 +33,9 @@ pub struct View {
 /// What went wrong between visitors and the app: `H10` and the like.
 pub async fn of_router(call: Call) -> Result<Reply<View>> {
     count(&call, "router", |message| {
-        let rest = message.split_once(" code=")?.1;
-        rest.split(' ').next()
+        // What comes after the method holds words of visitors.
+        let own = message.split_once(" method=")?.0;
+        own.split_once(" code=")?.1.split(' ').next()
     })
     .await
 }

@@ -1,5 +1,7 @@
 //! The branches of a pipeline: what was pushed with git to its apps. A review app can be made of one by its name alone.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -16,6 +18,8 @@ use crate::store::{apps, couplings, sources};
 pub const RESOLVE: &str = "resolve";
 /// Heroku's limit for a checkout, in bytes.
 const MAX_SOURCE: u64 = 1 << 30;
+/// For all of it to be packed.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "BranchCommit")]
@@ -74,8 +78,12 @@ pub async fn source(call: &Call, pipeline: Id, branch: &str) -> Result<NewBuild>
         ))
     })?;
     let platform = call.platform.clone();
-    let archive = platform.git.archive(app, &commit)?;
-    let blob = platform.blobs.store(archive, MAX_SOURCE).await?;
+    let archive = platform.git.archive(call.caller.account.id, app, &commit);
+    let archive = Box::pin(archive.await?);
+    let stored = tokio::time::timeout(PATIENCE, platform.blobs.store(archive, MAX_SOURCE)).await;
+    let blob = stored.map_err(|_| {
+        Error::invalid("The branch's source could not be packed in two minutes. Push less to it.")
+    })??;
     let digest = blob.digest.to_string();
     let (written, size) = (digest.clone(), i64::try_from(blob.size).unwrap_or(i64::MAX));
     let source = call

@@ -48,6 +48,8 @@ struct Body {
 
 /// Begins a login. Anybody may; nothing comes of it without a person who has a token.
 pub async fn create(visit: Visit) -> Result<HttpResponse> {
+    // Else any page could begin one in the name of whoever looks at it, and from his address.
+    own_page(&visit.request)?;
     let address = visit.request.peer_addr();
     let address = address.map(|address| address.ip().to_string());
     let body = read(&visit.request, visit.payload).await?;
@@ -146,6 +148,7 @@ fn grant(
 
 /// What the CLI waits for: the token, or why there is none.
 pub async fn wait(visit: Visit) -> Result<HttpResponse> {
+    own_page(&visit.request)?;
     let absent = || Error::not_found("login");
     let sent = auth::sent(visit.request.headers()).ok_or_else(absent)?;
     let waiting = Waiting {

@@ -239,6 +239,11 @@ fn promote(
             ))
         })?);
     }
+    if targets.closed.len() == targets.all.len() {
+        return Err(Error::forbidden(
+            "You may deploy to none of these apps. Ask their owners for the permission deploy.",
+        ));
+    }
     promotions::create(
         connection,
         &caller.account,

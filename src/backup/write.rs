@@ -2,10 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::process::geteuid;
 use serde::Serialize;
 
 use super::folders::{self, Found};
@@ -255,8 +256,16 @@ fn begin(part: &Path) -> Result<File> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(part)
         .map_err(cannot)?;
+    let found = file.metadata().map_err(cannot)?;
+    if found.uid() != geteuid().as_raw() || found.nlink() != 1 || found.mode() & 0o077 != 0 {
+        return Err(Error::conflict(format!(
+            "{} is there already and is not yours alone. Remove it, or name another file.",
+            part.display()
+        )));
+    }
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         return Err(Error::conflict(format!(
             "Another backup is being written to {}. Wait until it is done, or name another file.",

@@ -7,6 +7,7 @@ use futures_util::stream::{Stream, unfold};
 use tokio::io::AsyncReadExt;
 
 use super::Git;
+use super::fetch::begin;
 use super::repository::spawn_failed;
 use crate::error::{Error, Result};
 use crate::name::Id;
@@ -14,10 +15,17 @@ use crate::name::Id;
 /// Bytes that are passed on at once.
 const CHUNK: usize = 64 * 1024;
 
+/// Bytes of a branch's name.
+const LONGEST_NAME: usize = 1_000;
+
 impl Git {
     /// The commit that a branch of an app points at; `None` when nobody has pushed it.
     pub async fn branch(&self, app: Id, branch: &str) -> Result<Option<String>> {
         let repository = self.repository(app);
+        // No ref has such a name, and no program such an argument.
+        if branch.len() > LONGEST_NAME || branch.contains('\0') {
+            return Ok(None);
+        }
         if !tokio::fs::try_exists(&repository).await? {
             return Ok(None);
         }
@@ -35,31 +43,39 @@ impl Git {
         Ok((shown.status.success() && !commit.is_empty()).then_some(commit))
     }
 
-    /// The source at a commit, as a tar.gz. It ends with an error if git does.
-    pub fn archive(&self, app: Id, commit: &str) -> Result<impl Stream<Item = Result<Bytes>>> {
-        let mut git = self
-            .command()
+    /// The source at a commit, as a tar.gz, made within the limits of memory and processor of what is fetched: a few bytes can stand
+    /// for a tree without end. It counts among the account's processes, and ends with an error if git does.
+    pub async fn archive(
+        &self,
+        account: Id,
+        app: Id,
+        commit: &str,
+    ) -> Result<impl Stream<Item = Result<Bytes>>> {
+        let permit = self.permit(account).await?;
+        let mut command = self.command();
+        command
             .args(["archive", "--format=tar.gz", "-1", commit])
             .current_dir(self.repository(app))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(spawn_failed)?;
+            .stderr(Stdio::null());
+        let (mut git, group) = begin(&mut command)?;
         let out = git.stdout.take();
         let out = out.ok_or_else(|| Error::internal("git archive has no output"))?;
-        Ok(unfold(Some((git, out)), |archiving| async {
-            let (mut git, mut out) = archiving?;
+        let archiving = (git, out, (group, permit));
+        Ok(unfold(Some(archiving), |archiving| async {
+            let (mut git, mut out, held) = archiving?;
             let mut chunk = Vec::with_capacity(CHUNK);
             match out.read_buf(&mut chunk).await {
                 Ok(0) => match git.wait().await {
                     Ok(status) if status.success() => None,
-                    _ => Some((Err(Error::internal("git archive failed")), None)),
+                    _ => Some((Err(too_much()), None)),
                 },
-                Ok(_) => Some((Ok(chunk.into()), Some((git, out)))),
+                Ok(_) => Some((Ok(chunk.into()), Some((git, out, held)))),
                 Err(cause) => Some((Err(cause.into()), None)),
             }
         }))
     }
+}
+
+fn too_much() -> Error {
+    Error::invalid("git could not pack the branch's source within its limits. Push less to it.")
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, kill_process_group, prlimit, setpriority_process,
 };
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 use super::repository::spawn_failed;
@@ -35,6 +36,8 @@ const ATTRIBUTES: &str =
     "* -export-ignore -export-subst -text -eol -ident -filter -working-tree-encoding\n";
 /// Characters that are shown of what git complains of.
 const COMPLAINT: usize = 300;
+/// Bytes that are kept of what it says.
+const MOST_SAID: u64 = 64 * 1024;
 
 /// Puts a commit's files into the empty folder `into`; `scratch` is an empty one too, for git. `reference` is a branch, a tag or
 /// a commit, else it is what the repository's HEAD is. Says which commit it is. When `halted` comes first, nothing of it is left
@@ -189,15 +192,30 @@ impl Remote {
                 .env(format!("GIT_CONFIG_KEY_{at}"), key)
                 .env(format!("GIT_CONFIG_VALUE_{at}"), value);
         }
-        let (child, _group) = begin(command.args(arguments).stderr(Stdio::piped()))?;
-        let output = child.wait_with_output().await?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        let (mut child, _group) = begin(command.args(arguments).stderr(Stdio::piped()))?;
+        let (out, complaints) = (child.stdout.take(), child.stderr.take());
+        let (out, complaints, status) =
+            tokio::try_join!(first_of(out), first_of(complaints), child.wait())?;
+        if status.success() {
+            return Ok(String::from_utf8_lossy(&out).into_owned());
         }
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = String::from_utf8_lossy(&complaints);
         let said: String = said.trim().chars().take(COMPLAINT).collect();
         Err(Error::invalid(format!("git could not fetch it: {said}")))
     }
+}
+
+/// The beginning of what git says, all of which is read: part of it is the other side's, who may never come to an end.
+async fn first_of(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut beginning = Vec::new();
+    if let Some(mut pipe) = pipe {
+        (&mut pipe)
+            .take(MOST_SAID)
+            .read_to_end(&mut beginning)
+            .await?;
+        tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+    }
+    Ok(beginning)
 }
 
 /// Git, which sees none of the settings of this machine or of whoever started the server.
@@ -217,7 +235,7 @@ fn alone(folder: &Path) -> Command {
 }
 
 /// Starts it, confined. It and what it has started end with the group.
-fn begin(command: &mut Command) -> Result<(Child, Group)> {
+pub(super) fn begin(command: &mut Command) -> Result<(Child, Group)> {
     let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -232,7 +250,7 @@ fn begin(command: &mut Command) -> Result<(Child, Group)> {
 }
 
 /// What git has started ends with this.
-struct Group(Option<Pid>);
+pub(super) struct Group(Option<Pid>);
 
 impl Drop for Group {
     fn drop(&mut self) {

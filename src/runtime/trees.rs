@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use crate::archive::{self, Limits, Strip};
 use crate::blob::{Blobs, Digest};
 use crate::error::Result;
+use crate::name::Id;
 use crate::sandbox::folders;
 
 /// Trees that no dyno uses go after this time, and sooner if there are more than so many of them.
@@ -127,9 +128,13 @@ impl Trees {
         for (at, (last, path)) in unused.into_iter().enumerate() {
             if at >= KEPT || last.elapsed().is_ok_and(|age| age > KEPT_FOR) {
                 // Under a name that is no tree's first, since a crash may come in between.
-                let going = self.dir.join(UNFINISHED).join(format!("{at}-gone"));
-                fs::rename(&path, &going)?;
-                fs::remove_dir_all(&going)?;
+                let going = self.dir.join(UNFINISHED).join(Id::new().to_string());
+                // Litter keeps no server from its start.
+                if let Err(error) =
+                    fs::rename(&path, &going).and_then(|()| fs::remove_dir_all(&going))
+                {
+                    tracing::warn!(%error, "a tree that no dyno uses could not be removed");
+                }
             }
         }
         Ok(())

@@ -41,21 +41,25 @@ impl Ready {
     }
 }
 
-/// The owner's account and token: made by the first start, and the same after that.
+/// The owner's account and token: made by the first start, and the same after that. A token that was revoked stays so, and another
+/// one takes its place.
 pub(super) async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<String> {
-    let (token, email, now) = (
+    let (mut token, email, now) = (
         data.api_key()?,
         platform.config.owner.clone(),
         platform.clock.now(),
     );
-    let written = token.clone();
-    if platform
-        .store
-        .read(|connection| {
-            oauth_tokens::credential(connection, &crate::secret::digest(&token), now)
-        })?
-        .is_none()
-    {
+    let (known, accounts) = platform.store.read(|connection| {
+        let digest = crate::secret::digest(&token);
+        let known = oauth_tokens::credential(connection, &digest, now)?;
+        Ok((known.is_some(), accounts::count(connection)?))
+    })?;
+    if !known {
+        if accounts > 0 {
+            // Before its row: if this is cut off in between, the next start makes yet another one.
+            token = data.renew_api_key()?;
+        }
+        let written = token.clone();
         platform
             .store
             .write(move |connection| {

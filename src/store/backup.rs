@@ -2,6 +2,8 @@
 //!
 //! SQLite's online backup reads one snapshot, which keeps no writer waiting. It must not know where copies are kept.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -37,6 +39,12 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let source = Connection::open_with_flags(from, flags)?;
     settings(&source)?;
     source.pragma_update(None, "query_only", true)?;
+    // SQLite takes an empty file as it is; one that it made itself, others could read.
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)?;
     let mut copy = Connection::open(to)?;
     {
         let backup = Backup::new(&source, &mut copy)?;

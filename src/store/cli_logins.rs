@@ -10,6 +10,8 @@ use crate::time::Timestamp;
 
 /// That may wait at once, of all strangers together.
 const MOST: i64 = 1_000;
+/// Of those from one address, lest one stranger keep everybody else out.
+const MOST_OF_ADDRESS: i64 = 50;
 
 #[derive(Clone, Debug)]
 pub struct CliLogin {
@@ -63,10 +65,10 @@ fn login(row: &Row<'_>) -> rusqlite::Result<CliLogin> {
 /// Begins a login. 429 when too many wait already.
 pub fn create(connection: &Connection, new: &New<'_>, now: Timestamp) -> Result<Id> {
     delete_expired(connection, now)?;
-    let waiting: i64 = connection
-        .prepare_cached("SELECT count(*) FROM cli_login")?
-        .query_row([], |row| row.get(0))?;
-    if waiting >= MOST {
+    let (waiting, of_address): (i64, i64) = connection
+        .prepare_cached("SELECT count(*), count(*) FILTER (WHERE address = ?1) FROM cli_login")?
+        .query_row([new.address], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if waiting >= MOST || of_address >= MOST_OF_ADDRESS {
         return Err(Error::new(
             ErrorId::RateLimit,
             "Too many logins wait for their browsers. Try again in a few minutes, or use `heroku login -i`.",

@@ -16,6 +16,8 @@ use crate::error::{Error, ErrorId, Result};
 /// A little longer than the server waits for the browser.
 const PATIENCE: Duration = Duration::from_secs(11 * 60);
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of an address or a token.
+const LONGEST_WORD: usize = 400;
 
 #[derive(Deserialize)]
 struct Account {
@@ -35,6 +37,12 @@ struct Ended {
     error: Option<String>,
 }
 
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= LONGEST_WORD
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '#')
+}
+
 /// 401 for a token that opens nothing.
 pub async fn by_token(server: &Server, token: &str) -> Result<Login> {
     let asked = server.client.get(format!("{}/account", server.url));
@@ -50,6 +58,13 @@ pub async fn by_token(server: &Server, token: &str) -> Result<Login> {
         ));
     }
     let account: Account = answer.json().await.map_err(|cause| lost(server, &cause))?;
+    // They become words of ~/.netrc, where a line end would begin an entry for another host.
+    if !is_word(&account.email) || !is_word(token) {
+        return Err(Error::conflict(format!(
+            "What {} answered is no login: an address or a token with spaces in it. Ask whoever runs it.",
+            server.host
+        )));
+    }
     Ok(Login {
         login: account.email,
         password: token.to_owned(),
