@@ -27,6 +27,8 @@ RULES = [
     (r"~ ?\d+[smh] ago", "~ <while> ago"),
     (r"\b\d+(\.\d+)?(ms|s)\b", "<while>"),
     (r"\brendezvous://\S+", "<rendezvous>"),
+    # The CLI asks several at once, and shows the first refusal.
+    (r"/data/postgres/v1/[a-z/]+", "/data/postgres/<path>"),
     (r"([?&])(expires|signature|method)=[^\s&\"']+", r"\1\2=<signed>"),
 ]
 COMPILED = [(re.compile(pattern), replacement) for pattern, replacement in RULES]
@@ -40,7 +42,7 @@ def redact(text, names):
         text = pattern.sub(replacement, text)
     # A table is as wide as what stands in it, and a rule is drawn below its head.
     text = re.sub(r"─+", "─", text)
-    if "<generated-name>" in text:
+    if "<generated-name>" in text or "<while> ago)" in text:
         text = re.sub(r"(?<=\S)   +", "   ", text)
     lines = [line.split("\r")[-1].rstrip() if line.rstrip("\r\n") != line else line.rstrip() for line in text.split("\n")]
     return "\n".join(lines).strip("\n")
