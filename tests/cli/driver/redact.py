@@ -42,7 +42,7 @@ def redact(text, names):
         text = pattern.sub(replacement, text)
     # A table is as wide as what stands in it, and a rule is drawn below its head.
     text = re.sub(r"─+", "─", text)
-    if "<generated-name>" in text or "<while> ago)" in text:
+    if "<generated-name>" in text or "Execution Plane" in text:
         text = re.sub(r"(?<=\S)   +", "   ", text)
     lines = [line.split("\r")[-1].rstrip() if line.rstrip("\r\n") != line else line.rstrip() for line in text.split("\n")]
     return "\n".join(lines).strip("\n")

@@ -23,7 +23,9 @@ for (const [name, given] of calls) {
   const said = await ask('tools/call', { name, arguments: given })
   const text = said.result ? said.result.content.map(part => part.text).join('') : said.error.message
   console.log(`${name}:`)
-  console.log(text.replace(/<<<(BEGIN|END) RESULTS>>>|heroku >|^session restored$/gm, '').trim())
+  // Its two streams meet anywhere, and its shell speaks in between.
+  const plain = text.replace(/<<<(BEGIN|END) RESULTS>>>|heroku >|\s*session restored\s*/g, '\n').replace(/\.\.\.done\s*/g, '...done\n')
+  console.log(plain.replace(/\s*\n\s*\n/g, '\n').trim())
 }
 server.kill()
 process.exit(0)
