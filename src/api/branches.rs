@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::call::Call;
 use super::reply::Reply;
+use crate::blob::Blob;
 use crate::blob::signed::Method;
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
@@ -69,6 +70,17 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
     Reply::of(&View { name, commit })
 }
 
+/// The source at a commit, kept as a blob.
+async fn packed(call: &Call, app: Id, commit: &str) -> Result<Blob> {
+    let platform = &call.platform;
+    let archive = platform.git.archive(call.caller.account.id, app, commit);
+    let archive = Box::pin(archive.await?);
+    let stored = tokio::time::timeout(PATIENCE, platform.blobs.store(archive, MAX_SOURCE)).await;
+    stored.map_err(|_| {
+        Error::invalid("The branch's source could not be packed in two minutes. Push less to it.")
+    })?
+}
+
 /// The source that a branch of the pipeline points at, kept like an upload. 422 when no app of it has such a branch.
 pub async fn source(call: &Call, pipeline: Id, branch: &str) -> Result<NewBuild> {
     let Branch { app, commit } = find(call, pipeline, branch).await?.ok_or_else(|| {
@@ -78,12 +90,7 @@ pub async fn source(call: &Call, pipeline: Id, branch: &str) -> Result<NewBuild>
         ))
     })?;
     let platform = call.platform.clone();
-    let archive = platform.git.archive(call.caller.account.id, app, &commit);
-    let archive = Box::pin(archive.await?);
-    let stored = tokio::time::timeout(PATIENCE, platform.blobs.store(archive, MAX_SOURCE)).await;
-    let blob = stored.map_err(|_| {
-        Error::invalid("The branch's source could not be packed in two minutes. Push less to it.")
-    })??;
+    let blob = packed(call, app, &commit).await?;
     let digest = blob.digest.to_string();
     let (written, size) = (digest.clone(), i64::try_from(blob.size).unwrap_or(i64::MAX));
     let source = call

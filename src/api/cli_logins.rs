@@ -50,27 +50,23 @@ struct Body {
 pub async fn create(visit: Visit) -> Result<HttpResponse> {
     // Else any page could begin one in the name of whoever looks at it, and from his address.
     own_page(&visit.request)?;
-    let address = visit.request.peer_addr();
-    let address = address.map(|address| address.ip().to_string());
+    let address = visit.request.peer_addr().map(|from| from.ip().to_string());
     let body = read(&visit.request, visit.payload).await?;
     let body: Body = params::json(&body)?;
     let described = params::text(body.description, "description", LONGEST_DESCRIPTION)?;
     let (code, poll) = (hex::encode(secret::random::<16>()?), secret::uuid()?);
     let (code_digest, poll_digest, now) = (secret::digest(&code), secret::digest(&poll), visit.now);
-    let id = visit
-        .platform
-        .store
-        .write(move |connection| {
-            let new = New {
-                description: described.as_deref().unwrap_or("Login"),
-                address: address.as_deref().unwrap_or("an unknown address"),
-                code: code_digest,
-                poll: poll_digest,
-                expires_at: now.plus(LIFE),
-            };
-            cli_logins::create(connection, &new, now)
-        })
-        .await?;
+    let write = move |connection: &Connection| {
+        let new = New {
+            description: described.as_deref().unwrap_or("Login"),
+            address: address.as_deref().unwrap_or("an unknown address"),
+            code: code_digest,
+            poll: poll_digest,
+            expires_at: now.plus(LIFE),
+        };
+        cli_logins::create(connection, &new, now)
+    };
+    let id = visit.platform.store.write(write).await?;
     Ok(HttpResponse::Created()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(json!({

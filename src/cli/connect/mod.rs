@@ -92,6 +92,8 @@ impl Connect {
         let login = self.login(&server, &netrc).await?;
         netrc::keep(&netrc, &hosts(&server, at), &login)?;
         let connection = Connection::begin(&folder, &server, at)?;
+        // Before anybody is told that it is there: whoever reads that may end it at once.
+        let ended = told_to_end()?;
         eprintln!(
             "You are {}. http://{at} leads to {url} until you press Ctrl-C. In another terminal:\n\n    eval \"$(penstock env {url})\"\n    heroku apps\n",
             login.login
@@ -101,7 +103,7 @@ impl Connect {
             url,
             port: at.port(),
         };
-        forward::run(listener, upstream, told_to_end()).await;
+        forward::run(listener, upstream, ended).await;
         connection.end();
         Ok(())
     }
@@ -133,20 +135,19 @@ fn hosts(server: &Server, at: SocketAddr) -> Vec<String> {
     hosts
 }
 
-/// Resolves at Ctrl-C, SIGTERM or the end of the terminal.
-async fn told_to_end() {
+/// Listens for Ctrl-C, SIGTERM and the end of the terminal from now on. What is returned resolves at the first.
+fn told_to_end() -> Result<impl Future<Output = ()>> {
     let signals = [
         SignalKind::interrupt(),
         SignalKind::terminate(),
         SignalKind::hangup(),
     ];
-    let Ok(mut signals) = signals
+    let mut signals = signals
         .map(signal)
         .into_iter()
-        .collect::<std::io::Result<Vec<_>>>()
-    else {
-        return std::future::pending().await;
-    };
-    let received = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
-    futures_util::future::select_all(received).await;
+        .collect::<std::io::Result<Vec<_>>>()?;
+    Ok(async move {
+        let received = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+        futures_util::future::select_all(received).await;
+    })
 }

@@ -67,6 +67,24 @@ async fn a_token_opens_what_its_scopes_allow_until_it_is_revoked() {
     assert!(said.contains("penstock token list"), "{said}");
 }
 
+#[tokio::test]
+async fn the_owners_token_stays_revoked_and_the_next_start_makes_another() {
+    let place = Place::new();
+    let server = place.start();
+    let leaked = server.client().token;
+    let row = listed(&place, "token").remove(0);
+    let id = row["id"].as_str().unwrap();
+    printed(&run(&place, &["token", "revoke", id]));
+    server.stop();
+    let server = place.start();
+    let client = server.client();
+    assert_ne!(client.token, leaked);
+    assert_eq!(client.get("/account").await.status, 200);
+    let revoked = client.with_token(&leaked);
+    assert_eq!(revoked.get("/account").await.status, 401);
+    assert_eq!(listed(&place, "account").len(), 1);
+}
+
 #[test]
 fn a_list_that_is_no_terminals_has_a_row_a_line_with_tabs() {
     let place = Place::new();
