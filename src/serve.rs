@@ -74,6 +74,8 @@ pub struct Server {
     api: ServerHandle,
     api_task: JoinHandle<std::io::Result<()>>,
     loops: JoinSet<()>,
+    /// What the router relies on: its table, and what wakes apps that sleep.
+    visiting: JoinSet<()>,
     /// The builder's loop, which ends what it builds when the server stops.
     builds: JoinHandle<()>,
     /// The reconciler's loop, and what makes it end.
@@ -195,7 +197,7 @@ impl Server {
         let (part_from_dynos, parting) = oneshot::channel();
         let dynos = tokio::spawn(reconciler.run(async { parting.await.unwrap_or(Parting::Leave) }));
         let mut loops = JoinSet::new();
-        spawn_loops(&platform, routes, &data, &mut loops)?;
+        spawn_loops(&platform, &data, &mut loops)?;
         let builder = builder(&platform, &data, bench)?;
         let mut stopping = platform.stopping.subscribe();
         let builds = tokio::spawn(async move {
@@ -206,7 +208,9 @@ impl Server {
         loops.spawn(async move { drains.run().await });
         loops.spawn(certificates.run());
         loops.spawn(Acm::new(platform.clone(), data.clone(), challenges).run());
-        loops.spawn(async move { idler.run().await });
+        let mut visiting = JoinSet::new();
+        visiting.spawn(async move { routes.run().await });
+        visiting.spawn(async move { idler.run().await });
         let names = platform.names();
         let certificates = listener::Certificates {
             own: authority.server(&names)?,
@@ -222,6 +226,7 @@ impl Server {
             api,
             api_task,
             loops,
+            visiting,
             builds,
             dynos,
             part_from_dynos,
@@ -249,6 +254,8 @@ impl Server {
         {
             tracing::error!("the router did not stop cleanly");
         }
+        // Not sooner: until then visitors come, some of them to apps that have to be woken.
+        self.visiting.shutdown().await;
         let parting = if self.tied { Parting::End } else { parting };
         let _ = self.part_from_dynos.send(parting);
         if self.dynos.await.is_err() {

@@ -1,4 +1,4 @@
-//! A client's connection: plain, or within TLS, whichever the client begins with.
+//! A connection: plain, or within TLS. Of a client's, whichever the client begins with.
 //!
 //! No request of HTTP begins with the first byte of a TLS handshake, so one port can take both: whoever follows an app's redirect
 //! from `http://host:port` to `https://host:port` finds somebody there, and so does the official CLI, whose git remotes are
@@ -10,13 +10,12 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsStream};
 
 /// What a TLS handshake begins with (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 0x16;
 
-/// What a client has connected by.
+/// What is connected by, from either side.
 pub enum Connection {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
@@ -32,7 +31,7 @@ impl Connection {
         let mut first = [0];
         stream.peek(&mut first).await?;
         match first {
-            [HANDSHAKE] => Ok(Connection::Tls(Box::new(tls.accept(stream).await?))),
+            [HANDSHAKE] => Ok(Connection::Tls(Box::new(tls.accept(stream).await?.into()))),
             _ => Ok(Connection::Plain(stream)),
         }
     }

@@ -8,6 +8,8 @@ use crate::store::cli_logins::CliLogin;
 use crate::time::Timestamp;
 
 const TEMPLATE: &str = include_str!("../../assets/pages/login.html");
+/// What it has in common with the pages of the router.
+const BASE: &str = include_str!("../../assets/pages/base.css");
 /// The form may be sent to where it came from; the style is the template's own.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
@@ -48,6 +50,7 @@ pub fn page(page: &Page<'_>) -> HttpResponse {
         _ => HttpResponse::Ok(),
     };
     let text = TEMPLATE
+        .replace("{{base}}", BASE.trim_end())
         .replace("{{title}}", title)
         .replace("{{content}}", &content);
     answer

@@ -87,10 +87,37 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         }
         Endpoint::Visit(_) => {
             operation["security"] = json!([]);
-            operation["responses"] = json!({ "200": { "description": "The bytes." }, "default": refused(ErrorId::Forbidden) });
+            operation["responses"] = visited(route);
         }
     }
     operation
+}
+
+/// What is answered to whoever needs no account.
+fn visited(route: &Route) -> Value {
+    let mut refusal = refused(ErrorId::Forbidden);
+    match (route.method, route.path) {
+        ("POST", "/auth") => {
+            let (text, names) = (
+                json!({ "type": "string" }),
+                ["browser_url", "cli_url", "token"],
+            );
+            let properties: Map<String, Value> = names
+                .map(|name| (name.to_owned(), text.clone()))
+                .into_iter()
+                .collect();
+            let begun = json!({ "type": "object", "properties": properties, "required": names });
+            let content = json!({ "application/json": { "schema": begun } });
+            json!({ "201": { "description": "A login has begun.", "content": content }, "default": refusal })
+        }
+        (_, "/auth/browser/{code}") => {
+            let page = json!({ "schema": { "type": "string" } });
+            refusal["content"]["text/html"] = page.clone();
+            let shown = json!({ "description": "A page.", "content": { "text/html": page } });
+            json!({ "200": shown, "default": refusal })
+        }
+        _ => json!({ "200": { "description": "The bytes." }, "default": refusal }),
+    }
 }
 
 /// Gives each body and each answer an example, once all types are known.

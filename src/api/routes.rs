@@ -219,7 +219,7 @@ routes! {
     GET    "/apps/{app}/webhooks/{webhook}"                 Operate  webhooks::info;
     PATCH  "/apps/{app}/webhooks/{webhook}"                 Operate  webhooks::update;
     DELETE "/apps/{app}/webhooks/{webhook}"                 Operate  webhooks::delete;
-    GET    "/apps/{app}/webhook-deliveries"                 Operate  webhook_deliveries::list;
+    GET    "/apps/{app}/webhook-deliveries"                 Operate  webhook_deliveries::list, InvalidParams;
     GET    "/apps/{app}/webhook-deliveries/{delivery}"      Operate  webhook_deliveries::info;
     GET    "/apps/{app}/webhook-events"                     Operate  webhook_events::list;
     GET    "/apps/{app}/webhook-events/{event}"             Operate  webhook_events::info;
@@ -354,7 +354,7 @@ routes! {
     GET    "/addons/{addon}/webhooks/{webhook}"             Account  webhooks::info;
     PATCH  "/addons/{addon}/webhooks/{webhook}"             Account  webhooks::update;
     DELETE "/addons/{addon}/webhooks/{webhook}"             Account  webhooks::delete;
-    GET    "/addons/{addon}/webhook-deliveries"             Account  webhook_deliveries::list;
+    GET    "/addons/{addon}/webhook-deliveries"             Account  webhook_deliveries::list, InvalidParams;
     GET    "/addons/{addon}/webhook-deliveries/{delivery}"  Account  webhook_deliveries::info;
     GET    "/addons/{addon}/webhook-events"                 Account  webhook_events::list;
     GET    "/addons/{addon}/webhook-events/{event}"         Account  webhook_events::info;

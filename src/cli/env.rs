@@ -32,6 +32,9 @@ pub struct Env {
     data_dir: DataDirArg,
 }
 
+/// The file of authorities that Node.js believes beside its own.
+const NODE_CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
+
 /// A variable, or its absence.
 type Variable = (String, Option<String>);
 
@@ -53,11 +56,18 @@ impl Env {
         let here = variables
             .iter()
             .any(|(name, value)| name == "HEROKU_API_KEY" && value.is_some());
+        // A server elsewhere is trusted by the CLI alone, and not by every program of this shell that is made with Node.js.
+        let (trusted, variables): (Vec<_>, Vec<_>) = variables
+            .into_iter()
+            .partition(|(name, _)| name == NODE_CERTIFICATES && !here);
         for (name, value) in variables {
             print::line(&match value {
                 Some(value) => format!("export {name}={}\n", quoted(&value)),
                 None => format!("unset {name}\n"),
             })?;
+        }
+        if let Some((_, Some(file))) = trusted.first() {
+            return print::line(&trusting(file));
         }
         match proxy.filter(|_| here) {
             Some(url) => print::line(&function(&url)),
@@ -107,7 +117,7 @@ fn of_server(ready: &Ready) -> Vec<Variable> {
     let mut variables = vec![
         set("HEROKU_HOST", &ready.api_url),
         set("HEROKU_API_KEY", &ready.api_key),
-        set("NODE_EXTRA_CA_CERTS", &ready.ca_file),
+        set(NODE_CERTIFICATES, &ready.ca_file),
         set("PENSTOCK_URL", &ready.api_url),
         set("PENSTOCK_ROUTER_URL", &ready.router_url),
     ];
@@ -129,7 +139,7 @@ fn of_connection(connection: &Connection) -> Vec<Variable> {
         ("HEROKU_API_KEY".to_owned(), None),
         set("HEROKU_NETRC_WRITE", "true"),
         set("HEROKU_GIT_HOST", &connection.git_host),
-        set("NODE_EXTRA_CA_CERTS", &ca_file),
+        set(NODE_CERTIFICATES, &ca_file),
         set("PENSTOCK_URL", &connection.forward_url),
     ];
     variables.extend(of_both(&connection.forward_url));
@@ -190,6 +200,14 @@ fn function(api_url: &str) -> String {
         "heroku() {{\n  case \"${{1-}}\" in\n    {FIXED_HOSTS})\n      \
          HTTP_PROXY={proxy} HTTPS_PROXY={proxy} NO_PROXY= no_proxy= command heroku \"$@\" ;;\n    \
          *) command heroku \"$@\" ;;\n  esac\n}}\n"
+    )
+}
+
+/// The CLI believes the server's authority, which signs what `heroku run` meets its dyno by.
+fn trusting(ca_file: &str) -> String {
+    format!(
+        "heroku() {{ {NODE_CERTIFICATES}={} command heroku \"$@\"; }}\n",
+        quoted(ca_file)
     )
 }
 

@@ -1,7 +1,7 @@
 //! Sends the lines of apps' logs where their drains lead: by syslog, over HTTPS as Heroku's Logplex does, or as OpenTelemetry logs.
 //!
-//! Each drain has a task of its own that reads the app's log like any other reader, so who is slow or dead keeps nobody waiting but
-//! himself, and holds no lines: they stay in the log's files. How far it has come is kept beside them. So a drain gets every line
+//! Each drain has a task of its own that reads the app's log like any other reader, so who is slow or dead holds no
+//! lines, which stay in the log's files, and keeps others waiting only where hundreds are so at once. How far it has come is kept beside them. So a drain gets every line
 //! at least once, as long as it falls no further behind than what is kept of the log, and across restarts of the server too; what
 //! went before it could be sent is counted and told. It must not know who adds drains, nor what a line means.
 

@@ -7,15 +7,16 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 
-use crate::outbound::{Failure, Stream};
+use crate::outbound::Failure;
+use crate::transport;
 
 pub struct Connection {
-    reading: ReadHalf<Stream>,
-    writing: WriteHalf<Stream>,
+    reading: ReadHalf<transport::Connection>,
+    writing: WriteHalf<transport::Connection>,
 }
 
 impl Connection {
-    pub fn new(stream: Stream) -> Connection {
+    pub fn new(stream: transport::Connection) -> Connection {
         let (reading, writing) = tokio::io::split(stream);
         Connection { reading, writing }
     }

@@ -5,37 +5,28 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use reqwest::Url;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::{Failure, Outbound, host, literal};
+use crate::transport::Connection;
 
 /// For one address; also for a TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Addresses of one host that are tried.
 const MAX_ADDRESSES: usize = 4;
 
-/// A connection, within TLS or without.
-pub enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
 impl Outbound {
     /// Connects to the host and port of a URL, within TLS if its scheme is `syslog+tls`, by a certificate that this machine trusts.
-    pub async fn connect(&self, url: &str) -> Result<Stream, Failure> {
+    pub async fn connect(&self, url: &str) -> Result<Connection, Failure> {
         // Only an http URL's host is read as a host: odd spellings of an address are undone.
         let (scheme, rest) = url.split_once(':').ok_or(Failure::NoSuchHost)?;
         let encrypted = scheme == "syslog+tls";
@@ -46,13 +37,13 @@ impl Outbound {
         let port = port.unwrap_or(if encrypted { 6514 } else { 514 });
         let stream = self.dial(&url, port).await?;
         if !encrypted {
-            return Ok(Stream::Plain(stream));
+            return Ok(Connection::Plain(stream));
         }
         let name = host(&url).trim_matches(['[', ']']).to_owned();
         let name = ServerName::try_from(name).map_err(|_| Failure::NoSuchHost)?;
         let connector = TlsConnector::from(self.tls()?);
         match timeout(CONNECT_TIMEOUT, connector.connect(name, stream)).await {
-            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
+            Ok(Ok(stream)) => Ok(Connection::Tls(Box::new(stream.into()))),
             Ok(Err(cause)) => Err(failure(&cause)),
             Err(_) => Err(Failure::Silent),
         }
@@ -114,45 +105,5 @@ fn failure(cause: &io::Error) -> Failure {
         Some(tls) => Failure::of_tls(tls),
         None if cause.kind() == io::ErrorKind::ConnectionRefused => Failure::Refused,
         None => Failure::NotConnected,
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
     }
 }

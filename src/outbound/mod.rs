@@ -26,7 +26,6 @@ use rustls::pki_types::CertificateDer;
 use crate::error::{Error, Result};
 
 pub use address::is_public;
-pub use connect::Stream;
 pub use failure::Failure;
 use failure::{Private, broken_off, refused};
 pub use reqwest::Method;
@@ -81,7 +80,7 @@ impl Outbound {
     pub fn check(&self, url: &str) -> Result<Url> {
         let url = Url::parse(url).map_err(|_| {
             Error::invalid(
-                "The URL cannot be read. Give a whole one, such as https://example.com/source.tgz.",
+                "The URL cannot be read. Give a whole one, such as https://example.com/path.",
             )
         })?;
         if !matches!(url.scheme(), "http" | "https") {

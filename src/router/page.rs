@@ -9,6 +9,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPT
 use hyper::{Response, StatusCode};
 
 const TEMPLATE: &str = include_str!("../../assets/pages/page.html");
+const BASE: &str = include_str!("../../assets/pages/base.css");
 const FRAME: &str = include_str!("../../assets/pages/frame.html");
 
 /// What one page says. The texts are HTML.
@@ -52,6 +53,7 @@ impl Page {
                     code => format!("{code} &middot; HTTP {status}"),
                 };
                 TEMPLATE
+                    .replace("{{base}}", BASE.trim_end())
                     .replace("{{title}}", self.title)
                     .replace("{{visitor}}", self.visitor)
                     .replace("{{developer}}", self.developer)

@@ -35,7 +35,7 @@ impl Place {
         let rows: HashMap<Id, &Dyno> = known.iter().map(|dyno| (dyno.id, dyno)).collect();
         let folders = self.folders()?;
         let mut found = stream::iter(folders.clone())
-            .map(|dyno| async move { (dyno, client::find(&self.folder(dyno)).await) })
+            .map(|dyno| async move { (dyno, self.find(dyno).await) })
             .buffer_unordered(AT_ONCE);
         self.clone().guard().await;
         let (mut taken, mut ended, mut strays) = (Vec::new(), Vec::new(), Vec::new());
@@ -97,6 +97,15 @@ impl Place {
         let guarding = move || self.isolation.guard();
         if let Ok(Err(cause)) = tokio::task::spawn_blocking(guarding).await {
             tracing::error!(%cause, "the network of dynos is not as safe as it should be");
+        }
+    }
+
+    /// Who holds a dyno. One that says nothing is asked twice: what is not taken up is ended.
+    async fn find(&self, dyno: Id) -> Result<Option<Shim>> {
+        let folder = self.folder(dyno);
+        match client::find(&folder).await {
+            Err(_) => client::find(&folder).await,
+            found => found,
         }
     }
 

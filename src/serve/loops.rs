@@ -19,7 +19,6 @@ use crate::promotion::Promoter;
 use crate::provisioning::Provisioner;
 use crate::pushes;
 use crate::release_phase::ReleasePhases;
-use crate::routes::Routes;
 use crate::runtime::plan::Policy;
 use crate::runtime::{self, Drain, Event, Isolation, Local, Reception, Reconciler, Runtime, Shims};
 use crate::scheduler::Scheduler;
@@ -28,7 +27,6 @@ use crate::sweep;
 /// Starts every loop that needs nothing but the platform; the reconciler's goes on until it is told to stop the dynos.
 pub(super) fn spawn_loops(
     platform: &Arc<Platform>,
-    routes: Arc<Routes>,
     data: &DataDir,
     loops: &mut JoinSet<()>,
 ) -> Result<()> {
@@ -46,7 +44,6 @@ pub(super) fn spawn_loops(
     loops.spawn(async move { scheduler.run().await });
     loops.spawn(async move { provisioner.run().await });
     loops.spawn(async move { deliverer.run().await });
-    loops.spawn(async move { routes.run().await });
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,8 +48,8 @@ pub struct Upstream {
     pub client: reqwest::Client,
     /// `https://paas.example.com`.
     pub url: String,
-    /// The port that is listened on.
-    pub port: u16,
+    /// Where is listened.
+    pub at: SocketAddr,
 }
 
 /// Passes on what comes to the listener until `end` resolves.
@@ -89,11 +90,16 @@ impl Upstream {
             return refusal(
                 StatusCode::FORBIDDEN,
                 "forbidden",
-                "This forward answers to 127.0.0.1 and localhost only.",
+                "This forward answers to its own address and to localhost only.",
             );
         }
         match self.send(request).await {
-            Ok(answer) => passed_back(answer),
+            Ok(Some(answer)) => passed_back(answer),
+            Ok(None) => refusal(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "The request's body broke off, so nothing of it was passed on.",
+            ),
             Err(cause) => refusal(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "service_unavailable",
@@ -111,11 +117,20 @@ impl Upstream {
         let host = headers
             .get(header::HOST)
             .and_then(|host| host.to_str().ok());
-        let own = ["127.0.0.1", "localhost"].map(|name| format!("{name}:{}", self.port));
+        let own = self.names();
         host.is_some_and(|host| own.iter().any(|own| own.eq_ignore_ascii_case(host)))
     }
 
-    async fn send(&self, request: Request<Incoming>) -> Result<reqwest::Response, reqwest::Error> {
+    /// What this is called on this machine.
+    fn names(&self) -> [String; 2] {
+        [self.at.to_string(), format!("localhost:{}", self.at.port())]
+    }
+
+    /// What the server answers; `None` when the client went before it had said all.
+    async fn send(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Option<reqwest::Response>, reqwest::Error> {
         let (head, body) = request.into_parts();
         let target = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let url = format!("{}{target}", self.url);
@@ -129,11 +144,10 @@ impl Upstream {
         };
         if body.size_hint().upper().is_none_or(|most| most > HELD) {
             let body = reqwest::Body::wrap_stream(body.into_data_stream());
-            return begin().body(body).send().await;
+            return begin().body(body).send().await.map(Some);
         }
         let Ok(held) = body.collect().await.map(|body| body.to_bytes()) else {
-            // The client has gone, and nobody reads this.
-            return begin().body(Bytes::new()).send().await;
+            return Ok(None);
         };
         let since = Instant::now();
         loop {
@@ -148,14 +162,14 @@ impl Upstream {
                 {
                     sleep(AGAIN).await;
                 }
-                sent => return sent,
+                sent => return sent.map(Some),
             }
         }
     }
 
     /// A form of a page that came through the forward has the forward for its origin; to the server it is its own.
     fn name_origin(&self, origin: &mut HeaderValue) {
-        let own = ["127.0.0.1", "localhost"].map(|name| format!("http://{name}:{}", self.port));
+        let own = self.names().map(|name| format!("http://{name}"));
         if own.iter().any(|own| own.as_bytes() == origin.as_bytes())
             && let Ok(theirs) = HeaderValue::from_str(&self.url)
         {

@@ -101,7 +101,7 @@ impl Connect {
         let upstream = Upstream {
             client: server.client,
             url,
-            port: at.port(),
+            at,
         };
         forward::run(listener, upstream, ended).await;
         connection.end();

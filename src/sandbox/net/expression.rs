@@ -80,6 +80,17 @@ pub fn not_for_names() -> Vec<Attributes> {
     ]
 }
 
+/// Is of a protocol that has no ports where those two have them.
+pub fn of_neither() -> Vec<Attributes> {
+    const PROTOCOL: u32 = 16;
+    let unequal = |protocol: libc::c_int| compare(1, &[u8::try_from(protocol).unwrap_or_default()]);
+    vec![
+        meta(PROTOCOL),
+        unequal(libc::IPPROTO_TCP),
+        unequal(libc::IPPROTO_UDP),
+    ]
+}
+
 fn version() -> u8 {
     u8::try_from(libc::NFPROTO_IPV4).unwrap_or_default()
 }

@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use super::CLOSED;
 use super::expression::{
-    Becomes, answers, cable, expression, goes_into, goes_to, in_group, not_for_names, of_others,
-    verdict,
+    Becomes, answers, cable, expression, goes_into, goes_to, in_group, not_for_names, of_neither,
+    of_others, verdict,
 };
 use super::message::{APPEND, Attributes, CREATE, DUMP, EXCLUSIVE, Message, Netlink};
 
@@ -231,6 +231,15 @@ fn rules() -> Vec<Rule> {
             [
                 from(),
                 goes_to(&[168, 63, 129, 16]),
+                of_neither(),
+                vec![verdict(Becomes::Dropped)],
+            ],
+        ),
+        rule(
+            "through",
+            [
+                from(),
+                goes_to(&[168, 63, 129, 16]),
                 not_for_names(),
                 vec![verdict(Becomes::Dropped)],
             ],
@@ -243,12 +252,11 @@ fn rules() -> Vec<Rule> {
         ),
     ];
     // Whoever answers for names is often in such a network.
-    rules.extend(PRIVATE.map(|(network, bits)| {
-        let closed = [from(), in_group(CLOSED), goes_into(network, bits)].concat();
-        rule(
-            "through",
-            [closed, not_for_names(), vec![verdict(Becomes::Dropped)]],
-        )
+    rules.extend(PRIVATE.into_iter().flat_map(|(network, bits)| {
+        [of_neither(), not_for_names()].map(|which| {
+            let closed = [from(), in_group(CLOSED), goes_into(network, bits)].concat();
+            rule("through", [closed, which, vec![verdict(Becomes::Dropped)]])
+        })
     }));
     rules
 }

@@ -86,7 +86,11 @@ async fn a_line_that_was_begun_under_one_server_and_ended_under_the_next_is_ther
             kill_process(Pid::from_raw(process.pid).unwrap(), Signal::USR1).unwrap();
         }
     }
-    assert_eq!(output(&client, 3).await, "first\nhalf rest\n");
+    let output = output(&client, 3).await;
+    // Nothing is lost: what the first server was killed over before it had acknowledged it comes again.
+    let rest = output.trim_start_matches("first\n");
+    assert_ne!(rest, output);
+    assert_eq!(rest, "half rest\n");
     client.visit_until("app", 200, "one").await;
 }
 
