@@ -331,6 +331,35 @@ CREATE TABLE app_webhook (
 CREATE INDEX app_webhook_owner ON app_webhook (owner_id, id);
 CREATE INDEX app_webhook_app ON app_webhook (app_id);
 
+-- What was done over the API, and by whom. It outlives all that it names, so it points at nothing. Asked for by time alone.
+CREATE TABLE audit_trail_event (
+    id          TEXT NOT NULL,
+    type        TEXT NOT NULL,
+    action      TEXT NOT NULL,
+    actor_id    TEXT NOT NULL,
+    actor_email TEXT NOT NULL,
+    app_id      TEXT,
+    app_name    TEXT,
+    owner_id    TEXT,
+    owner_email TEXT,
+    team_id     TEXT,
+    team_name   TEXT,
+    ip_address  TEXT,
+    data        TEXT NOT NULL,
+    created_at  TEXT NOT NULL,
+    PRIMARY KEY (created_at, id)
+) STRICT, WITHOUT ROWID;
+
+-- The events of a month that is over, in a blob. Events are forgotten; these are not.
+CREATE TABLE audit_trail_archive (
+    -- 2026-01
+    month      TEXT PRIMARY KEY,
+    digest     TEXT NOT NULL,
+    size       INTEGER NOT NULL,
+    created_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_trail_archive_digest ON audit_trail_archive (digest);
+
 -- What happened to a resource of an app, which is told to webhooks. data is the resource as the API showed it, previous_data what
 -- was otherwise before an update, both JSON objects. It is told to the webhooks of one owner, and shown among his. No reference
 -- leads out of here, since all that is told of may be gone.

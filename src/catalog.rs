@@ -28,6 +28,12 @@ pub const GENERATION: Entry = Entry {
     name: "cedar",
 };
 
+/// This server, where Heroku names the enterprise account that an audit trail is kept for.
+pub const SERVER: Entry = Entry {
+    id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0004),
+    name: "penstock",
+};
+
 /// Features by which clients know what an app or an account can do.
 pub const PREBOOT: Entry = Entry {
     id: Id::fixed(0x59ac_cabd_0000_7000_8000_0000_0000_0301),

@@ -14,7 +14,7 @@
 //! | [`blob`], [`caches`], [`archive`], [`git`], [`log`], [`metrics`], [`output`], [`outbound`], [`partner`], [`process_types`], [`builders`], [`static_site`], [`app_json`], [`cron`], [`health_checks`], [`preflight`], [`certificate`], [`sandbox`], [`shim`], [`transport`], [`docs`] | files, and what leaves the machine or the process | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
-//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`drains`], [`pushes`], [`rendezvous`], [`authority`], [`backup`], [`certificates`], [`acm`], [`sweep`], [`idling`], [`isolation`], [`serve`], [`sockets`], [`fixed_hosts`], [`listener`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
+//! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`drains`], [`pushes`], [`rendezvous`], [`authority`], [`backup`], [`certificates`], [`acm`], [`sweep`], [`audit_archives`], [`idling`], [`isolation`], [`serve`], [`sockets`], [`fixed_hosts`], [`listener`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
 //!
 //! # What always holds
 //!
@@ -32,6 +32,7 @@ pub mod api;
 pub mod app_json;
 pub mod app_setup;
 pub mod archive;
+pub mod audit_archives;
 pub mod authority;
 pub mod backup;
 pub mod blob;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt, unfold};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -24,6 +25,7 @@ use crate::git::{Push, SOCKET};
 use crate::name::{Id, Identity};
 use crate::store::access::Permission;
 use crate::store::accounts::Account;
+use crate::store::audit_trail::{self, Deed};
 use crate::store::builds::{self, Build, NewBuild, Status};
 use crate::store::{apps, oauth_tokens, sources};
 use crate::time::Timestamp;
@@ -157,24 +159,39 @@ async fn build(
     let write = move |connection: &rusqlite::Connection| {
         let (account, app) = may_push(connection, push, now)?;
         crate::store::acting(&account);
-        let source = sources::create(connection, &account, now)?;
-        let (digest, size) = (
-            blob.digest.to_string(),
-            i64::try_from(blob.size).unwrap_or(i64::MAX),
-        );
-        sources::uploaded(connection, source.id, &digest, size)?;
-        let path = format!("/blobs/sources/{}", source.id);
-        let new = NewBuild {
-            source_url: platform_too.signed_url(Method::Get, &path, source.expires_at),
-            source_digest: Some(digest),
-            checksum: Some(Digest::checksum(&blob.digest)),
-            version: Some(commit),
-            version_description: None,
-            buildpacks: None,
+        let act = || {
+            let source = sources::create(connection, &account, now)?;
+            let (digest, size) = (
+                blob.digest.to_string(),
+                i64::try_from(blob.size).unwrap_or(i64::MAX),
+            );
+            sources::uploaded(connection, source.id, &digest, size)?;
+            let path = format!("/blobs/sources/{}", source.id);
+            let new = NewBuild {
+                source_url: platform_too.signed_url(Method::Get, &path, source.expires_at),
+                source_digest: Some(digest),
+                checksum: Some(Digest::checksum(&blob.digest)),
+                version: Some(commit),
+                version_description: None,
+                buildpacks: None,
+            };
+            builds::create(connection, app, &account, &new, now)
         };
-        builds::create(connection, app, &account, &new, now)
+        Ok(audit_trail::noted(connection, deed(app), &account, now, act)?.0)
     };
     platform.store.write(write).await
+}
+
+/// A push, as the audit trail tells of it.
+fn deed(app: Id) -> Deed {
+    Deed {
+        entity: "build".to_owned(),
+        action: "create".to_owned(),
+        app: Some(Identity::Id(app)),
+        team: None,
+        from: None,
+        data: json!({ "operation": "git push" }),
+    }
 }
 
 /// Passes the build's output on, then says how it ended.

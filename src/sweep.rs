@@ -1,5 +1,6 @@
 //! Collects what nothing points at any more: expired tokens, sources and invitations, slugs without an app, blobs without a row,
-//! logs, repositories and build caches, outputs of builds and releases, and webhooks of deleted apps, and what webhooks were told of long ago.
+//! logs, repositories and build caches, outputs of builds and releases, and webhooks of deleted apps, and what webhooks were told of long ago. What the
+//! audit trail says of past months is archived on the way.
 //!
 //! Whatever is younger than a grace is left alone, since bytes are on disk before the row that points at them.
 
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Platform;
+use crate::audit_archives;
 use crate::error::{Error, Result};
 use crate::store::{
     addon_tokens, app_setups, apps, builds, cli_logins, oauth_tokens, releases, review_apps, slugs,
@@ -36,6 +38,7 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
             slugs::delete_unreachable(connection)
         })
         .await?;
+    audit_archives::archive(platform).await?;
     // What a backup is about to copy stays; the next round comes soon enough.
     let Some(_alone) = platform.blobs.alone()? else {
         return Ok(0);

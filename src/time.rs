@@ -151,6 +151,39 @@ impl serde::Serialize for Timestamp {
     }
 }
 
+/// A month of the calendar, in UTC; `2026-01` as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Month(Timestamp);
+
+impl Month {
+    /// The month that a moment is in.
+    pub fn of(moment: Timestamp) -> Month {
+        Month::parse(&moment.to_micros()[..7]).unwrap_or(Month(moment))
+    }
+
+    /// From the form that it is shown in.
+    pub fn parse(text: &str) -> Option<Month> {
+        let first = Timestamp::parse(&format!("{text}-01T00:00:00Z"))?;
+        let month = Month(first);
+        (month.to_string() == text).then_some(month)
+    }
+
+    /// Its first moment.
+    pub fn begin(self) -> Timestamp {
+        self.0
+    }
+
+    pub fn next(self) -> Month {
+        Month::of(self.0.plus(Duration::from_secs(31 * 24 * 60 * 60)))
+    }
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.to_micros()[..7])
+    }
+}
+
 /// Where the time comes from.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {

@@ -1,4 +1,4 @@
-//! The bytes behind signed URLs: source tarballs and slugs, sent with PUT and fetched with GET.
+//! The bytes behind signed URLs: source tarballs and slugs, sent with PUT and fetched with GET, and archives of the audit trail.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::health_checks;
 use crate::name::Id;
 use crate::store::cron_jobs::Entry;
-use crate::store::{slugs, sources};
+use crate::store::{audit_trail, slugs, sources};
+use crate::time::Month;
 
 /// Heroku's limits, in bytes: of a checkout, and of a slug.
 const MAX_SOURCE: u64 = 1 << 30;
@@ -107,6 +108,17 @@ pub async fn get_slug(visit: Visit) -> Result<HttpResponse> {
         .store
         .read(|connection| slugs::by_id(connection, id))?;
     send(&visit, slug.and_then(|slug| slug.digest)).await
+}
+
+pub async fn get_archive(visit: Visit) -> Result<HttpResponse> {
+    visit.verify(Method::Get)?;
+    let month = Month::parse(visit.params.text("month"));
+    let month = month.ok_or_else(|| Error::not_found("archive"))?;
+    let archive = visit
+        .platform
+        .store
+        .read(|connection| audit_trail::find_archive(connection, month))?;
+    send(&visit, archive.map(|archive| archive.digest)).await
 }
 
 async fn send(visit: &Visit, digest: Option<String>) -> Result<HttpResponse> {

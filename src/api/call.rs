@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::params;
 use super::range;
 use super::reply::Reply;
+use super::routes::Route;
 use crate::Platform;
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
@@ -19,6 +20,7 @@ use crate::store;
 use crate::store::access::Permission;
 use crate::store::accounts::Account;
 use crate::store::apps::{self, App};
+use crate::store::audit_trail;
 use crate::store::page::{Field, Listing, Page};
 use crate::store::pipelines::{self, Pipeline};
 use crate::store::scopes::Scopes;
@@ -115,6 +117,7 @@ impl Caller {
 pub struct Call {
     pub platform: Arc<Platform>,
     pub caller: Caller,
+    pub(super) route: &'static Route,
     pub(super) request: HttpRequest,
     pub(super) body: Bytes,
     /// Of the account's rate limit.
@@ -123,6 +126,8 @@ pub struct Call {
     pub(super) snapshot: Cell<Option<Snapshot>>,
     /// Held by a request that is to be done only if nothing has changed (`If-Match`), until it has written.
     pub(super) turn: Cell<Option<Turn>>,
+    /// What it does stands in the audit trail.
+    pub(super) noted: Cell<bool>,
 }
 
 impl Call {
@@ -131,11 +136,13 @@ impl Call {
         Call {
             platform: self.platform.clone(),
             caller: self.caller.clone(),
+            route: self.route,
             request: self.request.clone(),
             body: Bytes::new(),
             remaining: self.remaining,
             snapshot: Cell::new(None),
             turn: Cell::new(None),
+            noted: Cell::new(false),
         }
     }
 
@@ -200,21 +207,28 @@ impl Call {
         header.map(|value| value.to_str().unwrap_or("?"))
     }
 
-    /// Writes in one transaction, and answers when it is on disk.
+    /// Writes in one transaction, and answers when it is on disk. What a request changes is noted in the audit trail, once.
     pub async fn write<T: Send + 'static>(
         &self,
         f: impl FnOnce(&Connection, &Caller) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         drop(self.snapshot.take());
-        let caller = self.caller.clone();
+        let (caller, deed) = (self.caller.clone(), self.deed());
         let f = move |connection: &Connection| {
-            store::acting(&caller.account);
-            f(connection, &caller)
+            let (account, now) = (&caller.account, caller.now);
+            store::acting(account);
+            let act = || f(connection, &caller);
+            match deed {
+                Some(deed) => audit_trail::noted(connection, deed, account, now, act),
+                None => Ok((act()?, false)),
+            }
         };
-        match self.turn.take() {
-            Some(turn) => turn.write(f).await,
-            None => self.platform.store.write(f).await,
-        }
+        let (done, noted) = match self.turn.take() {
+            Some(turn) => turn.write(f).await?,
+            None => self.platform.store.write(f).await?,
+        };
+        self.noted.set(self.noted.get() || noted);
+        Ok(done)
     }
 }
 

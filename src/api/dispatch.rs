@@ -153,11 +153,13 @@ impl Api {
         let call = Call {
             platform: self.platform.clone(),
             caller,
+            route,
             request: request.clone(),
             body: Bytes::new(),
             remaining: *remaining,
             snapshot: Cell::new(snapshot),
             turn: Cell::new(None),
+            noted: Cell::new(false),
         };
         self.run(route, call, payload).await
     }

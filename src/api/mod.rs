@@ -19,6 +19,8 @@ pub mod app_features;
 pub mod app_setups;
 pub mod app_transfers;
 pub mod apps;
+mod audit_trail_archives;
+mod audit_trail_events;
 mod auth;
 pub mod blobs;
 mod body;

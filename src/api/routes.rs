@@ -297,6 +297,9 @@ routes! {
     GET    "/teams/{team}/permissions"                      Team     team_apps::permissions;
     GET    "/teams/{team}/pipeline-couplings"               Team     pipeline_couplings::of_team;
     GET    "/enterprise-accounts"                           Account  teams::none;
+    GET    "/enterprise-accounts/{enterprise_account}/events" Account audit_trail_events::list, InvalidParams;
+    GET    "/enterprise-accounts/{enterprise_account}/archives" Account audit_trail_archives::list;
+    GET    "/enterprise-accounts/{enterprise_account}/archives/{year}/{month}" Account audit_trail_archives::info;
     GET    "/spaces"                                        Account  teams::none;
     POST   "/sources"                                       Account  sources::create;
     GET    "/pipelines"                                     Account  pipelines::list;
@@ -335,6 +338,7 @@ routes! {
     GET    "/pipeline-promotions/{promotion}/promotion-targets" Account pipeline_promotions::targets;
     GET    "/blobs/sources/{source}"                        Signed   blobs::get_source;
     PUT    "/blobs/sources/{source}"                        Signed   blobs::put_source;
+    GET    "/blobs/archives/{month}"                        Signed   blobs::get_archive;
     GET    "/blobs/slugs/{slug}"                            Signed   blobs::get_slug;
     PUT    "/blobs/slugs/{slug}"                            Signed   blobs::put_slug;
     GET    "/streams/builds/{build}"                        Signed   builds::output;

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row, ToSql, params};
 use super::access::{self, Permission, Permissions};
 use super::accounts::Account;
 use super::addon_changes;
+use super::audit_trail;
 use super::collaborators::{self, Role};
 use super::ownership::Owner;
 use super::page::{self, Field, Kind, Listing, Page};
@@ -125,6 +126,7 @@ pub fn create(
 }
 
 fn first_releases(connection: &Connection, id: Id, by: &Account, now: Timestamp) -> Result<App> {
+    audit_trail::made(id);
     releases::create(connection, id, by, Change::Initial, now)?;
     releases::create(connection, id, by, Change::EnableLogplex, now)?;
     by_id(connection, id)

@@ -95,6 +95,7 @@ pub fn inspect(path: &Path, now: Timestamp) -> Result<Inspection> {
     let mut statement = connection.prepare(
         "SELECT digest, max(needed) FROM (
              SELECT digest, 1 AS needed FROM slug
+             UNION ALL SELECT digest, 1 FROM audit_trail_archive
              UNION ALL SELECT digest, expires_at > ?1 FROM source
              UNION ALL SELECT source_digest, 1 FROM build WHERE status = 'pending'
              UNION ALL SELECT source_digest, 1 FROM app_setup WHERE status = 'pending'

@@ -23,6 +23,7 @@ pub mod app_setups;
 pub mod app_transfers;
 pub mod app_uids;
 pub mod apps;
+pub mod audit_trail;
 pub mod backup;
 pub mod buildpacks;
 pub mod builds;

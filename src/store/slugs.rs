@@ -198,6 +198,7 @@ pub fn blob_wanted(connection: &Connection, digest: &str, now: Timestamp) -> Res
     Ok(connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM slug WHERE digest = ?1)
+                 OR EXISTS (SELECT 1 FROM audit_trail_archive WHERE digest = ?1)
                  OR EXISTS (SELECT 1 FROM source WHERE digest = ?1 AND expires_at > ?2)
                  OR EXISTS (SELECT 1 FROM build WHERE source_digest = ?1 AND status = 'pending')
                  OR EXISTS (SELECT 1 FROM app_setup WHERE source_digest = ?1 AND status = 'pending')",

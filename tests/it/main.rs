@@ -11,6 +11,7 @@ mod app_transfers;
 mod apps;
 mod archive;
 mod attached;
+mod audit_trail;
 mod authorization;
 mod backups;
 mod bad_input;

@@ -14,8 +14,8 @@ use penstock::store::page::Page;
 use penstock::store::webhook_events::Entity;
 use penstock::store::{
     Store, accounts, addon_attachments, addon_services, addon_tasks, addons, app_features,
-    app_transfers, apps, builds, couplings, cron_jobs, cron_runs, dynos, formation, keys,
-    log_drains, oauth_authorizations, oauth_clients, oauth_tokens, pipelines, promotions,
+    app_transfers, apps, audit_trail, builds, couplings, cron_jobs, cron_runs, dynos, formation,
+    keys, log_drains, oauth_authorizations, oauth_clients, oauth_tokens, pipelines, promotions,
     release_phases, releases, seals, sni_endpoints, team_invitations, team_members, teams,
     telemetry_drains, webhook_deliveries, webhook_events, webhooks,
 };
@@ -232,6 +232,8 @@ fn no_look_up_reads_a_whole_table() {
             let _ = oauth_clients::secret_of(connection, id);
             let _ = keys::find(connection, id, &identity);
             let _ = app_features::switched(connection, id);
+            let _ = audit_trail::unarchived(connection);
+            let _ = audit_trail::forget_before(connection, account.created_at);
             let _ = accounts::delete(connection, &account, account.created_at);
             let _ = webhooks::find(connection, id, id);
             let _ = webhook_events::find(connection, id, id);

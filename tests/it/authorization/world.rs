@@ -23,6 +23,7 @@ pub struct World {
 impl World {
     pub async fn new() -> World {
         let server = Server::with_acme(acme()).await;
+        let archive = crate::audit_trail::archived(&server).await;
         let ann = server.account("ann").await;
         ann.app("harbour").await;
         let build = server.deploy(&ann, "harbour", &source()).await;
@@ -159,8 +160,12 @@ impl World {
             ("session", "7b7d".to_owned()),
             ("code", "7b7d".to_owned()),
             ("cli_login", Id::new().to_string()),
+            ("enterprise_account", "penstock".to_owned()),
+            ("year", archive["year"].to_string()),
+            ("month", archive["month"].as_str().unwrap().to_owned()),
         ]);
-        let signed = signed_urls(&ann, &build).await;
+        let mut signed = signed_urls(&ann, &build).await;
+        signed.push(archive["url"].as_str().unwrap().to_owned());
         World {
             owner: json!({"id": ann.id, "type": "user"}),
             server,

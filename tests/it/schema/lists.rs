@@ -2,6 +2,7 @@
 
 use penstock::name::Id;
 use penstock::store::accounts::Account;
+use penstock::store::audit_trail::{self, Filter};
 use penstock::store::page::{Field, Page};
 use penstock::store::releases::Latest;
 use penstock::store::{
@@ -49,7 +50,24 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
         tom,
         uma,
     ] = std::array::from_fn(|_| account.clone());
+    let filter = Filter {
+        from: now,
+        until: now,
+        entity: None,
+        action: None,
+        actor: None,
+    };
     vec![
+        (
+            "audit trail archives",
+            audit_trail::ARCHIVE_FIELDS,
+            Box::new(|c, page| drop(audit_trail::list_archives(c, page).unwrap())),
+        ),
+        (
+            "audit trail events",
+            audit_trail::FIELDS,
+            Box::new(move |c, page| drop(audit_trail::list(c, &filter, page).unwrap())),
+        ),
         (
             "add-on attachments",
             addon_attachments::FIELDS,
