@@ -1,4 +1,4 @@
-"""What the scenarios have shown of each command of the CLI: commands.txt, and the README's table that is made from it."""
+"""What the scenarios have shown of each command of the CLI: commands.txt, and what the documentation says, which is made from it."""
 
 import json
 import re
@@ -7,20 +7,19 @@ from collections import defaultdict
 from .scenario import BLOCK
 from .tools import ROOT
 
-# The topics that are Heroku's hosting and nothing else, or no server's business, and why. What some of them say stands in elsewhere.md.
+# The topics that are no server's business.
+NO_SERVER = ["autocomplete", "mcp", "repl", "version"]
+# Those that are Heroku's hosting and nothing else, and why. What some of them say stands in elsewhere.md.
 NEVER = {
     "accounts": "kept for api.heroku.com alone by the CLI",
-    "autocomplete": "asks no server",
     "ci": "no test runs here: CI reports release statuses",
     "container": "needs a registry of images; there is no Docker here",
     "data": "Heroku's own databases",
-    "mcp": "asks no server",
     "pg": "Heroku's own databases",
     "redis": "Heroku's own databases",
-    "repl": "asks no server",
     "spaces": "there are no private spaces",
-    "version": "asks no server",
 }
+VERSION = "11.10.0"
 SEEN = re.compile(r"\bheroku ([a-z0-9][a-z0-9:-]*)")
 
 
@@ -50,50 +49,70 @@ def lines(cli, pages):
     names = {alias: name for name, command in commands.items() for alias in [name, *command.get("aliases", []), *command.get("hiddenAliases", [])]}
     found = shown(pages, names)
     for name in sorted(commands):
-        if name.split(":")[0] in NEVER:
-            yield "never", name
+        topic = name.split(":")[0]
+        if topic in NEVER or topic in NO_SERVER:
+            yield "local" if topic in NO_SERVER else "never", name
         elif name in found:
             yield "works" if found[name] else "refused", name
         else:
             yield "untried", name
 
 
-def table(judged):
-    """The README's lines: a row a topic."""
+def by_topic(judged):
     topics = defaultdict(lambda: defaultdict(list))
     for status, name in judged:
         topic, _, rest = name.partition(":")
         topics[topic][status].append(rest)
-    works = sum(status == "works" for status, _ in judged)
-    rows = [f"Of the {len(judged)} commands of `heroku` 11.10.0, as it is published, {works} are run against a server by `make test-cli`, with their effect:\n",
-            "| | |", "| --- | --- |"]
-    for topic, by in sorted(topics.items()):
+    return sorted(topics.items())
+
+
+def table(judged):
+    """The page on compatibility: a row a topic, with each command that works."""
+    rows = ["| | |", "| --- | --- |"]
+    for topic, by in by_topic(judged):
         if names := by["works"]:
             rows.append(f"| `{topic}` | {', '.join(f'`:{name}`' if name else '`' + topic + '`' for name in names)} |")
+    return "\n".join([*rows, "", rest(judged)]) + "\n"
+
+
+def rest(judged):
+    """What does not work, or needs no server."""
     refused = [name for status, name in judged if status == "refused"]
-    rows.append("\nWhat is refused, in a sentence: " + ", ".join(f"`{name}`" for name in refused) + ".")
     never = defaultdict(list)
-    for topic, by in sorted(topics.items()):
+    for topic, by in by_topic(judged):
         if by["never"]:
             never[NEVER[topic]].append(f"`{topic}`")
-    rows.append("What is not there: " + "; ".join(f"{', '.join(names)} ({why})" for why, names in never.items()) + ".")
-    return "\n".join(rows) + "\n"
+    return ("What is refused, in a sentence: " + ", ".join(f"`{name}`" for name in refused) + ".\n\n"
+            "What asks no server works as ever: " + ", ".join(f"`{topic}`" for topic in NO_SERVER) + ".\n\n"
+            "What is not there: " + "; ".join(f"{', '.join(names)} ({why})" for why, names in never.items()) + ".")
+
+
+def summary(judged):
+    """The README: how many, and of which topics."""
+    works = sum(status == "works" for status, _ in judged)
+    refused = [f"`{name}`" for status, name in judged if status == "refused"]
+    topics = [f"`{topic}`" for topic, by in by_topic(judged) if by["works"]]
+    never = [f"`{topic}`" for topic, by in by_topic(judged) if by["never"]]
+    return "\n".join([
+        f"Of the {len(judged)} commands of `heroku` {VERSION}, as it is published, `make test-cli` runs {works} against a server, with their effect:\n",
+        "| | |", "| --- | --- |",
+        f"| there | {', '.join(topics)} |",
+        f"| refused, in a sentence | {', '.join(refused)} |",
+        f"| not there | {', '.join(never)} |"]) + "\n"
 
 
 def check(here, cli, pages, update):
-    """Holds commands.txt to the pages and the README to it; the number of problems."""
+    """Holds commands.txt to the pages, and the documentation to it; the number of problems."""
     judged = list(lines(cli, pages))
     problems = 0
-    readme = (ROOT / "README.md").read_text()
-    before, rest = readme.split("<!-- cli -->\n")
-    kept, after = rest.split("<!-- end cli -->\n")
-    kept_list, text = here / "commands.txt", "".join(f"{status:8}{name}\n" for status, name in judged)
-    for file, is_so, should in [(kept_list, kept_list.exists() and kept_list.read_text(), text),
-                                (ROOT / "README.md", kept, table(judged))]:
-        if is_so == should:
+    marked = [(ROOT / "README.md", summary(judged)), (ROOT / "assets/docs/compatibility.md", table(judged))]
+    kept = [(file, between(file.read_text(), made)) for file, made in marked]
+    kept.append((here / "commands.txt", "".join(f"{status:8}{name}\n" for status, name in judged)))
+    for file, should in kept:
+        if file.exists() and file.read_text() == should:
             continue
         if update:
-            file.write_text(text if file == kept_list else f"{before}<!-- cli -->\n{should}<!-- end cli -->\n{after}")
+            file.write_text(should)
         else:
             problems += 1
             print(f"{file.name} does not say what the scenarios show; UPDATE_GOLDEN=1 writes it")
@@ -101,3 +120,10 @@ def check(here, cli, pages, update):
         problems += 1
         print(f"no scenario runs {', '.join(untried)}")
     return problems
+
+
+def between(text, made):
+    """The text with what is made in the place between its marks."""
+    before, rest = text.split("<!-- cli -->\n")
+    _, after = rest.split("<!-- end cli -->\n")
+    return f"{before}<!-- cli -->\n{made}<!-- end cli -->\n{after}"

@@ -9,6 +9,8 @@ RULES = [
     (rf"HRKU-({UUID}|[0-9a-f]{{4}}\*+[0-9a-f]{{4}})", "<token>"),
     # The CLI breaks lines of a warning in the middle of a word.
     (r"invitations/[0-9a-f]+\n ›   [0-9a-f]+/accept", "invitations/<token>/accept"),
+    (r"Pebble Intermediate CA [0-9a-f]{6}", "Pebble Intermediate CA <n>"),
+    (r"/auth/browser/[0-9a-f]{32}", "/auth/browser/<id>"),
     (r"\brun\.\d{4}\b", "run.<n>"),
     (r"AAAAC3NzaC\S+", "<key>"),
     (r"\bSlug Size:( +)[\d.]+ K?i?B", r"Slug Size:\1<size>"),

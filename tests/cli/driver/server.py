@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from . import tools
+from .authority import Authority
 
 
 class Gate:
@@ -53,6 +54,9 @@ class Server:
         self.data = self.folder / "data"
         self.log = open(self.folder / "log", "wb")
         arguments = ["--data-dir", self.data, "--listen", "127.0.0.1:0", "--router-listen", "127.0.0.1:0"]
+        self.authority = Authority(self.folder / "authority") if Authority.is_there() else None
+        if self.authority:
+            arguments += self.authority.arguments()
         self.process = subprocess.Popen(
             [self.penstock, "serve", *arguments, "--dynos-end-with-server", "--rate-limit", "false"],
             stdout=subprocess.PIPE, stderr=self.log, start_new_session=True)
@@ -62,6 +66,8 @@ class Server:
         self.ready = json.loads(said)
         self.api = self.ready["api_url"].split("://")[1]
         self.router = self.ready["router_url"].rsplit(":", 1)[1]
+        if self.authority:
+            self.authority.start(int(self.router))
         return self
 
     def __exit__(self, *_):
@@ -70,6 +76,8 @@ class Server:
             self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
+        if self.authority:
+            self.authority.stop()
         self.log.close()
         if os.environ.get("PENSTOCK_CLI_LOG"):
             print((self.folder / "log").read_text())
