@@ -10,15 +10,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
-use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
+use nix::unistd::{Pid, pipe2, read, write};
 use rustix::process::{PidfdFlags, pidfd_open};
 
+use super::cgroup::{Birth, Forked};
 use super::init::{complain, step, watch};
 use super::spec::Host;
-use super::{FAILED, Spec, confine, inner, reap};
+use super::{FAILED, Spec, cgroup, confine, inner, reap};
 
 /// Runs the command to its end. Its status as a shell counts it.
 pub fn run(
@@ -30,27 +30,20 @@ pub fn run(
     let command = inner::Command::of(spec)?;
     let (waits, goes) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     let host = join(spec, host).map_err(|error| step("enter the dyno", error))?;
-    #[expect(
-        unsafe_code,
-        reason = "this process has one thread, so the child may do anything"
-    )]
-    let forked = unsafe { fork() }?;
-    match forked {
-        ForkResult::Child => {
+    match cgroup::fork(spec.cgroup.as_ref())? {
+        Forked::Child(birth) => {
             drop(goes);
-            let status = walk_in(spec, host, waits).and_then(|()| command.run());
+            let status = walk_in(spec, birth, host, waits).and_then(|()| command.run());
             reap::leave(status.unwrap_or_else(|error| {
                 complain(&error);
                 FAILED
             }))
         }
-        ForkResult::Parent { child } => {
+        Forked::Parent { child } => {
             drop((begun, waits, host));
-            if let Err(error) = admit(spec, child, &goes) {
-                let _ = kill(child, Signal::SIGKILL);
-                let _ = waitpid(child, None);
-                return Err(error);
-            }
+            // It may have ended meanwhile, and its status tells so.
+            let _ = write(goes.as_fd(), b"g");
+            drop(goes);
             let status = watch(child, arrivals, reap::signal_descendants);
             reap::end_descendants();
             status
@@ -100,28 +93,17 @@ fn descends(pid: Pid, from: i32) -> bool {
     false
 }
 
-/// Puts the command's process into the dyno's control group, and lets it go on.
-fn admit(spec: &Spec, child: Pid, goes: &OwnedFd) -> io::Result<()> {
-    if let Some(cgroup) = &spec.cgroup {
-        cgroup
-            .admit(child.as_raw())
-            .map_err(|error| step("enter the dyno's control group", error))?;
-    }
-    match write(goes.as_fd(), b"g") {
-        // It ended meanwhile.
-        Ok(_) | Err(Errno::EPIPE) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
 /// The rest of the way, and the door locked behind. From then on this process has no more rights than the dyno.
-fn walk_in(spec: &Spec, host: OwnedFd, waits: OwnedFd) -> io::Result<()> {
+fn walk_in(spec: &Spec, birth: Birth, host: OwnedFd, waits: OwnedFd) -> io::Result<()> {
     // The dyno sees this process already, and may have the same user. It shall not look into it.
     prctl::set_dumpable(false)?;
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     if read(waits.as_fd(), &mut [0])? == 0 {
         return Err(io::Error::other("the launcher is gone"));
     }
+    birth
+        .complete()
+        .map_err(|error| step("enter the dyno's control group", error))?;
     let mut flags = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS

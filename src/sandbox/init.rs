@@ -13,11 +13,12 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{Pid, pipe2, read, write};
 use rustix::fs::Mode;
 use rustix::process::umask;
 
+use super::cgroup::Forked;
 use super::inner::{self, Door};
 use super::{BEGUN_FD, FAILED, SUBCOMMAND, Spec, cgroup, confine, enter, net};
 use crate::sandbox::reap;
@@ -109,14 +110,13 @@ fn run(spec: &Spec, begun: Option<OwnedFd>) -> io::Result<i32> {
             .make(&spec.limits)
             .map_err(|error| step("make its control group", error))?;
     }
-    let outcome = start(spec, begun).and_then(|(inner, _lifeline)| {
-        let status = watch(inner, &arrivals, |signal| {
+    let outcome = start(spec, begun).and_then(|started| {
+        let status = watch(started.inner, &arrivals, |signal| {
             // It may have ended this moment.
-            let _ = kill(inner, signal);
+            let _ = kill(started.inner, signal);
         });
-        // Only now is the cable known to be this dyno's.
-        if let Some(network) = &spec.network {
-            net::disconnect(&net::name(network.address));
+        if let Some(cable) = &started.cable {
+            net::disconnect(cable);
         }
         status
     });
@@ -124,8 +124,17 @@ fn run(spec: &Spec, begun: Option<OwnedFd>) -> io::Result<i32> {
     outcome
 }
 
-/// Starts the inner half, and lets it go on once it is in its control group and has its network.
-fn start(spec: &Spec, begun: Option<OwnedFd>) -> io::Result<(Pid, OwnedFd)> {
+/// The inner half, and what was made for it.
+struct Started {
+    inner: Pid,
+    /// It ends with this.
+    _lifeline: OwnedFd,
+    /// The cable's name. What has the name of one that could not be made is another dyno's.
+    cable: Option<String>,
+}
+
+/// Starts the inner half, and lets it go on once it has its network.
+fn start(spec: &Spec, begun: Option<OwnedFd>) -> io::Result<Started> {
     let flags = nix::fcntl::OFlag::O_CLOEXEC;
     let halves = Halves {
         begun,
@@ -141,62 +150,67 @@ fn start(spec: &Spec, begun: Option<OwnedFd>) -> io::Result<(Pid, OwnedFd)> {
         unshare(CloneFlags::CLONE_NEWPID)
             .map_err(|error| step("make a process namespace", error))?;
     }
-    #[expect(
-        unsafe_code,
-        reason = "this process has one thread, so the child may do anything"
-    )]
-    let forked = unsafe { fork() }?;
+    let forked = cgroup::fork(spec.cgroup.as_ref())?;
     let Halves {
         begun,
         ready,
         lifeline,
     } = halves;
     match forked {
-        ForkResult::Child => {
+        Forked::Child(birth) => {
             drop((ready.0, lifeline.1));
-            let status = inner::main(
-                spec,
-                Door {
-                    ready: ready.1,
-                    lifeline: lifeline.0,
-                    begun,
-                },
-            );
-            std::process::exit(status);
+            let door = Door {
+                ready: ready.1,
+                lifeline: lifeline.0,
+                begun,
+            };
+            std::process::exit(inner::main(spec, birth, door));
         }
-        ForkResult::Parent { child } => {
+        Forked::Parent { child } => {
             drop((begun, ready.1, lifeline.0));
-            let prepared = admit(spec, child, &ready.0, &lifeline.1);
-            if let Err(error) = prepared {
-                let _ = kill(child, Signal::SIGKILL);
-                let _ = waitpid(child, None);
-                return Err(error);
-            }
-            Ok((child, lifeline.1))
+            let cable = admit(spec, child, &ready.0, &lifeline.1)?;
+            Ok(Started {
+                inner: child,
+                _lifeline: lifeline.1,
+                cable,
+            })
         }
     }
 }
 
-/// What only the outer half may do for the inner one.
-fn admit(spec: &Spec, inner: Pid, ready: &OwnedFd, lifeline: &OwnedFd) -> io::Result<()> {
-    if let Some(cgroup) = &spec.cgroup {
-        cgroup
-            .admit(inner.as_raw())
-            .map_err(|error| step("enter its control group", error))?;
-    }
-    if read(ready.as_fd(), &mut [0])? == 0 {
-        // It has said why itself, and its status follows.
-        return Ok(());
-    }
-    if let Some(network) = &spec.network {
-        net::connect(network, inner.as_raw())
-            .map_err(|error| step("connect its network", error))?;
+/// Does what only the outer half may do for the inner one, which meanwhile makes its tree. The cable that is there now.
+fn admit(
+    spec: &Spec,
+    inner: Pid,
+    ready: &OwnedFd,
+    lifeline: &OwnedFd,
+) -> io::Result<Option<String>> {
+    // If it has ended already, it has said why itself, and its status follows.
+    let mut cable = None;
+    if read(ready.as_fd(), &mut [0])? > 0
+        && let Some(network) = &spec.network
+    {
+        match net::connect(network, inner.as_raw()) {
+            Ok(()) => cable = Some(net::name(network.address)),
+            Err(_) if has_failed(inner) => return Ok(None),
+            Err(error) => {
+                let _ = waitpid(inner, None);
+                return Err(step("connect its network", error));
+            }
+        }
     }
     match write(lifeline.as_fd(), b"g") {
         // It ended meanwhile.
-        Ok(_) | Err(Errno::EPIPE) => Ok(()),
+        Ok(_) | Err(Errno::EPIPE) => Ok(cable),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Ends the inner half. Whether it had already, and so has said why.
+fn has_failed(inner: Pid) -> bool {
+    let _ = kill(inner, Signal::SIGKILL);
+    let seen = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+    matches!(waitid(Id::Pid(inner), seen), Ok(WaitStatus::Exited(_, _)))
 }
 
 /// Passes signals on until the child has ended; its status as a shell counts it.

@@ -10,6 +10,7 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Pid, execve, fork, read, sethostname, write};
 
+use super::cgroup::Birth;
 use super::init::{complain, signals, step};
 use super::reap::{self, Reaper};
 use super::{FAILED, Level, Spec, confine, filter, landlock, net, root};
@@ -27,8 +28,8 @@ pub struct Door {
 }
 
 /// Everything from the first namespace to the end of the last process. The dyno's status.
-pub fn main(spec: &Spec, door: Door) -> i32 {
-    let entered = enter(spec, &door).and_then(|()| launch(spec));
+pub fn main(spec: &Spec, birth: Birth, door: Door) -> i32 {
+    let entered = enter(spec, birth, &door).and_then(|()| launch(spec));
     drop((door.ready, door.begun));
     match entered {
         Ok(Some(first)) => Reaper::new(first, spec.level.has_own_tree(), door.lifeline).run(),
@@ -41,7 +42,7 @@ pub fn main(spec: &Spec, door: Door) -> i32 {
 }
 
 /// Builds the sandbox around this process. From the last step on it has no more rights than the dyno's command.
-fn enter(spec: &Spec, door: &Door) -> io::Result<()> {
+fn enter(spec: &Spec, birth: Birth, door: &Door) -> io::Result<()> {
     if spec.level.has_own_tree() {
         // The kernel ends the whole namespace with this process, and this one with the outer half.
         prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -49,20 +50,20 @@ fn enter(spec: &Spec, door: &Door) -> io::Result<()> {
         // Here it is this process that has to end the others, and so has to outlive the outer half.
         prctl::set_child_subreaper(true)?;
     }
+    birth
+        .complete()
+        .map_err(|error| step("enter its control group", error))?;
     separate(spec)?;
     write(door.ready.as_fd(), b"r")?;
+    if spec.level.has_own_tree() {
+        sethostname(&spec.hostname).map_err(|error| step("set its host name", error))?;
+        root::enter(spec)?;
+    }
     if read(door.lifeline.as_fd(), &mut [0])? == 0 {
         return Err(io::Error::other("the launcher's outer half is gone"));
     }
-    if spec.level.has_own_tree() {
-        // Now that it is in its own group, that is the root of all it sees.
-        unshare(CloneFlags::CLONE_NEWCGROUP)
-            .map_err(|error| step("make a control group namespace", error))?;
-        if let Some(network) = &spec.network {
-            net::configure(network).map_err(|error| step("set up its network", error))?;
-        }
-        sethostname(&spec.hostname).map_err(|error| step("set its host name", error))?;
-        root::enter(spec)?;
+    if let Some(network) = &spec.network {
+        net::configure(network).map_err(|error| step("set up its network", error))?;
     }
     confine::take_streams(spec)?;
     confine::limit(spec)?;
@@ -78,7 +79,11 @@ fn separate(spec: &Spec) -> io::Result<()> {
     if !spec.level.has_own_tree() {
         return Ok(());
     }
-    let mut flags = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
+    // Of control groups it sees those that it is in by now, and what is below.
+    let mut flags = CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWCGROUP;
     if spec.network.is_some() {
         flags |= CloneFlags::CLONE_NEWNET;
     }

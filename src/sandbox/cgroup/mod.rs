@@ -4,6 +4,7 @@
 //! versions, and a plain user has none: what is there is used.
 
 mod find;
+mod join;
 mod write;
 
 use std::fs;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Limits;
 
 pub use find::{Cgroups, Sources};
+pub use join::{Birth, Forked, fork};
 
 /// What can be limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -81,13 +83,6 @@ impl Cgroup {
             }
         }
         Ok(())
-    }
-
-    /// Puts a process in.
-    pub fn admit(&self, pid: i32) -> io::Result<()> {
-        self.groups
-            .iter()
-            .try_for_each(|group| set(&group.dir.join("cgroup.procs"), &pid.to_string(), true))
     }
 
     /// What the dyno uses; `None` when it has no group any more.

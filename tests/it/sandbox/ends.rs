@@ -15,7 +15,7 @@ fn everywhere() -> Vec<Way> {
 }
 
 /// A dyno that has said `ready`.
-fn ready(bed: &Bed) -> (Child, BufReader<ChildStdout>) {
+pub fn ready(bed: &Bed) -> (Child, BufReader<ChildStdout>) {
     let mut child = bed.start();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let output = in_time(move || {
@@ -28,7 +28,7 @@ fn ready(bed: &Bed) -> (Child, BufReader<ChildStdout>) {
 }
 
 /// Its status and the rest of what it said, once all of it has ended.
-fn end((mut child, mut output): (Child, BufReader<ChildStdout>)) -> (i32, String) {
+pub fn end((mut child, mut output): (Child, BufReader<ChildStdout>)) -> (i32, String) {
     in_time(move || {
         let mut said = String::new();
         output.read_to_string(&mut said).unwrap();
@@ -36,7 +36,7 @@ fn end((mut child, mut output): (Child, BufReader<ChildStdout>)) -> (i32, String
     })
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 

@@ -1,10 +1,14 @@
 //! Control groups: the first version as it is on this machine, the second as the kernel documents it.
 
 use std::fs;
-use std::path::Path;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use penstock::sandbox::cgroup::{self, Cgroups, Controller, Sources};
+use penstock::sandbox::cgroup::{self, Cgroup, Cgroups, Controller, Group, Sources};
+use rustix::process::Signal;
 
+use super::ends::{end, ready, signal};
 use super::{Bed, Level, Way, root};
 
 /// A hierarchy of the second version, as far as files go.
@@ -38,13 +42,7 @@ fn the_second_version_gets_the_limits_that_its_documentation_names() {
     let leaf = base.join("dyno");
     fs::create_dir_all(&leaf).unwrap();
     fs::write(base.join("cgroup.subtree_control"), "").unwrap();
-    let names = [
-        "memory.max",
-        "memory.swap.max",
-        "cpu.weight",
-        "pids.max",
-        "cgroup.procs",
-    ];
+    let names = ["memory.max", "memory.swap.max", "cpu.weight", "pids.max"];
     for name in names {
         fs::write(leaf.join(name), "").unwrap();
     }
@@ -59,9 +57,8 @@ fn the_second_version_gets_the_limits_that_its_documentation_names() {
         "",
     );
     group.make(&bed.spec.limits).unwrap();
-    group.admit(12).unwrap();
     let read = |name: &str| fs::read_to_string(leaf.join(name)).unwrap();
-    assert_eq!(names.map(read), ["134217728", "0", "100", "40", "12"]);
+    assert_eq!(names.map(read), ["134217728", "0", "100", "40"]);
     assert_eq!(
         fs::read_to_string(base.join("cgroup.subtree_control")).unwrap(),
         "+memory +cpu +pids"
@@ -113,6 +110,72 @@ fn a_dyno_runs_in_its_groups_and_they_go_with_it() {
     }
 }
 
+/// The group of the second version that the tests are in, where there is such a hierarchy, whatever it controls.
+fn of_the_second_version() -> Option<PathBuf> {
+    let Sources {
+        membership, mounts, ..
+    } = Sources::read();
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
+    let mut fields = mount.split(' ').skip(3);
+    let (root, point) = (fields.next()?, fields.next()?);
+    let path = membership
+        .lines()
+        .find_map(|line| line.strip_prefix("0::"))?;
+    Some(Path::new(point).join(Path::new(path).strip_prefix(root).ok()?))
+}
+
+#[test]
+fn a_dyno_is_in_each_of_its_groups_of_either_version_as_long_as_it_runs() {
+    if !root() {
+        return;
+    }
+    for level in [Level::Full, Level::Userns, Level::Landlock] {
+        let way = Way {
+            level,
+            plain: false,
+        };
+        let mut bed = Bed::new(
+            way,
+            "trap 'exit 4' TERM; echo ready; while :; do sleep 0.1; done",
+        )
+        .grouped();
+        let mut groups = bed
+            .spec
+            .cgroup
+            .take()
+            .map_or(Vec::new(), |group| group.groups);
+        if !groups.iter().any(|group| group.unified)
+            && let Some(own) = of_the_second_version()
+        {
+            groups.push(Group {
+                dir: own.join(bed.name()).join("one"),
+                controllers: Vec::new(),
+                unified: true,
+            });
+        }
+        bed.spec.cgroup = Some(Cgroup {
+            groups: groups.clone(),
+        });
+        let dyno = ready(&bed);
+        for group in &groups {
+            let inside = fs::read_to_string(group.dir.join("cgroup.procs")).unwrap();
+            // Its init, bash and perhaps a sleep.
+            assert!(inside.lines().count() >= 2, "{}", group.dir.display());
+        }
+        signal(&dyno.0, Signal::TERM);
+        assert_eq!(end(dyno).0, 4);
+        assert!(groups.iter().all(|group| !group.dir.exists()), "{way:?}");
+    }
+}
+
+/// Enters groups, and stays there.
+const JOIN: &str = r#"
+for group; do
+  if [ -e "$group/tasks" ]; then echo 0 > "$group/tasks"; else echo 0 > "$group/cgroup.procs"; fi || exit
+done
+echo in
+exec sleep 1000"#;
+
 #[test]
 fn what_a_killed_launcher_left_is_swept() {
     if !root() {
@@ -127,8 +190,12 @@ fn what_a_killed_launcher_left_is_swept() {
         return;
     };
     group.make(&bed.spec.limits).unwrap();
-    let mut stray = bed.outside("sleep").arg("1000").spawn().unwrap();
-    group.admit(i32::try_from(stray.id()).unwrap()).unwrap();
+    let mut stray = bed.outside("sh");
+    stray.args(["-c", JOIN, "sh"]);
+    stray.args(group.groups.iter().map(|group| &group.dir));
+    let mut stray = stray.stdout(Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(stray.stdout.take().unwrap()).lines().next();
+    assert_eq!(said.unwrap().unwrap(), "in");
     assert!(group.is_populated());
     assert!(group.usage().is_some());
     let waiting = std::thread::spawn(move || stray.wait().unwrap());

@@ -173,9 +173,13 @@ impl Bed {
     }
 
     fn group(&self) -> Option<Cgroup> {
-        let name = self.dir.path().file_name()?.to_str()?;
-        let server = format!("penstock-test{}", name.replace('.', "-"));
-        Cgroups::find(&server, &Sources::read()).of("one")
+        Cgroups::find(&self.name(), &Sources::read()).of("one")
+    }
+
+    /// Of the group that its server would have.
+    pub fn name(&self) -> String {
+        let name = self.dir.path().file_name().unwrap().to_str().unwrap();
+        format!("penstock-test{}", name.replace('.', "-"))
     }
 
     /// With a network of its own at level full.
