@@ -3,7 +3,8 @@
 //! Each compares the release binary, as a child process over loopback, with a ceiling measured in the same run: A B A B, a
 //! second each, and the median of the ratios. Absolute figures depend on the machine and on what else it does; the ratios hold
 //! within a tenth or so. Beside the rates stands the CPU time that the server under test spent on a request, which tells what a
-//! rate that was limited by something else cannot. `REPEAT=n` sets the number of pairs.
+//! rate that was limited by something else cannot. `REPEAT=n` sets the number of pairs, and
+//! `PENSTOCK=path` another binary to measure.
 //!
 //! With `taskset` and two cores, what is compared runs on the second core alone, and whatever asks it on the first.
 
@@ -44,6 +45,7 @@ const ALL: &[Benchmark] = &[
     ("writes", writes::run),
     ("promotion", promotion::run),
     ("router", router::run),
+    ("bodies", router::bodies),
     ("deploys", deploys::run),
     ("restarts", restarts::run),
     ("aborts", aborts::run),

@@ -1,5 +1,5 @@
-//! nginx as a reverse proxy, with a configuration and a folder of its own. It does what the router does, the line of each
-//! request in a log included; a second port does without the log.
+//! nginx as a reverse proxy, with a configuration and a folder of its own. It does what the router does: the same headers, and for
+//! each request the same line in a file; a second port does without the log.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -90,9 +90,16 @@ fn configuration(
             proxy_set_header Host $host;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_set_header X-Forwarded-Port $server_port;
             proxy_set_header X-Request-Id $request_id;
+            proxy_set_header X-Request-Start $msec;
+            proxy_set_header Via '1.1 nginx';
+            add_header Via '1.1 nginx';
             proxy_max_temp_file_size 0;
-            server {{ listen {logging}; access_log {folder}/access.log; location / {{ proxy_pass http://app; }} }}
+            log_format router '$time_iso8601 heroku[router]: at=info method=$request_method path=\"$request_uri\" host=$host '
+                'request_id=$request_id fwd=\"$proxy_add_x_forwarded_for\" dyno=web.1 connect=${{upstream_connect_time}}s '
+                'service=${{request_time}}s status=$status bytes=$body_bytes_sent protocol=$scheme';
+            server {{ listen {logging}; access_log {folder}/access.log router; location / {{ proxy_pass http://app; }} }}
             server {{ listen {silent}; access_log off; location / {{ proxy_pass http://app; }} }}
         }}
         "

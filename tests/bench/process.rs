@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -59,6 +59,12 @@ pub fn in_path(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
     })
+}
+
+/// The server that is measured: the one built with the benchmarks, or another that `PENSTOCK` names, to compare two of them.
+pub fn penstock() -> PathBuf {
+    std::env::var_os("PENSTOCK")
+        .map_or_else(|| env!("CARGO_BIN_EXE_penstock").into(), PathBuf::from)
 }
 
 /// A command that will run on one core.

@@ -23,8 +23,8 @@ pub fn pairs() -> usize {
 pub struct Side<'a> {
     pub name: &'a str,
     pub load: Load,
-    /// Whose CPU time is counted.
-    pub process: &'a Process,
+    /// Whose CPU time is counted, if it is one of ours.
+    pub process: Option<&'a Process>,
 }
 
 struct Turn {
@@ -35,9 +35,10 @@ struct Turn {
 
 impl Side<'_> {
     fn turn(&self) -> Result<Turn> {
-        let before = self.process.cpu()?;
+        let cpu = || self.process.map_or(Ok(0.0), Process::cpu);
+        let before = cpu()?;
         let outcome = self.load.run()?;
-        let cpu = (self.process.cpu()? - before) / outcome.answered.max(1) as f64;
+        let cpu = (cpu()? - before) / outcome.answered.max(1) as f64;
         if outcome.refused > 0 {
             let (refused, all) = (outcome.refused, outcome.answered);
             return Err(format!("{}: {refused} of {all} answers were refusals", self.name).into());
@@ -47,14 +48,17 @@ impl Side<'_> {
 
     fn describe(&self, turns: &[Turn]) {
         let of = |figure: fn(&Turn) -> f64| median(turns.iter().map(figure).collect());
+        let cost = self.process.map_or_else(String::new, |process| {
+            let resident = process.resident().unwrap_or_default();
+            let cpu = of(|turn| turn.cpu) * 1e6;
+            format!("   {cpu:>7.1} us of CPU a request   {resident:>5.1} MB")
+        });
         println!(
-            "  {:<28} {:>9.0}/s   p50 {:>7.2} ms   p99 {:>7.2} ms   {:>7.1} us of CPU a request   {:>5.1} MB",
+            "  {:<28} {:>9.0}/s   p50 {:>7.2} ms   p99 {:>7.2} ms{cost}",
             self.name,
             of(|turn| turn.outcome.rate()),
             of(|turn| turn.outcome.quantile(0.5)),
             of(|turn| turn.outcome.quantile(0.99)),
-            of(|turn| turn.cpu) * 1e6,
-            self.process.resident().unwrap_or_default(),
         );
     }
 }
@@ -89,14 +93,22 @@ fn print_ratio(name: &str, tested: &[Turn], ceiling: &[Turn], aim: Option<f64>) 
     let rates: Vec<f64> = pairs()
         .map(|(tested, ceiling)| tested.outcome.rate() / ceiling.outcome.rate())
         .collect();
-    let cpu = pairs()
+    let cpu: Vec<f64> = pairs()
+        .filter(|(_, ceiling)| ceiling.cpu > 0.0)
         .map(|(tested, ceiling)| ceiling.cpu / tested.cpu)
         .collect();
+    let by_cpu = match cpu.is_empty() {
+        true => String::new(),
+        false => format!("   by CPU {}", spread(&cpu)),
+    };
+    let late = pairs()
+        .map(|(tested, ceiling)| tested.outcome.quantile(0.99) / ceiling.outcome.quantile(0.99))
+        .collect();
     println!(
-        "  ratio to {name:<19} {}{}   by CPU {:.2}",
+        "  ratio to {name:<19} {}{}{by_cpu}   of p99 {:.2}",
         spread(&rates),
         aim.map_or_else(String::new, |aim| verdict(median(rates.clone()), aim)),
-        median(cpu)
+        median(late)
     );
 }
 

@@ -82,7 +82,7 @@ pub fn run() -> Result<()> {
 
 /// The server with the sockets under the numbers that systemd gives them.
 fn command(data: &Path, readable: &Path, api: &TcpListener, router: &TcpListener) -> Command {
-    let mut server = process::command(Core::Tested, Path::new(env!("CARGO_BIN_EXE_penstock")));
+    let mut server = process::command(Core::Tested, &process::penstock());
     server
         .args([
             "serve",

@@ -8,16 +8,26 @@ use serde_json::json;
 
 use crate::load::Load;
 use crate::nginx::{self, Nginx};
-use crate::process::Process;
 use crate::ratio::{Side, TURN, compare, pairs};
 use crate::server::{Server, deploy};
 use crate::{Result, upstream};
 
 /// How many connections for each of the upstream's sizes, and what the ratio to nginx shall be.
-const LOADS: &[(&str, usize, f64)] = &[("/", 50, 0.9), ("/64k", 20, 1.3), ("/10m", 4, 1.3)];
+const SHORT: &[(&str, usize, f64)] = &[("/", 50, 0.9)];
+const LONG: &[(&str, usize, f64)] = &[("/64k", 20, 1.3), ("/10m", 4, 1.3)];
 const BOOT: Duration = Duration::from_secs(20);
 
+/// Answers of a few bytes.
 pub fn run() -> Result<()> {
+    compared(SHORT)
+}
+
+/// Answers that have to be streamed.
+pub fn bodies() -> Result<()> {
+    compared(LONG)
+}
+
+fn compared(loads: &[(&str, usize, f64)]) -> Result<()> {
     let server = Server::start()?;
     server.apps(1)?;
     let mut client = server.client()?;
@@ -33,22 +43,21 @@ pub fn run() -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    let (app, direct) = upstream::start()?;
+    let direct = upstream::of_dyno(&server, &mut client, "bench-0")?;
     let nginx = nginx::start(direct)?;
+    println!(
+        "router: all go to the app's one dyno at {direct}, on the load's core; penstock and nginx have the other core. Both \
+         keep connections to the dyno, add the same headers, and write the same line of each request to a file."
+    );
     if nginx.is_none() {
         println!("nginx is not installed, so the router is compared with direct connections only.");
     }
-    for (path, connections, aim) in LOADS {
+    for (path, connections, aim) in loads {
         println!(
             "router: GET {path}, {connections} connections, {} pairs",
             pairs()
         );
-        measure(
-            &server,
-            nginx.as_ref(),
-            (&app, direct),
-            (path, *connections, *aim),
-        )?;
+        measure(&server, nginx.as_ref(), direct, (path, *connections, *aim))?;
     }
     Ok(())
 }
@@ -56,7 +65,7 @@ pub fn run() -> Result<()> {
 fn measure(
     server: &Server,
     nginx: Option<&Nginx>,
-    (app, direct): (&Process, SocketAddr),
+    direct: SocketAddr,
     (path, connections, aim): (&str, usize, f64),
 ) -> Result<()> {
     let text = format!(
@@ -79,12 +88,18 @@ fn measure(
     };
     let mut ceilings = Vec::new();
     if let Some(nginx) = nginx {
-        ceilings.push((side("nginx", nginx.logging, &nginx.process), Some(aim)));
         ceilings.push((
-            side("nginx without log", nginx.silent, &nginx.process),
+            side("nginx", nginx.logging, Some(&nginx.process)),
+            Some(aim),
+        ));
+        ceilings.push((
+            side("nginx without log", nginx.silent, Some(&nginx.process)),
             None,
         ));
     }
-    ceilings.push((side("direct connections", direct, app), None));
-    compare(&side("penstock", server.router, &server.process), &ceilings)
+    ceilings.push((side("direct connections", direct, None), None));
+    compare(
+        &side("penstock", server.router, Some(&server.process)),
+        &ceilings,
+    )
 }

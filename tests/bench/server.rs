@@ -31,7 +31,7 @@ impl Server {
     /// Starts on a directory that may have been served before. Returns when it says that it is ready. Its dynos end with it, and
     /// the machine's forwarding is left alone.
     pub fn start_in(data: &Path) -> Result<Server> {
-        let mut command = process::command(Core::Tested, Path::new(env!("CARGO_BIN_EXE_penstock")));
+        let mut command = process::command(Core::Tested, &process::penstock());
         command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--router-listen", "127.0.0.1:0", "--rate-limit", "false"])

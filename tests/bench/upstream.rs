@@ -1,17 +1,23 @@
 //! The app behind the proxies: as small an HTTP server as there can be, with answers of a few sizes.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::Result;
+use crate::client::Client;
 use crate::process::{self, Core, Process};
+use crate::server::Server;
 
 /// The argument under which the benchmark starts itself as the app.
 pub const ROLE: &str = "as-upstream";
+/// What it prints before its address.
+const READY: &str = "listens on ";
 /// The paths, and how long the answers are.
 pub const SIZES: &[(&str, usize)] = &[("/", 13), ("/64k", 64 * 1024), ("/10m", 10 * 1024 * 1024)];
 
@@ -31,7 +37,10 @@ pub fn serve() -> Result<()> {
             // A dyno may have a network of its own, where the router comes from elsewhere.
             let address = if port == 0 { [127, 0, 0, 1] } else { [0; 4] };
             let listener = TcpListener::bind((IpAddr::from(address), port)).await?;
-            println!("{}", listener.local_addr()?);
+            println!(
+                "{READY}{}",
+                SocketAddr::from((own(address)?, listener.local_addr()?.port()))
+            );
             loop {
                 let (socket, _) = listener.accept().await?;
                 let answers = answers.clone();
@@ -41,6 +50,19 @@ pub fn serve() -> Result<()> {
                 });
             }
         })
+}
+
+/// Where others reach a program that listens on this address: in a network of its own, that is another one than it sees.
+fn own(address: [u8; 4]) -> Result<IpAddr> {
+    if address != [0; 4] {
+        return Ok(address.into());
+    }
+    // Nothing is sent: this only asks which address would be sent from.
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    Ok(match socket.connect("192.0.2.1:9") {
+        Ok(()) => socket.local_addr()?.ip(),
+        Err(_) => [127, 0, 0, 1].into(),
+    })
 }
 
 fn answer(size: usize) -> Vec<u8> {
@@ -81,8 +103,30 @@ pub fn start() -> Result<(Process, SocketAddr)> {
     let mut command = process::command(Core::Load, Path::new(&std::env::current_exe()?));
     command.arg(ROLE);
     let mut process = Process::start(command)?;
-    let address = process.line()?.trim().parse()?;
+    let line = process.line()?;
+    let address = line.trim().strip_prefix(READY).ok_or("it says nothing")?;
+    let address = address.parse()?;
     Ok((process, address))
+}
+
+/// Where the app's one dyno listens, by what it printed.
+pub fn of_dyno(server: &Server, client: &mut Client, app: &str) -> Result<SocketAddr> {
+    let body = json!({"lines": 100, "source": "app", "dyno": "web.1"});
+    let session = client.post(&format!("/apps/{app}/log-sessions"), &body)?;
+    let url = session["logplex_url"].as_str().ok_or("no URL")?;
+    let path = url.find("/streams").and_then(|at| url.get(at..));
+    let mut stream = std::net::TcpStream::connect(server.api)?;
+    let path = path.ok_or("no path")?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: bench\r\n\r\n")?;
+    let mut said = String::new();
+    stream.read_to_string(&mut said)?;
+    let address = said
+        .rsplit_once(READY)
+        .and_then(|(_, rest)| rest.lines().next());
+    Ok(address
+        .ok_or("the dyno has not said where it listens")?
+        .trim()
+        .parse()?)
 }
 
 /// The folder that dynos have to see for it.

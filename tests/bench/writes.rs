@@ -42,13 +42,13 @@ pub fn run() -> Result<()> {
         &Side {
             name: "penstock",
             load,
-            process: &server.process,
+            process: Some(&server.process),
         },
         &[(
             Side {
                 name: "static handler",
                 load: fixed,
-                process: &ceiling,
+                process: Some(&ceiling),
             },
             Some(0.25),
         )],
