@@ -144,8 +144,8 @@ impl Drain for Routes {
 pub struct RouterLog(pub Logs, pub Metrics);
 
 impl RequestLog for RouterLog {
-    fn request(&self, app: Id, line: &str) {
-        self.0.append_each(app, Source::Heroku, "router", &[line]);
+    fn requests(&self, app: Id, lines: &[&str]) {
+        self.0.append_each(app, Source::Heroku, "router", lines);
     }
 
     fn counted(&self, app: Id, status: u16, code: Option<&'static str>, took: Duration) {

@@ -57,14 +57,11 @@ pub(super) async fn converse(proxy: Arc<Proxy>, arrival: Arrival) {
     let Some(connection) = begun(&proxy, arrival.socket).await else {
         return;
     };
-    let origin = Origin {
-        peer: arrival.peer.ip().to_canonical(),
-        scheme: match connection.is_encrypted() {
-            true => "https",
-            false => "http",
-        },
-        port: arrival.port,
+    let scheme = match connection.is_encrypted() {
+        true => "https",
+        false => "http",
     };
+    let origin = Origin::new(arrival.peer.ip().to_canonical(), scheme, arrival.port);
     if connection.protocol() == Some(ACME_PROTOCOL) {
         return;
     }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use hyper::header::HeaderValue;
 use hyper::{Method, StatusCode, Uri};
 
-use super::RequestLog;
 use super::code::{self, Code};
+use super::lines::Lines;
 use super::table::Ticket;
 use super::visitor::Visitor;
 use super::visits::Visit;
@@ -35,7 +35,7 @@ pub(super) struct Exchange {
     pub subject: Subject,
     _visit: Visit,
     visitor: Arc<Visitor>,
-    log: Arc<dyn RequestLog>,
+    lines: Arc<Lines>,
     started: Instant,
     /// The dyno that has it. Dropped with the exchange, and so after its line is written.
     pub ticket: Option<Ticket>,
@@ -56,16 +56,15 @@ impl Exchange {
         subject: Subject,
         visit: Visit,
         visitor: Arc<Visitor>,
-        log: Arc<dyn RequestLog>,
+        lines: Arc<Lines>,
         started: Instant,
     ) -> Exchange {
-        visitor.under_way.fetch_add(1, Ordering::Relaxed);
-        visitor.requests.stamp();
+        visitor.begun();
         Exchange {
             subject,
             _visit: visit,
             visitor,
-            log,
+            lines,
             started,
             ticket: None,
             connect: None,
@@ -115,12 +114,10 @@ impl Exchange {
         })
     }
 
-    fn line(&self) -> String {
-        let mut line = String::with_capacity(320);
-        let code = self.outcome();
-        let status = self.final_status(code);
+    fn line(&self, code: Option<&Code>, status: u16, took: Duration) -> String {
+        let mut line = String::with_capacity(384);
         // Writing to a string cannot fail.
-        let _ = self.write(&mut line, code, status);
+        let _ = self.write(&mut line, code, status, took);
         line
     }
 
@@ -129,7 +126,13 @@ impl Exchange {
         code.map_or(answered, |code| code.status)
     }
 
-    fn write(&self, line: &mut String, code: Option<&Code>, status: u16) -> std::fmt::Result {
+    fn write(
+        &self,
+        line: &mut String,
+        code: Option<&Code>,
+        status: u16,
+        took: Duration,
+    ) -> std::fmt::Result {
         let subject = &self.subject;
         if let Some(code) = code {
             if !code.sock.is_empty() {
@@ -161,11 +164,11 @@ impl Exchange {
         line.push_str(self.ticket.as_ref().map_or("", |ticket| &ticket.name));
         line.push_str(" connect=");
         if let Some(connect) = self.connect {
-            write!(line, "{}ms", connect.as_millis())?;
+            write!(line, "{}ms", whole_ms(connect))?;
         }
         line.push_str(" service=");
         if self.connected {
-            write!(line, "{}ms", self.started.elapsed().as_millis())?;
+            write!(line, "{}ms", whole_ms(took))?;
         }
         write!(line, " status={status} bytes=")?;
         if self.connected {
@@ -177,14 +180,22 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.log.request(self.subject.app, &self.line());
-        let (code, took) = (self.outcome(), self.started.elapsed());
+        let (app, code, took) = (self.subject.app, self.outcome(), self.started.elapsed());
+        let status = self.final_status(code);
+        self.lines.put(app, self.line(code, status, took));
+        // Somebody waits for the end of a dyno's last requests, to stop it and to say so.
+        let is_last = |ticket: &Ticket| ticket.load.retired();
+        if self.ticket.as_ref().is_some_and(is_last) {
+            self.lines.write();
+        }
         let name = code.map(|code| code.name);
-        self.log
-            .counted(self.subject.app, self.final_status(code), name, took);
-        self.visitor.requests.stamp();
-        self.visitor.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.lines.log.counted(app, status, name, took);
+        self.visitor.ended();
     }
+}
+
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn head(bytes: &[u8]) -> &[u8] {
@@ -200,6 +211,14 @@ fn tail(bytes: &[u8]) -> &[u8] {
 /// Writes the text between quotes, so that nothing in it can end them or begin a line of its own.
 fn quote(line: &mut String, text: &[u8]) {
     line.push('"');
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if let Ok(text) = std::str::from_utf8(text)
+        && text.as_bytes().iter().all(plain)
+    {
+        line.push_str(text);
+        line.push('"');
+        return;
+    }
     for &byte in text {
         match byte {
             b'"' | b'\\' => {

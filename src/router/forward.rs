@@ -22,6 +22,8 @@ const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const VIA_HTTP1: HeaderValue = HeaderValue::from_static("1.1 penstock");
+const VIA_HTTP2: HeaderValue = HeaderValue::from_static("2.0 penstock");
 /// Becomes the environment variable HTTP_PROXY in CGI programs (CVE-2016-5385).
 const PROXY: HeaderName = HeaderName::from_static("proxy");
 
@@ -56,13 +58,25 @@ const GUARDED: &[&str] = &[
 
 /// How the visitor's connection came in.
 pub(super) struct Origin {
-    pub peer: IpAddr,
     /// `http` or `https`.
     pub scheme: &'static str,
     pub port: u16,
+    /// The same for all of its requests, so it is put into words once.
+    peer: HeaderValue,
+    port_said: HeaderValue,
 }
 
 impl Origin {
+    pub(super) fn new(peer: IpAddr, scheme: &'static str, port: u16) -> Origin {
+        let peer = HeaderValue::from_maybe_shared(bytes::Bytes::from(peer.to_string()));
+        Origin {
+            scheme,
+            port,
+            peer: peer.unwrap_or(HeaderValue::from_static("")),
+            port_said: HeaderValue::from(port),
+        }
+    }
+
     pub(super) fn is_encrypted(&self) -> bool {
         self.scheme == "https"
     }
@@ -99,22 +113,22 @@ pub(super) fn request(
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol);
     }
-    let forwarded_for = append(headers, &X_FORWARDED_FOR, &origin.peer.to_string());
+    let forwarded_for = append(headers, &X_FORWARDED_FOR, origin.peer.clone());
     let request_id = match headers.get(X_REQUEST_ID) {
         Some(id) if request_id::acceptable(id.as_bytes()) => id.clone(),
         _ => request_id::new(),
     };
     headers.insert(X_REQUEST_ID, request_id.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
-    headers.insert(X_FORWARDED_PORT, HeaderValue::from(origin.port));
+    headers.insert(X_FORWARDED_PORT, origin.port_said.clone());
     headers.insert(X_REQUEST_START, HeaderValue::from(now_ms()));
     // The protocol is that of the hop that ends here (RFC 9110, 7.6.3).
     append(
         headers,
         &VIA,
         match version {
-            Version::HTTP_2 => "2.0 penstock",
-            _ => "1.1 penstock",
+            Version::HTTP_2 => VIA_HTTP2,
+            _ => VIA_HTTP1,
         },
     );
     head.version = Version::HTTP_11;
@@ -161,7 +175,7 @@ pub(super) fn response(head: &mut response::Parts, upgrade: bool) {
             .insert(CONNECTION, HeaderValue::from_static("upgrade"));
         head.headers.insert(UPGRADE, protocol);
     }
-    append(&mut head.headers, &VIA, "1.1 penstock");
+    append(&mut head.headers, &VIA, VIA_HTTP1);
     head.version = Version::HTTP_11;
     head.extensions.clear();
 }
@@ -244,7 +258,11 @@ fn strip_lookalikes(headers: &mut HeaderMap) {
 }
 
 /// Puts `value` behind what all lines of the header say, and makes one line of them.
-fn append(headers: &mut HeaderMap, name: &HeaderName, value: &str) -> HeaderValue {
+fn append(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) -> HeaderValue {
+    if !headers.contains_key(name) {
+        headers.insert(name.clone(), value.clone());
+        return value;
+    }
     let mut joined = Vec::with_capacity(value.len());
     for line in headers.get_all(name) {
         if !line.is_empty() {

@@ -8,11 +8,35 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// Measures how long something has been waited for without a pause. No timer exists before the first wait.
+/// A timer that is used again and again, and is moved only when it goes off too early: so what is over before its time never
+/// touches the runtime's timers. None exists before the first wait.
+#[derive(Default)]
+pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    /// Ready when it is so late.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
+        let sleep = self
+            .0
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if due < sleep.deadline() {
+            sleep.as_mut().reset(due);
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= due {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}
+
+/// Measures how long something has been waited for without a pause.
 pub(super) struct Silence {
     limit: Duration,
     since: Option<Instant>,
-    sleep: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
 }
 
 impl Silence {
@@ -20,7 +44,7 @@ impl Silence {
         Silence {
             limit,
             since: None,
-            sleep: None,
+            alarm: Alarm::default(),
         }
     }
 
@@ -34,17 +58,7 @@ impl Silence {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, elsewhere: Option<Instant>) -> Poll<()> {
         let since = *self.since.get_or_insert_with(Instant::now);
         let due = elsewhere.map_or(since, |moved| moved.max(since)) + self.limit;
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-        // The timer is moved only when it fires too early, so that data in steady flow never touches it.
-        while sleep.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= due {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(due);
-        }
-        Poll::Pending
+        self.alarm.poll(cx, due)
     }
 }
 

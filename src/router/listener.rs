@@ -148,6 +148,7 @@ fn turn_away(socket: &TcpStream) {
 impl Worker {
     /// Serves until told to stop, and then until nothing is open or the time is over.
     pub(super) async fn run(mut self) {
+        tokio::spawn(self.proxy.lines.clone().run());
         loop {
             tokio::select! {
                 biased;

@@ -6,7 +6,7 @@
 //! - `listener`, `guests`, `converse` and `visitor`: threads, connections and sockets. `proxy`: the way of one request. `table`: where it may lead.
 //! - `admit`, `host` and `forward`: what may come in, what it is for, and what of its head is changed.
 //! - `send`, `pool`, `upload`, `answer` and `tunnel`: the dyno's side, streamed in bounded memory.
-//! - `exchange`, `code` and `page`: what is told of it, in the log and to the visitor.
+//! - `exchange`, `lines`, `code` and `page`: what is told of it, in the log and to the visitor.
 //!
 //! Every request is parsed and written anew: no byte of a visitor's reaches a dyno in the form it came in, save for bodies, and
 //! for tunnels once the dyno has agreed to them.
@@ -22,6 +22,7 @@ mod guests;
 mod host;
 mod https_only;
 mod idle;
+mod lines;
 mod listener;
 mod options;
 mod paced;
@@ -51,6 +52,7 @@ pub use converse::{ACME_PROTOCOL, PROTOCOLS};
 pub use options::Options;
 
 use self::guests::Guests;
+use self::lines::Lines;
 use self::listener::{Open, Target, Worker};
 use self::pool::Pool;
 use self::proxy::Proxy;
@@ -108,9 +110,9 @@ pub struct Dyno {
 
 /// Where the router's log lines go.
 pub trait RequestLog: Send + Sync {
-    /// Takes the line of one request, without time and source, once and when it is over. Called on the router's threads, so it
-    /// must not wait.
-    fn request(&self, app: Id, line: &str);
+    /// Takes the lines of some requests of an app, without time and source, once and when they are over. Called on the router's
+    /// threads, so it must not wait.
+    fn requests(&self, app: Id, lines: &[&str]);
 
     /// The same request in numbers: the status that the visitor saw (0 for none), Heroku's code where it ended with one, and how
     /// long it took.
@@ -281,7 +283,7 @@ impl Shared {
         let proxy = Arc::new(Proxy {
             table: self.table.clone(),
             options: self.options.clone(),
-            log: self.log.clone(),
+            lines: Arc::new(Lines::new(self.log.clone())),
             pool: Pool::new(&self.options),
             queued: self.queued.clone(),
             turn: AtomicUsize::new(0),

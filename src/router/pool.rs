@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
+use super::idle::Alarm;
 use super::options::Options;
 use super::table::Ticket;
 use super::upload::Upload;
@@ -23,8 +24,10 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// Cheap to clone: all clones are one pool.
 #[derive(Clone)]
-pub(super) struct Pool {
-    idle: Arc<Mutex<Idle>>,
+pub(super) struct Pool(Arc<Inner>);
+
+struct Inner {
+    idle: Mutex<Idle>,
     keep: Duration,
     keep_unrepeatable: Duration,
     most: usize,
@@ -42,6 +45,7 @@ struct Idle {
 struct Resting {
     sender: SendRequest<Upload>,
     task: AbortHandle,
+    alarm: Alarm,
     since: Instant,
 }
 
@@ -49,6 +53,8 @@ struct Resting {
 pub(super) struct Lease {
     sender: Option<SendRequest<Upload>>,
     task: AbortHandle,
+    /// For whoever waits for an answer on it.
+    pub alarm: Alarm,
     dyno: Id,
     pool: Pool,
     /// Whether it has carried requests before, so that the dyno may just now be closing it.
@@ -67,22 +73,22 @@ impl Pool {
     pub(super) fn new(options: &Options) -> Pool {
         let mut builder = Builder::new();
         builder.max_buf_size(options.max_response_head.max(8 * 1024));
-        Pool {
-            idle: Arc::default(),
+        Pool(Arc::new(Inner {
+            idle: Mutex::default(),
             keep: options.pool_idle,
             keep_unrepeatable: options.pool_idle_unrepeatable,
             most: options.max_in_flight,
             builder,
             connect: options.connect,
-        }
+        }))
     }
 
     /// A connection to the dyno that has rested for so short a time that it can still be trusted.
     pub(super) fn take(&self, dyno: Id, repeatable: bool) -> Option<Lease> {
         let keep = if repeatable {
-            self.keep
+            self.0.keep
         } else {
-            self.keep_unrepeatable
+            self.0.keep_unrepeatable
         };
         let mut idle = self.lock();
         let resting = idle.connections.get_mut(&dyno)?;
@@ -92,6 +98,7 @@ impl Pool {
                 return Some(Lease {
                     sender: Some(connection.sender),
                     task: connection.task,
+                    alarm: connection.alarm,
                     dyno,
                     pool: self.clone(),
                     reused: true,
@@ -104,14 +111,14 @@ impl Pool {
     /// A new connection to the dyno.
     pub(super) async fn connect(&self, ticket: &Ticket) -> Result<Lease, Unreachable> {
         let socket =
-            match tokio::time::timeout(self.connect, TcpStream::connect(ticket.address)).await {
+            match tokio::time::timeout(self.0.connect, TcpStream::connect(ticket.address)).await {
                 Ok(Ok(socket)) => socket,
                 Ok(Err(error)) => return Err(reason(&error)),
                 Err(_) => return Err(Unreachable::Slow),
             };
         // A socket that cannot be told this works all the same, only more slowly.
         let _ = socket.set_nodelay(true);
-        let Ok((sender, connection)) = self.builder.handshake(TokioIo::new(socket)).await else {
+        let Ok((sender, connection)) = self.0.builder.handshake(TokioIo::new(socket)).await else {
             return Err(Unreachable::Refused);
         };
         let task = tokio::spawn(async move {
@@ -121,6 +128,7 @@ impl Pool {
         Ok(Lease {
             sender: Some(sender),
             task: task.abort_handle(),
+            alarm: Alarm::default(),
             dyno: ticket.load.id,
             pool: self.clone(),
             reused: false,
@@ -128,16 +136,17 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, dyno: Id, sender: SendRequest<Upload>, task: AbortHandle) {
+    fn put(&self, dyno: Id, sender: SendRequest<Upload>, (task, alarm): (AbortHandle, Alarm)) {
         let mut idle = self.lock();
         let resting = idle.connections.entry(dyno).or_default();
-        if resting.len() < self.most {
+        if resting.len() < self.0.most {
             resting.push(Resting {
                 sender,
                 task,
+                alarm,
                 since: Instant::now(),
             });
         }
@@ -149,9 +158,9 @@ impl Pool {
     /// Closes what has rested for too long, until nothing is left to close.
     async fn sweep(self) {
         loop {
-            tokio::time::sleep(self.keep / 4).await;
+            tokio::time::sleep(self.0.keep / 4).await;
             let mut idle = self.lock();
-            let keep = self.keep;
+            let keep = self.0.keep;
             idle.connections.retain(|_, resting| {
                 resting.retain(|connection| {
                     !connection.sender.is_closed() && connection.since.elapsed() < keep
@@ -180,14 +189,15 @@ impl Lease {
         if retired || sender.is_closed() {
             return;
         }
-        let (pool, dyno, task) = (self.pool.clone(), self.dyno, self.task.clone());
+        let (task, alarm) = (self.task.clone(), std::mem::take(&mut self.alarm));
         if sender.is_ready() {
-            pool.put(dyno, sender, task);
+            self.pool.put(self.dyno, sender, (task, alarm));
             return;
         }
+        let (pool, dyno) = (self.pool.clone(), self.dyno);
         tokio::spawn(async move {
             match tokio::time::timeout(SETTLE, sender.ready()).await {
-                Ok(Ok(())) => pool.put(dyno, sender, task),
+                Ok(Ok(())) => pool.put(dyno, sender, (task, alarm)),
                 _ => task.abort(),
             }
         });

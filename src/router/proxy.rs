@@ -14,6 +14,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use super::answer::{Answer, Download};
 use super::code::{self, Code};
 use super::exchange::{Exchange, Subject};
+use super::lines::Lines;
 use super::paced::Paced;
 use super::page::{self, Page};
 use super::pool::{Lease, Pool, Unreachable};
@@ -22,14 +23,14 @@ use super::table::{Backends, Entry, Pick, Table, pick};
 use super::upload::{Progress, Upload};
 use super::visitor::Visitor;
 use super::visits::Visit;
-use super::{Options, Pages, RequestLog, admit, challenge, forward, host, https_only, tunnel};
+use super::{Options, Pages, admit, challenge, forward, host, https_only, tunnel};
 use crate::name::Id;
 
 /// What all requests of one thread share.
 pub(super) struct Proxy {
     pub table: Arc<Table>,
     pub options: Arc<Options>,
-    pub log: Arc<dyn RequestLog>,
+    pub lines: Arc<Lines>,
     pub pool: Pool,
     /// Requests of all threads that wait for starting apps.
     pub queued: Arc<AtomicUsize>,
@@ -135,9 +136,9 @@ impl Proxy {
             request_id: trail.request_id,
             forwarded_for: trail.forwarded_for,
         };
-        let log = self.log.clone();
+        let lines = self.lines.clone();
         let visit = Visit::begin(&to.entry.visits);
-        let mut exchange = Exchange::new(subject, visit, visitor.clone(), log, to.started);
+        let mut exchange = Exchange::new(subject, visit, visitor.clone(), lines, to.started);
         if let Err((code, cause)) = verdict {
             exchange.refused(code, cause);
             return refusal(&code.page, &visitor, true);

@@ -1,6 +1,8 @@
 //! One request on one connection to a dyno, up to the head of the answer.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -9,6 +11,7 @@ use hyper::{Request, Response};
 use tokio::time::Instant;
 
 use super::code::{self, Code};
+use super::idle::Alarm;
 use super::pool::{Lease, Pool};
 use super::upload::{Progress, Upload};
 use crate::name::Id;
@@ -75,7 +78,8 @@ pub(super) async fn send(
         return Err(Failure::Dyno(&code::H99));
     };
     let answer = sender.try_send_request(request);
-    let mut error = match first(answer, &outgoing.progress, first_byte).await {
+    let waiting = first(answer, &outgoing.progress, first_byte, &mut lease.alarm);
+    let mut error = match waiting.await {
         None => return Err(Failure::Dyno(&code::H12)),
         Some(Ok(response)) => return Ok(response),
         Some(Err(error)) => error,
@@ -107,22 +111,27 @@ async fn first<T>(
     answer: impl Future<Output = T>,
     upload: &Progress,
     limit: Duration,
+    alarm: &mut Alarm,
 ) -> Option<T> {
     let mut answer = std::pin::pin!(answer);
     let mut deadline = Instant::now() + limit;
-    loop {
-        if let Ok(answer) = tokio::time::timeout_at(deadline, answer.as_mut()).await {
-            return Some(answer);
+    poll_fn(move |cx| {
+        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+            return Poll::Ready(Some(answer));
         }
-        let now = Instant::now();
-        let from = if upload.awaits_visitor() {
-            now
-        } else {
-            upload.moved()
-        };
-        deadline = from + limit;
-        if deadline <= now {
-            return None;
+        while alarm.poll(cx, deadline).is_ready() {
+            let now = Instant::now();
+            let from = if upload.awaits_visitor() {
+                now
+            } else {
+                upload.moved()
+            };
+            deadline = from + limit;
+            if deadline <= now {
+                return Poll::Ready(None);
+            }
         }
-    }
+        Poll::Pending
+    })
+    .await
 }

@@ -29,8 +29,8 @@ pub(super) struct Visitor {
     /// When bytes last came or went.
     pub activity: Activity,
     /// When a request last began or ended, and how many are under way.
-    pub requests: Activity,
-    pub under_way: AtomicUsize,
+    requests: Activity,
+    under_way: AtomicUsize,
     /// The visitor has said something, and who waits for that.
     heard: AtomicBool,
     word: Notify,
@@ -74,6 +74,25 @@ impl Visitor {
         }
     }
 
+    /// A request has begun.
+    pub(super) fn begun(&self) {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.stamp(&self.requests);
+    }
+
+    /// A request has ended.
+    pub(super) fn ended(&self) {
+        self.stamp(&self.requests);
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Nobody asks for the time of it but the connection by HTTP/2, whose requests come and go at once.
+    fn stamp(&self, activity: &Activity) {
+        if self.is_http2 {
+            activity.stamp();
+        }
+    }
+
     fn hear(&self) {
         if !self.heard.load(Ordering::Relaxed) {
             self.heard.store(true, Ordering::SeqCst);
@@ -112,7 +131,7 @@ impl VisitorStream {
     fn watch<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.silence.broken();
-            self.visitor.activity.stamp();
+            self.visitor.stamp(&self.visitor.activity);
             return poll;
         }
         if self.silence.poll(cx, None).is_ready() {
@@ -131,7 +150,7 @@ impl AsyncRead for VisitorStream {
     ) -> Poll<io::Result<()>> {
         let poll = self.socket()?.poll_read(cx, buffer);
         if poll.is_ready() {
-            self.visitor.activity.stamp();
+            self.visitor.stamp(&self.visitor.activity);
             self.visitor.hear();
         }
         poll

@@ -40,8 +40,10 @@ pub struct Edge {
 struct Lines(mpsc::UnboundedSender<(Id, String)>);
 
 impl RequestLog for Lines {
-    fn request(&self, app: Id, line: &str) {
-        self.0.send((app, line.to_owned())).ok();
+    fn requests(&self, app: Id, lines: &[&str]) {
+        for line in lines {
+            self.0.send((app, (*line).to_owned())).ok();
+        }
     }
 }
 
