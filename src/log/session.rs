@@ -59,6 +59,18 @@ enum Reader {
     Drain,
 }
 
+impl Reader {
+    /// What is said of lines that nobody counted.
+    fn lost_some(self) -> &'static str {
+        match self {
+            Reader::Tail => {
+                "Error L11 (Tail buffer overflow) -> This tail session dropped messages since"
+            }
+            Reader::Drain => "Error L10 (output buffer overflow): messages dropped since",
+        }
+    }
+}
+
 /// Reads an app's log. Made by [`Logs::session`](super::Logs::session).
 pub struct Session {
     log: Arc<AppLog>,
@@ -193,21 +205,20 @@ impl Session {
         if extent.life == Life::Removed {
             return Step::Over;
         }
+        if std::mem::take(&mut self.gap) {
+            return self.tell(self.reader.lost_some(), 0);
+        }
         if self.until.is_some_and(|until| self.place.reached(&until)) {
             return Step::Over;
         }
         if self.place.segment < extent.oldest.segment {
             return self.skip_lost(extent);
         }
-        if std::mem::take(&mut self.gap) {
-            return self.tell(
-                "Error L10 (output buffer overflow): messages dropped since",
-                0,
-            );
-        }
         self.again_to = self.again_to.filter(|to| !self.place.reached(to));
         let end = self.again_to.or(self.until).unwrap_or(extent.end);
         if self.place.reached(&end) {
+            // Lines that went with a file are not counted again among those that go later.
+            self.place.line = self.place.line.max(end.line);
             return match extent.life {
                 Life::Open => Step::CaughtUp,
                 _ => Step::Over,
@@ -255,7 +266,7 @@ impl Session {
     }
 
     /// A file could not be read. If it was deleted since `extent` was current, the newer extent accounts for it; if somebody
-    /// else took it away, there is nothing to be had from it.
+    /// else took it away, there is nothing to be had from it, and nobody knows how many lines it had.
     fn skip_missing(&mut self, extent: &Extent) -> Step {
         let newer = *self.extent.borrow();
         if newer.oldest.segment <= self.place.segment {
@@ -264,6 +275,7 @@ impl Session {
             if first && self.until.is_none() && extent.life == Life::Open {
                 return Step::CaughtUp;
             }
+            self.gap = true;
             self.place = match self.place.segment < extent.end.segment {
                 true => Position {
                     segment: self.place.segment + 1,

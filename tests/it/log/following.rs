@@ -177,6 +177,67 @@ async fn a_session_that_falls_behind_is_told_how_much_it_missed() {
     assert!(session.next().now_or_never().is_none());
 }
 
+/// Lines enough for three segments, and the files that hold them.
+fn three_segments(kept: &Kept) -> Vec<std::path::PathBuf> {
+    let mut said = 0;
+    while !kept.app_dir().exists() || files(&kept.app_dir()).len() < 3 {
+        kept.say(&said.to_string());
+        said += 1;
+    }
+    files(&kept.app_dir())
+}
+
+#[tokio::test]
+async fn a_session_whose_next_file_is_just_being_deleted_waits_to_hear_how_much_it_missed() {
+    let kept = Kept::within(small());
+    let mut session = kept.tail(0);
+    let segments = three_segments(&kept);
+    let gone = std::fs::read_to_string(&segments[0]).unwrap();
+    let gone = gone.lines().count();
+    std::fs::remove_file(&segments[0]).unwrap();
+    assert!(session.next().now_or_never().is_none());
+    // The writer goes on to give up that segment.
+    while std::fs::read_dir(kept.app_dir()).unwrap().count() < 4 {
+        kept.say("more");
+    }
+    let told = next(&mut session).await;
+    let expected = format!("This tail session dropped {gone} messages since");
+    assert!(told[0].contains(&expected), "{told:?}");
+    assert_eq!(message(&next(&mut session).await[0]), gone.to_string());
+}
+
+#[tokio::test]
+async fn a_session_goes_on_behind_a_file_that_somebody_took_away_and_says_that_lines_are_missing() {
+    let kept = Kept::within(small());
+    let mut session = kept.tail(0);
+    let segments = three_segments(&kept);
+    let gone = std::fs::read_to_string(&segments[0]).unwrap();
+    let gone = gone.lines().count();
+    std::fs::remove_file(&segments[0]).unwrap();
+    assert!(session.next().now_or_never().is_none());
+    kept.say("after");
+    let told = next(&mut session).await;
+    let expected = "Error L11 (Tail buffer overflow) -> This tail session dropped messages since";
+    assert!(message(&told[0]).starts_with(expected), "{told:?}");
+    let mut seen = Vec::new();
+    while seen.last().map(|line: &String| message(line)) != Some("after".to_owned()) {
+        seen.extend(next(&mut session).await);
+    }
+    let numbers = messages(&seen[..seen.len() - 1]);
+    let expected: Vec<_> = (gone..gone + numbers.len())
+        .map(|number| number.to_string())
+        .collect();
+    assert_eq!(numbers, expected);
+    assert!(told[0][..32] < seen[0][..32]);
+    // What is lost later is counted without those.
+    for number in 0..5_000 {
+        kept.say(&number.to_string());
+    }
+    let told = message(&next(&mut session).await[0]);
+    let dropped = told.split(' ').find_map(|word| word.parse::<usize>().ok());
+    assert!(dropped.expect(&told) < 5_000, "{told}");
+}
+
 #[tokio::test]
 async fn a_slow_session_has_more_room_than_history_has() {
     let kept = Kept::within(small());
