@@ -1,8 +1,8 @@
 //! Sends the lines of apps' logs where their drains lead: by syslog, over HTTPS as Heroku's Logplex does, or as OpenTelemetry logs.
 //!
-//! Each drain has a task of its own that reads the app's log like any other reader, so who is slow or dead holds no
-//! lines, which stay in the log's files, and keeps others waiting only where hundreds are so at once. How far it has come is kept beside them. So a drain gets every line
-//! at least once, as long as it falls no further behind than what is kept of the log, and across restarts of the server too; what
+//! Each drain has a task of its own that reads the app's log like any other reader, so who is slow or dead holds no lines, which
+//! stay in the log's files. What is on its way at once is limited, for each owner of apps and for all of them: dead receivers keep
+//! only their owner's other drains waiting. How far a drain has come is kept beside the lines. So a drain gets every line at least once, as long as it falls no further behind than what is kept of the log, and across restarts of the server too; what
 //! went before it could be sent is counted and told. It must not know who adds drains, nor what a line means.
 
 mod carrier;
@@ -12,7 +12,7 @@ mod worker;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -36,6 +36,8 @@ const EVERY: Duration = Duration::from_secs(10);
 pub struct Limits {
     /// Frames that are in memory at the same time, of some 100 KB each.
     pub frames: usize,
+    /// Of those, how many may be of apps of one owner.
+    pub frames_of_one: usize,
     /// For one frame to be taken, as on Heroku. The time to connect comes before it.
     pub attempt: Duration,
     /// Between the first attempt and the second. It doubles with each one after that.
@@ -51,6 +53,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             frames: 256,
+            frames_of_one: 32,
             attempt: Duration::from_secs(5),
             first_wait: Duration::from_secs(1),
             longest_wait: Duration::from_secs(60),
@@ -65,6 +68,8 @@ impl Default for Limits {
 struct Target {
     id: Id,
     app: Id,
+    /// The account or team that the app belongs to.
+    owner: Id,
     /// What the app's log calls it.
     name: String,
     created_at: Timestamp,
@@ -134,6 +139,22 @@ struct Common {
     figures: Arc<Figures>,
     /// One for each frame in memory.
     frames: Semaphore,
+    /// What each owner may have of them.
+    shares: Mutex<HashMap<Id, Weak<Semaphore>>>,
+}
+
+impl Common {
+    /// That of this owner, which all drains of theirs have in common.
+    fn share(&self, owner: Id) -> Arc<Semaphore> {
+        let mut shares = lock(&self.shares);
+        if let Some(share) = shares.get(&owner).and_then(Weak::upgrade) {
+            return share;
+        }
+        shares.retain(|_, share| share.strong_count() > 0);
+        let share = Arc::new(Semaphore::new(self.limits.frames_of_one));
+        shares.insert(owner, Arc::downgrade(&share));
+        share
+    }
 }
 
 /// The loop that starts and ends the tasks of drains.
@@ -162,6 +183,7 @@ impl Drains {
                 limits,
                 figures: platform.drains.clone(),
                 frames: Semaphore::new(limits.frames),
+                shares: Mutex::default(),
             }),
             platform,
             tasks: Mutex::default(),
@@ -222,6 +244,9 @@ impl Drains {
 }
 
 fn wanted(connection: &rusqlite::Connection) -> Result<HashMap<Id, Target>> {
+    let owners = log_drains::owners(connection)?;
+    // Both are read at one moment, so there is an owner for each; an app is its own where there is none.
+    let owner = |app: Id| owners.get(&app).copied().unwrap_or(app);
     let logs = log_drains::all(connection)?.into_iter().map(|drain| {
         let (url, token) = (drain.url, drain.token.clone());
         let way = match url.starts_with("syslog") {
@@ -231,6 +256,7 @@ fn wanted(connection: &rusqlite::Connection) -> Result<HashMap<Id, Target>> {
         Target {
             id: drain.id,
             app: drain.app_id,
+            owner: owner(drain.app_id),
             name: drain.token,
             created_at: drain.created_at,
             way,
@@ -245,6 +271,7 @@ fn wanted(connection: &rusqlite::Connection) -> Result<HashMap<Id, Target>> {
     let telemetry = telemetry.map(|(drain, app_name)| Target {
         id: drain.id,
         app: drain.app_id,
+        owner: owner(drain.app_id),
         name: drain.id.to_string(),
         created_at: drain.created_at,
         way: Way::Otlp {

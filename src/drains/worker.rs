@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::carrier::{Carrier, Fault, Outcome};
@@ -19,6 +20,8 @@ pub struct Worker {
     target: Target,
     carrier: Carrier,
     session: Session,
+    /// What its owner may have on the way.
+    share: Arc<Semaphore>,
     /// What was written and may still be lost, the oldest first.
     unsure: VecDeque<Sent>,
     /// Attempts that failed in a row.
@@ -48,6 +51,7 @@ impl Worker {
         let (outbound, way) = (common.outbound.clone(), target.way.clone());
         Worker {
             carrier: Carrier::new(outbound, common.limits, way),
+            share: common.share(target.owner),
             session: common.logs.drain(target.app, target.id, target.created_at),
             common,
             target,
@@ -87,9 +91,12 @@ impl Worker {
 
     /// Sends what is there. False when nothing more will be.
     async fn forward(&mut self) -> bool {
-        let common = self.common.clone();
-        // It is never closed.
-        let Ok(_room) = common.frames.acquire().await else {
+        let (common, share) = (self.common.clone(), self.share.clone());
+        // In this order, so that whoever waits for their own share takes nothing from others. Neither is ever closed.
+        let Ok(own) = share.acquire().await else {
+            return false;
+        };
+        let Ok(room) = common.frames.acquire().await else {
             return false;
         };
         let from = self.session.mark().await;
@@ -99,7 +106,7 @@ impl Worker {
         let text = String::from_utf8_lossy(&batch.text);
         self.note_waiting(&text);
         let outcome = self.carrier.send(&text).await;
-        drop(_room);
+        drop((room, own));
         match outcome {
             Outcome::Taken => self.taken(from, &batch, &text),
             Outcome::Refused(status) => {

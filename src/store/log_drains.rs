@@ -3,6 +3,8 @@
 //! A person adds and removes the drains of an app. An add-on may have one of its own: the provider says where it leads, and it goes
 //! with the add-on. It must not know which URLs may be used: what is kept here was checked.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, Row, params};
 
 use super::addons::AddOn;
@@ -168,6 +170,15 @@ pub fn all(connection: &Connection) -> Result<Vec<LogDrain>> {
     let sql = format!("SELECT {COLUMNS} FROM {ALL} ORDER BY log_drain.id");
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([], log_drain)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whose each app is that has drains of any kind: an account's or a team's.
+pub fn owners(connection: &Connection) -> Result<HashMap<Id, Id>> {
+    let sql = "SELECT id, coalesce(team_id, owner_id) FROM app
+        WHERE id IN (SELECT app_id FROM log_drain UNION SELECT app_id FROM telemetry_drain)";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

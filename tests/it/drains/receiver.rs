@@ -134,6 +134,11 @@ impl Receiver {
         next.expect("nothing was sent").unwrap()
     }
 
+    /// How many frames have come that nobody has looked at.
+    pub fn frames_left(&self) -> usize {
+        self.frames.len()
+    }
+
     /// The next message, once it has come.
     pub async fn message(&mut self) -> String {
         while self.messages.is_empty() {

@@ -1,9 +1,11 @@
 //! Receivers that break off, are silent, refuse, fall behind, or are not who they say.
 
-use serde_json::Value;
+use penstock::name::Id;
+use serde_json::{Value, json};
 
 use super::receiver::{Does, Receiver};
 use super::{Source, World};
+use crate::harness::id;
 
 #[tokio::test]
 async fn what_is_not_taken_is_sent_again_as_the_same_frame() {
@@ -114,6 +116,28 @@ async fn a_slow_drain_keeps_neither_the_app_nor_other_drains_waiting() {
     let wanted = world.print_numbers(0..2_000);
     let printed = quick.printed_until("line 1999").await;
     assert_eq!(printed[1..], wanted);
+}
+
+#[tokio::test]
+async fn the_dead_receivers_of_one_account_keep_no_other_account_waiting() {
+    let mut alive = Receiver::plain(Does::Answer(200)).await;
+    let mut dead = Receiver::plain(Does::Nothing).await;
+    let mut world = World::new(&alive.url).await;
+    let bob = world.server.account("bob").await;
+    let app = Id::parse(&id(&bob.app("graveyard").await)).unwrap();
+    for number in 0..5 {
+        let body = json!({"url": format!("{}&number={number}", dead.url)});
+        bob.post("/apps/graveyard/log-drains", body).await.created();
+    }
+    let logs = &world.server.platform.logs;
+    logs.append(app, Source::App, "web.1", "for nobody");
+    world.server.drain(Vec::new());
+    // All that one account may have on the way is on the way, and stays there.
+    dead.frame().await;
+    dead.frame().await;
+    world.print("for somebody");
+    alive.printed_until("for somebody").await;
+    assert_eq!(dead.frames_left(), 0);
 }
 
 #[tokio::test]

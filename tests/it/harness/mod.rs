@@ -65,6 +65,7 @@ const DELIVERIES: Limits = Limits {
 /// Waits are short, but what is silent is waited for.
 const DRAINS: drains::Limits = drains::Limits {
     frames: 4,
+    frames_of_one: 2,
     attempt: Duration::from_secs(2),
     first_wait: Duration::from_millis(10),
     longest_wait: Duration::from_millis(50),
