@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::watch;
 
 use super::Limits;
+use super::deleter::Deleter;
 use super::line::{self, Source, Stamps};
 use super::segments::{Position, Room, Segments};
 use crate::error::Result;
@@ -32,6 +33,7 @@ pub(super) struct Common {
     pub limits: Limits,
     /// Segment files that are open for writing now.
     pub open_files: Arc<AtomicUsize>,
+    pub deleter: Arc<Deleter>,
     pub closed: AtomicBool,
     /// Lines that were stored, and that could not be.
     pub stored: AtomicU64,
@@ -217,7 +219,12 @@ impl AppLog {
         if state.segments.is_some() {
             return;
         }
-        match Segments::open(self.dir.clone(), Arc::clone(&self.common.open_files)) {
+        let (open_files, deleter) = (&self.common.open_files, &self.common.deleter);
+        match Segments::open(
+            self.dir.clone(),
+            Arc::clone(open_files),
+            Arc::clone(deleter),
+        ) {
             Ok((segments, newest)) => {
                 state.stamps = Stamps::after(newest);
                 self.announce(&segments);

@@ -7,13 +7,14 @@
 //! - `line`: one line, and how a message becomes lines that cannot be mistaken for others
 //! - `lines`: raw output of a process into lines
 //! - `app`: one app's log, where lines get their order
-//! - `segments`, `reader`: its files, written and read
+//! - `segments`, `reader`, `deleter`: its files, written, read and given up
 //! - `session`, `filter`, `sse`: following a log
 //! - `platform`: the platform's own lines, word for word
 //! - `syslog`, `cursor`: lines on their way to a drain, which is a session that tails, and how far it has come
 
 mod app;
 mod cursor;
+mod deleter;
 mod filter;
 mod line;
 mod lines;
@@ -94,6 +95,7 @@ impl Logs {
                 clock,
                 limits,
                 open_files: Arc::new(AtomicUsize::new(0)),
+                deleter: Arc::default(),
                 closed: AtomicBool::new(false),
                 stored: AtomicU64::new(0),
                 dropped: AtomicU64::new(0),

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::deleter::Deleter;
 use super::line::Line;
 use crate::time::Timestamp;
 
@@ -59,6 +60,7 @@ pub(super) struct Segments {
     lines: u64,
     file: Option<OpenFile>,
     open_files: Arc<AtomicUsize>,
+    deleter: Arc<Deleter>,
 }
 
 /// A file that counts among the open ones for as long as it lives.
@@ -79,6 +81,7 @@ impl Segments {
     pub(super) fn open(
         dir: PathBuf,
         open_files: Arc<AtomicUsize>,
+        deleter: Arc<Deleter>,
     ) -> io::Result<(Segments, Option<Timestamp>)> {
         let mut found = Segments {
             kept: VecDeque::new(),
@@ -86,6 +89,7 @@ impl Segments {
             lines: 0,
             file: None,
             open_files,
+            deleter,
             dir,
         };
         let mut newest = None;
@@ -127,7 +131,7 @@ impl Segments {
     pub(super) fn write(&mut self, text: &[u8], lines: u64, room: &Room) -> io::Result<()> {
         let full = self.size > 0 && self.size + text.len() as u64 > room.segment_bytes;
         if self.kept.is_empty() || full {
-            self.rotate(room.segments)?;
+            self.rotate(room)?;
         }
         let mut open = match self.file.take() {
             Some(open) => open,
@@ -149,18 +153,18 @@ impl Segments {
         self.file = None;
     }
 
-    /// The old goes before the new is made: on a full disk that is where the room comes from.
-    fn rotate(&mut self, segments: usize) -> io::Result<()> {
+    /// The old goes before the new is made, or soon after: on a full disk that is where the room comes from. One that a kill has
+    /// saved goes next time.
+    fn rotate(&mut self, room: &Room) -> io::Result<()> {
         self.file = None;
         let number = self.kept.back().map_or(1, |newest| newest.number + 1);
-        while self.kept.len() >= segments.max(2) {
+        while self.kept.len() >= room.segments.max(2) {
             let Some(oldest) = self.kept.front() else {
                 break;
             };
-            match fs::remove_file(segment_path(&self.dir, oldest.number)) {
-                Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause),
-                _ => self.kept.pop_front(),
-            };
+            let path = segment_path(&self.dir, oldest.number);
+            self.deleter.delete(path, room.segment_bytes)?;
+            self.kept.pop_front();
         }
         DirBuilder::new()
             .recursive(true)

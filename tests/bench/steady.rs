@@ -1,5 +1,6 @@
 //! Visitors at a steady rate, while something goes on behind the router: whether any of them notices.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,7 +102,8 @@ impl Visitors {
     }
 
     async fn ask(&self, kept: &mut Option<TcpStream>, tally: &mut Tally) -> Result<()> {
-        if let Some(socket) = kept.take() {
+        // One that was closed while nothing was asked is no loss, and anybody looks before asking.
+        if let Some(socket) = kept.take().filter(is_open) {
             match self.ask_on(socket).await {
                 Ok(Some(socket)) => {
                     *kept = socket;
@@ -153,6 +155,11 @@ impl Visitors {
         let closes = text.contains("\r\nconnection: close\r\n");
         Ok(Some((!closes).then_some(socket)))
     }
+}
+
+fn is_open(socket: &TcpStream) -> bool {
+    let nothing = socket.try_read(&mut [0]);
+    nothing.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 impl Visiting {

@@ -54,7 +54,12 @@ fn at_least_1500_lines_are_kept_by_default() {
             assert!(message(&found[0]).starts_with(&format!("{} ", number - 1499)));
         }
     }
-    assert!(files(&kept.app_dir()).len() <= 2);
+    // Large files are deleted by somebody else, soon after.
+    let begun = std::time::Instant::now();
+    while files(&kept.app_dir()).len() > 2 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20));
+        std::thread::yield_now();
+    }
 }
 
 #[test]
