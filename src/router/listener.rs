@@ -10,13 +10,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::code;
 use super::converse::{Arrival, converse};
 use super::guests::{Guest, Guests};
 use super::options::Options;
 use super::proxy::Proxy;
+use super::visitor::linger;
+use crate::transport::Connection;
+
+/// Visitors who were turned away and may still be sending what they came for.
+const FAREWELLS: usize = 64;
 
 /// How long to wait before accepting again when the system has no more sockets to give.
 const BREATH: Duration = Duration::from_millis(50);
@@ -33,7 +38,7 @@ pub(super) struct Open {
 /// One thread's part of the work.
 pub(super) struct Worker {
     pub proxy: Arc<Proxy>,
-    pub incoming: mpsc::UnboundedReceiver<Connection>,
+    pub incoming: mpsc::UnboundedReceiver<Incoming>,
     /// Becomes the time that is left, when the router is to stop.
     pub stop: watch::Receiver<Option<Duration>>,
     /// Set when that time is over.
@@ -41,11 +46,11 @@ pub(super) struct Worker {
 }
 
 /// A connection on its way to its thread, from whom and by which port; it counts there from the moment it is sent.
-pub(super) type Connection = (std::net::TcpStream, SocketAddr, u16, (Place, Guest));
+pub(super) type Incoming = (std::net::TcpStream, SocketAddr, u16, (Place, Guest));
 
 /// A thread as the one that accepts sees it.
 pub(super) struct Target {
-    pub connections: mpsc::UnboundedSender<Connection>,
+    pub connections: mpsc::UnboundedSender<Incoming>,
     pub open: Arc<Open>,
 }
 
@@ -104,6 +109,7 @@ pub(super) async fn accept(
         _ = stop.changed() => return,
         _ = tables.wait_for(|version| *version > 0) => {}
     }
+    let farewells = Arc::new(Semaphore::new(FAREWELLS));
     let port = listener.local_addr().map_or(0, |address| address.port());
     loop {
         let accepted = tokio::select! {
@@ -119,7 +125,7 @@ pub(super) async fn accept(
         let total: usize = targets.iter().map(|target| load(&target)).sum();
         let guest = guests.admit(peer.ip(), options.max_connections_of_one);
         let Some(guest) = guest.filter(|_| total < options.max_connections) else {
-            turn_away(&socket);
+            turn_away(socket, &farewells);
             continue;
         };
         if let Some(target) = targets.iter().min_by_key(load)
@@ -132,8 +138,9 @@ pub(super) async fn accept(
     }
 }
 
-/// Says why, if it can be said at once. There is no room for a visitor who reads slowly.
-fn turn_away(socket: &TcpStream) {
+/// Says why, if it can be said at once. There is no room for a visitor who reads slowly, and little for those who have said
+/// something already: to close at once would destroy the page on its way to them.
+fn turn_away(socket: TcpStream, farewells: &Arc<Semaphore>) {
     let html = code::H22.page.html();
     let mut answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n\
@@ -143,6 +150,12 @@ fn turn_away(socket: &TcpStream) {
     .into_bytes();
     answer.extend_from_slice(&html);
     let _ = socket.try_write(&answer);
+    if let Ok(place) = farewells.clone().try_acquire_owned() {
+        tokio::spawn(async move {
+            linger(Connection::Plain(socket)).await;
+            drop(place);
+        });
+    }
 }
 
 impl Worker {
@@ -174,7 +187,7 @@ impl Worker {
         self.cut_off.store(true, Ordering::SeqCst);
     }
 
-    fn serve(&self, (socket, peer, port, (place, guest)): Connection) {
+    fn serve(&self, (socket, peer, port, (place, guest)): Incoming) {
         let Ok(socket) = TcpStream::from_std(socket) else {
             return;
         };

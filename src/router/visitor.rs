@@ -207,7 +207,7 @@ impl Drop for VisitorStream {
 
 /// Closes in two steps. The system answers unread bytes with a reset, which would take away the page that says what was wrong
 /// before the visitor has read it.
-async fn linger(mut socket: Connection) {
+pub(super) async fn linger(mut socket: Connection) {
     let reading = async {
         socket.shutdown().await?;
         let mut rest = socket.take(LINGER_BYTES);

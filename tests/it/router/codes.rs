@@ -184,6 +184,25 @@ async fn a_visitor_beyond_the_limit_is_told_so() {
 }
 
 #[tokio::test]
+async fn who_is_turned_away_in_the_midst_of_an_upload_can_read_why() {
+    let none = Options {
+        max_connections: 0,
+        ..options()
+    };
+    let edge = Edge::with(Web::Blank, none);
+    for _ in 0..20 {
+        let mut wire = edge.connect().await;
+        let upload = "x".repeat(100_000);
+        wire.write(get_with(&format!("Content-Length: {}\r\n", upload.len())) + &upload)
+            .await;
+        let mut answer = Vec::new();
+        // A connection that is reset is an error.
+        wire.0.read_to_end(&mut answer).await.unwrap();
+        has(&String::from_utf8(answer).unwrap(), "H22");
+    }
+}
+
+#[tokio::test]
 async fn nobody_takes_all_connections() {
     let one = Options {
         max_connections_of_one: 1,
