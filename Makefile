@@ -5,7 +5,8 @@ ARGS ?=
 .PHONY: run test test-cli test-clients soak lint fmt bench fuzz tools
 
 run: tools ## Start the server; ARGS="--listen 0.0.0.0:5000" passes arguments on
-	cargo run --release --quiet -- serve $(ARGS)
+	cargo build --release
+	@cargo run --release --quiet -- serve $(ARGS)
 
 test: tools ## Run the whole test suite
 	@command -v python3 >/dev/null || { echo "The tests run small apps with python3: apt-get install python3" >&2; exit 1; }

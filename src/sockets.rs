@@ -65,7 +65,7 @@ impl Sockets {
             router_port: router_port()?.map_or(0, |address| address.port()),
             router_tls_port: router_port()?.map(|address| address.port()),
             base_domain: config.base_domain.clone(),
-            rendezvous_port: self.rendezvous.local_addr()?.port(),
+            rendezvous_at: self.rendezvous.local_addr()?,
         })
     }
 }

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 /// What a TLS handshake begins with (RFC 8446, 5.1).
-const HANDSHAKE: u8 = 0x16;
+pub const HANDSHAKE: u8 = 0x16;
 
 /// What is connected by, from either side.
 pub enum Connection {

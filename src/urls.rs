@@ -1,5 +1,7 @@
 //! Where this server is found: the URLs that it tells clients.
 
+use std::net::SocketAddr;
+
 use crate::hostname::Hostname;
 
 /// The addresses that clients use. Paths are appended to `api`, which has no slash at its end.
@@ -13,8 +15,8 @@ pub struct Urls {
     pub router_tls_port: Option<u16>,
     /// Apps are hosts under it: `localhost`.
     pub base_domain: String,
-    /// The port at which clients meet their one-off dynos, on the host of the API.
-    pub rendezvous_port: u16,
+    /// Where this machine listens for the clients of one-off dynos, who come to its port on the host of the API.
+    pub rendezvous_at: SocketAddr,
 }
 
 impl Urls {
@@ -43,7 +45,7 @@ impl Urls {
         format!(
             "rendezvous://{}:{}/{secret}",
             self.api_host(),
-            self.rendezvous_port
+            self.rendezvous_at.port()
         )
     }
 

@@ -207,6 +207,7 @@ pub(super) fn announce(call: &Call, app: Id) {
 #[schemars(rename = "AppChange")]
 pub struct Change {
     name: Option<String>,
+    #[serde(default, deserialize_with = "params::switch")]
     maintenance: Option<bool>,
     build_stack: Option<Reference>,
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tracing::Instrument;
 
+use super::absent::{allowed, no_such_path, not_answered};
 use super::call::{Call, Caller, Open, PathParams, Visit};
 use super::heads::{REQUEST_ID, accept, request_ids};
 use super::operation::Endpoint;
@@ -339,32 +340,6 @@ fn trimmed(path: &str) -> &str {
     }
 }
 
-/// 405, or 404 for what there is none of, though its list can be asked for.
-fn not_answered(method: &str, path: &str, routes: &[&Route]) -> Error {
-    match path {
-        "/spaces" => Error {
-            resource: Some("space"),
-            ..Error::new(
-                ErrorId::NotFound,
-                "This server has no private spaces. Make apps with POST /apps.",
-            )
-        },
-        _ => Error::new(
-            ErrorId::MethodNotAllowed,
-            format!(
-                "This path does not answer {method}. It answers {}.",
-                allowed(routes)
-            ),
-        ),
-    }
-}
-
-/// `GET, POST`: the methods of a path.
-fn allowed(routes: &[&Route]) -> String {
-    let methods: Vec<&str> = routes.iter().map(|route| route.method).collect();
-    methods.join(", ")
-}
-
 fn method(request: &HttpRequest) -> Result<&str> {
     let method = request.method();
     if method == Method::HEAD {
@@ -380,19 +355,5 @@ fn method(request: &HttpRequest) -> Result<&str> {
             "X-Http-Method-Override turns a POST into PATCH, PUT or DELETE, and nothing else.",
         )),
         None => Ok(method.as_str()),
-    }
-}
-
-fn no_such_path(request: &HttpRequest) -> Error {
-    Error {
-        resource: Some("path"),
-        ..Error::new(
-            ErrorId::NotFound,
-            format!(
-                "Penstock does not serve {} {}. GET /openapi.json lists what it serves.",
-                request.method(),
-                request.path()
-            ),
-        )
     }
 }

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
-use super::params;
 use super::reply::{Accepted, Created, Reply};
 use super::view::Named;
+use super::{params, rendezvous};
 use crate::catalog;
 use crate::error::{Error, ErrorId, Result};
 use crate::log::platform as lines;
@@ -198,7 +198,7 @@ pub async fn create(call: Call, body: NewDyno) -> Result<Created<View>> {
     }
     let view = view(dyno, &app);
     Reply::of(&match secret {
-        Some(secret) => view.attached_at(call.platform.urls.rendezvous(&secret)),
+        Some(secret) => view.attached_at(rendezvous::url(&call, &secret)),
         None => view,
     })
 }

@@ -4,6 +4,7 @@
 //! [`routes`] is the one table of routes. A route is data: method, path, who may call it, and the function that answers. What
 //! all answers have in common is in [`dispatch`].
 
+mod absent;
 pub mod account;
 pub mod account_features;
 pub mod acm;
@@ -71,6 +72,7 @@ mod range;
 mod rate;
 pub mod release_statuses;
 pub mod releases;
+pub mod rendezvous;
 mod reply;
 pub mod review_app_configs;
 pub mod review_apps;

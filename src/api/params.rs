@@ -1,7 +1,7 @@
 //! What clients send, made into values: JSON bodies, query strings, and Heroku's ways to point at something.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -217,6 +217,20 @@ pub fn offered(asked: Option<&Reference>, entry: Entry, what: &str) -> Result<()
 /// 422 for a parameter that is not there.
 pub fn required<T>(value: Option<T>, name: &str) -> Result<T> {
     value.ok_or_else(|| Error::invalid(format!("The parameter {name} is missing.")))
+}
+
+/// A boolean that may be written as 0 or 1, as the Python client heroku3 writes it to Heroku (`disable_maintenance_mode`).
+pub fn switch<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<bool>, D::Error> {
+    match Option::<Value>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Value::Bool(on)) => Ok(Some(on)),
+        Some(value) => match value.as_u64() {
+            Some(number @ (0 | 1)) => Ok(Some(number == 1)),
+            _ => Err(D::Error::custom("expected true or false")),
+        },
+    }
 }
 
 /// For a parameter that may be null: `Some(None)` is a null that was sent, and `None` is nothing.

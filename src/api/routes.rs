@@ -105,6 +105,7 @@ routes! {
     GET    "/docs/style.css"                                Public   docs::style;
     GET    "/docs/{page}"                                   Public   docs::page;
     GET    "/server"                                        Public   server::info;
+    GET    "/rendezvous"                                    Public   rendezvous::open;
     POST   "/auth"                                          Public   cli_logins::create;
     GET    "/auth/browser/{code}"                           Public   cli_logins::page;
     POST   "/auth/browser/{code}"                           Public   cli_logins::answer;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::call::Call;
 use super::dynos::{self, EnvValue, View};
+use super::rendezvous;
 use super::reply::{Created, Reply};
 use crate::error::Result;
 use crate::log::platform as lines;
@@ -58,6 +59,6 @@ pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
     let (logs, user) = (&call.platform.logs, &call.caller.account.email);
     lines::run(logs, app.id, &dyno.command, user);
     lines::awaiting_client(logs, app.id, &dyno.name());
-    let attach_url = call.platform.urls.rendezvous(&secret);
+    let attach_url = rendezvous::url(&call, &secret);
     Reply::of(&dynos::view(dyno, &app).attached_at(attach_url))
 }

@@ -18,10 +18,10 @@ use crate::time::Clock;
   penstock backup /backups/penstock-$(date +%F).tar
   penstock backup --without-key /mnt/elsewhere/penstock.tar
 
-The file has the database, slugs and sources, build outputs, repositories, kept buildpacks and the server's keys; not its logs, nor
-the caches of builds. Its digests are checked before it gets its name. With the key in it, whoever reads the file has every
-secret; without, config vars, tokens and private keys stay sealed, and a restore needs the file sealing_key of the data directory:
-keep a copy of that somewhere else. It never changes.")]
+The file has the database, slugs and sources, build outputs, repositories, kept buildpacks and the server's keys; not its logs, nor \
+  the caches of builds. Its digests are checked before it gets its name. With the key in it, whoever reads the file has every \
+  secret; without, config vars, tokens and private keys stay sealed, and a restore needs the file sealing_key of the data directory: \
+  keep a copy of that somewhere else. It never changes.")]
 pub struct Backup {
     /// The file that is written, for this user alone; an older one of that name is replaced when this one is whole
     file: PathBuf,
@@ -42,8 +42,8 @@ pub struct Backup {
   penstock restore /backups/penstock-2026-08-01.tar --data-dir /var/lib/penstock
   penstock restore penstock.tar --key sealing_key --data-dir /var/lib/penstock
 
-Then start a server on it with the settings of the old one, and stop the old one first: two servers with the same apps would both
-run their cron jobs and renew their certificates.")]
+Then start a server on it with the settings of the old one, and stop the old one first: two servers with the same apps would both \
+  run their cron jobs and renew their certificates.")]
 pub struct Restore {
     /// A file that `penstock backup` has written
     file: PathBuf,

@@ -8,7 +8,7 @@ use super::print::{self, Json, Row};
 use crate::build::{Kept, Registry};
 use crate::config::DataDirArg;
 use crate::data_dir::DataDir;
-use crate::error::Result;
+use crate::error::{Error, ErrorId, Result};
 
 #[derive(Subcommand)]
 pub enum Buildpack {
@@ -75,7 +75,17 @@ impl Buildpack {
                 print::list(&registry(&list.data_dir)?.list()?, list.form)?;
             }
             Buildpack::Remove(remove) => {
-                registry(&remove.data_dir)?.remove(&remove.name)?;
+                let removed = registry(&remove.data_dir)?.remove(&remove.name);
+                removed.map_err(|error| match error.id {
+                    ErrorId::NotFound => Error::new(
+                        ErrorId::NotFound,
+                        format!(
+                            "There is no buildpack {}. `penstock buildpack list` shows those there are.",
+                            remove.name
+                        ),
+                    ),
+                    _ => error,
+                })?;
                 println!("{} is removed", remove.name);
             }
         }

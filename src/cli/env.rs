@@ -1,5 +1,7 @@
 //! `penstock env`: the lines that a shell evaluates to point its tools at a server, on this machine or by way of `penstock connect`.
 
+use std::path::Path;
+
 use clap::Args;
 use rustix::process::{Pid, test_kill_process};
 
@@ -35,13 +37,24 @@ pub struct Env {
 /// The file of authorities that Node.js believes beside its own.
 const NODE_CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
 
+/// Nobody has more settings for git in the environment.
+const MANY_SETTINGS: usize = 1_000;
+
 /// A variable, or its absence.
 type Variable = (String, Option<String>);
 
 impl Env {
     /// Reads what the running server, or the connection, wrote of itself, so that no port has to be named twice.
     pub fn run(&self) -> Result<()> {
-        let variables = self.variables()?;
+        let variables = self.variables().inspect_err(|_| {
+            // What a shell evaluates fails then, too, instead of leaving its tools pointed at Heroku.
+            let told = if self.form.json {
+                Ok(())
+            } else {
+                print::line("false\n")
+            };
+            drop(told);
+        })?;
         if self.form.json {
             let set = variables
                 .into_iter()
@@ -76,7 +89,12 @@ impl Env {
     }
 
     fn variables(&self) -> Result<Vec<Variable>> {
-        let data = DataDir::open(&self.data_dir.data_dir)?;
+        let folder = &self.data_dir.data_dir;
+        // Asking makes none.
+        if !folder.exists() {
+            return Err(nothing_in(folder));
+        }
+        let data = DataDir::open(folder)?;
         let connections = connect::running(&data)?;
         if let Some(url) = &self.url {
             let url = url.trim_end_matches('/');
@@ -94,13 +112,7 @@ impl Env {
             (Some(ready), _) if is_there(ready.pid) => Ok(of_server(&ready)),
             (_, [only]) => Ok(of_connection(only)),
             (Some(ready), _) => Ok(of_server(&ready)),
-            (None, []) => Err(Error::new(
-                ErrorId::NotFound,
-                format!(
-                    "No server has been started on {}. Start one with `penstock serve`, or name its --data-dir; `penstock connect URL` leads to one elsewhere.",
-                    data.root().display()
-                ),
-            )),
+            (None, []) => Err(nothing_in(data.root())),
             (None, several) => {
                 let urls: Vec<&str> = several.iter().map(|one| one.url.as_str()).collect();
                 Err(Error::invalid(format!(
@@ -110,6 +122,16 @@ impl Env {
             }
         }
     }
+}
+
+fn nothing_in(folder: &Path) -> Error {
+    Error::new(
+        ErrorId::NotFound,
+        format!(
+            "No server has been started on {}. Start one with `penstock serve`, or name its --data-dir; `penstock connect URL` leads to one elsewhere.",
+            folder.display()
+        ),
+    )
 }
 
 fn of_server(ready: &Ready) -> Vec<Variable> {
@@ -178,16 +200,66 @@ fn of_both(api_url: &str) -> Vec<Variable> {
     let hosts = hosts.map(|name| (name.to_owned(), Some(api_url.to_owned())));
     let quiet = quiet.map(|name| (name.to_owned(), Some("true".to_owned())));
     let hosts = hosts.into_iter().chain(names);
-    hosts.chain([exec]).chain(quiet).collect()
+    hosts.chain([exec]).chain(quiet).chain(direct()).collect()
 }
 
-/// What makes git believe our authority at these hosts, and at no others.
+/// Where the shell names a proxy, that is not for this machine's own ports: it would be sent the token, and lead nowhere.
+fn direct() -> Vec<Variable> {
+    let here = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
+    let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+    let lower = ["http_proxy", "https_proxy", "all_proxy"];
+    if !proxies.iter().chain(&lower).any(here) {
+        return Vec::new();
+    }
+    let known = ["NO_PROXY", "no_proxy"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok());
+    let mut hosts: Vec<String> = known
+        .unwrap_or_default()
+        .split(',')
+        .map(|host| host.trim().to_owned())
+        .filter(|host| !host.is_empty())
+        .collect();
+    for own in ["127.0.0.1", "localhost"] {
+        if !hosts.iter().any(|host| host == own) {
+            hosts.push(own.to_owned());
+        }
+    }
+    let hosts = hosts.join(",");
+    ["NO_PROXY", "no_proxy"]
+        .map(|name| (name.to_owned(), Some(hosts.clone())))
+        .to_vec()
+}
+
+/// Overrides all of git's settings of that kind, those for single hosts too.
+const GIT_CERTIFICATES: &str = "GIT_SSL_CAINFO";
+
+/// What makes git believe our authority at these hosts, and at no others. What the shell tells git besides is kept.
 fn git(hosts: &[String], ca_file: &str) -> Vec<Variable> {
-    let mut variables = vec![("GIT_CONFIG_COUNT".to_owned(), Some(hosts.len().to_string()))];
-    for (at, host) in hosts.iter().enumerate() {
-        let key = format!("http.https://{host}/.sslCAInfo");
+    let here = |name: &str| std::env::var(name).ok();
+    let count = here("GIT_CONFIG_COUNT").and_then(|count| count.parse::<usize>().ok());
+    let told = (0..count.unwrap_or_default().min(MANY_SETTINGS)).filter_map(|at| {
+        here(&format!("GIT_CONFIG_KEY_{at}")).zip(here(&format!("GIT_CONFIG_VALUE_{at}")))
+    });
+    let ours: Vec<String> = hosts
+        .iter()
+        .map(|host| format!("http.https://{host}/.sslCAInfo"))
+        .collect();
+    let mut settings: Vec<(String, String)> = told.filter(|(key, _)| !ours.contains(key)).collect();
+    let everywhere = here(GIT_CERTIFICATES);
+    let is_set = everywhere.is_some();
+    settings.extend(everywhere.map(|file| ("http.sslCAInfo".to_owned(), file)));
+    settings.extend(ours.into_iter().map(|key| (key, ca_file.to_owned())));
+    let mut variables = vec![(
+        "GIT_CONFIG_COUNT".to_owned(),
+        Some(settings.len().to_string()),
+    )];
+    for (at, (key, value)) in settings.into_iter().enumerate() {
         variables.push((format!("GIT_CONFIG_KEY_{at}"), Some(key)));
-        variables.push((format!("GIT_CONFIG_VALUE_{at}"), Some(ca_file.to_owned())));
+        variables.push((format!("GIT_CONFIG_VALUE_{at}"), Some(value)));
+    }
+    if is_set {
+        variables.push((GIT_CERTIFICATES.to_owned(), None));
     }
     variables
 }

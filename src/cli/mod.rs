@@ -38,8 +38,15 @@ const FIRST_STEPS: &str = r#"Examples:
   penstock connect https://paas.example.com  # use a server elsewhere
   penstock backup /backups/monday.tar        # while it serves
 
-Exit status: 0 done; 1 it failed; 2 the arguments make no sense; 3 what they name is not there;
-4 it cannot be done as things are; 5 somebody is busy or cannot be reached."#;
+Exit status:
+  0  done
+  1  it failed
+  2  the arguments make no sense
+  3  what they name is not there
+  4  it cannot be done as things are
+  5  somebody is busy or cannot be reached
+
+`penstock COMMAND --help` has examples of each; the documentation is at /docs of a running server."#;
 
 #[derive(Subcommand)]
 enum Command {
@@ -50,17 +57,34 @@ enum Command {
     /// Point the tools of this machine at a server elsewhere, and log in to it
     Connect(connect::Connect),
     /// Make and list accounts
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  penstock account create ann@example.com       # prints her token, once
+  penstock account list --json"
+    )]
     Account(account::Account),
     /// List, make and revoke the tokens that open accounts
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  penstock token list ann@example.com
+  penstock token create ann@example.com --description laptop
+  penstock token revoke ID                      # as list shows it"
+    )]
     Token(token::Token),
     /// Say what is missing on this machine, how well it can isolate dynos, and what to do about it
     Doctor(doctor::Doctor),
     /// Write the systemd units that run the server, with sockets that stay open while it restarts
     Install(install::Install),
     /// Register the add-ons of providers
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  penstock addon register addon-manifest.json
+  penstock addon list
+  heroku addons:create SLUG:PLAN                # what an app does with it"
+    )]
     Addon(addon::AddOn),
     /// Make one file of a server, while it runs
     Backup(backup::Backup),
@@ -69,7 +93,13 @@ enum Command {
     /// Serve a static site, as its web process does
     Static(static_site::StaticSite),
     /// Keep buildpacks on this machine, for builds that name them
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  penstock buildpack import heroku/php ./php.tgz
+  penstock buildpack list
+  heroku buildpacks:set heroku/php              # what an app does with it"
+    )]
     Buildpack(buildpack::Buildpack),
     /// Print the completions of a shell
     Completions(manual::Completions),

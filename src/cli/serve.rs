@@ -1,6 +1,6 @@
 //! `penstock serve`: runs the server until it is told to stop.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, stdout};
 
 use clap::{Args, ValueEnum};
 use sd_notify::NotifyState;
@@ -14,14 +14,17 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::Config;
 use crate::error::Result;
 use crate::runtime::Parting;
-use crate::serve::{Options, serve};
+use crate::serve::{Options, Ready, serve};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
   penstock serve
-  penstock serve --data-dir $(mktemp -d) --listen 127.0.0.1:0 --router-listen 127.0.0.1:0 --dynos-end-with-server
-  penstock serve --listen 0.0.0.0:5000 --api-url https://paas.example.com:5000 --rendezvous-listen 0.0.0.0:5001 \\
-      --router-listen 0.0.0.0:80 --router-tls-listen 0.0.0.0:443 --base-domain apps.example.com")]
+  penstock serve --listen 127.0.0.1:5050 --router-listen 127.0.0.1:8181
+  penstock serve --data-dir $(mktemp -d) --listen 127.0.0.1:0 --router-listen 127.0.0.1:0 \\
+      --dynos-end-with-server                                    # for a test
+  penstock serve --base-domain apps.example.com --api-url https://paas.example.com:5000 \\
+      --listen 0.0.0.0:5000 --rendezvous-listen 0.0.0.0:5001 \\
+      --router-listen 0.0.0.0:80 --router-tls-listen 0.0.0.0:443")]
 pub struct Serve {
     #[command(flatten)]
     config: Config,
@@ -45,19 +48,35 @@ enum LogFormat {
 }
 
 impl Serve {
-    /// The one line on standard output says where the server is and how to get in; everything else goes to standard error.
+    /// The one line on standard output says where the server is and how to get in; everything else goes to standard error. A person
+    /// at a terminal is told what to do next instead.
     pub fn run(self) -> Result<()> {
         log_to_stderr(self.log_format);
         serve(
             self.config,
             Options::default(),
             |ready| {
-                println!("{}", ready.to_json());
+                match stdout().is_terminal() {
+                    true => eprintln!("{}", welcome(ready)),
+                    false => println!("{}", ready.to_json()),
+                }
                 tell_systemd(NotifyState::Ready);
             },
             terminated(),
         )
     }
+}
+
+/// What a person needs to know first.
+fn welcome(ready: &Ready) -> String {
+    let apps = ready.router_url.replacen("://", "://APP.", 1);
+    let program = std::env::args().next().unwrap_or_default();
+    format!(
+        "Penstock serves the API at {api}, apps at {apps} and its documentation at {api}/docs.\n\
+         In another terminal:\n\n    eval \"$({program} env)\"\n    heroku create\n\n\
+         Ctrl-C stops it, and the dynos with it.",
+        api = ready.api_url,
+    )
 }
 
 /// The server's own log. The HTTP server below us tells of every worker that it starts, which is nobody's news.

@@ -43,7 +43,8 @@ pub struct List {
 #[derive(Args)]
 #[command(after_help = "Examples:
   penstock token create ann@example.com
-  penstock token create ci@example.com --description \"GitHub Actions\" --expires-in 90d --scope write
+  penstock token create ci@example.com --description \"GitHub Actions\" \\
+      --expires-in 90d --scope write
   heroku login -i                            # the token is the password")]
 pub struct Create {
     /// E-mail address of the account

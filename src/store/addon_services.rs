@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::page::{self, Field, Kind, Listing, Page};
 use super::row::{found, json, optional, text_enum};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorId, Result};
 use crate::name::{Id, Identity};
 use crate::time::Timestamp;
 
@@ -224,9 +224,12 @@ fn register_plans(
 /// Removes a service and its plans, and returns how many deprovisionings are given up with it. 409 while it has add-ons.
 pub fn remove(connection: &Connection, name: &str) -> Result<usize> {
     let service = by_name(connection, name)?.ok_or_else(|| {
-        Error::invalid(format!(
-            "There is no add-on service {name}. `penstock addon list` shows those there are."
-        ))
+        Error::new(
+            ErrorId::NotFound,
+            format!(
+                "There is no add-on service {name}. `penstock addon list` shows those there are."
+            ),
+        )
     })?;
     if let Some(addon) = any_addon(connection, service.id)? {
         return Err(Error::conflict(format!(

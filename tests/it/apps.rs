@@ -132,9 +132,11 @@ async fn maintenance_is_switched_on_and_off() {
     let server = Server::start().await;
     let ann = server.account("ann").await;
     ann.app("harbour").await;
-    for on in [true, false] {
+    // The Python client heroku3 switches it off by a number.
+    let asked = [json!(true), json!(0), json!(1), json!(false)];
+    for (asked, on) in asked.into_iter().zip([true, false, true, false]) {
         let shown = ann
-            .patch("/apps/harbour", json!({ "maintenance": on }))
+            .patch("/apps/harbour", json!({ "maintenance": asked }))
             .await
             .ok();
         assert_eq!(shown["maintenance"], on);

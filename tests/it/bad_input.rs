@@ -162,7 +162,7 @@ async fn values_of_the_wrong_type_are_named() {
             json!({"maintenance": "yes"}),
             "maintenance",
         ),
-        ("/apps/harbour", json!({"maintenance": 1}), "maintenance"),
+        ("/apps/harbour", json!({"maintenance": 2}), "maintenance"),
         ("/apps/harbour", json!({"build_stack": 7}), "build_stack"),
         ("/apps/harbour", json!([]), "body"),
         ("/apps/harbour", json!(["marina", true, null]), "body"),

@@ -8,6 +8,8 @@ use std::sync::mpsc;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::attached::client::Attached;
+use crate::binary::sample::idle_app;
 use crate::binary::{Client, HANG, Place, Server, TIED, in_time, penstock};
 
 /// Another host, as far as clients can tell.
@@ -252,6 +254,68 @@ async fn without_a_token_a_page_in_the_browser_lets_the_forward_in() {
         client.get("/account").await.expect(200)["email"],
         "owner@localhost"
     );
+    assert_eq!(forward.end(Signal::INT), Some(0));
+    drop(server);
+}
+
+/// What `heroku run` connects to is the forward, so no other port of the server has to be reachable.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_in_a_dyno_is_reached_through_the_forward() {
+    let remote = Remote::new();
+    let server = remote.place.start();
+    server.client().create_app("harbour").await;
+    server.client().deploy("harbour", idle_app()).await;
+    server.stop();
+    let server = remote.start();
+    let home = Place::new();
+    let ca = remote.ca();
+    let ca = ca.to_str().unwrap();
+    let token = &server.ready.api_key;
+    let forward = Forward::start(
+        &home,
+        &remote.url,
+        &["--token-stdin", "--ca-file", ca],
+        token,
+    );
+    let url = forward.ready();
+    let client = Client::new(&url, server.router_port(), token);
+    let command = json!({"command": "read name; echo ahoy $name; sleep 1; seq 20000 | tail -n 1", "attach": true});
+    let dyno = client
+        .post("/apps/harbour/dynos", command)
+        .await
+        .expect(201);
+    let attach_url = dyno["attach_url"].as_str().unwrap();
+    let here = url.replace("http://", "rendezvous://");
+    assert!(attach_url.starts_with(&format!("{here}/")), "{attach_url}");
+    let mut attached = Attached::connect(ca, attach_url).await;
+    attached.greeting().await;
+    attached.send("ann\n").await;
+    attached.until("ahoy ann").await;
+    attached.until("20000").await;
+    // Only to who came by a forward, and never to another machine, is another place named.
+    for (header, named) in [
+        ("127.0.0.1:9", true),
+        ("192.0.2.1:9", false),
+        ("nowhere", false),
+    ] {
+        let asked = reqwest::Client::builder().no_proxy().build().unwrap();
+        let asked = asked.post(format!("http://{}/apps/harbour/dynos", remote.listen));
+        let asked = asked.bearer_auth(token).header("penstock-forward", header);
+        let body = json!({"command": "true", "attach": true}).to_string();
+        let said = asked.body(body).send().await.unwrap().text().await.unwrap();
+        assert_eq!(
+            said.contains(&format!("rendezvous://{header}/")),
+            named,
+            "{said}"
+        );
+    }
+    let direct = Client::new(
+        &format!("http://{}", remote.listen),
+        server.router_port(),
+        token,
+    );
+    let plain = direct.get("/rendezvous").await;
+    assert_eq!(plain.status, 400, "{}", plain.text());
     assert_eq!(forward.end(Signal::INT), Some(0));
     drop(server);
 }

@@ -2,6 +2,7 @@
 //!
 //! Every command of a page is run, word for word, by someone with an empty home and the program on the PATH.
 
+mod commands;
 mod limits;
 mod script;
 mod shown;

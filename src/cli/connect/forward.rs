@@ -1,7 +1,8 @@
 //! The forward: plain HTTP on a port of this machine alone, answered by a server elsewhere within TLS.
 //!
 //! The official CLI sends its token to this machine and to Heroku, and to nobody else. What it sends here is passed on as it is: no
-//! credential is added, so a page in a browser that finds the port has none. It must not know what is asked.
+//! credential is added, so a page in a browser that finds the port has none. Who begins a
+//! TLS handshake is a client of a one-off dyno, and is carried to where the server meets those. It must not know what is asked.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -21,7 +22,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::transport::HANDSHAKE;
+use crate::tunnel;
 
 /// While a server is being restarted, nobody answers at its address.
 const RESTART: Duration = Duration::from_secs(20);
@@ -72,6 +76,12 @@ pub async fn run(listener: TcpListener, upstream: Upstream, end: impl Future<Out
 
 async fn serve(stream: TcpStream, upstream: Arc<Upstream>) {
     let _ = stream.set_nodelay(true);
+    let mut first = [0];
+    match timeout(HEAD_TIMEOUT, stream.peek(&mut first)).await {
+        Ok(Ok(1)) if first == [HANDSHAKE] => return upstream.carry(stream).await,
+        Ok(Ok(1)) => {}
+        _ => return,
+    }
     let service = service_fn(move |request| {
         let upstream = upstream.clone();
         async move { Ok::<_, Infallible>(upstream.pass(request).await) }
@@ -135,6 +145,9 @@ impl Upstream {
         let target = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let url = format!("{}{target}", self.url);
         let mut headers = without_connection(&head.headers);
+        if let Ok(at) = HeaderValue::from_str(&self.at.to_string()) {
+            headers.insert(tunnel::HEADER, at);
+        }
         if let Some(origin) = headers.get_mut(header::ORIGIN) {
             self.name_origin(origin);
         }
@@ -164,6 +177,34 @@ impl Upstream {
                 }
                 sent => return sent.map(Some),
             }
+        }
+    }
+
+    /// A client of a one-off dyno, who begins a handshake with the server itself: it comes by the same way as everything else.
+    async fn carry(&self, stream: TcpStream) {
+        let asked = self
+            .client
+            .get(format!("{}{}", self.url, tunnel::PATH))
+            .header(header::CONNECTION, "Upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_VERSION, "13")
+            .header(header::SEC_WEBSOCKET_KEY, tunnel::generate_key());
+        let answer = match asked.send().await {
+            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => answer,
+            Ok(answer) => {
+                return eprintln!(
+                    "{} answers {} where `heroku run` goes. If a proxy stands before it, have it pass WebSockets on.",
+                    self.url,
+                    answer.status()
+                );
+            }
+            Err(cause) => {
+                return eprintln!("{} cannot be reached: {}.", self.url, innermost(&cause));
+            }
+        };
+        // Whoever breaks off knows it.
+        if let Ok(switched) = answer.upgrade().await {
+            tunnel::carry(switched, stream).await;
         }
     }
 

@@ -1,8 +1,9 @@
 //! `penstock connect`: the tools of this machine, pointed at a server elsewhere.
 //!
 //! It logs in, keeps the login in `~/.netrc` as the official CLI does, and forwards a port of this machine to the server, for that
-//! CLI sends its token nowhere else. What is read by URLs from answers (logs, outputs, uploads), `git` and `run` go straight to the
-//! server, by the addresses that it names.
+//! CLI sends its token nowhere else. `heroku run` goes through it too, so nothing of the server but its API has to be
+//! reachable. What is read by URLs from answers (logs, outputs, uploads) and `git` go straight to the server, by the addresses that it
+//! names.
 
 mod forward;
 mod login;
@@ -32,8 +33,7 @@ pub use state::{Connection, running};
   penstock connect https://paas.example.com:5000 --ca-file ca.pem < token-file
   eval \"$(penstock env https://paas.example.com)\"; heroku apps     # in another terminal
 
-The server names itself in what it answers, so it has to be started with --api-url and the URL that you type here; `heroku run`
-comes in by its --rendezvous-listen. The login stays in ~/.netrc for the next time; `heroku logout` ends it.")]
+The server names itself in what it answers, so it has to be started with --api-url and the URL that you type here. The login stays in ~/.netrc for the next time; `heroku logout` ends it.")]
 pub struct Connect {
     /// The URL of the server's API
     url: String,

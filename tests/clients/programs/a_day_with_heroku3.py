@@ -37,7 +37,7 @@ app.rollback("v%d" % [release.version for release in app.releases() if release.s
 print("newest:", [release.description for release in app.releases()][-1])
 app.enable_maintenance_mode()
 print("maintenance:", connection.apps()["abacus"].maintenance)
-app.update(maintenance=False)
+app.disable_maintenance_mode()
 # Its own way of adding a key fails before anything is sent.
 print("keys:", [key.email for key in connection.keys()])
 app.rename("sextant")

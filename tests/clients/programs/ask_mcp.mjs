@@ -24,7 +24,7 @@ for (const [name, given] of calls) {
   const text = said.result ? said.result.content.map(part => part.text).join('') : said.error.message
   console.log(`${name}:`)
   // Its two streams meet anywhere, and its shell speaks in between.
-  const plain = text.replace(/<<<(BEGIN|END) RESULTS>>>|heroku >|\s*session restored\s*/g, '\n').replace(/\.\.\.done\s*/g, '...done\n')
+  const plain = text.replace(/\s*›\s+Warning: [^]*?of the app\.\s*/g, '\n').replace(/<<<(BEGIN|END) RESULTS>>>|heroku >|\s*session restored\s*/g, '\n').replace(/\.\.\.done\s*/g, '...done\n')
   console.log(plain.replace(/\s*\n\s*\n/g, '\n').trim())
 }
 server.kill()

@@ -121,7 +121,7 @@ impl Server {
             router_port: ROUTER_PORT,
             router_tls_port: None,
             base_domain: config.base_domain.clone(),
-            rendezvous_port: 5_001,
+            rendezvous_at: ([127, 0, 0, 1], 5_001).into(),
         };
         let platform =
             Platform::open(config, urls, clock.clone(), Level::Full, &data, None).unwrap();

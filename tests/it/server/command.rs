@@ -76,9 +76,44 @@ fn penstock_env_without_a_server_says_what_to_do() {
     let mut command = penstock(&["env", "--data-dir"]);
     let output = command.arg(place.data()).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
-    assert!(output.stdout.is_empty());
+    // What is evaluated fails too, so that nothing goes on with tools that still lead to Heroku.
+    assert_eq!(output.stdout, b"false\n");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("`penstock serve`"), "{said}");
+    assert!(!place.data().exists(), "asking has made a folder");
+}
+
+#[test]
+fn penstock_env_heeds_what_the_shell_has_told_git_and_proxies() {
+    let place = Place::new();
+    let server = place.start();
+    let script = r#"
+        export GIT_SSL_CAINFO=/etc/theirs.pem HTTPS_PROXY=http://127.0.0.1:9 NO_PROXY=intranet
+        export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0=Ann
+        for twice in 1 2; do eval "$("$PENSTOCK" env)"; done
+        echo "certificates: ${GIT_SSL_CAINFO-none}"
+        git config --get user.name
+        git config --get-urlmatch http.sslCAInfo https://github.com/
+        git config --get-urlmatch http.sslCAInfo "https://${HEROKU_HOST#*://}/app.git"
+        echo "settings: $GIT_CONFIG_COUNT, direct: $NO_PROXY"
+    "#;
+    let output = Command::new("sh")
+        .args(["-euc", script])
+        .env("PENSTOCK", env!("CARGO_BIN_EXE_penstock"))
+        .env("PENSTOCK_DATA_DIR", place.data())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let ca = &server.ready.ca_file;
+    let expected = format!(
+        "certificates: none\nAnn\n/etc/theirs.pem\n{ca}\nsettings: 4, direct: intranet,127.0.0.1,localhost\n"
+    );
+    assert_eq!(
+        said,
+        expected,
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
