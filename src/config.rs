@@ -27,7 +27,7 @@ pub struct DataDirArg {
 }
 
 /// `penstock` in the user's own folder for data, so that every command finds the same one from anywhere.
-fn default_data_dir() -> PathBuf {
+pub fn default_data_dir() -> PathBuf {
     let absolute = |name| {
         std::env::var_os(name)
             .map(PathBuf::from)

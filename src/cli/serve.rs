@@ -1,6 +1,7 @@
 //! `penstock serve`: runs the server until it is told to stop.
 
 use std::io::{IsTerminal, stdout};
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use sd_notify::NotifyState;
@@ -11,7 +12,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::Config;
+use crate::config::{Config, default_data_dir};
 use crate::error::Result;
 use crate::runtime::Parting;
 use crate::serve::{Options, Ready, serve};
@@ -70,12 +71,18 @@ impl Serve {
 /// What a person needs to know first.
 fn welcome(ready: &Ready) -> String {
     let apps = ready.router_url.replacen("://", "://APP.", 1);
-    let program = std::env::args().next().unwrap_or_default();
+    // In another terminal nobody knows where this one was, nor what it was told.
+    let program = std::env::current_exe().unwrap_or_else(|_| "penstock".into());
+    let place = match Path::new(&ready.data_dir) == default_data_dir() {
+        true => String::new(),
+        false => format!(" --data-dir {}", ready.data_dir),
+    };
     format!(
         "Penstock serves the API at {api}, apps at {apps} and its documentation at {api}/docs.\n\
-         In another terminal:\n\n    eval \"$({program} env)\"\n    heroku create\n\n\
+         In another terminal:\n\n    eval \"$({program} env{place})\"\n    heroku create\n\n\
          Ctrl-C stops it, and the dynos with it.",
         api = ready.api_url,
+        program = program.display(),
     )
 }
 
