@@ -64,7 +64,7 @@ async fn a_manifest_registered_beside_a_running_server_is_offered_at_once() {
     assert_eq!(status, Some(0), "{said}");
     assert_eq!(owner.get("/addon-services").await.expect(200), json!([]));
     let (status, _, said) = addon(&place, &["remove", "acme"]);
-    assert_eq!(status, Some(2));
+    assert_eq!(status, Some(3));
     assert!(said.contains("There is no add-on service acme"), "{said}");
 }
 
