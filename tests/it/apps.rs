@@ -170,7 +170,9 @@ async fn a_deleted_app_is_gone_with_all_that_is_its_own() {
     // The audit trail alone tells of it for good.
     let kept = || {
         let dump = server.dump();
-        let rows = dump.lines().filter(|row| !row.starts_with("audit_trail_event: "));
+        let rows = dump
+            .lines()
+            .filter(|row| !row.starts_with("audit_trail_event: "));
         rows.map(str::to_owned).collect::<Vec<String>>()
     };
     let before = kept();
