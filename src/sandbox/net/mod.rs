@@ -44,12 +44,12 @@ pub fn connect(network: &Network, pid: i32) -> io::Result<()> {
 
 /// Takes a cable away, and the rules with the last one. Harmless when it is gone.
 pub fn disconnect(name: &str) {
-    let Ok(_held) = lock() else {
-        return;
-    };
-    // It goes with the namespace, but not at once.
+    // It goes with the namespace, but not at once. The kernel takes some twenty milliseconds, for which nobody else is to wait: the
+    // rules stay until it is gone.
     let _ = link::remove(name);
-    forget_rules();
+    if let Ok(_held) = lock() {
+        forget_rules();
+    }
 }
 
 /// Removes the cables that are not known, by their names: what a dyno left that ended in no orderly way.
