@@ -47,6 +47,9 @@ pub fn run(folder: &Path) -> Result<()> {
     if let Some(leavings) = leavings {
         leavings.remove();
     }
+    // The server takes the end of the connection for the end of this process, which it may never outlive: so it is the kernel that
+    // closes it.
+    std::mem::forget(holder);
     held
 }
 
