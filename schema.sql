@@ -542,7 +542,7 @@ CREATE INDEX build_pending ON build (id) WHERE status = 'pending';
 CREATE INDEX build_source_digest ON build (source_digest) WHERE status = 'pending';
 CREATE INDEX build_slug ON build (slug_id);
 CREATE INDEX build_release ON build (release_id);
-CREATE INDEX build_account ON build (account_id);
+CREATE INDEX build_account ON build (account_id, updated_at);
 
 -- The buildpacks that an app asks to be built with, counted from 0.
 CREATE TABLE buildpack_installation (

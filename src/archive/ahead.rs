@@ -10,7 +10,7 @@ use super::gunzip::gunzip;
 use crate::error::{Error, Result};
 
 /// Chunks that may wait between the two threads: a megabyte or so.
-const WAITING: usize = 8;
+const WAITING: usize = 64;
 
 enum Decoded {
     Bytes(Vec<u8>),

@@ -21,7 +21,7 @@ use crate::store::builds::Build;
 use super::Settings;
 use super::fetch::{SourceOf, fetch};
 use super::halt::{Halt, Halting};
-use super::make::{blocking, is_file};
+use super::make::{behind, is_file};
 use super::registry::{self, limits};
 use super::steps::Work;
 use super::workspace::Workspace;
@@ -234,7 +234,7 @@ impl Ground<'_> {
     ) -> Result<T> {
         let (workspace, halt) = (self.workspace.clone(), self.halt.clone());
         halt.check()?;
-        blocking(move || {
+        behind(move || {
             let _kept = workspace;
             work(halt)
         })

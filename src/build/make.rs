@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use crate::blob::Digest;
 use crate::builders::{self, Folder, Kind};
 use crate::caches::{LARGEST, Staged};
@@ -22,6 +24,9 @@ use super::telling;
 use super::workshop::{Site, Workshop};
 use super::workspace::Workspace;
 use super::{fetch, slug, source};
+
+/// Of what a build does within the server, as the commands that it runs have it.
+const NICENESS: i32 = 10;
 
 impl Work {
     /// The slug, and the cache that is to be there for the next build once this one has succeeded.
@@ -76,7 +81,7 @@ impl Work {
     ) -> Result<NewSlug> {
         let (blobs, place, stop) = (self.parts.blobs.clone(), workspace.clone(), halt.clone());
         let unpacking = move || source::unpack(&blobs, &source, &place.tree(), stop);
-        let unpacked = blocking(unpacking).await?;
+        let unpacked = behind(unpacking).await?;
         if let Some(alike) = unpacked.alike {
             output.warning(&format!(
                 "`{alike}` differs from another file only in capitals. Both are kept here; disks that do not tell capitals, as Macs have \
@@ -95,7 +100,7 @@ impl Work {
         output.step("Compressing...");
         let (blobs, place, stop) = (self.parts.blobs.clone(), workspace.clone(), halt.clone());
         let max_slug = self.settings.max_slug;
-        let packed = blocking(move || slug::pack(&blobs, &place.tree(), max_slug, stop)).await?;
+        let packed = behind(move || slug::pack(&blobs, &place.tree(), max_slug, stop)).await?;
         output.detail(&format!("Done: {}", slug::shown(packed.size)));
         halt.check()?;
         slug::row(build, &packed, found.decision, found.cron)
@@ -258,4 +263,21 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(Error::internal)?
+}
+
+/// The same, for what keeps processors busy: on a thread that makes way for all who are served, with those that it starts.
+pub(super) async fn behind<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (tell, told) = oneshot::channel();
+    let working = move || {
+        // It counts for this thread alone. Where it is refused, the build takes its turn as others do.
+        let _ = rustix::process::nice(NICENESS);
+        // Nobody may be left to be told.
+        let _ = tell.send(work());
+    };
+    let name = "build".to_owned();
+    std::thread::Builder::new().name(name).spawn(working)?;
+    told.await
+        .map_err(|_| Error::internal("a thread of a build's panicked"))?
 }

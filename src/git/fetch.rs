@@ -16,6 +16,7 @@ use rustix::process::{
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
+use super::NICENESS;
 use super::repository::spawn_failed;
 use crate::archive::{self, Limits, Strip};
 use crate::error::{Error, Result};
@@ -25,9 +26,8 @@ use crate::outbound::{Found, Outbound};
 const PATIENCE: Duration = Duration::from_secs(90);
 /// The first git that can be told at which addresses a host is. An older one would pass over that in silence, and ask for itself.
 pub const OLDEST: (u32, u32) = (2, 37);
-/// Seconds of the processor for one run of git, which makes way for whoever else wants it.
+/// Seconds of the processor for one run of git.
 const PROCESSOR: u64 = 120;
-const NICENESS: i32 = 10;
 /// Bytes of memory that git may map, and of a file that it may write.
 const MEMORY: u64 = 2 << 30;
 const LARGEST_FILE: u64 = 1 << 30;

@@ -38,6 +38,8 @@ const PUSH: &str = "PENSTOCK_PUSH";
 /// Conversations with git at the same time, and of one account among them.
 const AT_ONCE: usize = 32;
 const OF_AN_ACCOUNT: usize = 8;
+/// Of a git process: it makes way for whoever is served.
+const NICENESS: i32 = 10;
 /// How long one waits for others to end.
 const WAIT: Duration = Duration::from_secs(15);
 

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{Stream, StreamExt};
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, kill_process_group, prlimit, setpriority_process,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::repository::spawn_failed;
-use super::{Announced, Git, PUSH, Push};
+use super::{Announced, Git, NICENESS, PUSH, Push};
 use crate::error::{Error, Result};
 use crate::name::Id;
 
@@ -213,7 +215,8 @@ async fn last_of(mut stderr: ChildStderr) -> Vec<u8> {
     said
 }
 
-/// Before it is fed anything: what it makes of a few bytes must not take the machine's memory.
+/// Before it is fed anything: what it makes of a few bytes must take neither the machine's memory nor its processors. What it starts,
+/// its hook among it, is as it is.
 fn confine(child: &Child) -> Result<()> {
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
     let limit = Rlimit {
@@ -222,6 +225,7 @@ fn confine(child: &Child) -> Result<()> {
     };
     if let Some(pid) = pid.and_then(Pid::from_raw) {
         prlimit(Some(pid), Resource::As, limit).map_err(std::io::Error::from)?;
+        setpriority_process(Some(pid), NICENESS).map_err(std::io::Error::from)?;
     }
     Ok(())
 }

@@ -4,7 +4,6 @@
 //! It must not know what is said on a connection.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,21 +49,17 @@ impl Outbound {
     }
 
     async fn dial(&self, url: &Url, port: u16) -> Result<TcpStream, Failure> {
-        let found: Vec<SocketAddr> = match literal(url) {
-            Some(address) => vec![SocketAddr::new(address, port)],
+        let allowed = match literal(url) {
+            Some(address) => self.names.may_reach(address).then(|| vec![address]),
             None => {
-                let looked_up =
-                    timeout(CONNECT_TIMEOUT, tokio::net::lookup_host((host(url), port)));
+                let looked_up = timeout(CONNECT_TIMEOUT, self.names.reachable(host(url)));
                 let found = looked_up.await.map_err(|_| Failure::NoSuchHost)?;
-                found.map_err(|_| Failure::NoSuchHost)?.collect()
+                found.map_err(|_| Failure::NoSuchHost)?
             }
         };
         let mut failed = Failure::Private;
-        let allowed = found
-            .iter()
-            .filter(|address| (self.may_reach)(address.ip()));
-        for address in allowed.take(MAX_ADDRESSES) {
-            match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+        for address in allowed.into_iter().flatten().take(MAX_ADDRESSES) {
+            match timeout(CONNECT_TIMEOUT, TcpStream::connect((address, port))).await {
                 Ok(Ok(stream)) => {
                     // Batches are written whole, so nothing is gained by waiting for more.
                     let _ = stream.set_nodelay(true);

@@ -11,14 +11,14 @@ mod address;
 mod connect;
 mod drain;
 mod failure;
+mod names;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, Url};
 use rustls::pki_types::CertificateDer;
@@ -27,7 +27,8 @@ use crate::error::{Error, Result};
 
 pub use address::is_public;
 pub use failure::Failure;
-use failure::{Private, broken_off, refused};
+use failure::{broken_off, refused};
+use names::Names;
 pub use reqwest::Method;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,12 +38,10 @@ const MAX_REDIRECTS: usize = 5;
 /// The answer to a [`Request`], in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
 
-type Rule = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
-
 /// The client. Clones are the same client.
 #[derive(Clone)]
 pub struct Outbound {
-    may_reach: Rule,
+    names: Names,
     /// Authorities that are trusted besides those of the machine.
     roots: Vec<CertificateDer<'static>>,
     client: Arc<OnceLock<Client>>,
@@ -58,8 +57,21 @@ impl Outbound {
     /// Reaches the addresses that `may_reach` lets through.
     pub fn reaching(may_reach: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Outbound {
         Outbound {
-            may_reach: Arc::new(may_reach),
+            names: Names::of_machine(may_reach),
             roots: Vec::new(),
+            client: Arc::default(),
+            tls: Arc::default(),
+        }
+    }
+
+    /// The same, with a client of its own that takes a host's addresses from `lookup`, and not from the machine's resolver.
+    pub fn resolving(
+        &self,
+        lookup: impl Fn(&str) -> Vec<IpAddr> + Send + Sync + 'static,
+    ) -> Outbound {
+        Outbound {
+            names: self.names.by(lookup),
+            roots: self.roots.clone(),
             client: Arc::default(),
             tls: Arc::default(),
         }
@@ -68,7 +80,7 @@ impl Outbound {
     /// The same, with a client of its own that trusts these authorities besides those of the machine.
     pub fn trusting(&self, roots: Vec<CertificateDer<'static>>) -> Outbound {
         Outbound {
-            may_reach: self.may_reach.clone(),
+            names: self.names.clone(),
             roots,
             client: Arc::default(),
             tls: Arc::default(),
@@ -90,7 +102,7 @@ impl Outbound {
             )));
         }
         match literal(&url) {
-            Some(address) if !(self.may_reach)(address) => Err(failure::private(host(&url))),
+            Some(address) if !self.names.may_reach(address) => Err(failure::private(host(&url))),
             _ => Ok(url),
         }
     }
@@ -109,12 +121,8 @@ impl Outbound {
         let addresses = match literal(&url) {
             Some(address) => vec![address],
             None => {
-                let named = tokio::net::lookup_host((host(&url), port)).await;
-                let named = named.map_err(|_| failure::private(host(&url)))?;
-                named
-                    .map(|found| found.ip())
-                    .filter(|address| (self.may_reach)(*address))
-                    .collect()
+                let found = self.names.reachable(host(&url)).await;
+                found.ok().flatten().unwrap_or_default()
             }
         };
         if addresses.is_empty() {
@@ -237,9 +245,7 @@ impl Outbound {
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(IDLE_TIMEOUT)
             .user_agent(concat!("Penstock/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Resolver {
-                may_reach: self.may_reach.clone(),
-            })
+            .dns_resolver(self.names.clone())
     }
 }
 
@@ -374,24 +380,4 @@ fn literal(url: &Url) -> Option<IpAddr> {
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
     bare.unwrap_or(host).parse().ok()
-}
-
-/// The system's resolver, less the addresses that may not be reached.
-struct Resolver {
-    may_reach: Rule,
-}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let may_reach = self.may_reach.clone();
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let (public, private): (Vec<SocketAddr>, Vec<SocketAddr>) =
-                found.partition(|found| may_reach(found.ip()));
-            if public.is_empty() && !private.is_empty() {
-                return Err(Private.into());
-            }
-            Ok(Box::new(public.into_iter()) as Addrs)
-        })
-    }
 }

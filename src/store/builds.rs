@@ -215,14 +215,23 @@ pub fn latest_of_pipeline(
     page::select(connection, &query, page, build)
 }
 
-/// Claims up to `room` waiting builds for this boot, oldest first and one an app at a time. What another boot had claimed is
-/// taken up again: that boot is over, since one server holds the data directory.
+/// Claims up to `room` waiting builds for this boot, one an app at a time. Whoever has the fewest running comes first, then who has
+/// has had none begun or ended for longest, so that nobody waits behind all the apps of somebody else; of one's own the oldest. What another
+/// boot had claimed is taken up again: that boot is over, since one server holds the data directory.
 pub fn claim(connection: &Connection, boot: Id, room: usize, now: Timestamp) -> Result<Vec<Build>> {
     let waiting: Vec<Id> = connection
         .prepare_cached(
-            "SELECT min(id) FROM build WHERE status = 'pending' AND claimed_by IS NOT ?1
-             AND app_id NOT IN (SELECT app_id FROM build WHERE status = 'pending' AND claimed_by = ?1)
-             GROUP BY app_id ORDER BY 1 LIMIT ?2",
+            "WITH next AS (
+                 SELECT min(id) AS id, account_id FROM build WHERE status = 'pending' AND claimed_by IS NOT ?1
+                 AND app_id NOT IN (SELECT app_id FROM build WHERE status = 'pending' AND claimed_by = ?1) GROUP BY app_id
+             )
+             SELECT id FROM next ORDER BY
+                 row_number() OVER (PARTITION BY account_id ORDER BY id) + (SELECT count(*) FROM build AS running
+                     WHERE running.status = 'pending' AND running.claimed_by = ?1 AND running.account_id = next.account_id),
+                 coalesce((SELECT begun.updated_at FROM build AS begun WHERE begun.account_id = next.account_id AND begun.attempts > 0
+                     ORDER BY begun.updated_at DESC LIMIT 1), ''),
+                 id
+             LIMIT ?2",
         )?
         .query_map(params![boot, room as i64], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;

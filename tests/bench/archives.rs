@@ -1,12 +1,14 @@
 //! Unpacking and packing a `node_modules` tree, each in a process of its own, against what `tar xzf` and `tar czf` need for it.
 //!
-//! The tree is made once, of packages that npm fetches, or of made-up ones where it cannot. Both sides may use all cores, and each
-//! unpacks into a new folder: the old ones are removed when all is measured, since a disk that has just lost a tree is slow.
+//! The tree is made once, of packages that npm fetches, or of made-up ones where it cannot. Both sides may use all cores, ahead of
+//! whatever else the machine does where that may be asked for, and each unpacks into a new folder: in memory where there is room, so
+//! that no disk is measured. Else the old ones stay until all is measured, since a disk that has just lost a tree is slow.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use penstock::archive::{self, Limits, Strip};
@@ -38,6 +40,7 @@ pub fn run() -> Result<()> {
     let tree = tree()?;
     let (bytes, files) = measure(&tree)?;
     let scratch = folder()?;
+    let memory = memory(bytes)?;
     let at = |name: String| scratch.path().join(name);
     println!("archives: {files} files of {} MB", bytes >> 20);
     let (ours, theirs) = (at("ours.tgz".into()), at("theirs.tgz".into()));
@@ -52,12 +55,19 @@ pub fn run() -> Result<()> {
         packed.tar(&["czf".as_ref(), &theirs, "-C".as_ref(), &tree, ".".as_ref()])?;
     }
     for pair in 0..PAIRS {
-        let (one, other) = (at(format!("ours-{pair}")), at(format!("theirs-{pair}")));
+        let place = memory.as_ref().unwrap_or(&scratch).path();
+        let [one, other] = ["ours", "theirs"].map(|side| place.join(format!("{side}-{pair}")));
         fs::create_dir(&one)?;
         fs::create_dir(&other)?;
         unpacked.ours(&["unpack".as_ref(), &ours, &one])?;
         unpacked.tar(&["xzf".as_ref(), &ours, "-C".as_ref(), &other])?;
+        if memory.is_some() {
+            fs::remove_dir_all(&one)?;
+            fs::remove_dir_all(&other)?;
+        }
     }
+    let where_to = if memory.is_some() { "memory" } else { "disk" };
+    println!("  unpacked to  {where_to}");
     unpacked.print("unpack", "tar xzf", UNPACKING);
     packed.print("pack", "tar czf", PACKING);
     let size = |path: &Path| fs::metadata(path).map(|found| found.len() as f64);
@@ -134,14 +144,49 @@ pub fn serve() -> Result<()> {
     Ok(())
 }
 
-/// On all cores, wherever this process is pinned to.
+/// A folder in memory, if a few trees of so many bytes have room there.
+fn memory(bytes: u64) -> Result<Option<tempfile::TempDir>> {
+    let place = Path::new("/dev/shm");
+    let Ok(found) = rustix::fs::statvfs(place) else {
+        return Ok(None);
+    };
+    let room = found.f_bavail.saturating_mul(found.f_frsize);
+    let available = fs::read_to_string("/proc/meminfo")?;
+    let available = available
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("MemAvailable:")?
+                .split_whitespace()
+                .next()
+        })
+        .and_then(|kilobytes| kilobytes.parse::<u64>().ok())
+        .map_or(0, |kilobytes| kilobytes << 10);
+    let fits = room.min(available) > bytes.saturating_mul(4);
+    Ok(fits.then(|| tempfile::tempdir_in(place)).transpose()?)
+}
+
+/// On all cores, wherever this process is pinned to, and ahead of all others.
 fn unpinned(program: &Path) -> Command {
-    if !in_path("taskset") {
-        return Command::new(program);
+    static AHEAD: OnceLock<bool> = OnceLock::new();
+    let mut words: Vec<String> = Vec::new();
+    if in_path("taskset") {
+        let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or("0".into());
+        words.extend(["taskset", "-c", online.trim()].map(str::to_owned));
     }
-    let mut command = Command::new("taskset");
-    let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or("0".into());
-    command.args(["-c", online.trim()]).arg(program);
+    let ahead = ["chrt", "-f", "1"];
+    let tried = || {
+        Command::new(ahead[0])
+            .args([ahead[1], ahead[2], "true"])
+            .status()
+    };
+    if in_path(ahead[0]) && *AHEAD.get_or_init(|| tried().is_ok_and(|status| status.success())) {
+        words.extend(ahead.map(str::to_owned));
+    }
+    let Some((first, rest)) = words.split_first() else {
+        return Command::new(program);
+    };
+    let mut command = Command::new(first);
+    command.args(rest).arg(program);
     command
 }
 

@@ -1,15 +1,16 @@
 //! Which builds are begun, how many at a time, and what becomes of them when the server or the app goes away.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, pin_mut};
 use penstock::name::Id;
 use penstock::store::builds::{self, Build, Status};
-use penstock::store::{Table, addons, apps};
+use penstock::store::{Table, accounts, addons, apps};
 use tokio::sync::Semaphore;
 
 use super::server::{Server, ok};
-use super::{Site, archive, new, text};
+use super::{Site, app, archive, new, text};
 
 /// Claims what waits as an earlier boot that was then killed.
 fn claim_and_die(site: &Site) {
@@ -125,6 +126,117 @@ async fn an_app_has_one_build_at_a_time_and_the_server_two() {
     for build in [&first, &second, &other, &third] {
         assert_eq!(site.row(build).status, Status::Succeeded);
     }
+}
+
+/// The apps that are built, in order, when so many builds at once have room and each of them ends before the next are begun.
+fn order(site: &Site, room: usize) -> Vec<Id> {
+    let boot = Id::new();
+    let mut built = Vec::new();
+    loop {
+        let now = site.parts.clock.now();
+        let claim = move |connection: &_| builds::claim(connection, boot, room, now);
+        let claimed = site.parts.store.write_blocking(claim).unwrap();
+        if claimed.is_empty() {
+            return built;
+        }
+        site.parts.clock.advance(Duration::from_secs(1));
+        let now = site.parts.clock.now();
+        for build in claimed {
+            let end = move |connection: &_| builds::fail(connection, build.id, now);
+            assert!(site.parts.store.write_blocking(end).unwrap());
+            built.push(build.app_id);
+        }
+        site.parts.clock.advance(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn nobody_waits_behind_all_the_apps_of_somebody_else() {
+    let site = Site::new();
+    let now = site.parts.clock.now();
+    let make = move |connection: &_| accounts::create(connection, "bob@example.com", now);
+    let bob = site.parts.store.write_blocking(make).unwrap();
+    for room in [1, 2] {
+        let own: Vec<Id> = (0..4)
+            .map(|number| site.app(&format!("own-{room}-{number}")).id)
+            .collect();
+        for app in &own {
+            site.queue_for(*app, new("http://api.example.com/source"));
+        }
+        let late: Vec<Id> = (0..2)
+            .map(|number| {
+                app(
+                    &site.parts.store,
+                    &bob,
+                    &format!("late-{room}-{number}"),
+                    now,
+                )
+                .id
+            })
+            .collect();
+        for app in &late {
+            let (app, bob, new) = (*app, bob.clone(), new("http://api.example.com/source"));
+            let create = move |connection: &_| builds::create(connection, app, &bob, &new, now);
+            site.parts.store.write_blocking(create).unwrap();
+        }
+        let built = order(&site, room);
+        // In turn, for as long as both wait; each one's own in the order in which they were asked for.
+        let whose: Vec<bool> = built[..4].iter().map(|app| own.contains(app)).collect();
+        let in_turn = whose.chunks(2).all(|both| both[0] != both[1]);
+        assert!(in_turn, "{room} at once: {whose:?}");
+        let of = |apps: &[Id]| -> Vec<Id> {
+            built
+                .iter()
+                .copied()
+                .filter(|app| apps.contains(app))
+                .collect()
+        };
+        assert_eq!((of(&own), of(&late)), (own.clone(), late.clone()));
+    }
+}
+
+/// The highest niceness that a thread of this process has under this name.
+fn niceness(name: &str) -> Option<i64> {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let of = |thread: std::path::PathBuf| {
+        let called = std::fs::read_to_string(thread.join("comm")).ok()?;
+        let stat = std::fs::read_to_string(thread.join("stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(") ")?;
+        (called.trim() == name).then(|| fields.split(' ').nth(16)?.parse().ok())?
+    };
+    threads.filter_map(|thread| of(thread.ok()?.path())).max()
+}
+
+#[tokio::test]
+async fn what_a_build_does_within_the_server_makes_way_for_who_is_served() {
+    let site = Site::new();
+    let noise = |seed: u32| {
+        let bytes = (0..200_000_u32).map(move |at| at.wrapping_mul(seed).to_le_bytes()[2]);
+        bytes.collect::<Vec<u8>>()
+    };
+    let source = (1..100_u32).fold(crate::archive::raw::Tar::new(), |tar, seed| {
+        tar.file(
+            format!("noise/{seed}"),
+            noise(seed.wrapping_mul(2_654_435_761) | 1),
+        )
+    });
+    let build = site.upload(&source.file("Procfile", "web: ./run\n").gz());
+    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let until = over.clone();
+    let watching = std::thread::spawn(move || {
+        let mut highest = [None; 2];
+        while !until.load(std::sync::atomic::Ordering::Relaxed) {
+            for (at, name) in ["build", "gzip"].into_iter().enumerate() {
+                highest[at] = highest[at].max(niceness(name));
+            }
+        }
+        highest
+    });
+    site.build().await;
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(site.row(&build).status, Status::Succeeded);
+    let expected = (super::classic::own_niceness() + 10).min(19);
+    assert_eq!(watching.join().unwrap(), [Some(expected); 2]);
 }
 
 #[tokio::test]

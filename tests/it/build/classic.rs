@@ -5,6 +5,7 @@ mod from;
 mod inside;
 mod levels;
 mod limits;
+mod names;
 mod real;
 
 use std::collections::BTreeMap;
@@ -204,7 +205,7 @@ async fn a_buildpack_is_given_what_heroku_gives_it_and_no_more() {
     assert_eq!(seen["nice"], (own_niceness() + 10).min(19));
 }
 
-fn own_niceness() -> i64 {
+pub fn own_niceness() -> i64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     fields.split(' ').nth(16).unwrap().parse().unwrap()

@@ -2,7 +2,7 @@
 //! is tried is compiled in seconds.
 
 #[path = "../../../../src/archive/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod archive_under_test;
 #[path = "../../../../src/error.rs"]
 #[allow(dead_code)]

@@ -155,7 +155,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 const MODULES: &str = "[submodule \"inner\"]\n\tpath = inner\n\turl = ../inner.git\n";
 
 /// A repository as files that a server gives away: `main` with a commit and the one before it.
-fn repository(dir: &Path) -> (String, String) {
+pub fn repository(dir: &Path) -> (String, String) {
     let work = dir.join("work");
     write_pack(&work, &[DETECT, COMPILE]);
     git(&work, &["init", "--quiet", "--initial-branch=main"]);
