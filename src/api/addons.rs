@@ -244,6 +244,7 @@ async fn unless_refused(call: &Call, addon: AddOn) -> Result<AddOn> {
     }
     call.write(move |connection, _| addon_changes::forget(connection, addon.id))
         .await?;
+    call.withdraw().await?;
     Err(Error::invalid(addon.provision_message))
 }
 
@@ -280,6 +281,7 @@ pub struct Change {
 }
 
 pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
+    let renamed = change.name.is_some();
     let addon = call
         .write(move |connection, caller| {
             let addon = find_in_app(connection, caller)?;
@@ -299,7 +301,12 @@ pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
     let asked = |addon: &AddOn| addon.task == Some(Task::Plan) && addon.plan_error.is_none();
     let heard = call.heard(addon.id, asked).await?;
     match heard.plan_error {
-        Some(reason) => Err(Error::invalid(reason)),
+        Some(reason) => {
+            if !renamed {
+                call.withdraw().await?;
+            }
+            Err(Error::invalid(reason))
+        }
         None => Reply::of(&call.addon_view(heard)),
     }
 }

@@ -75,7 +75,7 @@ impl Call {
     /// What the request does, for the audit trail; `None` for one that asks, or whose deed is there already.
     pub(super) fn deed(&self) -> Option<Deed> {
         let route = self.route;
-        if matches!(route.method, "GET") || self.noted.get() {
+        if matches!(route.method, "GET") || self.noted.get().is_some() {
             return None;
         }
         let params = &self.caller.params;
@@ -92,6 +92,14 @@ impl Call {
             from: self.request.peer_addr().map(|peer| peer.ip().to_string()),
             data: self.told(),
         })
+    }
+
+    /// Takes back what the audit trail says of this request, which has come to nothing after all.
+    pub(super) async fn withdraw(&self) -> Result<()> {
+        let (noted, now) = (self.noted.get(), self.caller.now);
+        let Some(event) = noted else { return Ok(()) };
+        let withdraw = move |connection: &_| audit_trail::withdraw(connection, event, now);
+        self.platform.store.write(withdraw).await
     }
 
     fn told(&self) -> Value {

@@ -126,8 +126,8 @@ pub struct Call {
     pub(super) snapshot: Cell<Option<Snapshot>>,
     /// Held by a request that is to be done only if nothing has changed (`If-Match`), until it has written.
     pub(super) turn: Cell<Option<Turn>>,
-    /// What it does stands in the audit trail.
-    pub(super) noted: Cell<bool>,
+    /// Where what it does stands in the audit trail.
+    pub(super) noted: Cell<Option<Id>>,
 }
 
 impl Call {
@@ -142,7 +142,7 @@ impl Call {
             remaining: self.remaining,
             snapshot: Cell::new(None),
             turn: Cell::new(None),
-            noted: Cell::new(false),
+            noted: Cell::new(None),
         }
     }
 
@@ -220,14 +220,14 @@ impl Call {
             let act = || f(connection, &caller);
             match deed {
                 Some(deed) => audit_trail::noted(connection, deed, account, now, act),
-                None => Ok((act()?, false)),
+                None => Ok((act()?, None)),
             }
         };
         let (done, noted) = match self.turn.take() {
             Some(turn) => turn.write(f).await?,
             None => self.platform.store.write(f).await?,
         };
-        self.noted.set(self.noted.get() || noted);
+        self.noted.set(self.noted.get().or(noted));
         Ok(done)
     }
 }

@@ -160,7 +160,7 @@ impl Api {
             remaining: *remaining,
             snapshot: Cell::new(snapshot),
             turn: Cell::new(None),
-            noted: Cell::new(false),
+            noted: Cell::new(None),
         };
         self.run(route, call, payload).await
     }

@@ -100,14 +100,14 @@ struct Subject {
     team: Option<Named>,
 }
 
-/// Does the deed and writes it down, unless it changed nothing. Also says whether it did.
+/// Does the deed and writes it down, unless it changed nothing. Also gives the event's id.
 pub fn noted<T>(
     connection: &Connection,
     deed: Deed,
     actor: &Account,
     now: Timestamp,
     act: impl FnOnce() -> Result<T>,
-) -> Result<(T, bool)> {
+) -> Result<(T, Option<Id>)> {
     MADE.set(None);
     // Looked at before, since it may be about to go.
     let subject = deed.app.as_ref();
@@ -117,14 +117,22 @@ pub fn noted<T>(
     let before = connection.total_changes();
     let done = act()?;
     if connection.total_changes() == before {
-        return Ok((done, false));
+        return Ok((done, None));
     }
     let subject = match (subject.flatten(), MADE.take()) {
         (None, Some(app)) => subject_of(connection, &Identity::Id(app))?,
         (subject, _) => subject,
     };
-    create(connection, &deed, actor, subject, team.flatten(), now)?;
-    Ok((done, true))
+    let id = create(connection, &deed, actor, subject, team.flatten(), now)?;
+    Ok((done, Some(id)))
+}
+
+/// Takes back what was written down of a deed that has come to nothing after all.
+pub fn withdraw(connection: &Connection, id: Id, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached("DELETE FROM audit_trail_event WHERE created_at = ?1 AND id = ?2")?
+        .execute(params![now, id])?;
+    Ok(())
 }
 
 fn create(
@@ -134,7 +142,8 @@ fn create(
     subject: Option<Subject>,
     team: Option<Named>,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<Id> {
+    let id = Id::new();
     let (app, owner, its_team) = match subject {
         Some(subject) => (Some(subject.app), subject.owner, subject.team),
         None => (None, None, None),
@@ -147,7 +156,7 @@ fn create(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
-            Id::new(),
+            id,
             deed.entity,
             deed.action,
             actor.id,
@@ -162,7 +171,7 @@ fn create(
             deed.data.to_string(),
             now
         ])?;
-    Ok(())
+    Ok(id)
 }
 
 /// Not by way of the caller's access: the deed itself sees to that, and nothing is written where it fails.

@@ -317,6 +317,11 @@ impl Server {
         penstock::sweep::sweep(&self.platform).await.unwrap();
     }
 
+    /// Every row of every table but the audit trail, which outlives all that it tells of.
+    pub fn dump_without_trail(&self) -> String {
+        database::dump_without_trail(self.dir.path())
+    }
+
     /// Every row of every table, as text.
     pub fn dump(&self) -> String {
         database::dump(self.dir.path())
