@@ -70,9 +70,9 @@ pub fn signals() -> SigSet {
 struct Halves {
     /// Open until the command runs.
     begun: Option<OwnedFd>,
-    /// The inner half says here that its namespaces are there.
+    /// The inner half says here that its namespaces are there, and then that its end of the cable is up.
     ready: (OwnedFd, OwnedFd),
-    /// The outer one says here that all is prepared. When it ends, so does this.
+    /// The outer one says here that the cable is there, and then that packets go through it. When it ends, so does this.
     lifeline: (OwnedFd, OwnedFd),
 }
 
@@ -199,9 +199,21 @@ fn admit(
             }
         }
     }
+    go_on(lifeline)?;
+    if let Some(cable) = &cable
+        && read(ready.as_fd(), &mut [0])? > 0
+    {
+        net::settle(cable);
+        go_on(lifeline)?;
+    }
+    Ok(cable)
+}
+
+/// Lets the inner half take its next step.
+fn go_on(lifeline: &OwnedFd) -> io::Result<()> {
     match write(lifeline.as_fd(), b"g") {
         // It ended meanwhile.
-        Ok(_) | Err(Errno::EPIPE) => Ok(cable),
+        Ok(_) | Err(Errno::EPIPE) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
 }

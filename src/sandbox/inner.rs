@@ -59,11 +59,10 @@ fn enter(spec: &Spec, birth: Birth, door: &Door) -> io::Result<()> {
         sethostname(&spec.hostname).map_err(|error| step("set its host name", error))?;
         root::enter(spec)?;
     }
-    if read(door.lifeline.as_fd(), &mut [0])? == 0 {
-        return Err(io::Error::other("the launcher's outer half is gone"));
-    }
+    wait(door)?;
     if let Some(network) = &spec.network {
         net::configure(network).map_err(|error| step("set up its network", error))?;
+        write(door.ready.as_fd(), b"c")?;
     }
     confine::take_streams(spec)?;
     confine::limit(spec)?;
@@ -72,7 +71,18 @@ fn enter(spec: &Spec, birth: Birth, door: &Door) -> io::Result<()> {
         // Changing the user has cleared it.
         prctl::set_pdeathsig(Signal::SIGKILL)?;
     }
+    if spec.network.is_some() {
+        wait(door)?;
+    }
     Ok(())
+}
+
+/// Waits until the outer half has done its part.
+fn wait(door: &Door) -> io::Result<()> {
+    match read(door.lifeline.as_fd(), &mut [0])? {
+        0 => Err(io::Error::other("the launcher's outer half is gone")),
+        _ => Ok(()),
+    }
 }
 
 fn separate(spec: &Spec) -> io::Result<()> {

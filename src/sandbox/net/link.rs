@@ -1,7 +1,10 @@
 //! The cable itself: a pair of virtual Ethernet devices, an address and a route at each end.
 
+use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
 
 use nix::libc;
 use nix::net::if_::if_nametoindex;
@@ -17,6 +20,9 @@ const PEER: u16 = 1;
 /// The link is set by no routing program.
 const STATIC: u8 = 4;
 const LOOPBACK: u32 = 1;
+/// How often, and how long between, an end is looked at that does not let packets through yet. After that it will do so later.
+const SETTLING: u32 = 200;
+const MOMENT: Duration = Duration::from_millis(1);
 
 pub fn connect(network: &Network, pid: i32) -> io::Result<()> {
     let kernel = Netlink::route()?;
@@ -35,6 +41,20 @@ pub fn connect(network: &Network, pid: i32) -> io::Result<()> {
         let _ = remove(&outside);
     }
     connected
+}
+
+/// Waits until this machine's end of a cable lets packets through, of which both ends are up. It does so only once the kernel has
+/// taken note of that, and what is sent before is lost: TCP tries again after a second. Whoever reads its carrier makes the kernel
+/// take note (since Linux 6.8, `linkwatch_sync_dev`).
+pub fn settle(outside: &str) {
+    let folder = Path::new("/sys/class/net").join(outside);
+    for _ in 0..SETTLING {
+        let _ = fs::read(folder.join("carrier"));
+        match fs::read_to_string(folder.join("operstate")) {
+            Ok(state) if state.trim() != "up" => std::thread::sleep(MOMENT),
+            _ => return,
+        }
+    }
 }
 
 pub fn configure(network: &Network) -> io::Result<()> {

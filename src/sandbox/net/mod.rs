@@ -127,6 +127,11 @@ pub fn configure(network: &Network) -> io::Result<()> {
     link::configure(network)
 }
 
+/// Waits until packets go through a cable that was configured at both ends.
+pub fn settle(cable: &str) {
+    link::settle(cable);
+}
+
 /// Sets one of the kernel's switches for an interface. What the kernel does not have needs no switching.
 fn switch(family: &str, interface: &str, name: &str, on: bool) -> io::Result<()> {
     let path = Path::new("/proc/sys/net")
