@@ -12,7 +12,7 @@ CREATE TABLE account (
     -- An admin runs the server: it may do everything with every app.
     admin      INTEGER NOT NULL DEFAULT 0 CHECK (admin IN (0, 1)),
     -- What clients keep with an account; the server makes nothing of them.
-    allow_tracking INTEGER NOT NULL DEFAULT 0 CHECK (allow_tracking IN (0, 1)),
+    allow_tracking INTEGER NOT NULL DEFAULT 1 CHECK (allow_tracking IN (0, 1)),
     beta           INTEGER NOT NULL DEFAULT 0 CHECK (beta IN (0, 1)),
     preferences    TEXT NOT NULL DEFAULT '{}',
     created_at TEXT NOT NULL,

@@ -281,7 +281,7 @@ pub struct Change {
 }
 
 pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
-    let renamed = change.name.is_some();
+    let (renamed, planned) = (change.name.is_some(), change.plan.is_some());
     let addon = call
         .write(move |connection, caller| {
             let addon = find_in_app(connection, caller)?;
@@ -295,7 +295,7 @@ pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
             addons::by_id(connection, addon.id)?.ok_or_else(addons::missing)
         })
         .await?;
-    if addon.wanted_plan_id.is_none() {
+    if !planned || addon.wanted_plan_id.is_none() {
         return Reply::of(&call.addon_view(addon));
     }
     let asked = |addon: &AddOn| addon.task == Some(Task::Plan) && addon.plan_error.is_none();

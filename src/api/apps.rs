@@ -106,31 +106,6 @@ pub async fn list_personal(call: Call) -> Result<Reply<Vec<View>>> {
     paged.reply(|app| view(app, &call.platform.urls))
 }
 
-/// The apps to be shown: all, or those with these ids.
-#[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "FilterApps")]
-pub struct Filter {
-    r#in: Option<FilterIn>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "FilterAppsIn")]
-pub struct FilterIn {
-    id: Option<Vec<Id>>,
-}
-
-/// The same list as `GET /apps`, for a client that knows which apps it wants. Ids of apps that it may not see are left out.
-pub async fn filter(call: Call, filter: Filter) -> Result<Reply<Vec<View>>> {
-    let ids = filter.r#in.and_then(|wanted| wanted.id);
-    let paged = call
-        .page(FIELDS, move |connection, caller, page| {
-            apps::list(connection, &caller.account, ids.as_deref(), page)
-        })
-        .await?;
-    let urls = &call.platform.urls;
-    paged.reply(|app| view(app, urls))
-}
-
 pub async fn info(call: Call) -> Result<Reply<View>> {
     let app = call.read(|connection, caller| caller.app(connection))?;
     Reply::of(&view(app, &call.platform.urls))

@@ -146,10 +146,16 @@ pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
     let collaborator = call
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
-            let account = accounts::named(connection, &caller.account, &user)?;
-            if !may_join(connection, caller, &app, &account, granted)? {
+            let found = accounts::named(connection, &caller.account, &user);
+            let joins = match &found {
+                Ok(account) => may_join(connection, caller, &app, account, granted)?,
+                Err(_) => false,
+            };
+            // Asked before it is told whether there is such an account.
+            if !joins {
                 access::require(connection, &caller.account, app.id, Permission::Manage)?;
             }
+            let account = found?;
             let role = Role::Collaborator;
             collaborators::create(connection, app.id, account.id, role, granted, caller.now)
         })

@@ -133,9 +133,11 @@ impl Api {
             return run(self.open(request, payload, now).await?).await;
         }
         // A stranger learns that he is one before he learns which paths there are.
-        let (credential, snapshot) = self.let_in(request, now, remaining).await?;
+        let open = matches!(&found, Ok((route, _)) if route.policy == Policy::Anybody);
+        let (credential, snapshot) = self.let_in(request, open, now, remaining).await?;
         let (route, params) = found?;
         match credential.addon {
+            _ if open => {}
             Some(_) => scopes::require_for_providers(route)?,
             None => scopes::require(credential.scopes, route)?,
         }
@@ -166,14 +168,22 @@ impl Api {
     }
 
     /// Whoever the request's token opens an account to, counted against that account's rate limit; the snapshot is the one that
-    /// the token was looked up in. Others have a limit by their address.
+    /// the token was looked up in. Others have a limit by their address, and are let in where it is `open` to them.
     async fn let_in(
         &self,
         request: &HttpRequest,
+        open: bool,
         now: Timestamp,
         remaining: &mut Option<u32>,
     ) -> Result<(Credential, Snapshot)> {
         let snapshot = self.platform.store.snapshot().await?;
+        if open && !request.headers().contains_key(header::AUTHORIZATION) {
+            accept(request.headers())?;
+            let asker = Asker::at(request.peer_addr());
+            *remaining = Some(0);
+            *remaining = Some(self.take(request, asker, now)?);
+            return Ok((Credential::of_nobody(now), snapshot));
+        }
         let credential = match auth::credential(&snapshot, request.headers(), now) {
             Ok(credential) => credential,
             Err(refused) => {

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 /// Deeper than any answer is; a type that holds itself ends here.
-const DEPTH: usize = 8;
+const DEPTH: usize = 12;
 
 /// What strings without a format look like, by the end of where they stand: the first line that fits decides.
 const WORDS: &[(&str, &str)] = &[

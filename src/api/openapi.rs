@@ -73,6 +73,10 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     if let Some(description) = summary::description(route) {
         operation["description"] = json!(description);
     }
+    if route.policy == Policy::Anybody {
+        // With a token or without.
+        operation["security"] = json!([{}, { "token": [] }]);
+    }
     match route.endpoint {
         Endpoint::Call { describe, .. } => called(&mut operation, &describe(generator), route),
         Endpoint::Open { describe, .. } => {

@@ -239,7 +239,8 @@ pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
     let checks = change.required_status_checks.map(changed).transpose()?;
     let coupling = call
         .write(move |connection, caller| {
-            let before = changeable(connection, caller)?;
+            // Whoever deploys an app may ask for more checks of it.
+            let before = changeable(connection, caller, stage.is_none())?;
             let removes = |contexts: &Vec<String>| {
                 before
                     .required_status_checks
@@ -263,7 +264,7 @@ pub async fn update(call: Call, change: Change) -> Result<Reply<View>> {
 pub async fn delete(call: Call) -> Result<Reply<View>> {
     let coupling = call
         .write(|connection, caller| {
-            let coupling = changeable(connection, caller)?;
+            let coupling = changeable(connection, caller, false)?;
             if !coupling.required_status_checks.is_empty() {
                 elevated(
                     connection,
@@ -279,8 +280,8 @@ pub async fn delete(call: Call) -> Result<Reply<View>> {
     Reply::of(&view(coupling))
 }
 
-/// The coupling, for whoever manages its app and for the owner of its pipeline.
-fn changeable(connection: &Connection, caller: &Caller) -> Result<Coupling> {
+/// The coupling, for whoever manages its app, or only deploys it where that will do, and for the owner of its pipeline.
+fn changeable(connection: &Connection, caller: &Caller, deploying: bool) -> Result<Coupling> {
     let coupling = find(connection, caller)?;
     let pipeline = pipelines::find(
         connection,
@@ -288,12 +289,12 @@ fn changeable(connection: &Connection, caller: &Caller) -> Result<Coupling> {
         &Identity::Id(coupling.pipeline_id),
     )?;
     if !pipelines::may_change(connection, &caller.account, &pipeline)? {
-        access::require(
-            connection,
-            &caller.account,
-            coupling.app_id,
-            Permission::Manage,
-        )?;
+        let permit =
+            |permission| access::require(connection, &caller.account, coupling.app_id, permission);
+        match permit(Permission::Manage) {
+            Err(_) if deploying => permit(Permission::Deploy)?,
+            permitted => permitted?,
+        }
     }
     Ok(coupling)
 }

@@ -14,6 +14,8 @@ pub enum Policy {
     Signed,
     /// Whoever shows a client's secret in the body, or a code that stands for it.
     Client,
+    /// Anybody: with a token, as its account; without one, as nobody.
+    Anybody,
     /// Any account. What it sees is its own.
     Account,
     /// Whoever runs the server.
@@ -44,6 +46,7 @@ impl Policy {
             Policy::Public
             | Policy::Signed
             | Policy::Client
+            | Policy::Anybody
             | Policy::Account
             | Policy::Admin
             | Policy::Pipeline
@@ -129,7 +132,7 @@ routes! {
     POST   "/oauth/authorizations/{authorization}/actions/regenerate-tokens" Account oauth_authorizations::regenerate_tokens;
     GET    "/oauth/clients"                                 Account  oauth_clients::list;
     POST   "/oauth/clients"                                 Account  oauth_clients::create;
-    GET    "/oauth/clients/{client}"                        Account  oauth_clients::info;
+    GET    "/oauth/clients/{client}"                        Anybody  oauth_clients::info;
     PATCH  "/oauth/clients/{client}"                        Account  oauth_clients::update;
     DELETE "/oauth/clients/{client}"                        Account  oauth_clients::delete;
     POST   "/oauth/clients/{client}/actions/rotate-credentials" Account oauth_clients::rotate_credentials;
@@ -165,7 +168,7 @@ routes! {
     GET    "/dyno-sizes/{size}"                             Account  catalog::dyno_size_info;
     GET    "/generations"                                   Account  catalog::generations;
     GET    "/generations/{generation}"                      Account  catalog::generation_info;
-    POST   "/filters/apps"                                  Account  apps::filter;
+    POST   "/filters/apps"                                  Account  team_apps::filter;
     GET    "/users"                                         Account  users::list;
     POST   "/users"                                         Account  users::create;
     GET    "/users/{account}"                               Account  account::info;
@@ -380,14 +383,14 @@ routes! {
     GET    "/apps/{app}/addon-attachments"                  View     addon_attachments::of_app;
     GET    "/apps/{app}/addon-attachments/{attachment}"     View     addon_attachments::info_in_app;
     GET    "/sso/addons/{addon}/{account}"                  Signed   addon_sso::open;
-    GET    "/addon-services"                                Account  addon_services::list;
-    GET    "/addon-services/{addon_service}"                Account  addon_services::info;
-    GET    "/addon-services/{addon_service}/plans"          Account  addon_services::plans;
-    GET    "/addon-services/{addon_service}/plans/{plan}"   Account  addon_services::plan_of_service;
-    GET    "/addon-services/{addon_service}/region-capabilities" Account addon_services::region_capabilities_of_service;
+    GET    "/addon-services"                                Anybody  addon_services::list;
+    GET    "/addon-services/{addon_service}"                Anybody  addon_services::info;
+    GET    "/addon-services/{addon_service}/plans"          Anybody  addon_services::plans;
+    GET    "/addon-services/{addon_service}/plans/{plan}"   Anybody  addon_services::plan_of_service;
+    GET    "/addon-services/{addon_service}/region-capabilities" Anybody addon_services::region_capabilities_of_service;
     GET    "/addon-region-capabilities"                     Account  addon_services::region_capabilities;
     GET    "/regions/{region}/addon-region-capabilities"    Account  addon_services::region_capabilities_of_region;
-    GET    "/plans/{plan}"                                  Account  addon_services::plan_info;
+    GET    "/plans/{plan}"                                  Anybody  addon_services::plan_info;
     GET    "/{app}.git/info/refs"                           Git      git::refs;
     POST   "/{app}.git/git-receive-pack"                    Git      git::receive_pack;
     POST   "/{app}.git/git-upload-pack"                     Git      git::upload_pack;

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::Connection;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
@@ -10,9 +11,11 @@ use tokio_rustls::server::TlsStream;
 
 use super::Host;
 use super::marker::{self, Markers};
+use crate::error::{Error, Result};
 use crate::log::platform as lines;
 use crate::runtime::{Attached, Controls, Expected, Signal};
 use crate::secret;
+use crate::store::Table;
 use crate::store::dynos::{self, Dyno, Which};
 use crate::store::one_offs;
 
@@ -99,7 +102,7 @@ async fn meet(
         say(writer, "This dyno does not wait for a client any more.").await;
         return Over::Ended;
     }
-    match timeout(START, expected.arrives()).await {
+    match timeout(START, arrives(host, dyno, &mut expected)).await {
         Ok(Ok(attached)) => return relay(host, dyno, attached, reader, writer).await,
         Ok(Err(error)) => {
             let text = format!("The command could not be run. {}", error.message);
@@ -111,6 +114,24 @@ async fn meet(
         }
     }
     Over::Ended
+}
+
+/// The dyno's streams, or why there are none. One that is stopped before it was started has nobody who says so.
+async fn arrives(host: &Host, dyno: &Dyno, expected: &mut Expected) -> Result<Attached> {
+    let mut changes = host.platform.store.changes(&[Table::Dyno]);
+    loop {
+        changes.mark_unchanged();
+        let find = |connection: &Connection| dynos::by_id(connection, dyno.id);
+        let gone = host.platform.store.read(find)?.is_none();
+        tokio::select! {
+            biased;
+            arrived = expected.arrives() => return arrived,
+            () = std::future::ready(()), if gone => {
+                return Err(Error::conflict("The dyno was stopped before that."));
+            }
+            _ = changes.changed() => {}
+        }
+    }
 }
 
 /// The first line. `None` if it is none.

@@ -111,13 +111,17 @@ const FAMILIES: [i32; 4] = [
 /// Terminal requests that type for somebody else.
 const TYPING: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
-/// Filters this process and all that come from it, for good. It has to have no way to gain rights. `sockets_by_path` is whether it
-/// may use sockets of the local family: where files are the machine's, those of others can be connected to, which Landlock does not
-/// keep it from. Pairs of them are no matter.
-pub fn apply(sockets_by_path: bool) -> io::Result<()> {
+/// Filters this process and all that come from it, for good. It has to have no way to gain rights. `alone` is whether it sees files
+/// and processes of its own only. Where it does not, sockets of others can be connected to, which Landlock does not keep it from, so
+/// it does without those of the local family (pairs of them are no matter); nor does Landlock keep it from what is done to another
+/// process of the same user by its number.
+pub fn apply(alone: bool) -> io::Result<()> {
     apply_program(&foreign_calls())?;
     apply_rules(absent(), libc::ENOSYS)?;
-    apply_rules(families(sockets_by_path)?, libc::EAFNOSUPPORT)?;
+    apply_rules(families(alone)?, libc::EAFNOSUPPORT)?;
+    if !alone {
+        apply_rules(others()?, libc::EPERM)?;
+    }
     apply_rules(refused()?, libc::EPERM)
 }
 
@@ -153,6 +157,36 @@ fn families(sockets_by_path: bool) -> io::Result<Rules> {
         (libc::SYS_socket, sockets),
         (libc::SYS_socketpair, pairs),
     ]))
+}
+
+/// Limits, priorities and processors of any process but the caller, which is number 0 to all of these.
+fn others() -> io::Result<Rules> {
+    /// To `setpriority` and to `ioprio_set`: all processes of a user.
+    const OF_USER: [(i64, u64); 2] = [
+        (libc::SYS_setpriority, libc::PRIO_USER as u64),
+        (libc::SYS_ioprio_set, 3),
+    ];
+    let other = |argument| condition(argument, SeccompCmpOp::Ne, 0);
+    let mut rules = Rules::new();
+    for call in [
+        libc::SYS_sched_setaffinity,
+        libc::SYS_sched_setattr,
+        libc::SYS_sched_setparam,
+        libc::SYS_sched_setscheduler,
+        libc::SYS_migrate_pages,
+        libc::SYS_move_pages,
+    ] {
+        rules.insert(call, vec![rule(vec![other(0)?])?]);
+    }
+    for (call, of_user) in OF_USER {
+        let user = condition(0, SeccompCmpOp::Eq, of_user)?;
+        rules.insert(call, vec![rule(vec![other(1)?])?, rule(vec![user])?]);
+    }
+    // To ask for a limit is no matter.
+    let set = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0);
+    let set = set.map_err(io::Error::other)?;
+    rules.insert(libc::SYS_prlimit64, vec![rule(vec![other(0)?, set])?]);
+    Ok(rules)
 }
 
 fn refused() -> io::Result<Rules> {

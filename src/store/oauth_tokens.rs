@@ -32,6 +32,20 @@ pub struct Credential {
     pub addon: Option<Id>,
 }
 
+impl Credential {
+    /// For what may be asked without a token: it opens nothing, and nothing is found through it.
+    pub fn of_nobody(now: Timestamp) -> Credential {
+        let none = Id::fixed(0);
+        Credential {
+            account: Account::nobody(none, String::new(), now),
+            token: none,
+            authorization: none,
+            scopes: Scopes::of([]),
+            addon: None,
+        }
+    }
+}
+
 /// What the token with this digest opens, if it has not expired. One look-up by an index, as each request makes it.
 pub fn credential(
     connection: &Connection,

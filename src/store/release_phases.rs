@@ -250,6 +250,10 @@ fn settle(
             "UPDATE release SET status = ?2, updated_at = ?3 WHERE id = ?1 AND status = 'pending'",
         )?
         .execute(params![release.id, status, now])?;
+    // Nothing of it changes, but whoever waits for phases looks at those that waited for this one.
+    connection
+        .prepare_cached("UPDATE release_phase SET ended = ended WHERE release_id = ?1")?
+        .execute([release.id])?;
     if status == Status::Succeeded {
         releases::take_over(connection, release.app_id, before, release.slug_id, now)?;
     }

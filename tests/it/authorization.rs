@@ -128,7 +128,7 @@ async fn a_stranger_is_answered_as_if_there_were_nothing() {
         }
         if matches!(
             route.policy,
-            Policy::Signed | Policy::Public | Policy::Account
+            Policy::Signed | Policy::Public | Policy::Anybody | Policy::Account
         ) && !route.path.starts_with("/pipeline")
             || !route.path.contains('{')
         {

@@ -76,6 +76,24 @@ async fn an_unknown_account_or_permission_is_refused() {
 }
 
 #[tokio::test]
+async fn who_may_let_nobody_in_learns_of_no_account() {
+    let server = Server::start().await;
+    let (ann, bob) = (server.account("ann").await, server.account("bob").await);
+    server.account("cora").await;
+    ann.app("harbour").await;
+    let viewer = json!({"user": "bob@example.com", "permissions": ["view"]});
+    ann.post(COLLABORATORS, viewer).await.created();
+    let mut answers = Vec::new();
+    for name in ["cora", "nobody"] {
+        let body = json!({"user": format!("{name}@example.com")});
+        let answer = bob.post(COLLABORATORS, body).await;
+        answers.push((answer.status, answer.text()));
+    }
+    assert_eq!(answers[0].0, 403);
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[tokio::test]
 async fn an_account_is_named_by_its_address_in_an_object_too() {
     let server = Server::start().await;
     let ann = server.account("ann").await;

@@ -169,6 +169,26 @@ async fn only_the_owner_of_the_pipeline_removes_a_check() {
 }
 
 #[tokio::test]
+async fn whoever_deploys_an_app_may_ask_for_more_checks_of_it() {
+    let stages = stages().await;
+    let (ann, bob) = (&stages.ann, stages.server.account("bob").await);
+    let let_in = async |permissions: Value| {
+        let body = json!({"user": "bob@example.com", "permissions": permissions});
+        let path = "/apps/production/collaborators";
+        ann.delete(format!("{path}/bob@example.com")).await;
+        ann.post(path, body).await.created();
+    };
+    let more = json!({"required_status_checks": {"contexts": ["tests/all", "tests/more"]}});
+    let_in(json!(["view"])).await;
+    let refused = bob.patch(&stages.production, more.clone()).await;
+    assert_eq!(refused.status, 403);
+    let_in(json!(["deploy"])).await;
+    bob.patch(&stages.production, more).await.ok();
+    let moved = json!({"stage": "development"});
+    assert_eq!(bob.patch(&stages.production, moved).await.status, 403);
+}
+
+#[tokio::test]
 async fn the_stages_are_a_graph() {
     let server = Server::start().await;
     let ann = server.account("ann").await;

@@ -64,7 +64,7 @@ fn noun(path: &str) -> String {
     }
 }
 
-/// The table of the page on compatibility.
+/// The table of the README and of the page on compatibility.
 fn table() -> String {
     let mut nouns: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for (status, _, path) in ledger() {
@@ -91,15 +91,17 @@ fn table() -> String {
 }
 
 #[test]
-fn the_page_on_compatibility_says_what_the_ledger_says() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/docs/compatibility.md");
-    let page = std::fs::read_to_string(path).unwrap();
-    let (before, rest) = page.split_once("<!-- ledger -->\n").unwrap();
-    let (kept, after) = rest.split_once("<!-- end -->\n").unwrap();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        let anew = format!("{before}<!-- ledger -->\n{}<!-- end -->\n{after}", table());
-        std::fs::write(path, anew).unwrap();
-        return;
+fn the_readme_and_the_page_on_compatibility_say_what_the_ledger_says() {
+    for name in ["README.md", "assets/docs/compatibility.md"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let page = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = page.split_once("<!-- ledger -->\n").unwrap();
+        let (kept, after) = rest.split_once("<!-- end -->\n").unwrap();
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            let anew = format!("{before}<!-- ledger -->\n{}<!-- end -->\n{after}", table());
+            std::fs::write(&path, anew).unwrap();
+            continue;
+        }
+        assert_eq!(kept, table(), "{name}");
     }
-    assert_eq!(kept, table());
 }

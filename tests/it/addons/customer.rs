@@ -150,6 +150,11 @@ async fn a_plan_changes_when_the_provider_agrees() {
     ann.patch(&path, json!({ "plan": "none" }))
         .await
         .invalid("Couldn't find either the add-on");
+    provider.next([answer(500, json!({}))]);
+    ann.patch(&path, json!({ "plan": "basic" }))
+        .await
+        .invalid("failed");
+    // What came of the plan is no matter to whoever asks for something else.
     let renamed = ann.patch(&path, json!({ "name": "yours" })).await.ok();
     assert_eq!(renamed["name"], "yours");
     ann.get(&path).await.refused(404, "not_found", "add-on");

@@ -299,7 +299,7 @@ async fn a_partners_token_opens_one_add_on_and_nothing_else() {
         use penstock::api::Policy;
         let public = matches!(
             route.policy,
-            Policy::Public | Policy::Signed | Policy::Client | Policy::Git
+            Policy::Public | Policy::Anybody | Policy::Signed | Policy::Client | Policy::Git
         );
         if public || allowed.contains(&route.path) && matches!(route.method, "GET" | "POST") {
             continue;

@@ -19,6 +19,14 @@ async fn what_the_operator_registers_is_offered_to_every_account() {
     assert_eq!(plans.each("name"), ["acme:basic", "acme:pro"]);
     assert_eq!(plans.each("default"), ["true", "false"]);
     let pro = ann.get("/plans/acme:pro").await.ok();
+    // Also to whoever has none.
+    let anybody = server.nobody();
+    assert_eq!(anybody.get("/addon-services/acme").await.ok(), service);
+    let shown = anybody.get("/addon-services/acme/plans").await;
+    assert_eq!(shown.list(), plans.list());
+    assert_eq!(anybody.get("/plans/acme:pro").await.ok(), pro);
+    let wrong = anybody.with_token("wrong").get("/addon-services").await;
+    assert_eq!(wrong.status, 401);
     assert_eq!(pro["human_name"], "Professional");
     assert_eq!(pro["price"]["cents"], 0);
     for path in [

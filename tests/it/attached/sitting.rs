@@ -138,6 +138,21 @@ async fn a_server_that_starts_again_ends_what_nobody_sits_in_front_of() {
 }
 
 #[tokio::test]
+async fn a_dyno_that_is_stopped_before_it_began_ends_the_session() {
+    let place = Place::new();
+    let harbour = Harbour::new(&place).await;
+    for _ in 0..3 {
+        let dyno = harbour.ask("sleep 1000", None).await;
+        let mut run = harbour.connect(&dyno).await;
+        run.greeting().await;
+        let name = dyno["name"].as_str().unwrap();
+        let stop = format!("/apps/app/dynos/{name}/actions/stop");
+        harbour.client.post(stop, json!({})).await.expect(202);
+        run.rest().await;
+    }
+}
+
+#[tokio::test]
 async fn whoever_stops_the_dyno_or_deletes_the_app_ends_the_session() {
     let place = Place::new();
     let harbour = Harbour::new(&place).await;

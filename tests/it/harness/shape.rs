@@ -168,7 +168,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("/pipelines/*/latest-builds", "build"),
     ("/pipelines/*/latest-releases", "release"),
     ("/pipelines/*/latest-deployments", "release"),
-    ("/filters/apps", "app"),
+    ("/filters/apps", "team-app"),
     ("/regions", "region"),
     ("/regions/*", "region"),
     ("/stacks", "stack"),

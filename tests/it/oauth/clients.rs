@@ -37,6 +37,8 @@ async fn a_client_is_registered_changed_and_deleted_by_its_owner_alone() {
         (&seen["name"], &seen["secret"]),
         (&json!("Quay"), &Value::Null)
     );
+    // It is shown to whoever is asked to let it in, who may have no token yet.
+    assert_eq!(server.nobody().get(&path).await.ok(), seen);
     let rotate = format!("{path}/actions/rotate-credentials");
     bob.patch(&path, json!({"name": "Mine"}))
         .await

@@ -84,7 +84,7 @@ async fn a_token_that_only_reads_is_refused_by_whatever_changes_something() {
     for route in ROUTES {
         let open = matches!(
             route.policy,
-            Policy::Public | Policy::Signed | Policy::Client | Policy::Git
+            Policy::Public | Policy::Anybody | Policy::Signed | Policy::Client | Policy::Git
         );
         if route.method == "GET" || open || asks.contains(&route.path) {
             continue;
@@ -103,7 +103,7 @@ async fn an_identity_token_reaches_the_account_and_nothing_else() {
     for route in ROUTES {
         let open = matches!(
             route.policy,
-            Policy::Public | Policy::Signed | Policy::Client | Policy::Git
+            Policy::Public | Policy::Anybody | Policy::Signed | Policy::Client | Policy::Git
         );
         if open || (route.method, route.path) == ("GET", "/account") {
             continue;
@@ -131,7 +131,8 @@ async fn no_scope_but_global_reaches_what_would_make_a_stronger_token() {
         path.starts_with("/oauth/") || path.starts_with("/users") || own
     };
     for route in ROUTES {
-        if !guarded(route.path) || route.policy == Policy::Client {
+        let open = matches!(route.policy, Policy::Client | Policy::Anybody);
+        if !guarded(route.path) || open {
             continue;
         }
         let harmless = ["/account/rate-limits", "/account/features", "/users/"];

@@ -8,7 +8,7 @@ use std::process::Child;
 use super::{Bed, Way};
 
 /// Runs these lines of Python as a dyno.
-fn attempt(way: Way, attempts: &[&str]) -> Bed {
+pub fn attempt(way: Way, attempts: &[&str]) -> Bed {
     Bed::python(way, &script(attempts))
 }
 
@@ -25,7 +25,7 @@ pub fn script(attempts: &[&str]) -> String {
 }
 
 const PRELUDE: &str = "
-import os, socket, ctypes
+import os, socket, ctypes, resource
 libc = ctypes.CDLL(None, use_errno=True)
 def call(number, *arguments):
     if libc.syscall(number, *arguments) < 0:
@@ -34,7 +34,7 @@ def call(number, *arguments):
 
 /// All of so many attempts come to this.
 #[track_caller]
-fn all(bed: &Bed, count: usize, word: &str) {
+pub fn all(bed: &Bed, count: usize, word: &str) {
     let outcome = bed.run();
     let expected = vec![word; count];
     let said: Vec<&str> = outcome.said.lines().collect();
@@ -114,13 +114,16 @@ impl Drop for Victim {
 }
 
 /// On a process of the server's user, which is in `VICTIM`.
-pub const PROCESSES: [&str; 5] = [
+pub const PROCESSES: [&str; 8] = [
     "open('/proc/' + os.environ['VICTIM'] + '/environ').read()",
     "os.readlink('/proc/' + os.environ['VICTIM'] + '/fd/0')",
     "os.readlink('/proc/' + os.environ['VICTIM'] + '/root')",
     "os.kill(int(os.environ['VICTIM']), 0)",
     // PTRACE_SEIZE and then its end, so that it does no harm where it works.
     "call(101, 0x4206, int(os.environ['VICTIM']), 0, 0)",
+    "resource.prlimit(int(os.environ['VICTIM']), resource.RLIMIT_NOFILE, (64, 64))",
+    "os.setpriority(os.PRIO_PROCESS, int(os.environ['VICTIM']), 19)",
+    "os.sched_setaffinity(int(os.environ['VICTIM']), {0})",
 ];
 
 #[test]

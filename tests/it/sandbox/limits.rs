@@ -1,5 +1,6 @@
 //! How much a dyno can use up.
 
+use super::inside::{all, attempt};
 use super::{Bed, Way};
 
 /// Writes until it is stopped, and says how many MiB that were.
@@ -134,4 +135,19 @@ fn no_core_is_written_nor_piped_to_a_program_of_the_machine() {
         // At 0 it would still be piped.
         assert_eq!(outcome.said, "Max core file size 1 1 bytes \n", "{way:?}");
     }
+}
+
+#[test]
+fn priorities_of_all_of_a_user_are_not_to_be_had_where_others_are_his_too() {
+    // PRIO_USER, and the same for reading and writing.
+    let users = ["os.setpriority(2, 0, 19)", "call(251, 3, 0, 0x6000)"];
+    let own = [
+        "os.nice(1)",
+        "os.sched_setaffinity(0, os.sched_getaffinity(0))",
+        "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))",
+        "resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE)",
+    ];
+    let way = *Way::all().last().unwrap();
+    all(&attempt(way, &users), users.len(), "refused");
+    all(&attempt(way, &own), own.len(), "done");
 }
