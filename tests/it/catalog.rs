@@ -45,7 +45,9 @@ async fn apps_are_filtered_by_their_ids_and_strangers_ones_left_out() {
     let other = bob.app("lagoon").await;
     let wanted = json!({"in": {"id": [mine["id"], other["id"]]}});
     let found = ann.post("/filters/apps", wanted).await.list();
-    assert_eq!(found, [mine]);
+    let as_team_app = ann.get("/teams/apps/harbour").await.ok();
+    assert_eq!(as_team_app["id"], mine["id"]);
+    assert_eq!(found, [as_team_app]);
     let everything = ann.post("/filters/apps", json!({})).await.each("name");
     assert_eq!(everything, ["harbour", "marina"]);
 }
