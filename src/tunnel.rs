@@ -27,6 +27,8 @@ const LONGEST: usize = 1 << 20;
 const QUIET: Duration = Duration::from_secs(25);
 /// For the other direction, once one is over.
 const LAST: Duration = Duration::from_secs(5);
+/// For whoever is at the other end to take some of what is sent.
+const STALLED: Duration = Duration::from_secs(60);
 
 /// The answer to a client's key, by which it knows that it was understood (RFC 6455, 4.2.2).
 pub fn accept(key: &[u8]) -> String {
@@ -110,9 +112,9 @@ async fn pack(mut reader: impl AsyncRead + Unpin, mut sink: impl Sink<Message> +
             }
             Ok(_) => break,
         };
-        if sink.send(message).await.is_err() {
+        if !matches!(timeout(STALLED, sink.send(message)).await, Ok(Ok(()))) {
             return;
         }
     }
-    let _ = sink.send(Message::Close(None)).await;
+    let _ = timeout(STALLED, sink.send(Message::Close(None))).await;
 }

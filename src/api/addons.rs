@@ -21,7 +21,7 @@ use crate::store::access::Permission;
 use crate::store::addon_attaching::{self, Wanted};
 use crate::store::addon_changes::{self, NewAddOn};
 use crate::store::addons::{self, AddOn, FIELDS, State, Task};
-use crate::store::{Table, addon_attachments, addon_plans, addon_services};
+use crate::store::{Table, addon_attachments, addon_plans, addon_services, audit_trail};
 use crate::time::Timestamp;
 
 /// What a customer may tell a provider, in bytes.
@@ -242,9 +242,14 @@ async fn unless_refused(call: &Call, addon: AddOn) -> Result<AddOn> {
     if addon.state != State::Deprovisioned {
         return Ok(addon);
     }
-    call.write(move |connection, _| addon_changes::forget(connection, addon.id))
-        .await?;
-    call.withdraw().await?;
+    let noted = call.noted.get();
+    call.write(move |connection, caller| {
+        if let Some(event) = noted {
+            audit_trail::withdraw(connection, event, caller.now)?;
+        }
+        addon_changes::forget(connection, addon.id)
+    })
+    .await?;
     Err(Error::invalid(addon.provision_message))
 }
 

@@ -217,7 +217,9 @@ impl Api {
             None => {
                 let body = reading.await?;
                 // A client may take its time to send, and its token may be revoked meanwhile.
-                auth::again(&*self.platform.store.snapshot().await?, &call)?;
+                if request.headers().contains_key(header::AUTHORIZATION) {
+                    auth::again(&*self.platform.store.snapshot().await?, &call)?;
+                }
                 body
             }
         };

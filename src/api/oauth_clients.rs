@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::secret;
 use crate::store::oauth_clients::{self, Client, FIELDS};
+use crate::store::scopes::Scope;
 use crate::time::Timestamp;
 
 /// Of a name and of an address, in bytes.
@@ -24,7 +25,7 @@ pub struct View {
     ignores_delinquent: Option<bool>,
     name: String,
     redirect_uri: String,
-    /// For whoever registered the client; null for everybody else.
+    /// For whoever registered the client, with a token of scope `global`; null for everybody else.
     secret: Option<String>,
     updated_at: Timestamp,
 }
@@ -54,7 +55,9 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
 pub async fn info(call: Call) -> Result<Reply<View>> {
     let id = call.caller.params.id("client", "client")?;
     let client = call.read(|connection, _| oauth_clients::find(connection, id))?;
-    let own = client.account_id == call.caller.account.id;
+    // A token that may do little would come to a stronger one by the secret.
+    let caller = &call.caller;
+    let own = client.account_id == caller.account.id && caller.scopes.has(Scope::Global);
     let view = view(client);
     Reply::of(&View {
         secret: view.secret.filter(|_| own),

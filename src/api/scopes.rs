@@ -57,6 +57,8 @@ const TABLE: &[(&[&str], &str, Need)] = &[
     (&["POST"], "/filters/**", READ),
     (&["POST"], "/actions/*/resolve", READ),
     (&["POST"], "/apps/*/log-sessions", READ),
+    // Everybody's addresses.
+    (&["GET"], "/enterprise-accounts/*/**", READ_PROTECTED),
     (&["GET"], "**", READ),
     (&[], "**", WRITE),
 ];

@@ -289,6 +289,6 @@ fn is_there(pid: u32) -> bool {
 }
 
 /// In single quotes, within which a shell takes everything as it stands.
-fn quoted(value: &str) -> String {
+pub(super) fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }

@@ -12,6 +12,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::env::quoted;
 use crate::config::{Config, default_data_dir};
 use crate::error::Result;
 use crate::runtime::Parting;
@@ -75,14 +76,14 @@ fn welcome(ready: &Ready) -> String {
     let program = std::env::current_exe().unwrap_or_else(|_| "penstock".into());
     let place = match Path::new(&ready.data_dir) == default_data_dir() {
         true => String::new(),
-        false => format!(" --data-dir {}", ready.data_dir),
+        false => format!(" --data-dir {}", quoted(&ready.data_dir)),
     };
     format!(
         "Penstock serves the API at {api}, apps at {apps} and its documentation at {api}/docs.\n\
          In another terminal:\n\n    eval \"$({program} env{place})\"\n    heroku create\n\n\
          Ctrl-C stops it, and the dynos with it.",
         api = ready.api_url,
-        program = program.display(),
+        program = quoted(&program.display().to_string()),
     )
 }
 

@@ -1,6 +1,6 @@
 //! One request of an app and what became of it, down to its log line.
 //!
-//! The line is written when the exchange is dropped, so there is exactly one however the request ends.
+//! The line is handed over when the exchange is dropped, so there is exactly one however the request ends.
 
 use std::fmt::Write;
 use std::sync::Arc;

@@ -215,7 +215,7 @@ pub fn latest_of_pipeline(
     page::select(connection, &query, page, build)
 }
 
-/// Claims up to `room` waiting builds for this boot, one an app at a time. Whoever has the fewest running comes first, then who has
+/// Claims up to `room` waiting builds for this boot, one an app at a time. Whoever has the fewest running comes first, then who
 /// has had none begun or ended for longest, so that nobody waits behind all the apps of somebody else; of one's own the oldest. What another
 /// boot had claimed is taken up again: that boot is over, since one server holds the data directory.
 pub fn claim(connection: &Connection, boot: Id, room: usize, now: Timestamp) -> Result<Vec<Build>> {

@@ -39,6 +39,16 @@ async fn a_client_is_registered_changed_and_deleted_by_its_owner_alone() {
     );
     // It is shown to whoever is asked to let it in, who may have no token yet.
     assert_eq!(server.nobody().get(&path).await.ok(), seen);
+    // By its secret a token that may do little would come to a stronger one.
+    let all = [
+        "identity",
+        "read",
+        "write",
+        "read-protected",
+        "write-protected",
+    ];
+    let limited = ann.scoped(&all, None).await;
+    assert_eq!(limited.get(&path).await.ok(), seen);
     let rotate = format!("{path}/actions/rotate-credentials");
     bob.patch(&path, json!({"name": "Mine"}))
         .await

