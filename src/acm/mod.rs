@@ -36,8 +36,9 @@ const AT_ONCE: usize = 4;
 const LIMIT: Duration = Duration::from_secs(300);
 /// How long an order that was taken is nobody else's, should nothing be heard of it.
 const TAKEN: Duration = Duration::from_secs(600);
-/// How long an authority that takes no orders is left alone.
-const PAUSE: Duration = Duration::from_secs(1_800);
+/// How long an authority that takes no orders is left alone, the first, the second and each later time in a row: a network that is
+/// not up yet is soon, and an authority that has enough of us is not.
+const PAUSES: [u64; 3] = [60, 300, 1_800];
 /// Between one attempt in vain and the next. DNS that was just changed takes minutes to hours to be seen.
 const WAITS: [u64; 7] = [30, 60, 300, 1_800, 3_600, 6 * 3_600, 12 * 3_600];
 /// Before a certificate that is there, and only to be renewed, is tried again.
@@ -52,8 +53,8 @@ pub struct Acm {
     challenges: Challenges,
     /// The hosts that are asked for.
     under_way: Mutex<HashSet<String>>,
-    /// Until when the authority takes no orders.
-    paused: Mutex<Option<Timestamp>>,
+    /// Until when the authority takes no orders, and how often in a row it took none.
+    paused: Mutex<(Option<Timestamp>, usize)>,
     ended: Notify,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -85,12 +86,14 @@ impl Acm {
             return Ok(0);
         }
         let until = now.plus(TAKEN);
-        let taken = store
-            .write(move |connection| acm::take_due(connection, now, room, until))
-            .await?;
+        // One that was asked for anew, or whose domain is another app's now, has its turn when what is under way has ended.
+        let under_way = self.under_way().clone();
+        let take = move |connection: &rusqlite::Connection| {
+            acm::take_due(connection, now, room, until, &under_way)
+        };
+        let taken = store.write(take).await?;
         let mut begun = 0;
         for order in taken {
-            // One that was given up and asked for anew, or whose domain is another app's now, waits for its turn to come again.
             let Some(place) = self.place(&order.hostname) else {
                 continue;
             };
@@ -187,6 +190,9 @@ impl Acm {
             self.platform.clock.now(),
             order.clone(),
         );
+        if !matches!(outcome, Err(Refused::Authority(_))) {
+            *self.paused() = (None, 0);
+        }
         match outcome {
             Ok(pair) => {
                 tracing::info!(hostname = order.hostname, "a certificate was issued");
@@ -206,8 +212,7 @@ impl Acm {
             }
             Err(Refused::Authority(error)) => {
                 tracing::warn!(%error, hostname = order.hostname, "no certificate could be asked for");
-                let (reason, later) = (reason(&error), now.plus(PAUSE));
-                *self.paused() = Some(later);
+                let (reason, later) = (reason(&error), self.pause(now));
                 let write = move |connection: &rusqlite::Connection| {
                     acm::postponed(connection, &order, &reason, later)
                 };
@@ -223,10 +228,22 @@ impl Acm {
     }
 
     fn paused_until(&self) -> Option<Timestamp> {
-        *self.paused()
+        self.paused().0
     }
 
-    fn paused(&self) -> MutexGuard<'_, Option<Timestamp>> {
+    /// Leaves the authority alone until then. Those who asked at the same time count as one time.
+    fn pause(&self, now: Timestamp) -> Timestamp {
+        let mut paused = self.paused();
+        if let Some(until) = paused.0.filter(|until| now < *until) {
+            return until;
+        }
+        let wait = PAUSES[paused.1.min(PAUSES.len() - 1)];
+        let until = now.plus(Duration::from_secs(wait));
+        *paused = (Some(until), paused.1 + 1);
+        until
+    }
+
+    fn paused(&self) -> MutexGuard<'_, (Option<Timestamp>, usize)> {
         self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

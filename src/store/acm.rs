@@ -3,6 +3,7 @@
 //! An app's domain has an order from the moment that it wants a certificate which nobody gives it by hand. The order is the queue
 //! and the history: who asks the authority takes those that are due, and writes the outcome. It must not know how one asks.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
@@ -155,12 +156,13 @@ impl Share {
 const MOST_LOOKED_AT: usize = 200;
 
 /// Takes orders whose time has come, renewals first, and then those of whoever had the fewest: nobody takes them again before
-/// `until`, should nothing be heard of them. What would be more than a share is put off.
+/// `until`, should nothing be heard of them. What would be more than a share is put off. A host that is asked for already stays due.
 pub fn take_due(
     connection: &Connection,
     now: Timestamp,
     room: usize,
     until: Timestamp,
+    under_way: &HashSet<String>,
 ) -> Result<Vec<Order>> {
     connection
         .prepare_cached("DELETE FROM acm_request WHERE requested_at <= ?1")?
@@ -169,6 +171,9 @@ pub fn take_due(
     for (order, holder) in due(connection, now, until)? {
         if orders.len() == room {
             break;
+        }
+        if under_way.contains(&order.hostname) {
+            continue;
         }
         // A renewal is owed, and comes once in months.
         let of_holder = Some(&OF_HOLDER).filter(|_| !order.renews);
@@ -289,8 +294,8 @@ pub fn issued(
     Ok(true)
 }
 
-/// Notes that an attempt came to nothing and why, and when the next one is due: never, if nobody asks for it. Nothing, if somebody
-/// did meanwhile.
+/// Notes that an attempt came to nothing and why, and when the next one is due: never, if nobody asks for it. If somebody did
+/// meanwhile, no more than that it is the other proof's turn.
 pub fn failed(
     connection: &Connection,
     order: &Order,
@@ -312,6 +317,12 @@ pub fn failed(
         connection
             .prepare_cached("UPDATE domain SET updated_at = ?2 WHERE id = ?1")?
             .execute(params![order.domain, now])?;
+    } else {
+        connection
+            .prepare_cached(
+                "UPDATE acm_order SET attempts = 1 - (?2 & 1) WHERE domain_id = ?1 AND status IS NULL",
+            )?
+            .execute(params![order.domain, order.attempts])?;
     }
     Ok(())
 }

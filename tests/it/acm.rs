@@ -2,6 +2,7 @@
 
 mod pebble;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -208,7 +209,7 @@ async fn a_domain_with_a_certificate_by_hand_is_left_alone() {
         server.pass(Duration::from_secs(3_600));
         let now = server.clock.now();
         let take = move |connection: &rusqlite::Connection| {
-            penstock::store::acm::take_due(connection, now, 10, now)
+            penstock::store::acm::take_due(connection, now, 10, now, &HashSet::new())
         };
         let due = server.platform.store.write(take).await;
         let due = due.unwrap().into_iter().map(|order| order.hostname);
@@ -260,7 +261,7 @@ async fn an_owner_of_many_names_leaves_something_for_others_however_often_they_a
         let now = server.clock.now();
         let take = move |connection: &rusqlite::Connection| {
             // As if each attempt came to nothing at once.
-            penstock::store::acm::take_due(connection, now, 100, now)
+            penstock::store::acm::take_due(connection, now, 100, now, &HashSet::new())
         };
         let taken = server.platform.store.write(take).await.unwrap();
         let of = |app: &str| {
@@ -323,8 +324,40 @@ async fn an_authority_that_cannot_be_asked_is_no_fault_of_the_domain_and_is_left
         ann.post("/apps/harbour/domains", domain).await.created();
         assert_eq!(asked().await, 0);
     }
-    for _ in 0..20 {
-        server.pass(Duration::from_secs(1_800));
+    // A network that comes up a little later is found soon, and one that stays away is looked for less often.
+    for wait in [60, 300, 1_800, 1_800, 1_800] {
+        server.pass(Duration::from_secs(wait - 1));
+        assert_eq!(asked().await, 0);
+        server.pass(Duration::from_secs(1));
         assert_eq!(asked().await, 3);
     }
+}
+
+#[tokio::test]
+async fn a_name_that_is_wished_for_anew_while_it_is_asked_for_is_next() {
+    // An authority that takes its time.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = penstock::acm::Settings {
+        acme_contact: Some("owner@example.com".to_owned()),
+        acme_directory: format!("https://{}/directory", silent.local_addr().unwrap()),
+        acme_ca_file: None,
+    };
+    let server = Server::with_acme(settings).await;
+    let ann = server.account("ann").await;
+    ann.app("harbour").await;
+    ann.post("/apps/harbour/acm", json!({})).await.ok();
+    let data = DataDir::open(&server.platform.config.data_dir.data_dir).unwrap();
+    let acm = Acm::new(server.platform.clone(), data, Challenges::default());
+    let domain = json!({"hostname": "www.example.com"});
+    ann.post("/apps/harbour/domains", domain).await.created();
+    assert_eq!(acm.tick().await.unwrap(), 1);
+    let asked = silent.accept().await.unwrap();
+    ann.patch("/apps/harbour/acm", json!({})).await.ok();
+    assert_eq!(acm.tick().await.unwrap(), 0);
+    drop((asked, silent));
+    acm.idle().await;
+    // It was not taken for what could not be done then, and so is due when the authority is asked again.
+    server.pass(Duration::from_secs(60));
+    assert_eq!(acm.tick().await.unwrap(), 1);
+    acm.idle().await;
 }
