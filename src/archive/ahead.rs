@@ -2,7 +2,7 @@
 //!
 //! Decoding takes about as long as writing, so on two cores this halves the time. What is decoded, and what for, it does not know.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::Limits;
@@ -67,8 +67,8 @@ impl Ahead {
     }
 }
 
-impl Read for Ahead {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+impl BufRead for Ahead {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.at == self.chunk.len() && !self.ended {
             match self.receiver.recv() {
                 Ok(Decoded::Bytes(bytes)) => {
@@ -81,8 +81,18 @@ impl Read for Ahead {
                 Err(gone) => return Err(io::Error::other(Error::internal(gone))),
             }
         }
-        let length = (&self.chunk[self.at..]).read(into)?;
-        self.at += length;
+        Ok(&self.chunk[self.at..])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.at = self.chunk.len().min(self.at + amount);
+    }
+}
+
+impl Read for Ahead {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(into)?;
+        self.consume(length);
         Ok(length)
     }
 }

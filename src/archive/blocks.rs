@@ -3,7 +3,7 @@
 //! It does the counting by itself, so that whatever is wrong with a header can be told with the name of its entry, and so that
 //! one reading of a size decides where the next header is. What the headers mean it does not know.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use tar::Header;
 
@@ -108,19 +108,29 @@ impl Blocks {
     }
 }
 
-impl Read for Blocks {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let most = into
-            .len()
-            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        if most == 0 {
-            return Ok(0);
+impl BufRead for Blocks {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.left == 0 {
+            return Ok(&[]);
         }
-        let length = self.decoded.read(&mut into[..most])?;
-        if length == 0 {
+        let decoded = self.decoded.fill_buf()?;
+        if decoded.is_empty() {
             return Err(io::Error::other(cut_short(&self.name)));
         }
-        self.left -= length as u64;
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+        Ok(&decoded[..decoded.len().min(most)])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.left = self.left.saturating_sub(amount as u64);
+        self.decoded.consume(amount);
+    }
+}
+
+impl Read for Blocks {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(into)?;
+        self.consume(length);
         Ok(length)
     }
 }

@@ -4,13 +4,13 @@
 //! walk's policy could lead out. Which entries are written it does not decide.
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::io::{BufRead, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Dir, Mode, OFlags, ResolveFlags, fchmod, linkat, mkdirat, open, openat, openat2,
-    renameat, symlinkat, unlinkat,
+    AtFlags, Dir, Mode, OFlags, ResolveFlags, fchmod, fstat, linkat, mkdirat, open, openat,
+    openat2, renameat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -36,7 +36,6 @@ pub(super) struct Disk {
     root: OwnedFd,
     /// The folder that was written to last, which is most often the next one too.
     near: (Vec<u8>, OwnedFd),
-    buffer: Vec<u8>,
 }
 
 impl Disk {
@@ -48,11 +47,7 @@ impl Disk {
             ));
         }
         let near = (Vec::new(), root.try_clone()?);
-        Ok(Disk {
-            root,
-            near,
-            buffer: vec![0; 128 * 1024],
-        })
+        Ok(Disk { root, near })
     }
 
     /// Opens a folder, making it if it is not there.
@@ -79,8 +74,7 @@ impl Disk {
         };
         let opened = openat(&parent, name, FOLDER, Mode::empty()).map_err(io)?;
         if made {
-            // The process's umask may have taken bits away, and a dyno runs as another user.
-            fchmod(&opened, Mode::from_raw_mode(0o755)).map_err(io)?;
+            hold_to(&opened, Mode::from_raw_mode(0o755))?;
         }
         Ok(opened)
     }
@@ -118,12 +112,15 @@ impl Sink for Disk {
         let (folder, name) = split(path);
         let mode = Mode::from_raw_mode(if content.executable { 0o755 } else { 0o644 });
         let mut file = File::from(openat(self.go_to(folder)?, name, NEW_FILE, mode).map_err(io)?);
-        fchmod(&file, mode).map_err(io)?;
+        hold_to(&file, mode)?;
         loop {
-            match content.read(&mut self.buffer)? {
-                0 => return Ok(()),
-                length => file.write_all(&self.buffer[..length])?,
+            let decoded = content.fill_buf()?;
+            if decoded.is_empty() {
+                return Ok(());
             }
+            file.write_all(decoded)?;
+            let length = decoded.len();
+            content.consume(length);
         }
     }
 
@@ -145,6 +142,16 @@ impl Sink for Disk {
         )
         .map_err(io)
     }
+}
+
+/// Gives what was just made the mode that it was meant to have: the process's umask may have taken bits away, and a dyno runs as another
+/// user. To look costs a fraction of a change, which the file system would have to log.
+fn hold_to(made: impl AsFd, mode: Mode) -> Result<()> {
+    let found = fstat(&made).map_err(io)?;
+    if Mode::from_raw_mode(found.st_mode) == mode {
+        return Ok(());
+    }
+    fchmod(&made, mode).map_err(io)
 }
 
 /// The names in a folder, in no order.
