@@ -12,6 +12,10 @@ use super::{TOOLS, npm};
 /// The last of the old yarns, which also starts the newer one that an app brings along.
 const YARN_1: &str = "1.22.22";
 
+/// Told to install elsewhere, npm would look there for the machine's own settings too: its registry, its proxy, whom it trusts.
+const BRING: &str =
+    "export npm_config_globalconfig=\"$(npm config get globalconfig)\"; exec npm install \"$@\"";
+
 /// A package manager.
 pub struct Manager {
     kind: Kind,
@@ -92,15 +96,19 @@ impl Manager {
             return;
         };
         plan.topic(format!("Fetching {package} with npm"));
-        let arguments = [
-            "install",
+        let argv = [
+            "sh",
+            "-c",
+            BRING,
+            "npm",
             "--prefix",
             TOOLS,
             "--no-save",
             "--no-package-lock",
+            "--loglevel=error",
+            package,
         ];
-        let loud = ["--loglevel=error", package.as_str()];
-        plan.run(npm(arguments.into_iter().chain(loud)).unshown().remedy(
+        plan.run(Command::new(argv).unshown().remedy(
             "npm could not fetch it. Whoever runs the server can install it on the machine instead, such as with `npm install --global`.",
         ));
     }

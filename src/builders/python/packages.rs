@@ -49,6 +49,8 @@ impl Packages {
             Packages::Uv => {
                 let uv = tool(plan, places, "uv");
                 plan.set("UV_CACHE_DIR", places.cached("uv"));
+                // Whom this machine trusts, as pip and npm do, where a mirror has a certificate of its own.
+                plan.set("UV_SYSTEM_CERTS", "1");
                 plan.set("UV_LINK_MODE", "copy");
                 plan.set("UV_PYTHON_DOWNLOADS", "never");
                 plan.set("UV_PROJECT_ENVIRONMENT", places.at(super::VENV));
