@@ -22,6 +22,8 @@ pub(super) enum Kind {
     File {
         size: u64,
         executable: bool,
+        /// Setuid or setgid.
+        privileged: bool,
     },
     /// The target's bytes, as they came.
     Symlink {
@@ -157,9 +159,13 @@ fn file(name: &[u8], size: u64, header: &Header, limits: &Limits) -> Result<Kind
             ),
         ));
     }
-    // A mode that cannot be read gives no right to execute.
-    let executable = header.mode().unwrap_or(0) & 0o100 != 0;
-    Ok(Kind::File { size, executable })
+    // A mode that cannot be read gives no rights.
+    let mode = header.mode().unwrap_or(0);
+    Ok(Kind::File {
+        size,
+        executable: mode & 0o100 != 0,
+        privileged: mode & 0o6000 != 0,
+    })
 }
 
 fn target(link: Option<Vec<u8>>, name: &[u8], limits: &Limits) -> Result<Vec<u8>> {

@@ -128,6 +128,8 @@ pub struct Summary {
     /// Of a source that was unpacked: the first entry that differs from one before it in capitals alone, fit to be shown. They are two
     /// here, and one where disks do not tell capitals.
     pub alike: Option<String>,
+    /// The first file that was to run as its owner or its group, whoever starts it, and here does not. Fit to be shown.
+    pub privileged: Option<String>,
 }
 
 /// Unpacks an archive into the empty folder `into`, which nobody else may be writing to.

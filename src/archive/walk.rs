@@ -2,7 +2,7 @@
 //!
 //! What is let in goes to a [`Sink`], which writes it or looks at it and decides nothing. The walk never touches a disk.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use tar::Header;
 
@@ -36,6 +36,16 @@ pub(super) struct Content<'a> {
 impl Read for Content<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.blocks.read(into)
+    }
+}
+
+impl BufRead for Content<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.blocks.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.blocks.consume(amount);
     }
 }
 
@@ -198,7 +208,14 @@ impl Walk<'_> {
         }
         match &member.kind {
             Kind::Folder => self.sink.folder(path),
-            Kind::File { size, executable } => {
+            Kind::File {
+                size,
+                executable,
+                privileged,
+            } => {
+                if *privileged && self.summary.privileged.is_none() {
+                    self.summary.privileged = Some(shown(path));
+                }
                 self.summary.files += 1;
                 self.summary.bytes += size;
                 let mut content = Content {

@@ -88,6 +88,11 @@ impl Work {
                  them, keep one of the two."
             ));
         }
+        if let Some(privileged) = unpacked.privileged {
+            output.warning(&format!(
+                "`{privileged}` is setuid or setgid, and becomes a file like any other: all that a dyno runs, runs as the dyno's own user."
+            ));
+        }
         if let Some(ignored) = unpacked.ignored {
             output.step(&format!(
                 "Deleting {ignored} files matching .slugignore patterns."

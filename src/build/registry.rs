@@ -160,7 +160,8 @@ fn put(from: &Path, unfinished: &Path) -> Result<()> {
     let found = fs::metadata(from)
         .map_err(|cause| Error::invalid(format!("{} cannot be read: {cause}.", from.display())))?;
     let tree = match found.is_dir() {
-        true => from.to_owned(),
+        // Whoever names a link to a folder means the folder.
+        true => fs::canonicalize(from)?,
         false => {
             let unpacked = unfinished.join("tree");
             DirBuilder::new().mode(0o700).create(&unpacked)?;

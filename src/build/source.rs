@@ -23,6 +23,8 @@ pub(super) struct Unpacked {
     pub(super) ignored: Option<usize>,
     /// An entry that differs from another in capitals alone.
     pub(super) alike: Option<String>,
+    /// A file that was setuid or setgid.
+    pub(super) privileged: Option<String>,
 }
 
 /// Unpacks a source into the empty folder `tree`, less what its `.slugignore` names.
@@ -36,6 +38,7 @@ pub(super) fn unpack(blobs: &Blobs, source: &Digest, tree: &Path, halt: Halt) ->
     Ok(Unpacked {
         ignored: ignore::remove_ignored(tree)?,
         alike: summary.alike,
+        privileged: summary.privileged,
     })
 }
 

@@ -6,7 +6,7 @@ mod classic;
 mod failing;
 mod fetching;
 mod hostile;
-mod server;
+pub mod server;
 
 use std::collections::BTreeMap;
 use std::future::{Future, ready};

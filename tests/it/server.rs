@@ -1,10 +1,13 @@
 //! The program as its operator meets it: what it prints, what it keeps, how it stops, and when it refuses.
 
 mod account;
+mod buildpacks;
 mod builds;
 mod command;
+mod fetching;
 mod handed_over;
 mod patience;
+mod starving;
 mod stopping;
 mod tokens;
 mod umask;

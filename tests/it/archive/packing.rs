@@ -134,7 +134,7 @@ fn packing_leaves_out_sockets_and_splits_hard_links() {
             files: 2,
             bytes: 2,
             left_out: 1,
-            alike: None,
+            ..Summary::default()
         }
     );
     let (again, _) = unpacked(&archive, Strip::Prefix("app"));

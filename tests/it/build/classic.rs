@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use penstock::build::Registry;
+use penstock::sandbox::{Isolation, Level, Settings};
 use penstock::store::buildpacks::Buildpack;
 use penstock::store::builds::{Build, NewBuild, Status};
 use penstock::store::config_vars;
@@ -253,6 +254,31 @@ async fn buildpacks_run_in_their_order_with_what_those_before_export_and_the_las
         slug.buildpack_provided_description.as_deref(),
         Some("Second")
     );
+}
+
+#[tokio::test]
+async fn a_report_is_made_however_the_compile_ended_and_shown_to_nobody() {
+    for (compile, ended) in [("true", Status::Succeeded), ("exit 1", Status::Failed)] {
+        let mut site = Site::new();
+        // Where nothing isolates it, it can leave something behind.
+        let data = site.dir.path().to_owned();
+        site.parts.bench.isolation = Isolation::new(Level::None, Settings::default(), &data);
+        set(&site, &[("WORD", "hello")]);
+        let left = site.dir.path().join("left");
+        let report = format!(
+            "echo noise; test -d $1; echo \"$# $(cat $3/WORD)\" > {}",
+            left.display()
+        );
+        let scripts = [DETECT, ("compile", compile), ("report", &report)];
+        keep(&site, "shop/pack", &scripts);
+        let source = Tar::new().file("Procfile", "web: own\n");
+        let build = queue(&site, source, &["shop/pack"]);
+        site.build().await;
+        let output = site.output(&build).await;
+        assert_eq!(site.row(&build).status, ended, "{output}");
+        assert_eq!(std::fs::read_to_string(&left).unwrap(), "3 hello\n");
+        assert!(!output.contains("noise"), "{output}");
+    }
 }
 
 #[tokio::test]

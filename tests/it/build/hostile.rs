@@ -186,10 +186,30 @@ async fn setuid_goes_and_what_differs_in_capitals_alone_is_told_of() {
         .file("Readme", "one")
         .file("README", "other")
         .gz();
-    let output = built(&site, &archive, Status::Succeeded).await;
+    let build = site.upload(&archive);
+    site.build().await;
+    let output = site.output(&build).await;
+    assert_eq!(site.row(&build).status, Status::Succeeded, "{output}");
     assert!(
         output.contains(" !     `README` differs from another file only in capitals."),
         "{output}"
+    );
+    assert!(
+        output.contains(" !     `run` is setuid or setgid, and becomes a file like any other"),
+        "{output}"
+    );
+    let digest = Digest::parse(&site.slug(&build).digest.unwrap()).unwrap();
+    let blob = site.parts.blobs.open_blob(&digest).unwrap();
+    let mut slug = tar::Archive::new(flate2::read::MultiGzDecoder::new(blob));
+    let mut modes = Vec::new();
+    for entry in slug.entries().unwrap() {
+        let entry = entry.unwrap();
+        let name = String::from_utf8(entry.path_bytes().into()).unwrap();
+        modes.push((name, entry.header().mode().unwrap()));
+    }
+    assert!(
+        modes.contains(&("./app/run".to_owned(), 0o755)),
+        "{modes:?}"
     );
 }
 

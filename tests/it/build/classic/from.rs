@@ -75,6 +75,9 @@ fn what_is_no_buildpack_or_no_name_is_not_kept() {
         .symlink("pack-1/link", "/usr/bin/env");
     std::fs::write(&archive, tar.gz()).unwrap();
     registry.import("a/b", &archive).unwrap();
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(&pack, &link).unwrap();
+    registry.import("a/b", &link).unwrap();
     assert_eq!(registry.list().unwrap().len(), 1);
     assert_eq!(
         std::fs::read_dir(dir.path().join("buildpacks"))
