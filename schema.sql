@@ -263,6 +263,8 @@ CREATE TABLE domain (
     id              TEXT PRIMARY KEY,
     app_id          TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,
     hostname        TEXT NOT NULL UNIQUE,
+    -- Its labels, the last first: so all names under one stand together.
+    reversed        TEXT NOT NULL UNIQUE,
     sni_endpoint_id TEXT REFERENCES sni_endpoint (id) ON DELETE SET NULL,
     created_at      TEXT NOT NULL,
     updated_at      TEXT NOT NULL

@@ -58,6 +58,19 @@ impl Hostname {
         parents.collect()
     }
 
+    /// Its labels, the last first: `com.example.www`, and `com.example.*` for a wildcard.
+    pub fn reversed(&self) -> String {
+        let labels: Vec<&str> = self.0.rsplit('.').collect();
+        labels.join(".")
+    }
+
+    /// Of a wildcard, what the [`reversed`](Hostname::reversed) spellings of all names under it lie between.
+    pub fn reversed_under(&self) -> Option<(String, String)> {
+        let under = self.wildcard()?.rsplit('.').collect::<Vec<_>>().join(".");
+        // No label has a character between the dot and the one after it.
+        Some((format!("{under}."), format!("{under}/")))
+    }
+
     /// Whether a visitor of some name at or under `base` could come by this name.
     pub fn meets(&self, base: &str) -> bool {
         let under = |name: &str, base: &str| {
@@ -136,9 +149,27 @@ mod tests {
         assert!(name.meets("example.com"));
         assert!(!name.meets("ample.com"));
         assert!(!name.meets("x.a.b.example.com"));
+        assert_eq!(name.reversed(), "com.example.b.a");
+        assert_eq!(name.reversed_under(), None);
         let all = Hostname::canonical("*.b.example.com").unwrap_or_else(|| unreachable!());
         assert!(all.meets("x.b.example.com"));
         assert!(all.meets("example.com"));
         assert!(!all.meets("c.example.com"));
+        let (from, to) = all.reversed_under().unwrap_or_default();
+        let under = |text: &str| {
+            let name = Hostname::canonical(text).unwrap_or_else(|| unreachable!());
+            (&from..&to).contains(&&name.reversed())
+        };
+        for text in ["a.b.example.com", "0.a.b.example.com", "*.a.b.example.com"] {
+            assert!(under(text), "{text}");
+        }
+        for text in [
+            "b.example.com",
+            "ab.example.com",
+            "b-a.example.com",
+            "a.b.example.org",
+        ] {
+            assert!(!under(text), "{text}");
+        }
     }
 }

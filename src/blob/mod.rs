@@ -10,6 +10,7 @@ mod stream;
 mod sweep;
 mod writer;
 
+use std::fmt;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
 use std::os::unix::fs::DirBuilderExt;
@@ -89,6 +90,21 @@ impl Blobs {
         })
     }
 
+    /// Looks whether the blob still holds the bytes that it is named after, and says what it holds if not. Reads all of it.
+    pub fn damage(&self, digest: &Digest) -> Result<Option<Mismatch>> {
+        let mut file = self.open_blob(digest)?;
+        let mut hash = sha2::Sha256::new();
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                length => hash.update(&buffer[..length]),
+            }
+        }
+        let (expected, actual) = (*digest, Digest::from(hash));
+        Ok((actual != expected).then_some(Mismatch { expected, actual }))
+    }
+
     /// Whether the blob is there. That is no claim to it: a sweep may take it, unless a row refers to it.
     pub fn contains(&self, digest: &Digest) -> Result<bool> {
         match self.size(digest) {
@@ -113,6 +129,22 @@ impl Blobs {
         self.root.join(&name[..2]).join(&name)
     }
 }
+
+/// The disk has altered a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    pub expected: Digest,
+    pub actual: Digest,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Mismatch { expected, actual } = self;
+        write!(f, "the blob {expected} holds the bytes of {actual}")
+    }
+}
+
+impl std::error::Error for Mismatch {}
 
 /// A blob's bytes, checked against its digest at their end.
 pub struct Checked {

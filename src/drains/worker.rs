@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::carrier::{Carrier, Fault, Outcome};
 use super::{Common, Target};
-use crate::log::{Batch, Line, Mark, Session, Source, platform};
+use crate::log::{Batch, Cursor, Line, Lost, Mark, Session, Source, platform};
 use crate::outbound::Failure;
 use crate::time::Timestamp;
 
@@ -26,8 +26,10 @@ pub struct Worker {
     unsure: VecDeque<Sent>,
     /// Attempts that failed in a row.
     failures: u32,
-    /// Lines that were lost, and since when, and that the app's log has not told of.
-    lost: Option<(u64, Timestamp)>,
+    /// Lines that were lost and that the app's log has not told of. It is kept with the place that was reached without them.
+    lost: Option<Lost>,
+    /// That place.
+    done: Option<Timestamp>,
     told: Told,
     /// When the oldest line that waits was said, for others to see.
     since: Arc<AtomicI64>,
@@ -49,6 +51,7 @@ struct Told {
 impl Worker {
     pub fn new(common: Arc<Common>, target: Target, since: Arc<AtomicI64>) -> Worker {
         let (outbound, way) = (common.outbound.clone(), target.way.clone());
+        let cursor = common.logs.cursor(target.app, target.id);
         Worker {
             carrier: Carrier::new(outbound, common.limits, way),
             share: common.share(target.owner),
@@ -57,7 +60,8 @@ impl Worker {
             target,
             unsure: VecDeque::new(),
             failures: 0,
-            lost: None,
+            lost: cursor.and_then(|cursor| cursor.lost),
+            done: cursor.map(|cursor| cursor.last),
             told: Told::default(),
             since,
         }
@@ -139,10 +143,7 @@ impl Worker {
                 from,
                 last,
             }),
-            false => self
-                .common
-                .logs
-                .delivered(self.target.app, self.target.id, last),
+            false => self.done_with(last),
         }
     }
 
@@ -157,9 +158,7 @@ impl Worker {
         let lines = lines.filter(|line| !told(line)).count() as u64;
         self.note_lost(batch.lost + lines, from.last());
         tracing::debug!(drain = %self.target.id, status, lines, "a drain refused lines, which are dropped");
-        self.common
-            .logs
-            .delivered(self.target.app, self.target.id, batch.last);
+        self.done_with(batch.last);
     }
 
     fn failed(&mut self, fault: Fault) {
@@ -203,10 +202,19 @@ impl Worker {
             self.unsure.pop_front();
         }
         if let Some(last) = last {
-            self.common
-                .logs
-                .delivered(self.target.app, self.target.id, last);
+            self.done_with(last);
         }
+    }
+
+    /// Keeps how far the drain has come, together with what was lost before.
+    fn done_with(&mut self, last: Timestamp) {
+        self.done = Some(last);
+        let cursor = Cursor {
+            last,
+            lost: self.lost,
+        };
+        let (logs, target) = (&self.common.logs, &self.target);
+        logs.delivered(target.app, target.id, &cursor);
     }
 
     async fn rest(&self) {
@@ -229,18 +237,22 @@ impl Worker {
             return;
         }
         self.common.figures.lost.fetch_add(lines, Ordering::Relaxed);
-        let (before, since) = self.lost.unwrap_or((0, since));
-        self.lost = Some((before + lines, since));
+        let lost = self.lost.get_or_insert(Lost { lines: 0, since });
+        lost.lines += lines;
     }
 
     fn tell_loss(&mut self) {
         if !self.is_due(self.told.loss) {
             return;
         }
-        if let Some((lines, since)) = self.lost.take() {
+        if let Some(Lost { lines, since }) = self.lost.take() {
             self.told.loss = Some(Instant::now());
             let (logs, name) = (&self.common.logs, &self.target.name);
             platform::drain_overflow(logs, self.target.app, name, lines, since);
+            // Who is killed before this tells of it twice.
+            if let Some(done) = self.done {
+                self.done_with(done);
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! How far a drain has come in an app's log: the timestamp of the last line that it has delivered, in a file beside the lines.
+//! How far a drain has come in an app's log, in a file beside the lines: the timestamp of the last line that it is done with, and what
+//! it has lost on the way there that no line tells of yet.
 //!
 //! It is written in place and not synced, as lines are not: a killed server loses nothing of it, and after a power cut a drain may
 //! send some lines once more. It goes with the app's log. It must not know what a drain is.
@@ -14,20 +15,50 @@ fn path(dir: &Path, drain: Id) -> PathBuf {
     dir.join(format!("{drain}.cursor"))
 }
 
-/// Where the drain is to go on. `None` if it has never delivered anything, or what is there cannot be read.
-pub(super) fn read(dir: &Path, drain: Id) -> Option<Timestamp> {
-    Timestamp::parse(fs::read_to_string(path(dir, drain)).ok()?.trim())
+/// Lines that were lost, and that no line tells of yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    pub lines: u64,
+    /// When the last line before them was said.
+    pub since: Timestamp,
 }
 
-/// A timestamp's text is of one width, so the new one covers the old. Fails where the log is gone, rather than bring it back.
-pub(super) fn write(dir: &Path, drain: Id, last: Timestamp) -> std::io::Result<()> {
+/// A place in the log, and what was lost before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    pub last: Timestamp,
+    pub lost: Option<Lost>,
+}
+
+/// Where the drain is to go on. `None` if it has never delivered anything, or what is there cannot be read.
+pub(super) fn read(dir: &Path, drain: Id) -> Option<Cursor> {
+    let text = fs::read_to_string(path(dir, drain)).ok()?;
+    let mut words = text.split_ascii_whitespace();
+    let last = Timestamp::parse(words.next()?)?;
+    let lines = words.next().and_then(|lines| lines.parse().ok());
+    let since = words.next().and_then(Timestamp::parse);
+    let lost = lines
+        .filter(|lines| *lines > 0)
+        .zip(since)
+        .map(|(lines, since)| Lost { lines, since });
+    Some(Cursor { last, lost })
+}
+
+/// The text is of one width, so the new one covers the old. Fails where the log is gone, rather than bring it back.
+pub(super) fn write(dir: &Path, drain: Id, cursor: &Cursor) -> std::io::Result<()> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
         .open(path(dir, drain))?;
-    file.write_all_at(last.to_log().as_bytes(), 0)
+    let last = cursor.last.to_log();
+    let (lines, since) = match cursor.lost {
+        Some(lost) => (lost.lines, lost.since.to_log()),
+        None => (0, last.clone()),
+    };
+    let text = format!("{last} {lines:020} {since}\n");
+    file.write_all_at(text.as_bytes(), 0)
 }
 
 /// Forgets every cursor but those of these drains.

@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+pub use cursor::{Cursor, Lost};
 pub use filter::Filter;
 pub use line::{LINE_BYTES, Line, Source};
 pub use lines::Lines;
@@ -165,16 +166,21 @@ impl Logs {
     /// those since `created`. Lines that went before they could be read are told of as Heroku's L10.
     pub fn drain(&self, app: Id, drain: Id, created: Timestamp) -> Session {
         let log = self.app(app);
-        let delivered = cursor::read(log.dir(), drain);
+        let delivered = cursor::read(log.dir(), drain).map(|cursor| cursor.last);
         // What was said at that very moment was said after it.
         let created = created.minus(Duration::from_micros(1));
         Session::of_drain(log, delivered.unwrap_or(created))
     }
 
-    /// The drain has delivered all lines up to this one.
-    pub fn delivered(&self, app: Id, drain: Id, last: Timestamp) {
+    /// How far this drain has come, if anywhere.
+    pub fn cursor(&self, app: Id, drain: Id) -> Option<Cursor> {
+        cursor::read(&self.common.dir.join(app.to_string()), drain)
+    }
+
+    /// The drain is done with all lines up to this place. It is kept through a kill.
+    pub fn delivered(&self, app: Id, drain: Id, cursor: &Cursor) {
         let dir = self.common.dir.join(app.to_string());
-        if let Err(cause) = cursor::write(&dir, drain, last) {
+        if let Err(cause) = cursor::write(&dir, drain, cursor) {
             tracing::debug!(%drain, %cause, "how far a drain has come was not kept");
         }
     }

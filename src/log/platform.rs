@@ -4,6 +4,8 @@
 //! they are written here and nowhere else. It must not know when any of this happens. `user` is an account's e-mail address.
 
 use super::{Logs, Source};
+use crate::blob::Mismatch;
+use crate::error::Error;
 use crate::name::Id;
 use crate::shim::memory::Usage;
 use crate::store::dynos::Dyno;
@@ -363,6 +365,19 @@ pub struct HeldBack<'a> {
 fn memory(used: u64, quota: u64) -> String {
     let percent = used as f64 / quota.max(1) as f64 * 100.0;
     format!("Process running mem={}M({percent:.1}%)", used >> 20)
+}
+
+/// The dyno could not be started: R17 if the server's disk has altered the slug, in Heroku's words, of which one is missing, else R99.
+pub fn not_started(logs: &Logs, app: Id, process: &str, error: &Error) {
+    let cause = error.cause.as_ref();
+    let Some(mismatch) = cause.and_then(|cause| cause.downcast_ref::<Mismatch>()) else {
+        return platform_error(logs, app, process, &error.message);
+    };
+    let (expected, actual) = (mismatch.expected.checksum(), mismatch.actual.checksum());
+    let error = format!(
+        "Error R17 (Checksum error) -> Checksum does match expected value. Expected: {expected} Actual: {actual}"
+    );
+    dyno(logs, app, process, &[&error]);
 }
 
 /// R99: the platform could not start the dyno. `reason` is for the app's owner to read.

@@ -214,7 +214,7 @@ impl Acts {
             return;
         };
         tracing::error!(dyno = %dyno.id, %error, "a dyno could not be started");
-        platform::platform_error(&self.logs, dyno.app_id, &dyno.name(), &error.message);
+        platform::not_started(&self.logs, dyno.app_id, &dyno.name(), error);
         self.tell_change(&before, before.state, State::Crashed);
     }
 

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::note::Note;
 use super::process::{Place, make_folder};
-use super::{Launch, isolation};
-use crate::archive::{self, Limits, Strip};
+use super::{Launch, isolation, trees};
 use crate::blob::Digest;
 use crate::error::Result;
 use crate::health_checks::{self, HealthCheck};
@@ -33,10 +32,9 @@ impl Place {
     }
 
     fn unpack(&self, folder: &Path, slug: &Digest) -> Result<PathBuf> {
-        let archive = self.blobs.open_checked(slug)?;
         let home = isolation::home(&self.isolation, folder);
         make_folder(&home)?;
-        archive::unpack(archive, &home, &Limits::slug(), Strip::Prefix("app"))?;
+        trees::unpack(&self.blobs, slug, &home)?;
         Ok(home)
     }
 

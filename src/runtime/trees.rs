@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::archive::{self, Limits, Strip};
 use crate::blob::{Blobs, Digest};
-use crate::error::Result;
+use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
 use crate::sandbox::folders;
 
@@ -100,9 +100,8 @@ impl Trees {
             .recursive(true)
             .mode(0o755)
             .create(&home)?;
-        let archive = blobs.open_checked(slug)?;
-        let made = archive::unpack(archive, &home, &Limits::slug(), Strip::Prefix("app"))
-            .and_then(|_| owner.map_or(Ok(()), |uid| Ok(folders::give(&home, uid)?)))
+        let made = unpack(blobs, slug, &home)
+            .and_then(|()| owner.map_or(Ok(()), |uid| Ok(folders::give(&home, uid)?)))
             .and_then(|()| Ok(fs::rename(&unfinished, self.dir.join(name))?));
         if made.is_err() {
             fs::remove_dir_all(&unfinished)?;
@@ -138,6 +137,26 @@ impl Trees {
             }
         }
         Ok(())
+    }
+}
+
+/// Unpacks a slug into an empty folder. Its bytes are hashed on the way; if the disk has altered them, that is what the error says,
+/// with a [`Mismatch`](crate::blob::Mismatch) as its cause, whatever the archive looked like then.
+pub(super) fn unpack(blobs: &Blobs, slug: &Digest, into: &Path) -> Result<()> {
+    let archive = blobs.open_checked(slug)?;
+    let unpacked = archive::unpack(archive, into, &Limits::slug(), Strip::Prefix("app"));
+    let Err(error) = unpacked else {
+        return Ok(());
+    };
+    match blobs.damage(slug)? {
+        None => Err(error),
+        Some(mismatch) => Err(Error {
+            cause: Some(Box::new(mismatch)),
+            ..Error::new(
+                ErrorId::Internal,
+                "The app's slug is not what it was when it was made: the server's disk has altered it. Deploy the app again.",
+            )
+        }),
     }
 }
 

@@ -95,7 +95,8 @@ impl Which {
     }
 }
 
-/// Adds a domain to an app. 422 when the name is another domain, lies under another owner's wildcard, or is one too many.
+/// Adds a domain to an app. 422 when the name is another domain, lies under another owner's wildcard, is a wildcard over another
+/// owner's domain, or is one too many.
 pub fn create(
     connection: &Connection,
     app: Id,
@@ -113,15 +114,21 @@ pub fn create(
             "This app has {count} domains already. Remove one that is no longer used, or add a wildcard in place of many."
         )));
     }
-    if under_anothers_wildcard(connection, app, hostname)? {
-        return Err(in_use(hostname, "another app"));
-    }
+    is_free(connection, app, hostname)?;
     let id = Id::new();
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO domain (id, app_id, hostname, sni_endpoint_id, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+            "INSERT INTO domain (id, app_id, hostname, reversed, sni_endpoint_id, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
         )?
-        .execute(params![id, app, hostname.as_str(), sni_endpoint, now]);
+        .execute(params![
+            id,
+            app,
+            hostname.as_str(),
+            hostname.reversed(),
+            sni_endpoint,
+            now
+        ]);
     if let Err(error) = unique(inserted, || in_use(hostname, "another app")) {
         let own = find(connection, app, base, &Which::Hostname(hostname.clone()));
         return Err(own.map_or(error, |_| in_use(hostname, "this app")));
@@ -134,19 +141,32 @@ fn in_use(hostname: &Hostname, by: &str) -> Error {
     Error::invalid(format!("{hostname} is currently in use by {by}."))
 }
 
-/// Whether a wildcard above this name is an app's of somebody else, whose visitors would come here instead.
-fn under_anothers_wildcard(connection: &Connection, app: Id, hostname: &Hostname) -> Result<bool> {
-    let mut statement = connection.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM domain JOIN app ON app.id = domain.app_id
-             JOIN app AS own ON own.id = ?2
-             WHERE domain.hostname = ?1 AND (app.owner_id IS NOT own.owner_id OR app.team_id IS NOT own.team_id))",
-    )?;
+/// 422 for a name that visitors of somebody else's app use already: one under their wildcard, or a wildcard over a name of theirs,
+/// whose owner could add no other one beside it any more.
+pub fn is_free(connection: &Connection, app: Id, hostname: &Hostname) -> Result<()> {
+    let of_another = "(app.owner_id IS NOT own.owner_id OR app.team_id IS NOT own.team_id)";
+    let mut above = connection.prepare_cached(&format!(
+        "SELECT EXISTS (SELECT 1 FROM domain JOIN app ON app.id = domain.app_id JOIN app AS own ON own.id = ?2
+             WHERE domain.hostname = ?1 AND {of_another})"
+    ))?;
     for wildcard in hostname.wildcards_above() {
-        if statement.query_row(params![wildcard, app], |row| row.get(0))? {
-            return Ok(true);
+        if above.query_row(params![wildcard, app], |row| row.get(0))? {
+            return Err(in_use(hostname, "another app"));
         }
     }
-    Ok(false)
+    let Some((from, to)) = hostname.reversed_under() else {
+        return Ok(());
+    };
+    let mut below = connection.prepare_cached(&format!(
+        "SELECT EXISTS (SELECT 1 FROM domain JOIN app ON app.id = domain.app_id JOIN app AS own ON own.id = ?3
+             WHERE domain.reversed > ?1 AND domain.reversed < ?2 AND {of_another})"
+    ))?;
+    match below.query_row(params![from, to, app], |row| row.get(0))? {
+        false => Ok(()),
+        true => Err(Error::invalid(format!(
+            "{hostname} stands for a name that is currently in use by another app. Add the names that you need, each by itself."
+        ))),
+    }
 }
 
 fn certificate(connection: &Connection, app: Id, named: Option<&Identity>) -> Result<Option<Id>> {

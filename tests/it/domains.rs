@@ -87,6 +87,95 @@ async fn nobody_takes_a_name_from_under_anothers_wildcard() {
 }
 
 #[tokio::test]
+async fn nobody_takes_the_wildcard_above_anothers_name() {
+    let server = Server::start().await;
+    let (ann, bob) = (server.account("ann").await, server.account("bob").await);
+    ann.app("harbour").await;
+    ann.app("marina").await;
+    bob.app("lagoon").await;
+    let body = |hostname: &str| json!({ "hostname": hostname });
+    for name in ["www.trial.example.com", "*.deep.er.example.org"] {
+        ann.post(DOMAINS, body(name)).await.created();
+    }
+    let before = server.dump();
+    for name in [
+        "*.trial.example.com",
+        "*.Trial.example.com.",
+        "*.example.com",
+        "*.er.example.org",
+        "*.example.org",
+    ] {
+        let taken = bob.post("/apps/lagoon/domains", body(name)).await;
+        taken.invalid("in use by another app");
+    }
+    assert_eq!(server.dump(), before);
+    // What only looks as if it lay above it.
+    for name in ["*.rial.example.com", "trial.example.com"] {
+        let beside = bob.post("/apps/lagoon/domains", body(name)).await;
+        beside.created();
+    }
+    let own = "/apps/marina/domains";
+    ann.post(own, body("*.trial.example.com")).await.created();
+    ann.post(own, body("shop.trial.example.com"))
+        .await
+        .created();
+    // Who gave up the last name under one stands in nobody's way any more.
+    for name in ["*.deep.er.example.org", "www.trial.example.com"] {
+        ann.delete(format!("{DOMAINS}/{name}")).await.ok();
+    }
+    let free = bob
+        .post("/apps/lagoon/domains", body("*.example.org"))
+        .await;
+    free.created();
+}
+
+#[tokio::test]
+async fn of_many_who_want_a_name_and_its_wildcard_at_once_one_owner_gets_both_or_one() {
+    let server = Server::start().await;
+    let (ann, bob) = (server.account("ann").await, server.account("bob").await);
+    ann.app("harbour").await;
+    bob.app("lagoon").await;
+    for n in 0..8 {
+        let name = json!({"hostname": format!("www.n{n}.example.com")});
+        let wildcard = json!({"hostname": format!("*.n{n}.example.com")});
+        let (name, wildcard) = tokio::join!(
+            ann.post(DOMAINS, name),
+            bob.post("/apps/lagoon/domains", wildcard)
+        );
+        let mut statuses = [name.status, wildcard.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 422], "{n}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_goes_to_somebody_else_takes_its_names_along() {
+    let server = Server::start().await;
+    let (ann, bob) = (server.account("ann").await, server.account("bob").await);
+    ann.app("harbour").await;
+    ann.app("marina").await;
+    bob.app("lagoon").await;
+    let body = |hostname: &str| json!({ "hostname": hostname });
+    ann.post(DOMAINS, body("*.example.com")).await.created();
+    let own = "/apps/marina/domains";
+    ann.post(own, body("www.example.com")).await.created();
+    let offer = json!({"app": "marina", "recipient": "bob@example.com"});
+    let transfer = ann.post("/account/app-transfers", offer).await.created();
+    let accept = json!({"state": "accepted"});
+    bob.patch(format!("/account/app-transfers/{}", id(&transfer)), accept)
+        .await
+        .ok();
+    // The name is bob's now, and the wildcard is still ann's: neither stands in the other's way, and no other name is given away.
+    let taken = "in use by another app";
+    bob.post("/apps/lagoon/domains", body("shop.example.com"))
+        .await
+        .invalid(taken);
+    ann.post(DOMAINS, body("shop.example.com")).await.created();
+    bob.delete(format!("{own}/www.example.com")).await.ok();
+    bob.post(own, body("www.example.com")).await.invalid(taken);
+}
+
+#[tokio::test]
 async fn a_teams_wildcard_is_as_good_as_a_persons() {
     let server = Server::start().await;
     let (ann, bob) = (server.account("ann").await, server.account("bob").await);

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use penstock::error::ErrorId;
+use penstock::hostname::Hostname;
 use penstock::name::{Id, Identity};
 use penstock::store::access::Permission;
 use penstock::store::accounts::Account;
@@ -14,10 +15,10 @@ use penstock::store::page::Page;
 use penstock::store::webhook_events::Entity;
 use penstock::store::{
     Store, accounts, addon_attachments, addon_services, addon_tasks, addons, app_features,
-    app_transfers, apps, audit_trail, builds, couplings, cron_jobs, cron_runs, dynos, formation,
-    keys, log_drains, oauth_authorizations, oauth_clients, oauth_tokens, pipelines, promotions,
-    release_phases, releases, seals, sni_endpoints, team_invitations, team_members, teams,
-    telemetry_drains, webhook_deliveries, webhook_events, webhooks,
+    app_transfers, apps, audit_trail, builds, couplings, cron_jobs, cron_runs, domains, dynos,
+    formation, keys, log_drains, oauth_authorizations, oauth_clients, oauth_tokens, pipelines,
+    promotions, release_phases, releases, seals, sni_endpoints, team_invitations, team_members,
+    teams, telemetry_drains, webhook_deliveries, webhook_events, webhooks,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -184,9 +185,11 @@ fn no_look_up_reads_a_whole_table() {
         updated_at: Timestamp::from_micros(0),
     };
     let id = Id::new();
+    let wildcard = Hostname::parse("*.example.com").unwrap();
     for identity in [Identity::Id(id), Identity::Name("name".to_owned())] {
         let steps = plan(&path, |connection| {
             let _ = apps::find(connection, &account, &identity, Permission::View);
+            let _ = domains::is_free(connection, id, &wildcard);
             let _ = pipelines::candidates(connection, &account, &identity);
             let _ = formation::find(connection, id, &identity);
             let _ = dynos::find(connection, id, &identity);

@@ -255,16 +255,16 @@ impl Server {
 
     /// Sends the lines of apps' logs where their drains lead from here on, and trusts these authorities.
     pub fn drain(&mut self, roots: Vec<rustls::pki_types::CertificateDer<'static>>) {
-        self.drain_by(self.platform.outbound.trusting(roots));
+        self.drain_by(self.platform.outbound.trusting(roots), DRAINS);
     }
 
     /// The same, as a server that reaches public addresses alone.
     pub fn drain_publicly(&mut self) {
-        self.drain_by(penstock::outbound::Outbound::new(false));
+        self.drain_by(penstock::outbound::Outbound::new(false), DRAINS);
     }
 
-    fn drain_by(&mut self, outbound: penstock::outbound::Outbound) {
-        let drains = Drains::new(self.platform.clone(), outbound, DRAINS);
+    fn drain_by(&mut self, outbound: penstock::outbound::Outbound, limits: drains::Limits) {
+        let drains = Drains::new(self.platform.clone(), outbound, limits);
         drains.tick().unwrap();
         self.drains = Some(tokio::spawn(async move { drains.run().await }));
     }
