@@ -10,8 +10,8 @@ use super::walk::{Content, Sink, walk};
 use super::{Limits, Strip, Summary};
 use crate::error::Result;
 
-/// How much is kept of one file, in bytes.
-const KEPT: u64 = 64 * 1024;
+/// How much is looked at of one file, in bytes.
+pub const KEPT: u64 = 256 * 1024;
 
 /// What an archive holds.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Listing {
 /// A file of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootFile {
-    /// At most the first 64 KiB.
+    /// At most the first [`KEPT`].
     pub bytes: Vec<u8>,
     /// Of all of it, in bytes.
     pub size: u64,

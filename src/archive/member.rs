@@ -14,6 +14,8 @@ use crate::error::Result;
 pub(super) struct Member {
     /// As [`parse`] keeps it.
     pub path: Vec<u8>,
+    /// Whether its name says where the root is: `./Procfile`, or `.` itself.
+    pub rooted: bool,
     pub kind: Kind,
 }
 
@@ -109,6 +111,7 @@ impl Announced {
             .or(pax.path)
             .unwrap_or_else(|| header.path_bytes().into_owned());
         let kind = header.entry_type();
+        let rooted = name == b"." || name.starts_with(b"./");
         let path = parse(&name, kind.is_dir(), limits)?;
         if pax.size.is_some_and(|told| told != size) {
             return Err(refuse(
@@ -145,7 +148,7 @@ impl Announced {
                 ));
             }
         };
-        Ok(Member { path, kind })
+        Ok(Member { path, rooted, kind })
     }
 }
 

@@ -29,7 +29,7 @@ use std::path::Path;
 
 use crate::error::Result;
 
-pub use listing::{Listing, RootFile, inspect};
+pub use listing::{KEPT, Listing, RootFile, inspect};
 pub use pack::pack;
 
 /// How much an archive may hold. All are checked while it is read, before the bytes in question reach the disk.
@@ -110,7 +110,7 @@ pub enum Strip {
     /// All of it.
     Nothing,
     /// What is in the one folder at its top, as in GitHub's and npm's archives; all of it if there is anything beside that
-    /// folder.
+    /// folder, or if names begin with `./`: whoever made such an archive has said where the root is.
     SoleFolder,
     /// What is under this folder at its top, as under `app` in a slug. The rest is checked and left out.
     Prefix(&'static str),
@@ -125,6 +125,8 @@ pub struct Summary {
     pub bytes: u64,
     /// Sockets, pipes and devices that were met while packing, and left out.
     pub left_out: u64,
+    /// The folder whose contents are the tree, if [`Strip::SoleFolder`] found one, fit to be shown.
+    pub lifted: Option<String>,
     /// Of a source that was unpacked: the first entry that differs from one before it in capitals alone, fit to be shown. They are two
     /// here, and one where disks do not tell capitals.
     pub alike: Option<String>,

@@ -73,6 +73,7 @@ pub(super) fn walk<R: Read + Send>(
             headers: 0,
             contents: 0,
             to_top: None,
+            rooted: false,
             summary: Summary::default(),
         };
         walk.through(Blocks::new(decoded))
@@ -90,6 +91,8 @@ struct Walk<'a> {
     contents: u64,
     /// The first link that climbs to the archive's top, and so out of a sole folder.
     to_top: Option<Vec<u8>>,
+    /// Some entry's name begins with the root's.
+    rooted: bool,
     summary: Summary,
 }
 
@@ -103,12 +106,13 @@ impl Walk<'_> {
         }
         blocks.end()?;
         let lifted = match self.strip {
-            Strip::SoleFolder => self.tree.sole_folder().map(<[u8]>::to_vec),
+            Strip::SoleFolder if !self.rooted => self.tree.sole_folder().map(<[u8]>::to_vec),
             _ => None,
         };
         if let (Some(_), Some(link)) = (&lifted, &self.to_top) {
             return Err(leaves(link));
         }
+        self.summary.lifted = lifted.as_deref().map(shown);
         self.summary.alike = self.tree.alike().map(shown);
         Ok(Walked {
             summary: self.summary,
@@ -141,6 +145,7 @@ impl Walk<'_> {
         }
         let member = std::mem::take(&mut self.announced).member(header, size, self.limits)?;
         blocks.name.clone_from(&member.path);
+        self.rooted |= member.rooted;
         self.admit(&member)?;
         self.deliver(&member, blocks)
     }

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::output::Writer;
 use crate::process_types::Built;
 use crate::store::buildpacks::Buildpack;
+use crate::store::builds::Build;
 
 use super::classic::ground;
 use super::halt::Halt;
@@ -83,6 +84,7 @@ impl Work {
     /// Builds the tree of a workshop that has it in place.
     pub(super) async fn builtin(
         &self,
+        build: &Build,
         workshop: Workshop,
         choice: Choice,
         output: &Writer,
@@ -92,6 +94,7 @@ impl Work {
         let prepared = move || ground::prepare(&workshop, &stop).map(|()| workshop);
         let workshop = blocking(prepared).await?;
         let builtin = Builtin {
+            build,
             workshop: &workshop,
             output,
             halt,
@@ -105,6 +108,7 @@ impl Work {
 
 /// Built-in builders at work on one build.
 struct Builtin<'a> {
+    build: &'a Build,
     workshop: &'a Workshop,
     output: &'a Writer,
     halt: &'a Halt,
@@ -136,7 +140,10 @@ impl Builtin<'_> {
         if !kind.detects(&Folder::open(&self.workshop.outside_tree())?) {
             self.output
                 .step(&format!("App not compatible with buildpack: {name}"));
-            return Err(Error::invalid("Push failed"));
+            return Err(Error::invalid(format!(
+                "It looks for {} at the root of the source, which is not there.",
+                kind.sought()
+            )));
         }
         self.run(kind).await
     }
@@ -196,7 +203,10 @@ impl Builtin<'_> {
         }
         let mut argv = [SHELL, "-c", PROBE, SHELL].map(str::to_owned).to_vec();
         argv.extend(probes.iter().map(|probe| probe.argv().join(" ")));
-        let env = BTreeMap::from([("PATH".to_owned(), self.path.to_owned())]);
+        // A go.mod may ask for another go, which go would fetch here and now.
+        let env = [("PATH", self.path), ("GOTOOLCHAIN", "local")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let env = BTreeMap::from(env);
         let step = self.step(argv, env);
         let (_, said) = self.workshop.capture(step, PROBE_BYTES, self.halt).await?;
         for line in String::from_utf8_lossy(&said).lines() {
@@ -267,13 +277,13 @@ impl Builtin<'_> {
             self.output.warning(remedy);
         }
         Err(Error::invalid(format!(
-            "Push rejected, failed to compile {} app.\n\nPush failed",
+            "Push rejected, failed to compile {} app.",
             kind.name()
         )))
     }
 
     fn step(&self, argv: Vec<String>, env: BTreeMap<String, String>) -> workshop::Step {
-        let mut whole = self.workshop.environment();
+        let mut whole = self.workshop.environment(self.build);
         whole.insert("LANG".to_owned(), "C.UTF-8".to_owned());
         whole.extend(env);
         workshop::Step {

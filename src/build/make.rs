@@ -82,6 +82,13 @@ impl Work {
         let (blobs, place, stop) = (self.parts.blobs.clone(), workspace.clone(), halt.clone());
         let unpacking = move || source::unpack(&blobs, &source, &place.tree(), stop);
         let unpacked = behind(unpacking).await?;
+        if let Some(folder) = unpacked.lifted {
+            output.step(&format!("Building what is in {folder}/"));
+            output.detail("It is all that the archive holds, so the app is taken to be in it. An archive that is made with");
+            output.detail(
+                "`tar czf ../source.tgz .` is built as it is, and so is what is pushed with git.",
+            );
+        }
         if let Some(alike) = unpacked.alike {
             output.warning(&format!(
                 "`{alike}` differs from another file only in capitals. Both are kept here; disks that do not tell capitals, as Macs have \
@@ -124,7 +131,24 @@ impl Work {
             return classic.await.map(Some);
         }
         let place = workspace.clone();
-        let found = blocking(move || Ok(builders::detect(&Folder::open(&place.tree())?))).await?;
+        let looked = blocking(move || {
+            let tree = Folder::open(&place.tree())?;
+            let found = builders::detect(&tree);
+            let foreign = builders::foreign(&tree, &found);
+            Ok((found, foreign, source::declares(&place.tree())?))
+        });
+        let (found, foreign, declares) = looked.await?;
+        if let Some(foreign) = foreign {
+            let advice = foreign.advice();
+            if found.is_empty() && !declares {
+                return Err(Error::invalid(advice));
+            }
+            output.warning(&advice);
+            output.warning(&match found.first() {
+                Some(kind) => format!("It is built as a {} app alone.", kind.name()),
+                None => "It has a Procfile, so it is deployed as it is: nothing is installed and nothing is built.".to_owned(),
+            });
+        }
         match found.first() {
             None => Ok(None),
             Some(Kind::Own) => self.inline(build, workspace, output, halt).await.map(Some),
@@ -132,7 +156,7 @@ impl Work {
                 let workshop = self
                     .workshop(build, workspace, Site::InPlace, output)
                     .await?;
-                let built = self.builtin(workshop, Choice::First(found), output, halt);
+                let built = self.builtin(build, workshop, Choice::First(found), output, halt);
                 built.await.map(Some)
             }
         }
@@ -179,7 +203,7 @@ impl Work {
             let workshop = self
                 .workshop(build, workspace, Site::InPlace, output)
                 .await?;
-            let built = self.builtin(workshop, Choice::Named(named), output, halt);
+            let built = self.builtin(build, workshop, Choice::Named(named), output, halt);
             return built.await;
         }
         let fetched = self

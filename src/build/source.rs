@@ -25,6 +25,8 @@ pub(super) struct Unpacked {
     pub(super) alike: Option<String>,
     /// A file that was setuid or setgid.
     pub(super) privileged: Option<String>,
+    /// The archive's one folder, in which the tree was.
+    pub(super) lifted: Option<String>,
 }
 
 /// Unpacks a source into the empty folder `tree`, less what its `.slugignore` names.
@@ -39,6 +41,7 @@ pub(super) fn unpack(blobs: &Blobs, source: &Digest, tree: &Path, halt: Halt) ->
         ignored: ignore::remove_ignored(tree)?,
         alike: summary.alike,
         privileged: summary.privileged,
+        lifted: summary.lifted,
     })
 }
 
@@ -65,6 +68,11 @@ pub(super) fn decide(tree: &Path, built: Option<Built>) -> Result<Found> {
             .get(app_json::NAME)
             .and_then(|file| app_json::read(file).err()),
     })
+}
+
+/// Whether a Procfile says what runs.
+pub(super) fn declares(tree: &Path) -> Result<bool> {
+    Ok(!process_types::declared(&root_files(tree)?)?.0.is_empty())
 }
 
 /// `.git` is a folder, or a file in a submodule; as on Heroku it is no part of the slug.

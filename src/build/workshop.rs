@@ -15,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::caches::{Caches, Generation};
+use crate::catalog;
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::output::Writer;
@@ -22,6 +23,7 @@ use crate::sandbox::{Isolation, Level, Spec, folders};
 use crate::secret;
 use crate::shim::client::{self, FromShim, Shim, ToShim};
 use crate::shim::{self, Program, Streams};
+use crate::store::builds::Build;
 use crate::store::config_vars::ConfigVars;
 
 use super::halt::Halt;
@@ -204,12 +206,18 @@ impl Workshop {
         self.uid
     }
 
-    /// What every command of a build has in its environment.
-    pub(super) fn environment(&self) -> BTreeMap<String, String> {
+    /// What every command of a build has in its environment: exactly what Heroku's have, as its buildpacks' own tests record it.
+    pub(super) fn environment(&self, build: &Build) -> BTreeMap<String, String> {
         let shown = |path: &Path| path.to_string_lossy().into_owned();
         let mut env: BTreeMap<String, String> = self.limits.env.iter().cloned().collect();
         env.insert("PATH".to_owned(), PATH.to_owned());
         env.insert("HOME".to_owned(), shown(&self.home()));
+        env.insert("STACK".to_owned(), catalog::STACK.name.to_owned());
+        env.insert("DYNO".to_owned(), "build".to_owned());
+        env.insert("REQUEST_ID".to_owned(), build.id.to_string());
+        if let Some(version) = &build.version {
+            env.insert("SOURCE_VERSION".to_owned(), version.clone());
+        }
         if !self.has_own_tree() {
             env.insert("TMPDIR".to_owned(), shown(&self.tmp()));
         }

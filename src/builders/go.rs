@@ -89,7 +89,7 @@ pub fn plan(source: &Source<'_>, toolchains: &Toolchains, places: &Places) -> Re
     let tree = source.tree;
     let version = toolchains.required("go", "Go", INSTALL)?;
     let module = Module::read(tree);
-    check(&module, version)?;
+    let newer = newer(&module, version)?;
     let mut plan = Plan::default();
     plan.set("PATH", places.path.clone());
     plan.set("GOBIN", places.at("bin"));
@@ -97,7 +97,24 @@ pub fn plan(source: &Source<'_>, toolchains: &Toolchains, places: &Places) -> Re
     plan.set("GOCACHE", places.cached("go-build"));
     // What it keeps can be removed again.
     plan.set("GOFLAGS", "-modcacherw");
-    plan.topic(format!("Using Go {version} of this machine"));
+    match newer {
+        None => {
+            plan.topic(format!("Using Go {version} of this machine"));
+            // A toolchain that the go.mod only suggests is not fetched.
+            plan.set("GOTOOLCHAIN", "local");
+        }
+        Some(wanted) => {
+            plan.topic(format!(
+                "Fetching Go {wanted}, which the go.mod asks for; this machine has {version}"
+            ));
+            plan.set("GOTOOLCHAIN", "auto");
+            plan.run(
+                Command::new(["go", "version"])
+                    .unshown()
+                    .remedy(too_old(&wanted, version)),
+            );
+        }
+    }
     if tree.has("vendor/modules.txt") {
         plan.note("The modules in vendor are used; nothing is fetched.");
     }
@@ -130,15 +147,21 @@ fn packages(source: &Source<'_>, module: Module) -> Vec<String> {
         .unwrap_or_else(|| vec!["./...".to_owned()])
 }
 
-/// An old go would fail in words that name no remedy.
-fn check(module: &Module, version: &Version) -> Result<()> {
+/// The version that go has to fetch. An old go would fail in words that name no remedy.
+fn newer(module: &Module, version: &Version) -> Result<Option<Version>> {
     let fetches = Version::find(FETCHES_ITSELF).is_some_and(|first| *version >= first);
     match &module.go {
-        Some(wanted) if wanted > version && !fetches => Err(Error::invalid(format!(
-            "The go.mod asks for Go {}, and this server's machine has {version}. Whoever runs the server can install a newer one ({INSTALL}), or \
-             the go.mod can ask for less.",
-            wanted.minor()
-        ))),
-        _ => Ok(()),
+        Some(wanted) if wanted > version && !fetches => {
+            Err(Error::invalid(too_old(wanted, version)))
+        }
+        wanted => Ok(wanted.clone().filter(|wanted| wanted > version)),
     }
+}
+
+fn too_old(wanted: &Version, version: &Version) -> String {
+    format!(
+        "The go.mod asks for Go {}, and this server's machine has {version}. Whoever runs the server can install a newer one ({INSTALL}), or \
+         the go.mod can ask for less.",
+        wanted.minor()
+    )
 }

@@ -13,6 +13,11 @@ pub fn detects(tree: &dyn Tree) -> bool {
     target(tree).is_some()
 }
 
+/// Whether it has the target that is only there for this.
+pub fn is_asked_for(tree: &dyn Tree) -> bool {
+    target(tree) == Some(TARGETS[0])
+}
+
 /// The target to be made. GNU make reads the first of its files that is there.
 fn target(tree: &dyn Tree) -> Option<&'static str> {
     let text = tree.beginning(tree.first(&FILES)?);

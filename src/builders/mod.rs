@@ -7,6 +7,7 @@
 //! The order is that in which Heroku's buildpacks detect; after the languages come static sites and Make, which are asked only
 //! where no language is found, since a site's generator and a Go program have an `index.html` or a `Makefile` as well.
 
+mod foreign;
 mod go;
 mod make;
 mod node;
@@ -21,7 +22,9 @@ mod version;
 use std::collections::BTreeMap;
 
 use crate::error::Result;
+use crate::process_types::{self, procfile};
 
+pub use foreign::{Foreign, foreign};
 pub use plan::{Command, Places, Plan, Step};
 pub use toolchains::{Probe, Toolchains};
 pub use tree::{FILE_BYTES, Folder, Tree};
@@ -59,7 +62,11 @@ pub enum Kind {
 
 /// The files that decide which builder it is, and those that say at once what cannot be built. Whoever has no whole tree has to
 /// offer these.
-pub const MARKS: &[&str] = &[
+pub fn marks() -> Vec<&'static str> {
+    [process_types::FILES, MARKS, foreign::MARKS].concat()
+}
+
+const MARKS: &[&str] = &[
     "bin/detect",
     "bin/compile",
     "package.json",
@@ -89,15 +96,28 @@ pub fn detect(tree: &dyn Tree) -> Vec<Kind> {
         return vec![Kind::Own];
     }
     let languages = [Kind::Node, Kind::Python, Kind::Go, Kind::Rust];
-    let others = [Kind::Site, Kind::Make];
+    // A target that is named for it is the plainest word that a source can say.
+    let others = match make::is_asked_for(tree) {
+        true => [Kind::Make, Kind::Site],
+        false => [Kind::Site, Kind::Make],
+    };
     let found = |kinds: &[Kind]| {
         let found = kinds.iter().copied().filter(|kind| kind.detects(tree));
+        let found = found.filter(|kind| *kind != Kind::Site || !runs_its_own_web(tree));
         found.collect::<Vec<_>>()
     };
     match found(&languages) {
         found if !found.is_empty() => found,
         _ => found(&others),
     }
+}
+
+/// Whether the Procfile has a web process that serves the pages itself, and no `static.json` says otherwise.
+fn runs_its_own_web(tree: &dyn Tree) -> bool {
+    let declared = procfile::parse(&tree.beginning("Procfile")).unwrap_or_default();
+    let mut declared = declared.iter();
+    let own = declared.any(|(name, run)| name.as_str() == "web" && !run.contains(site::WEB));
+    own && !site::is_asked_for(tree)
 }
 
 impl Kind {
@@ -126,6 +146,21 @@ impl Kind {
         }
     }
 
+    /// The files one of which a source for this builder has.
+    pub fn sought(self) -> &'static str {
+        match self {
+            Kind::Own => "bin/detect and bin/compile",
+            Kind::Node => "package.json",
+            Kind::Python => {
+                "requirements.txt, Pipfile, poetry.lock, uv.lock, pyproject.toml, setup.py or .python-version"
+            }
+            Kind::Go => "go.mod",
+            Kind::Rust => "Cargo.toml",
+            Kind::Site => "static.json or index.html",
+            Kind::Make => "Makefile with a target heroku-build or build",
+        }
+    }
+
     /// Whether a source is for this builder.
     pub fn detects(self, tree: &dyn Tree) -> bool {
         match self {
@@ -146,6 +181,8 @@ impl Kind {
             Kind::Go => go::web(tree)?,
             Kind::Rust => rust::web(tree)?,
             Kind::Site => Some(site::WEB.to_owned()),
+            // What is made may be a site's pages.
+            Kind::Make if site::detects(tree) => Some(site::WEB.to_owned()),
             Kind::Own | Kind::Python | Kind::Make => None,
         };
         Ok(web.map(|web| ("web".to_owned(), web)).into_iter().collect())

@@ -7,8 +7,13 @@ use crate::static_site::{Config, FILE, ROOTS};
 /// What serves a site; dynos find the program in their `PATH`.
 pub const WEB: &str = "penstock static";
 
+/// Whether a source says that it is one.
+pub fn is_asked_for(tree: &dyn Tree) -> bool {
+    tree.has(FILE)
+}
+
 pub fn detects(tree: &dyn Tree) -> bool {
-    tree.has(FILE) || root(tree).is_some()
+    is_asked_for(tree) || root(tree).is_some()
 }
 
 /// The first folder that looks like a site.

@@ -14,7 +14,7 @@ use crate::archive::RootFile;
 use crate::error::{Error, Result};
 
 /// Bytes of one file that are looked at.
-pub const FILE_BYTES: u64 = 256 * 1024;
+pub const FILE_BYTES: u64 = crate::archive::KEPT;
 const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)

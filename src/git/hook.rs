@@ -141,7 +141,7 @@ fn decide() -> io::Result<bool> {
     }
     let mut built = updates.iter().filter(|update| update.is_built());
     match (built.next(), built.next()) {
-        (None, _) => keep(),
+        (None, _) => keep(only_deletes),
         (Some(update), None) => build_at(update),
         (Some(_), Some(_)) => {
             refuse("Push main or master, not both at once: one of them is what the app runs.")
@@ -150,9 +150,11 @@ fn decide() -> io::Result<bool> {
 }
 
 /// Nothing of the push is built; the server is asked all the same, since who pushes may have lost the app meanwhile.
-fn keep() -> io::Result<bool> {
+fn keep(only_deletes: bool) -> io::Result<bool> {
     let may = allowed(&mut begin(None)?)?;
-    if may {
+    if may && only_deletes {
+        say("Nothing is built of what is deleted: the app goes on with what it runs.\n");
+    } else if may {
         say("Pushed to non-main branch, skipping build.\n");
     }
     Ok(may)
@@ -330,7 +332,8 @@ fn warn_of_what_is_left_out(commit: &str, submodules: usize) -> io::Result<()> {
 }
 
 fn send_source(commit: &str, server: &mut UnixStream) -> io::Result<()> {
-    let mut archive = git(&["archive", "--format=tar", commit])
+    // By their names, all is at the root: of an archive that does not say so, a sole folder might be taken for the app itself.
+    let mut archive = git(&["archive", "--format=tar", "--prefix=./", commit])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()?;

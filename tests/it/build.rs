@@ -220,7 +220,9 @@ async fn a_first_deploy_is_built_released_scaled_and_told_of() {
     assert_eq!(
         site.output(&build).await,
         format!(
-            "-----> Fetching source\n       Done: {}B\n-----> Discovering process types\n       \
+            "-----> Fetching source\n       Done: {}B\n-----> Building what is in shop-1/\n       \
+             It is all that the archive holds, so the app is taken to be in it. An archive that is made with\n       \
+             `tar czf ../source.tgz .` is built as it is, and so is what is pushed with git.\n-----> Discovering process types\n       \
              Procfile declares types -> web, worker\n-----> Compressing...\n       Done: {size}B\n-----> Launching...\n       \
              Released v3\n       http://shop.example.com/ deployed\n",
             archive().len()

@@ -115,6 +115,29 @@ async fn a_push_is_built_and_released_and_can_be_cloned() {
 }
 
 #[tokio::test]
+async fn a_repository_of_one_folder_keeps_it() {
+    let Scene {
+        client, work, url, ..
+    } = &Scene::new().await;
+    let compile = "#!/bin/sh\necho 'worker: cat bin/detect' > \"$1/Procfile\"\n";
+    work.commit(&[
+        ("bin/detect", "#!/bin/sh\necho Own\n"),
+        ("bin/compile", compile),
+    ]);
+    let pushed = work.push(url, "main");
+    assert!(pushed.succeeded, "{}", pushed.said);
+    for line in ["Own app detected", "Procfile declares types -> worker"] {
+        assert!(pushed.said.contains(line), "no {line:?} in {}", pushed.said);
+    }
+    let slug = client.get("/apps/app/releases/3").await.expect(200)["slug"]["id"].clone();
+    let slug = client
+        .get(format!("/apps/app/slugs/{}", slug.as_str().unwrap()))
+        .await
+        .expect(200);
+    assert_eq!(slug["process_types"]["worker"], "cat bin/detect");
+}
+
+#[tokio::test]
 async fn a_failed_build_rejects_the_push_and_leaves_the_ref() {
     let Scene {
         client, work, url, ..
@@ -136,6 +159,7 @@ async fn a_failed_build_rejects_the_push_and_leaves_the_ref() {
             refused.said
         );
     }
+    assert_eq!(refused.said.matches("Push failed").count(), 1);
     assert_eq!(work.remote_refs(url)["refs/heads/main"], good);
     let current = client.get("/apps/app/releases/3").await.expect(200);
     assert_eq!(current["current"], true);
@@ -197,7 +221,9 @@ async fn the_source_is_what_was_committed_to_the_byte() {
     let mut files = BTreeMap::new();
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
-        let name = entry.path().unwrap().display().to_string();
+        let name = entry.path().unwrap();
+        let name = name.strip_prefix("./").unwrap_or(&name);
+        let name = name.display().to_string();
         let mut text = String::new();
         entry.read_to_string(&mut text).unwrap();
         files.insert(name, text);

@@ -122,6 +122,17 @@ fn a_source_is_checked_before_a_build_is_accepted() {
     assert!(refused(&python).contains("nothing in a Python app says what it runs"));
     let site = Tar::new().file("shop/public/index.html", "x").gz();
     assert_eq!(check(&site), Ok(()));
+    let kept = Tar::new().file("./shop/Procfile", "web: ./run\n").gz();
+    assert!(refused(&kept).contains("There is no Procfile"));
+    let gems = Tar::new().file("Gemfile", "");
+    assert!(refused(&gems.clone().gz()).contains("This looks like a Ruby app"));
+    let both = gems.file("Procfile", "web: bundle exec rackup\n").gz();
+    assert_eq!(check(&both), Ok(()));
+    let long = format!(
+        r#"{{"scripts":{{"start":"node ."}},"notes":"{}"}}"#,
+        "x".repeat(100_000)
+    );
+    assert_eq!(check(&package(&long)), Ok(()));
     let own = Tar::new()
         .file("shop/bin/detect", "")
         .file("shop/bin/compile", "")

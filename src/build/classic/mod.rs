@@ -10,7 +10,6 @@ mod release;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::catalog;
 use crate::error::{Error, Result};
 use crate::output::Writer;
 use crate::process_types::Built;
@@ -172,17 +171,9 @@ impl Classic<'_> {
         }
     }
 
-    /// Exactly what Heroku's builds have, as its buildpacks' own tests record it.
     fn environment(&self) -> BTreeMap<String, String> {
-        let mut env = self.workshop.environment();
-        let mut set = |name: &str, value: String| env.insert(name.to_owned(), value);
-        set("STACK", catalog::STACK.name.to_owned());
-        set("DYNO", "build".to_owned());
-        set("REQUEST_ID", self.build.id.to_string());
-        set("BUILDPACK_LOG_FILE", "/dev/null".to_owned());
-        if let Some(version) = &self.build.version {
-            set("SOURCE_VERSION", version.clone());
-        }
+        let mut env = self.workshop.environment(self.build);
+        env.insert("BUILDPACK_LOG_FILE".to_owned(), "/dev/null".to_owned());
         env
     }
 }

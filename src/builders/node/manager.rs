@@ -3,23 +3,36 @@
 //! The machine's own is used where it is of the right kind. Where it is not there, npm brings it from the registry that the app's
 //! packages come from anyway.
 
+use crate::builders::version::Range;
 use crate::builders::{Command, Places, Plan, Toolchains, Tree};
 use crate::error::{Error, Result};
 
 use super::package::Package;
 use super::{TOOLS, npm};
 
+const SHELL: &str = "/bin/sh";
+/// Installs into the folder that is the first argument. npm would look for its settings there, so it is told where it has them
+/// otherwise: the machine's, and a copy of the app's own for as long as it takes. Certificates and registries are in them.
+const BRING: &str = concat!(
+    "npm_config_globalconfig=$(npm config get globalconfig) || exit\n",
+    "export npm_config_globalconfig\n",
+    "folder=$1; shift\n",
+    "mkdir -p \"$folder\" || exit\n",
+    "if [ -f .npmrc ]; then cp .npmrc \"$folder/.npmrc\" || exit; fi\n",
+    "npm install --prefix \"$folder\" \"$@\"\n",
+    "status=$?\n",
+    "rm -f \"$folder/.npmrc\"\n",
+    "exit $status\n",
+);
 /// The last of the old yarns, which also starts the newer one that an app brings along.
 const YARN_1: &str = "1.22.22";
-
-/// Told to install elsewhere, npm would look there for the machine's own settings too: its registry, its proxy, whom it trusts.
-const BRING: &str =
-    "export npm_config_globalconfig=\"$(npm config get globalconfig)\"; exec npm install \"$@\"";
 
 /// A package manager.
 pub struct Manager {
     kind: Kind,
     lockfile: bool,
+    /// The lockfile of bun, where it is the only one.
+    buns: Option<&'static str>,
     workspace: bool,
     /// What npm has to bring first.
     brought: Option<String>,
@@ -63,16 +76,30 @@ impl Manager {
             Some(&"pnpm-lock.yaml") => Kind::Pnpm,
             _ => Kind::Npm,
         };
+        let buns = ["bun.lock", "bun.lockb"];
         Ok(Manager {
             kind,
             lockfile: !found.is_empty(),
+            buns: tree.first(&buns).filter(|_| found.is_empty()),
             workspace: tree.has("pnpm-workspace.yaml"),
             brought: brought(kind, tree, package, toolchains),
         })
     }
 
-    pub fn has_lockfile(&self) -> bool {
-        self.lockfile
+    /// What a person should know of the lockfile.
+    pub fn lockfile_warning(&self) -> Option<String> {
+        match self.buns {
+            _ if self.lockfile => None,
+            Some(file) => Some(format!(
+                "The {file} is bun's, and bun does not build here: npm installs, without a lockfile of its own, so each build may install \
+                 other versions. Run `npm install --package-lock-only` and commit package-lock.json; what runs with bun needs a \
+                 buildpack that brings it."
+            )),
+            None => Some(
+                "There is no lockfile, so each build may install other versions. Commit package-lock.json, yarn.lock or pnpm-lock.yaml."
+                    .to_owned(),
+            ),
+        }
     }
 
     pub fn environment(&self, plan: &mut Plan, places: &Places) {
@@ -96,19 +123,17 @@ impl Manager {
             return;
         };
         plan.topic(format!("Fetching {package} with npm"));
-        let argv = [
-            "sh",
+        let arguments = [
+            SHELL,
             "-c",
             BRING,
-            "npm",
-            "--prefix",
+            SHELL,
             TOOLS,
             "--no-save",
             "--no-package-lock",
-            "--loglevel=error",
-            package,
         ];
-        plan.run(Command::new(argv).unshown().remedy(
+        let loud = ["--loglevel=error", package.as_str()];
+        plan.run(Command::new(arguments.into_iter().chain(loud)).unshown().remedy(
             "npm could not fetch it. Whoever runs the server can install it on the machine instead, such as with `npm install --global`.",
         ));
     }
@@ -199,7 +224,12 @@ fn brought(
     toolchains: &Toolchains,
 ) -> Option<String> {
     match kind {
-        Kind::Npm => None,
+        Kind::Npm => {
+            let wanted = package.engine("npm")?;
+            let range = Range::npm(&wanted)?;
+            let there = toolchains.version("npm")?;
+            (!range.allows(there)).then(|| format!("npm@{wanted}"))
+        }
         Kind::Yarn => {
             let there = toolchains
                 .version("yarn")

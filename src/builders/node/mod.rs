@@ -127,8 +127,11 @@ fn greet(
         Some(wanted) => plan.note(format!("engines.node in package.json is {wanted}.")),
         None => {}
     }
-    if !manager.has_lockfile() && package.has_dependencies() {
-        plan.warn("There is no lockfile, so each build may install other versions. Commit package-lock.json, yarn.lock or pnpm-lock.yaml.");
+    if let Some(warning) = manager
+        .lockfile_warning()
+        .filter(|_| package.has_dependencies())
+    {
+        plan.warn(warning);
     }
     Ok(())
 }

@@ -29,6 +29,16 @@ const PROFILE: &str = concat!(
     "unset penstock_memory penstock_workers penstock_most\n",
 );
 
+/// Whether a `manage.py` is Django's and has the command. Should it fail for another reason, such as settings that cannot be imported,
+/// the command itself fails in the same words.
+const COLLECTS: &str = concat!(
+    "import importlib.util, subprocess, sys\n",
+    "if importlib.util.find_spec('django') is None: sys.exit(1)\n",
+    "asked = [sys.executable, sys.argv[1], 'help', 'collectstatic']\n",
+    "said = subprocess.run(asked, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)\n",
+    "sys.exit(said.returncode != 0 and b'Unknown command' in said.stderr)\n",
+);
+
 pub fn detects(tree: &dyn Tree) -> bool {
     Packages::of(tree).is_some() || tree.has(version::FILE)
 }
@@ -112,10 +122,17 @@ fn collect_static(plan: &mut Plan, source: &Source<'_>) {
     {
         return plan.note("Static files are not collected, since DISABLE_COLLECTSTATIC is set.");
     }
-    let collect = Command::new(["python", &manage, "collectstatic", "--noinput"])
+    let collect = [
+        "python",
+        &manage,
+        "collectstatic",
+        "--noinput",
+        "--traceback",
+    ];
+    let collect = Command::new(collect)
         .only_if(
-            ["python", &manage, "help", "collectstatic"],
-            "Static files are not collected: manage.py does not know the command, or cannot read the app's settings.",
+            ["python", "-c", COLLECTS, &manage],
+            "Static files are not collected: there is no Django, or its manage.py has no such command.",
         )
         .remedy(
             "Django could not collect the app's static files. Mend what it says above, or set the config var DISABLE_COLLECTSTATIC=1 to do without.",

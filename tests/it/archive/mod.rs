@@ -218,6 +218,18 @@ fn a_folder_with_anything_beside_it_is_not_stripped() {
         Strip::SoleFolder,
         &[("lib", "755/"), ("src", "755/"), ("src/a", "644 x")],
     );
+    let rooted = Tar::new().file("./src/a", "x").file("src/b", "y");
+    becomes(
+        &rooted.gz(),
+        Strip::SoleFolder,
+        &[("src", "755/"), ("src/a", "644 x"), ("src/b", "644 y")],
+    );
+    let root_itself = Tar::new().folder(".").file("src/a", "x");
+    becomes(
+        &root_itself.gz(),
+        Strip::SoleFolder,
+        &[("src", "755/"), ("src/a", "644 x")],
+    );
     let only_a_file = Tar::new().file("Procfile", "y");
     becomes(
         &only_a_file.gz(),
@@ -282,7 +294,7 @@ fn inspecting_reads_the_wanted_files_at_the_root() {
         .file("repo/Procfile", "web: x")
         .file("repo/deep/package.json", "{}")
         .symlink("repo/app.json", "Procfile")
-        .file("repo/large", vec![b'x'; 100_000])
+        .file("repo/large", vec![b'x'; 300_000])
         .gz();
     let wanted = ["Procfile", "package.json", "app.json", "large"];
     let listing = inspect(&tar[..], &Limits::default(), Strip::SoleFolder, &wanted).unwrap();
@@ -296,13 +308,14 @@ fn inspecting_reads_the_wanted_files_at_the_root() {
             listing.files["large"].bytes.len(),
             listing.files["large"].size
         ),
-        (65_536, 100_000)
+        (262_144, 300_000)
     );
     assert_eq!(
         listing.summary,
         Summary {
             files: 3,
-            bytes: 100_008,
+            bytes: 300_008,
+            lifted: Some("repo".to_owned()),
             ..Summary::default()
         }
     );

@@ -1,6 +1,6 @@
 //! Python, Go and Rust: versions, package managers, and which program is the web process.
 
-use penstock::builders::Kind;
+use penstock::builders::{Kind, Step};
 
 use super::{MACHINE, commands, planned, planned_on, refused, said, web};
 
@@ -99,10 +99,13 @@ fn static_files_are_collected_where_django_is_unless_it_is_told_not_to() {
         let plan = planned_on(Kind::Python, &files, &MACHINE, config).unwrap();
         commands(&plan).last().unwrap().clone()
     };
-    assert_eq!(last(&[]), "python shop/manage.py collectstatic --noinput");
+    assert_eq!(
+        last(&[]),
+        "python shop/manage.py collectstatic --noinput --traceback"
+    );
     assert_eq!(
         last(&[("DISABLE_COLLECTSTATIC", "0")]),
-        "python shop/manage.py collectstatic --noinput"
+        "python shop/manage.py collectstatic --noinput --traceback"
     );
     assert!(last(&[("DISABLE_COLLECTSTATIC", "1")]).contains("pip install"));
 }
@@ -148,8 +151,25 @@ fn go_installs_what_is_asked_for_and_runs_the_one_program() {
         said.contains("asks for Go 1.22, and this server's machine has 1.19.8"),
         "{said}"
     );
-    // Such a one fetches what it needs itself.
-    assert!(planned_on(Kind::Go, &new, &[("go", "go version go1.21.0")], &[]).is_ok());
+    // Such a one fetches what it needs itself, and where it cannot the remedy is the same.
+    let plan = planned_on(Kind::Go, &new, &[("go", "go version go1.21.0")], &[]).unwrap();
+    assert!(
+        super::said(&plan)
+            .starts_with("Fetching Go 1.22.0, which the go.mod asks for; this machine has 1.21.0")
+    );
+    assert_eq!(plan.env["GOTOOLCHAIN"], "auto");
+    let fetched = plan.steps.iter().find_map(|step| match step {
+        Step::Run(command) if command.argv == ["go", "version"] => command.remedy.clone(),
+        _ => None,
+    });
+    assert!(
+        fetched
+            .unwrap()
+            .contains("asks for Go 1.22, and this server's machine has 1.21.0")
+    );
+    // One that will do is not left for what is only suggested.
+    let suggested = [("go.mod", "module shop\n\ngo 1.19\n\ntoolchain go1.99.1\n")];
+    assert_eq!(planned(Kind::Go, &suggested).env["GOTOOLCHAIN"], "local");
 }
 
 #[test]

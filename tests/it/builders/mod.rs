@@ -6,7 +6,7 @@ mod node;
 use std::collections::BTreeMap;
 
 use penstock::archive::RootFile;
-use penstock::builders::{Kind, Places, Plan, Probe, Source, Step, Toolchains, detect};
+use penstock::builders::{Kind, Places, Plan, Probe, Source, Step, Toolchains, detect, foreign};
 use penstock::error::ErrorId;
 
 type Tree = BTreeMap<String, RootFile>;
@@ -132,6 +132,56 @@ fn languages_are_found_in_the_order_of_heroku_and_the_rest_only_without_one() {
     ] {
         assert_eq!(found(&[site]), [Kind::Site], "{site}");
     }
+}
+
+#[test]
+fn what_the_source_says_plainly_comes_before_its_pages() {
+    let found = |files: &[(&str, &str)]| detect(&tree(files));
+    let page = ("index.html", "");
+    let asked = ("Makefile", "heroku-build:\n");
+    assert_eq!(found(&[page, asked]), [Kind::Make, Kind::Site]);
+    assert_eq!(
+        web(Kind::Make, &[page, asked]).as_deref(),
+        Some("penstock static")
+    );
+    let own = ("Procfile", "web: python3 app.py\n");
+    assert_eq!(found(&[page, own]), []);
+    assert_eq!(found(&[page, own, ("static.json", "{}")]), [Kind::Site]);
+    assert_eq!(
+        found(&[page, ("Procfile", "worker: ./work\n")]),
+        [Kind::Site]
+    );
+    assert_eq!(
+        found(&[page, ("Procfile", "web: exec penstock static\n")]),
+        [Kind::Site]
+    );
+}
+
+#[test]
+fn what_only_a_buildpack_builds_is_known_by_its_files() {
+    let looks = |names: &[&str]| {
+        let files: Vec<(&str, &str)> = names.iter().map(|name| (*name, "build:\n")).collect();
+        let tree = tree(&files);
+        foreign(&tree, &detect(&tree)).map(|foreign| foreign.language)
+    };
+    for (file, language) in [
+        ("Gemfile", "Ruby"),
+        ("pom.xml", "Java"),
+        ("build.gradle.kts", "Gradle"),
+        ("composer.json", "PHP"),
+        ("mix.exs", "Elixir"),
+        ("Dockerfile", "container"),
+    ] {
+        assert_eq!(looks(&[file, "Procfile"]), Some(language));
+    }
+    assert_eq!(looks(&["Procfile", "app.py"]), None);
+    // Heroku would not look at these either, and at the Gemfile it would first.
+    assert_eq!(looks(&["package.json", "Dockerfile", "pom.xml"]), None);
+    assert_eq!(looks(&["package.json", "Gemfile"]), Some("Ruby"));
+    assert_eq!(looks(&["index.html", "Dockerfile"]), None);
+    assert_eq!(looks(&["index.html", "composer.json"]), Some("PHP"));
+    assert_eq!(looks(&["Makefile", "Gemfile"]), None);
+    assert_eq!(looks(&["bin/detect", "bin/compile", "Gemfile"]), None);
 }
 
 #[test]

@@ -36,6 +36,9 @@ fn the_hooks_run_in_the_order_of_heroku() {
     assert!(!said(&plan).contains("There is no lockfile"));
     let plan = planned(Kind::Node, &[("package.json", APP)]);
     assert!(said(&plan).contains("There is no lockfile"));
+    let plan = with(("bun.lock", "{}"));
+    assert!(said(&plan).contains("The bun.lock is bun's"));
+    assert!(!said(&plan).contains("There is no lockfile"));
 }
 
 #[test]
@@ -72,6 +75,18 @@ fn each_lockfile_has_its_manager_and_npm_brings_one_that_is_not_there() {
     let own = [MACHINE.as_slice(), &[("pnpm", "9.5.0")]].concat();
     let plan = planned_on(Kind::Node, &files, &own, &[]).unwrap();
     assert!(!said(&plan).contains("Fetching"));
+}
+
+#[test]
+fn npm_brings_another_npm_where_the_package_asks_for_it() {
+    let plan = |range: &str| {
+        let package = format!(r#"{{"engines": {{"npm": {range:?}}}}}"#);
+        planned(Kind::Node, &[("package.json", &package)])
+    };
+    assert!(said(&plan("9.x")).contains("Fetching npm@9.x with npm"));
+    for there in ["10.x", ">=8", "whatever"] {
+        assert!(!said(&plan(there)).contains("Fetching"), "{there}");
+    }
 }
 
 #[test]

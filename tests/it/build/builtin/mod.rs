@@ -153,10 +153,7 @@ async fn a_makefile_is_made_and_its_failure_is_the_builds() {
     assert!(output.contains("       no newline"), "{output}");
     says(
         &output,
-        &[
-            " !     Push rejected, failed to compile Make app.",
-            " !     Push failed",
-        ],
+        &[" !     Push rejected, failed to compile Make app."],
     );
 }
 
@@ -259,6 +256,74 @@ async fn a_builder_stands_in_for_an_official_buildpack_that_is_only_a_name() {
         &output,
         &["-----> App not compatible with buildpack: heroku/python"],
     );
+    assert!(
+        output.contains("It looks for requirements.txt, Pipfile,"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn what_only_a_buildpack_builds_is_named_and_with_a_procfile_deployed_as_it_is() {
+    let site = Site::new();
+    let gems = ("Gemfile", "source 'https://rubygems.org'\n");
+    let output = site.failed(source(&[gems])).await;
+    assert!(output.contains("This looks like a Ruby app"), "{output}");
+    assert!(
+        output.contains("penstock buildpack import heroku/ruby PATH"),
+        "{output}"
+    );
+    let both = source(&[gems, ("Procfile", "web: bundle exec rackup\n")]);
+    let (_, output) = site.made(both).await;
+    assert!(
+        output.contains(" !     This looks like a Ruby app"),
+        "{output}"
+    );
+    assert!(output.contains("nothing is installed"), "{output}");
+    let plain = source(&[("app.py", ""), ("Procfile", "web: python3 app.py\n")]);
+    let (_, output) = site.made(plain).await;
+    assert!(!output.contains(" !     "), "{output}");
+}
+
+#[tokio::test]
+async fn builders_have_what_buildpacks_have_in_their_environment() {
+    if !there("make --version") {
+        return;
+    }
+    let site = Site::new();
+    let print = "heroku-build:\n\t@echo $$STACK $$DYNO $$SOURCE_VERSION $${REQUEST_ID:+asked}\n";
+    let digest = site.blob(&source(&[("Makefile", print), ("Procfile", "web: x\n")]).gz());
+    let build = site.queue(NewBuild {
+        source_digest: Some(digest.to_string()),
+        version: Some("v1.2".to_owned()),
+        ..super::new("http://api.example.com/source")
+    });
+    site.build().await;
+    let output = site.output(&build).await;
+    says(&output, &["       heroku-24 build v1.2 asked"]);
+}
+
+#[tokio::test]
+async fn the_one_folder_of_an_archive_is_told_of_and_kept_where_the_archive_has_its_root() {
+    let site = Site::new();
+    let inner = ("repo-1/Procfile", "web: x\n");
+    let (files, output) = site.made(source(&[inner])).await;
+    assert!(files.contains_key("./app/Procfile"), "{files:?}");
+    assert!(
+        output.contains("-----> Building what is in repo-1/"),
+        "{output}"
+    );
+    let own = [
+        ("./bin/detect", "#!/bin/sh\necho Own\n"),
+        ("./bin/compile", "#!/bin/sh\necho built > \"$1/made\"\n"),
+        (
+            "./bin/release",
+            "#!/bin/sh\necho 'default_process_types: {web: cat made}'\n",
+        ),
+    ];
+    let (files, output) = site.made(source(&own)).await;
+    assert_eq!(files["./app/made"], "built\n");
+    assert!(files.contains_key("./app/bin/compile"), "{files:?}");
+    assert!(!output.contains("Building what is in"), "{output}");
 }
 
 #[tokio::test]

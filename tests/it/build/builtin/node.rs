@@ -82,6 +82,30 @@ async fn dependencies_are_installed_hooks_run_and_what_only_the_build_needs_goes
 }
 
 #[tokio::test]
+async fn a_package_manager_is_fetched_with_the_settings_of_the_machine_and_of_the_app() {
+    if !there(NODE) {
+        return;
+    }
+    let site = Site::new();
+    // Where this npm looks for the settings of its machine, and no registry listens.
+    site.set("PREFIX", "/app/machine");
+    site.set("NPM_CONFIG_USERCONFIG", "/app/user");
+    let settings = |port: u16| format!("registry=http://127.0.0.1:{port}/\nfetch-retries=0\n");
+    let app = |file: &str, port: u16| {
+        source(&[
+            ("package.json", r#"{"scripts": {"start": "node ."}}"#),
+            ("yarn.lock", "__metadata:\n  version: 8\n"),
+            (file, &settings(port)),
+        ])
+    };
+    for (file, port) in [("machine/etc/npmrc", 9), (".npmrc", 19)] {
+        let output = site.failed(app(file, port)).await;
+        let asked = format!("http://127.0.0.1:{port}/@yarnpkg%2fcli-dist");
+        assert!(output.contains(&asked), "{file}: {output}");
+    }
+}
+
+#[tokio::test]
 async fn a_hook_that_fails_fails_the_build() {
     if !there(NODE) {
         return;

@@ -8,7 +8,7 @@ const GREET: &str = "def main():\n    print('hello from greet')\n";
 const MANAGE: &str = r#"
 import sys
 print("manage", *sys.argv[1:])
-if sys.argv[1:] == ["collectstatic", "--noinput"]:
+if sys.argv[1:] == ["collectstatic", "--noinput", "--traceback"]:
     open("collected", "w").write("yes")
 elif sys.argv[1:] != ["help", "collectstatic"]:
     sys.exit(1)
@@ -19,6 +19,7 @@ fn shop() -> Tar {
         ("requirements.txt", "./greet-1.0-py3-none-any.whl\n"),
         ("Procfile", "web: greet\n"),
         ("manage.py", MANAGE),
+        ("django/__init__.py", ""),
         ("bin/pre_compile", "#!/bin/sh\necho before\n"),
         (
             "bin/post_compile",
@@ -44,8 +45,8 @@ async fn packages_are_installed_static_files_collected_and_hooks_run() {
             "-----> Making a virtual environment",
             "-----> Installing requirements.txt with pip",
             "       $ python -m pip install -r requirements.txt",
-            "       $ python manage.py collectstatic --noinput",
-            "       manage collectstatic --noinput",
+            "       $ python manage.py collectstatic --noinput --traceback",
+            "       manage collectstatic --noinput --traceback",
             "-----> Running bin/post_compile",
             "       after",
             "       Procfile declares types -> web",
@@ -72,6 +73,41 @@ async fn static_files_are_left_alone_when_a_config_var_says_so() {
         "{output}"
     );
     assert!(!files.contains_key("./app/collected"));
+}
+
+/// Whose settings cannot be imported: Django's help fails as every other command does.
+const UNSET: &str = "raise ImportError('No module named decouple')";
+/// An app without the command, in Django's words.
+const NO_COMMAND: &str = "import sys; sys.exit(\"Unknown command: 'collectstatic'\")";
+
+#[tokio::test]
+async fn settings_that_cannot_be_imported_fail_the_build_and_show_why() {
+    if !there(PYTHON) {
+        return;
+    }
+    let site = Site::new();
+    let django = |manage: &str, there: bool| {
+        let files = [
+            ("requirements.txt", ""),
+            ("Procfile", "web: x\n"),
+            ("manage.py", manage),
+        ];
+        match there {
+            true => source(&files).file("django/__init__.py", ""),
+            false => source(&files),
+        }
+    };
+    let output = site.failed(django(UNSET, true)).await;
+    assert!(output.contains("No module named decouple"), "{output}");
+    assert!(output.contains("DISABLE_COLLECTSTATIC=1"), "{output}");
+    // Neither has anything to collect.
+    for (manage, there) in [(NO_COMMAND, true), (UNSET, false)] {
+        let (_, output) = site.made(django(manage, there)).await;
+        assert!(
+            output.contains("Static files are not collected: there is no Django"),
+            "{output}"
+        );
+    }
 }
 
 #[tokio::test]
