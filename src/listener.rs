@@ -22,6 +22,7 @@ use crate::Platform;
 use crate::api::Api;
 use crate::error::Result;
 use crate::fixed_hosts;
+use crate::router::UnderWay;
 use crate::store::Courier;
 use crate::transport::Connection;
 
@@ -51,11 +52,12 @@ struct Tls {
     names: Arc<[String]>,
 }
 
-/// Serves the API on the listener; within TLS too, where there are certificates.
+/// Serves the API on the listener; within TLS too, where there are certificates. What has not been answered yet is `under_way`.
 pub fn serve(
     platform: &Arc<Platform>,
     listener: TcpListener,
     certificates: Option<Certificates>,
+    under_way: Arc<UnderWay>,
 ) -> Result<(ServerHandle, JoinHandle<io::Result<()>>)> {
     let (api, platform) = (Arc::new(Api::new(platform.clone())?), platform.clone());
     let address = listener.local_addr()?;
@@ -73,8 +75,14 @@ pub fn serve(
             // This runs once on each worker's own thread.
             actix_web::rt::spawn(Courier::enlist().run());
             let (api, platform, tls) = (api.clone(), platform.clone(), tls.clone());
+            let under_way = under_way.clone();
             let answer = move |request: HttpRequest, payload: web::Payload| {
-                api.clone().answer(request, payload)
+                let (api, turn) = (api.clone(), under_way.begin());
+                async move {
+                    let answer = api.answer(request, payload).await;
+                    drop(turn);
+                    answer
+                }
             };
             let app = App::new().default_service(web::to(answer));
             // Nothing of ours asks actix under which name it is served.

@@ -31,7 +31,7 @@ use crate::idling::{Bell, Idler};
 use crate::isolation;
 use crate::listener;
 use crate::rendezvous::{self, Rendezvous};
-use crate::router::{self, Router};
+use crate::router::{self, Router, UnderWay};
 use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
 use crate::runtime::{Isolation, Parting, Reception, Shims};
@@ -39,7 +39,11 @@ use crate::sockets::Sockets;
 use crate::store::AfterCommit;
 use crate::time::Clock;
 
-/// How long requests that are under way may take to end when the server stops.
+/// How long a server that makes room for the next one goes on serving, until what is under way has ended: a request that has just
+/// come is answered within the time that its dyno has for it, or is told so (H12).
+const PATIENCE: Duration = Duration::from_secs(32);
+
+/// How long requests that are under way may take to end when nobody is let in any more.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// What only tests set.
@@ -72,6 +76,8 @@ pub struct Server {
     pub platform: Arc<Platform>,
     router: Router,
     api: ServerHandle,
+    /// Requests of the API that have not been answered.
+    asked: Arc<UnderWay>,
     api_task: JoinHandle<std::io::Result<()>>,
     loops: JoinSet<()>,
     /// What the router relies on: its table, and what wakes apps that sleep.
@@ -217,13 +223,16 @@ impl Server {
             fixed_hosts: authority.server(&fixed_hosts::HOSTS.map(str::to_owned))?,
             names,
         };
-        let (api, api_task) = listener::serve(&platform, sockets.api, Some(certificates))?;
+        let asked = Arc::<UnderWay>::default();
+        let (api, api_task) =
+            listener::serve(&platform, sockets.api, Some(certificates), asked.clone())?;
         data.write_passing("server.json", &ready.to_json())?;
         Ok(Server {
             ready,
             platform,
             router,
             api,
+            asked,
             api_task,
             loops,
             visiting,
@@ -235,28 +244,33 @@ impl Server {
         })
     }
 
-    /// Ends what is under way, parts from the dynos, and lets go of the data directory.
+    /// Ends what is under way, parts from the dynos, and lets go of the data directory. Where another server is to follow, it goes on
+    /// as ever while requests are under way that take long: those who come meanwhile find somebody, and wait only for the short ones.
     pub async fn stop(mut self, parting: Parting) {
+        let parting = if self.tied { Parting::End } else { parting };
+        if parting == Parting::Leave {
+            let mut all = self.router.under_way().to_vec();
+            all.push(self.asked.clone());
+            UnderWay::settle(&all, PATIENCE).await;
+        }
         // The API waits for the answers under way, and a build's output ends only when nobody writes to it any more.
         self.platform.end_streams();
         self.loops.shutdown().await;
         if tokio::time::timeout(STOP_GRACE, self.builds).await.is_err() {
             tracing::error!("a build did not end; the next start removes what is left of it");
         }
-        self.api.stop(true).await;
-        if let Ok(Err(error)) = self.api_task.await {
+        let router = self.router.clone();
+        let router = tokio::task::spawn_blocking(move || router.stop(STOP_GRACE));
+        // Both at once, since nobody is let in meanwhile.
+        let ((), api, router) = tokio::join!(self.api.stop(true), self.api_task, router);
+        if let Ok(Err(error)) = api {
             tracing::error!(%error, "the API ended with an error");
         }
-        let router = self.router.clone();
-        if tokio::task::spawn_blocking(move || router.stop(STOP_GRACE))
-            .await
-            .is_err()
-        {
+        if router.is_err() {
             tracing::error!("the router did not stop cleanly");
         }
         // Not sooner: until then visitors come, some of them to apps that have to be woken.
         self.visiting.shutdown().await;
-        let parting = if self.tied { Parting::End } else { parting };
         let _ = self.part_from_dynos.send(parting);
         if self.dynos.await.is_err() {
             tracing::error!(

@@ -76,7 +76,9 @@ impl Install {
             program.display()
         );
         println!("    systemctl restart penstock.service");
-        println!("\nIts apps go on meanwhile, and their visitors wait for a moment at most.");
+        println!(
+            "\nIts apps go on meanwhile. Requests that are under way are answered first, and who comes then waits for a moment."
+        );
         Ok(())
     }
 
@@ -125,7 +127,8 @@ Restart=always
 RestartSec=1
 # Dynos outlive the server, and the next one takes them up.
 KillMode=process
-TimeoutStopSec=60
+# It serves until the requests that are under way have ended: half a minute at most, and as long again for the rest.
+TimeoutStopSec=120
 # Control groups below its own are the server's to make: one for each dyno.
 Delegate=yes
 TasksMax=infinity

@@ -29,6 +29,8 @@ pub(super) enum Answer {
 pub(super) struct Download {
     body: Incoming,
     silence: Silence,
+    /// How old an answer may be that others wait for when the router stops.
+    longest: Duration,
     upload: Arc<Progress>,
     visitor: Arc<Visitor>,
     /// Taken when the body has ended, in whichever way.
@@ -48,11 +50,12 @@ impl Download {
         lease: Lease,
         upload: Arc<Progress>,
         visitor: Arc<Visitor>,
-        idle: Duration,
+        (idle, longest): (Duration, Duration),
     ) -> Download {
         let mut download = Download {
             body,
             silence: Silence::new(idle),
+            longest,
             upload,
             visitor,
             under_way: Some((exchange, lease)),
@@ -92,6 +95,32 @@ impl Download {
         }
     }
 
+    /// Whether the router stops, and waits for this answer no longer. Of a stream of events, what has come is passed on.
+    fn is_cut(&self, comes: bool) -> bool {
+        let open = &self.visitor.open;
+        if !open.is_closing() {
+            return false;
+        }
+        let too_long = |exchange: &Exchange| match exchange.is_endless() {
+            true => !comes,
+            false => exchange.age() > self.longest,
+        };
+        let under_way = self.under_way.as_ref();
+        open.is_cut_off() || under_way.is_some_and(|(exchange, _)| too_long(exchange))
+    }
+
+    /// Ends the answer for that reason: a stream of events as it would end by itself, so that its reader comes again.
+    fn cut(&mut self) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match &mut self.under_way {
+            Some((exchange, _)) if exchange.is_endless() => {
+                exchange.failed(&code::H24);
+                self.under_way = None;
+                Poll::Ready(None)
+            }
+            _ => self.break_off(&code::H24),
+        }
+    }
+
     fn break_off(&mut self, code: &'static Code) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if let Some((mut exchange, _)) = self.under_way.take() {
             exchange.failed(code);
@@ -108,7 +137,12 @@ impl Body for Download {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let comes = matches!(&polled, Poll::Ready(Some(Ok(_)))) && !self.body.is_end_stream();
+        if (comes || polled.is_pending()) && self.is_cut(comes) {
+            return self.cut();
+        }
+        match polled {
             Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
                 self.silence.broken();
                 let length = frame.data_ref().map_or(0, Bytes::len);

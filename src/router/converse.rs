@@ -5,7 +5,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -46,8 +45,6 @@ pub(super) struct Arrival {
     pub peer: SocketAddr,
     /// Where it came in.
     pub port: u16,
-    /// Set when the router ends what is still in flight.
-    pub cut_off: Arc<AtomicBool>,
 }
 
 /// Serves one connection to its end.
@@ -66,7 +63,7 @@ pub(super) async fn converse(proxy: Arc<Proxy>, arrival: Arrival) {
         return;
     }
     let is_http2 = connection.protocol() == Some(HTTP2);
-    let visitor = Arc::new(Visitor::new(origin, is_http2, arrival.cut_off));
+    let visitor = Arc::new(Visitor::new(origin, is_http2, proxy.open.clone()));
     let stream = VisitorStream::new(connection, visitor.clone(), proxy.options.idle);
     match is_http2 {
         true => by_http2(proxy, visitor, stream).await,
@@ -78,7 +75,7 @@ pub(super) async fn converse(proxy: Arc<Proxy>, arrival: Arrival) {
 /// is to stop meanwhile.
 async fn begun(proxy: &Proxy, socket: TcpStream) -> Option<Connection> {
     let stopping = async {
-        closing(proxy).await;
+        proxy.open.closed().await;
         tokio::time::sleep(proxy.options.first_word).await;
     };
     // A request that is there already, or on its way, is still answered.
@@ -170,24 +167,20 @@ async fn see_through<C: Future>(
     shut_down: impl Fn(Pin<&mut C>),
 ) {
     let close = async {
-        closing(proxy).await;
+        proxy.open.closed().await;
         visitor.heard(proxy.options.first_word).await;
     };
     // How it ended stands in the log lines of its requests.
     tokio::select! {
         biased;
-        _ = connection.as_mut() => {}
-        () = close => {
-            shut_down(connection.as_mut());
-            let _ = connection.as_mut().await;
-        }
+        _ = connection.as_mut() => return,
+        () = close => shut_down(connection.as_mut()),
     }
-}
-
-/// Resolves when the router stops.
-async fn closing(proxy: &Proxy) {
-    let close = proxy.open.close.notified();
-    if !proxy.open.closing.load(Ordering::SeqCst) {
-        close.await;
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => return,
+        () = proxy.open.cut() => {}
     }
+    // Asked once more, whatever it waits for finds that the time is over.
+    let _ = connection.await;
 }

@@ -13,6 +13,7 @@ use hyper::{Method, StatusCode, Uri};
 use super::code::{self, Code};
 use super::lines::Lines;
 use super::table::Ticket;
+use super::under_way::Turn;
 use super::visitor::Visitor;
 use super::visits::Visit;
 use crate::name::Id;
@@ -34,6 +35,8 @@ pub(super) struct Subject {
 pub(super) struct Exchange {
     pub subject: Subject,
     _visit: Visit,
+    /// Who stops waits for it, save where nobody knows when it will end.
+    turn: Option<Turn>,
     visitor: Arc<Visitor>,
     lines: Arc<Lines>,
     started: Instant,
@@ -54,7 +57,7 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn new(
         subject: Subject,
-        visit: Visit,
+        (visit, turn): (Visit, Turn),
         visitor: Arc<Visitor>,
         lines: Arc<Lines>,
         started: Instant,
@@ -63,6 +66,7 @@ impl Exchange {
         Exchange {
             subject,
             _visit: visit,
+            turn: Some(turn),
             visitor,
             lines,
             started,
@@ -80,6 +84,21 @@ impl Exchange {
     /// The dyno has answered with this status, and its body follows.
     pub(super) fn answered(&mut self, status: StatusCode) {
         self.status = Some(status);
+    }
+
+    /// Since when it is under way.
+    pub(super) fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// It may go on for ever, so nobody who stops waits for its end.
+    pub(super) fn goes_on(&mut self) {
+        self.turn = None;
+    }
+
+    /// Whether it may go on for ever.
+    pub(super) fn is_endless(&self) -> bool {
+        self.turn.is_none()
     }
 
     /// All of the dyno's answer has been passed on.
@@ -107,7 +126,7 @@ impl Exchange {
             &code::H99
         } else if self.visitor.stalled.load(Ordering::Relaxed) {
             &code::H15
-        } else if self.visitor.cut_off() {
+        } else if self.visitor.open.is_cut_off() {
             &code::H24
         } else {
             &code::H27

@@ -23,6 +23,9 @@ use crate::transport::Connection;
 /// Visitors who were turned away and may still be sending what they came for.
 const FAREWELLS: usize = 64;
 
+/// How long pages of the end may take to their visitors, when the time is over.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// How long to wait before accepting again when the system has no more sockets to give.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -31,8 +34,10 @@ const BREATH: Duration = Duration::from_millis(50);
 pub(super) struct Open {
     count: AtomicUsize,
     none: Notify,
-    pub closing: AtomicBool,
-    pub close: Notify,
+    closing: AtomicBool,
+    close: Notify,
+    cut_off: AtomicBool,
+    cut: Notify,
 }
 
 /// One thread's part of the work.
@@ -41,8 +46,6 @@ pub(super) struct Worker {
     pub incoming: mpsc::UnboundedReceiver<Incoming>,
     /// Becomes the time that is left, when the router is to stop.
     pub stop: watch::Receiver<Option<Duration>>,
-    /// Set when that time is over.
-    pub cut_off: Arc<AtomicBool>,
 }
 
 /// A connection on its way to its thread, from whom and by which port; it counts there from the moment it is sent.
@@ -58,6 +61,32 @@ impl Open {
     /// Runs a task that must be given time to end.
     pub(super) fn spawn(self: &Arc<Open>, task: impl Future<Output = ()> + Send + 'static) {
         self.place().spawn(task);
+    }
+
+    /// Whether the router stops, so that what may go on for ever has to end.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// Resolves when the router stops.
+    pub(super) async fn closed(&self) {
+        let close = self.close.notified();
+        if !self.is_closing() {
+            close.await;
+        }
+    }
+
+    /// Whether the time is over that requests had to end.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::SeqCst)
+    }
+
+    /// Resolves when that time is over.
+    pub(super) async fn cut(&self) {
+        let cut = self.cut.notified();
+        if !self.is_cut_off() {
+            cut.await;
+        }
     }
 
     fn place(self: &Arc<Open>) -> Place {
@@ -159,7 +188,7 @@ fn turn_away(socket: TcpStream, farewells: &Arc<Semaphore>) {
 }
 
 impl Worker {
-    /// Serves until told to stop, and then until nothing is open or the time is over.
+    /// Serves until told to stop, and then until nothing is open or the time is over, which those are told who wait for an answer.
     pub(super) async fn run(mut self) {
         tokio::spawn(self.proxy.lines.clone().run());
         loop {
@@ -183,8 +212,12 @@ impl Worker {
             }
             open.empty().await;
         };
-        let _ = tokio::time::timeout(grace, rest).await;
-        self.cut_off.store(true, Ordering::SeqCst);
+        let in_time = tokio::time::timeout(grace, rest).await.is_ok();
+        open.cut_off.store(true, Ordering::SeqCst);
+        if !in_time {
+            open.cut.notify_waiters();
+            let _ = tokio::time::timeout(LAST_WORDS, open.empty()).await;
+        }
     }
 
     fn serve(&self, (socket, peer, port, (place, guest)): Incoming) {
@@ -195,7 +228,6 @@ impl Worker {
             socket,
             peer,
             port,
-            cut_off: self.cut_off.clone(),
         };
         let proxy = self.proxy.clone();
         place.spawn(async move {

@@ -33,12 +33,13 @@ mod request_id;
 mod send;
 mod table;
 mod tunnel;
+mod under_way;
 mod upload;
 mod visitor;
 mod visits;
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -50,6 +51,7 @@ use tokio::sync::{mpsc, watch};
 pub use challenge::Challenges;
 pub use converse::{ACME_PROTOCOL, PROTOCOLS};
 pub use options::Options;
+pub use under_way::UnderWay;
 
 use self::guests::Guests;
 use self::lines::Lines;
@@ -140,6 +142,7 @@ struct Inner {
     addresses: Vec<SocketAddr>,
     table: Arc<Table>,
     stop: watch::Sender<Option<Duration>>,
+    under_way: Vec<Arc<UnderWay>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -158,13 +161,14 @@ impl Router {
             table: table.clone(),
             log,
             queued: Arc::default(),
-            cut_off: Arc::default(),
             options: Arc::new(options),
         };
         let mut targets = Vec::new();
+        let mut under_way = Vec::new();
         let mut workers = Vec::new();
         for _ in 0..shared.options.threads.max(1) {
             let (worker, target) = shared.worker(stop.subscribe());
+            under_way.push(worker.proxy.under_way.clone());
             workers.push((runtime()?, worker));
             targets.push(target);
         }
@@ -186,6 +190,7 @@ impl Router {
                 addresses,
                 table,
                 stop,
+                under_way,
                 threads: Mutex::default(),
             }),
         };
@@ -232,8 +237,15 @@ impl Router {
         self.inner.table.drain(dyno, deadline).await;
     }
 
-    /// Stops accepting, lets what is in flight end for at most `grace`, and ends the threads. Blocks until then, so not to be
-    /// called on a thread that drives other tasks.
+    /// The requests of each thread, for whoever wants to go on serving until those have ended that are here now. Tunnels and
+    /// streams of events are none of them, since nobody knows when they will end.
+    pub fn under_way(&self) -> &[Arc<UnderWay>] {
+        &self.inner.under_way
+    }
+
+    /// Stops accepting, ends tunnels, streams of events, and answers that have lasted for longer than a dyno may take to begin
+    /// one, lets what else is in flight end for at most `grace`, tells those H24 who have had no answer by then, and ends the
+    /// threads. Blocks until then, so not to be called on a thread that drives other tasks.
     pub fn stop(&self, grace: Duration) {
         self.inner.stop.send_replace(Some(grace));
         let threads = std::mem::take(&mut *self.threads());
@@ -272,7 +284,6 @@ struct Shared {
     table: Arc<Table>,
     log: Arc<dyn RequestLog>,
     queued: Arc<AtomicUsize>,
-    cut_off: Arc<AtomicBool>,
     options: Arc<Options>,
 }
 
@@ -288,12 +299,12 @@ impl Shared {
             queued: self.queued.clone(),
             turn: AtomicUsize::new(0),
             open: open.clone(),
+            under_way: Arc::default(),
         });
         let worker = Worker {
             proxy,
             incoming,
             stop,
-            cut_off: self.cut_off.clone(),
         };
         (worker, Target { connections, open })
     }

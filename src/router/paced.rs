@@ -6,12 +6,13 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use hyper::body::{Body, Frame};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -32,7 +33,7 @@ impl Paced {
     /// Reads the dyno's body in a task that must be given time to end. The visitor may be slow by `idle` for each frame.
     pub(super) fn new(download: Download, idle: Duration, open: &Arc<Open>) -> Paced {
         let (sender, frames) = mpsc::channel(1);
-        open.spawn(hand_on(download, sender, idle));
+        open.spawn(hand_on(download, sender, idle, open.clone()));
         Paced {
             frames,
             over: false,
@@ -58,7 +59,14 @@ impl Paced {
     }
 }
 
-async fn hand_on(mut download: Download, frames: mpsc::Sender<Item>, idle: Duration) {
+async fn hand_on(
+    mut download: Download,
+    frames: mpsc::Sender<Item>,
+    idle: Duration,
+    open: Arc<Open>,
+) {
+    let mut closed = pin!(open.closed().fuse());
+    let mut cut = pin!(open.cut().fuse());
     loop {
         let next = poll_fn(|cx| Pin::new(&mut download).poll_frame(cx));
         let item = tokio::select! {
@@ -66,6 +74,9 @@ async fn hand_on(mut download: Download, frames: mpsc::Sender<Item>, idle: Durat
             item = next => item,
             // The visitor has left.
             () = frames.closed() => return,
+            // It may have to end for that, and knows when it is asked again.
+            () = closed.as_mut() => continue,
+            () = cut.as_mut() => continue,
         };
         let is_last = !matches!(item, Some(Ok(_)));
         match timeout(idle, frames.send(item)).await {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Version};
 
@@ -20,6 +20,7 @@ use super::page::{self, Page};
 use super::pool::{Lease, Pool, Unreachable};
 use super::send::{self, Outgoing};
 use super::table::{Backends, Entry, Pick, Table, pick};
+use super::under_way::UnderWay;
 use super::upload::{Progress, Upload};
 use super::visitor::Visitor;
 use super::visits::Visit;
@@ -38,6 +39,8 @@ pub(super) struct Proxy {
     pub turn: AtomicUsize,
     /// Tunnels and connections of this thread, so that it does not end before they have.
     pub open: Arc<super::listener::Open>,
+    /// Requests of this thread that whoever stops waits for.
+    pub under_way: Arc<UnderWay>,
 }
 
 /// A dyno's answer, with the connection it is coming in on.
@@ -137,8 +140,8 @@ impl Proxy {
             forwarded_for: trail.forwarded_for,
         };
         let lines = self.lines.clone();
-        let visit = Visit::begin(&to.entry.visits);
-        let mut exchange = Exchange::new(subject, visit, visitor.clone(), lines, to.started);
+        let begun = (Visit::begin(&to.entry.visits), self.under_way.begin());
+        let mut exchange = Exchange::new(subject, begun, visitor.clone(), lines, to.started);
         if let Err((code, cause)) = verdict {
             exchange.refused(code, cause);
             return refusal(&code.page, &visitor, true);
@@ -153,7 +156,9 @@ impl Proxy {
         let (upload, progress) = Upload::new(body, self.options.idle);
         let outgoing = Outgoing::new(head, upload, progress);
         let (entry, pages) = (to.entry.clone(), &to.entry.pages);
-        match self.dispatch(&mut exchange, entry, outgoing).await {
+        let dispatched = self.dispatch(&mut exchange, entry, outgoing);
+        let dispatched = visitor.unless_cut(dispatched).await;
+        match dispatched.unwrap_or(Err(&code::H24)) {
             Ok(reply) => self.relay(exchange, reply, upgrade, (&visitor, pages)),
             Err(code) => {
                 exchange.failed(code);
@@ -326,12 +331,17 @@ impl Proxy {
             let dyno = hyper::upgrade::on(&mut response);
             let (mut head, _) = response.into_parts();
             forward::response(&mut head, true);
-            let tunnel = tunnel::run(upgrade, dyno, exchange, reply.lease, self.options.idle);
+            exchange.goes_on();
+            let idle = self.options.idle;
+            let tunnel = tunnel::run((upgrade, dyno), exchange, reply.lease, idle, self.open.clone());
             self.open.spawn(tunnel);
             return Response::from_parts(head, Answer::Page(None));
         }
         let (mut head, body) = response.into_parts();
         forward::response(&mut head, false);
+        if is_of_events(&head.headers) {
+            exchange.goes_on();
+        }
         let idle = self.options.idle;
         let download = Download::new(
             body,
@@ -339,7 +349,7 @@ impl Proxy {
             reply.lease,
             reply.upload,
             visitor.clone(),
-            idle,
+            (idle, self.options.first_byte),
         );
         let answer = match visitor.is_http2 && !download.is_end_stream() {
             true => Answer::Paced(Paced::new(download, idle, &self.open)),
@@ -347,6 +357,14 @@ impl Proxy {
         };
         Response::from_parts(head, answer)
     }
+}
+
+/// Whether it is a stream of server-sent events, whose reader comes again when it ends.
+fn is_of_events(headers: &HeaderMap) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let start = kind.and_then(|kind| kind.get(..EVENTS.len()));
+    start.is_some_and(|start| start.eq_ignore_ascii_case(EVENTS))
 }
 
 /// A place among the requests that wait for starting apps.

@@ -13,19 +13,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::code;
 use super::exchange::Exchange;
 use super::idle::Activity;
+use super::listener::Open;
 use super::pool::Lease;
 
 /// Bytes held at most in each direction.
 const BUFFER: usize = 16 * 1024;
 
-/// Runs until both sides have ended, one has broken, or neither has sent anything for `idle`. The exchange, and so the request's
+/// Runs until both sides have ended, one has broken, neither has sent anything for `idle`, or the router stops: nobody knows when
+/// it would end by itself, and others would wait for it. The exchange, and so the request's
 /// place at the dyno, is held until then.
 pub(super) async fn run(
-    visitor: OnUpgrade,
-    dyno: OnUpgrade,
+    (visitor, dyno): (OnUpgrade, OnUpgrade),
     mut exchange: Exchange,
     lease: Lease,
     idle: Duration,
+    open: Arc<Open>,
 ) {
     let Ok((visitor, dyno)) = tokio::try_join!(visitor, dyno) else {
         return;
@@ -39,6 +41,7 @@ pub(super) async fn run(
         // Whether a side ended or broke, the tunnel is over, and that is how tunnels end.
         _ = copy => exchange.completed(),
         () = activity.silence(idle) => exchange.failed(&code::H15),
+        () = open.closed() => exchange.failed(&code::H24),
     }
     exchange.bytes = dyno.received;
     drop(lease);

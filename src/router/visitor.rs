@@ -1,7 +1,8 @@
 //! A visitor's connection: where it comes from, and a stream that does not wait for ever.
 
 use std::io;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -13,11 +14,15 @@ use tokio::time::timeout;
 
 use super::forward::Origin;
 use super::idle::{Activity, Silence};
+use super::listener::Open;
 use crate::transport::Connection;
 
 /// How long, and for how many bytes, a visitor may go on sending a body that nobody reads.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 1024 * 1024;
+
+/// There is no time left to wait.
+pub(super) struct Cut;
 
 /// What the requests of one connection have in common.
 pub(super) struct Visitor {
@@ -35,12 +40,12 @@ pub(super) struct Visitor {
     heard: AtomicBool,
     word: Notify,
     pub is_http2: bool,
-    cut_off: Arc<AtomicBool>,
+    /// The thread's, which knows whether it is about to end.
+    pub open: Arc<Open>,
 }
 
 impl Visitor {
-    /// `cut_off` is set when the router ends what is still in flight.
-    pub(super) fn new(origin: Origin, is_http2: bool, cut_off: Arc<AtomicBool>) -> Visitor {
+    pub(super) fn new(origin: Origin, is_http2: bool, open: Arc<Open>) -> Visitor {
         Visitor {
             origin,
             stalled: AtomicBool::new(false),
@@ -51,7 +56,7 @@ impl Visitor {
             heard: AtomicBool::new(false),
             word: Notify::new(),
             is_http2,
-            cut_off,
+            open,
         }
     }
 
@@ -100,8 +105,25 @@ impl Visitor {
         }
     }
 
-    pub(super) fn cut_off(&self) -> bool {
-        self.cut_off.load(Ordering::Relaxed)
+    /// What comes of waiting, or [`Cut`] when the router's time is over first.
+    pub(super) async fn unless_cut<F: Future>(&self, waiting: F) -> Result<F::Output, Cut> {
+        let mut waiting = pin!(waiting);
+        // By HTTP/1.1 a request is asked again with its connection, which is told; by HTTP/2 it has a task of its own.
+        let mut cut = pin!(self.is_http2.then(|| self.open.cut()));
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = waiting.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            let told = match cut.as_mut().as_pin_mut() {
+                Some(cut) => cut.poll(cx).is_ready(),
+                None => self.open.is_cut_off(),
+            };
+            match told {
+                true => Poll::Ready(Err(Cut)),
+                false => Poll::Pending,
+            }
+        })
+        .await
     }
 }
 

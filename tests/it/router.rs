@@ -10,6 +10,7 @@ mod heads;
 mod pages;
 mod slow;
 mod smuggling;
+mod stopping;
 mod streams;
 mod strict;
 mod swap;

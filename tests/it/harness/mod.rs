@@ -140,7 +140,7 @@ impl Server {
         let provisioner = Provisioner::new(platform.clone(), PROVIDERS);
         let looping = provisioner.clone();
         let providers = tokio::spawn(async move { looping.run().await });
-        let (api, task) = penstock::listener::serve(&platform, listener, None).unwrap();
+        let (api, task) = penstock::listener::serve(&platform, listener, None, Arc::default()).unwrap();
         drop(task);
         Server {
             clock,
