@@ -1,10 +1,10 @@
 //! What is counted while the server runs, for Prometheus: visitors' requests, requests of the API, and builds.
 //!
-//! Labels are bounded: apps are told apart up to a number, statuses by their class, failures by Heroku's codes. What is counted
+//! Labels are bounded: apps are told apart up to a number, statuses where they have a name, failures by Heroku's codes. What is counted
 //! begins anew with each start. It must not know who asks for it, nor what else is worth showing (see `api::metrics`).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -20,6 +20,13 @@ use crate::name::Id;
 const MAX_APPS: usize = 1_000;
 /// All the others, under a name that no app can have.
 const OTHERS: &str = "(other)";
+/// Those of the IANA's register, and the one that Heroku has for visitors who left. Others are counted by their class, so that no app
+/// can make up any number of them.
+const STATUSES: [u16; 50] = [
+    101, 200, 201, 202, 203, 204, 205, 206, 207, 208, 300, 301, 302, 303, 304, 305, 307, 308, 400,
+    401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 422,
+    423, 425, 428, 429, 431, 451, 499, 500, 501, 502, 503, 504,
+];
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 /// Upper bounds in seconds, up to where the router gives up.
 const ANSWERS: &[f64] = &[
@@ -39,6 +46,15 @@ pub struct Metrics {
     builds: IntCounterVec,
     build_seconds: Histogram,
     apps: Arc<ArcSwap<Apps>>,
+    traffic: Arc<OnceLock<Box<dyn Fn() -> Traffic + Send + Sync>>>,
+}
+
+/// What goes on in the router at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    pub connections: usize,
+    pub requests: u64,
+    pub queued: usize,
 }
 
 #[derive(Default)]
@@ -50,7 +66,8 @@ struct Apps {
 /// One app's, so that counting takes no look-up by labels.
 struct OfApp {
     name: String,
-    requests: [IntCounter; CLASSES.len()],
+    /// Of each status, once there was one, and then of each class.
+    requests: [OnceLock<IntCounter>; STATUSES.len() + CLASSES.len()],
     seconds: Histogram,
 }
 
@@ -67,7 +84,7 @@ impl Metrics {
                 requests: IntCounterVec::new(
                     opts(
                         "router_requests_total",
-                        "Visitors' requests that are over, by app and class of status.",
+                        "Visitors' requests that are over, by app and status; those that nobody knows by their class.",
                     ),
                     &["app", "status"],
                 )?,
@@ -108,6 +125,7 @@ impl Metrics {
                     BUILDS,
                 ))?,
                 apps: Arc::default(),
+                traffic: Arc::default(),
             };
             let registry = &metrics.registry;
             registry.register(Box::new(metrics.requests.clone()))?;
@@ -134,28 +152,30 @@ impl Metrics {
             named.insert(id, app);
         }
         let stay: HashSet<&str> = named.values().map(|app| app.name.as_str()).collect();
-        for gone in before.named.values() {
-            if !stay.contains(gone.name.as_str()) {
-                self.forget(&gone.name);
-            }
-        }
+        let gone = before.named.values();
+        let gone = gone.filter(|app| !stay.contains(app.name.as_str()));
+        let gone: Vec<_> = gone.cloned().collect();
         let others = before.others.clone();
         let others = Some(others.unwrap_or_else(|| Arc::new(self.of_app(OTHERS))));
         self.apps.store(Arc::new(Apps { named, others }));
+        // Not sooner, lest they be counted anew.
+        for app in gone {
+            self.forget(&app.name);
+        }
     }
 
     fn of_app(&self, name: &str) -> OfApp {
         OfApp {
             name: name.to_owned(),
-            requests: CLASSES.map(|class| self.requests.with_label_values(&[name, class])),
+            requests: std::array::from_fn(|_| OnceLock::new()),
             seconds: self.seconds.with_label_values(&[name]),
         }
     }
 
     fn forget(&self, name: &str) {
         // What is not there needs no removing.
-        for class in CLASSES {
-            let _ = self.requests.remove_label_values(&[name, class]);
+        for at in 0..STATUSES.len() + CLASSES.len() {
+            let _ = self.requests.remove_label_values(&[name, &label(at)]);
         }
         let _ = self.seconds.remove_label_values(&[name]);
     }
@@ -164,12 +184,24 @@ impl Metrics {
     pub fn request(&self, app: Id, status: u16, code: Option<&'static str>, took: Duration) {
         let apps = self.apps.load();
         if let Some(app) = apps.named.get(&app).or(apps.others.as_ref()) {
-            app.requests[class(status)].inc();
+            let at = place(status);
+            let named = || self.requests.with_label_values(&[&app.name, &label(at)]);
+            app.requests[at].get_or_init(named).inc();
             app.seconds.observe(took.as_secs_f64());
         }
         if let Some(code) = code {
             self.errors.with_label_values(&[code]).inc();
         }
+    }
+
+    /// Asks this for what goes on in the router, and no other that comes later.
+    pub fn watch(&self, traffic: impl Fn() -> Traffic + Send + Sync + 'static) {
+        let _ = self.traffic.set(Box::new(traffic));
+    }
+
+    /// Nothing, where there is no router.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic.get().map(|ask| ask()).unwrap_or_default()
     }
 
     pub fn api_request(&self, status: u16, took: Duration) {
@@ -191,6 +223,20 @@ impl Metrics {
             .encode(&families, &mut text)
             .map_err(Error::internal)?;
         String::from_utf8(text).map_err(Error::internal)
+    }
+}
+
+/// Where a status is counted.
+fn place(status: u16) -> usize {
+    let known = STATUSES.binary_search(&status);
+    known.unwrap_or_else(|_| STATUSES.len() + class(status))
+}
+
+/// What is counted there.
+fn label(place: usize) -> String {
+    match STATUSES.get(place) {
+        Some(status) => status.to_string(),
+        None => CLASSES[place - STATUSES.len()].to_owned(),
     }
 }
 

@@ -157,6 +157,7 @@ impl Server {
         };
         let router = Router::start(sockets.routers, log, routing)?;
         certificates.follow(router.hosts());
+        platform.metrics.watch(router.traffic());
         let policy = Policy {
             backoff: platform.config.crash_backoff.0.clone(),
             ..options.policy

@@ -31,6 +31,7 @@ pub async fn info(call: Call, _: Payload) -> Result<HttpResponse> {
 fn text(platform: &Platform) -> Result<String> {
     let mut moment = Moment::default();
     state(&platform.store.read(figures::figures)?, &mut moment)?;
+    router(platform, &mut moment)?;
     logs(platform, &mut moment)?;
     disk(platform, &mut moment)?;
     platform.metrics.text(&moment)
@@ -45,12 +46,48 @@ fn state(figures: &Figures, moment: &mut Moment) -> Result<()> {
         ("waiting", figures.builds_waiting as f64),
     ];
     moment.put_each(("builds", "Builds that have not ended."), "state", builds)?;
+    let phases = [
+        ("running", figures.phases_running as f64),
+        ("waiting", figures.phases_waiting as f64),
+    ];
+    let help = "Release phases that have not ended.";
+    moment.put_each(("release_phases", help), "state", phases)?;
+    let runs = [
+        ("running", figures.cron_running as f64),
+        ("waiting", figures.cron_waiting as f64),
+    ];
+    let help = "Runs of cron jobs that have not ended.";
+    moment.put_each(("cron_runs", help), "state", runs)?;
+    moment.put(
+        "addon_tasks",
+        "What providers of add-ons are still to be asked.",
+        figures.addon_tasks as f64,
+    )?;
     moment.put("apps", "Apps on this server.", figures.apps as f64)?;
     let waiting = figures.deliveries_waiting as f64;
     moment.put(
         "webhook_deliveries_waiting",
         "Deliveries to webhooks that are still to be made.",
         waiting,
+    )
+}
+
+fn router(platform: &Platform, moment: &mut Moment) -> Result<()> {
+    let traffic = platform.metrics.traffic();
+    moment.put(
+        "router_connections",
+        "Visitors' connections that are open, tunnels and answers on their way by HTTP/2 among them.",
+        traffic.connections as f64,
+    )?;
+    moment.put(
+        "router_requests_under_way",
+        "Visitors' requests that have not ended.",
+        traffic.requests as f64,
+    )?;
+    moment.put(
+        "router_requests_queued",
+        "Visitors' requests that wait for an app that starts.",
+        traffic.queued as f64,
     )
 }
 

@@ -93,6 +93,15 @@ codes! {
     H25 "error" "" "HTTP restriction: oversized header" 502 502: "The app's answer was too large to pass on",
         "Its headers are larger than this server takes. Please try again later.",
         "If this is your app, look for cookies or headers that grow: 128 KB in 100 headers is the limit.";
+    H25_COOKIE "error" "" "HTTP restriction: oversized cookie" 502 502: "The app's answer was too large to pass on",
+        "It sets a cookie that is larger than this server takes. Please try again later.",
+        "If this is your app, keep less in the cookie: 8 KB is the limit.";
+    H25_LENGTH "error" "" "HTTP restriction: invalid content length" 502 502: "The app's answer made no sense",
+        "It does not say in one clear way how long it is. Please try again later.",
+        "If this is your app, send exactly one <code>Content-Length</code>, of digits, or none.";
+    H25_STATUS "error" "" "HTTP restriction: oversized status line" 502 502: "The app's answer was too large to pass on",
+        "Its first line is longer than this server takes. Please try again later.",
+        "If this is your app, say what happened in the body: 8 KB is the limit for the status line.";
     H26 "error" "" "Request Error" 400 400: "Bad request",
         "Your browser or program sent something that is not valid HTTP.",
         "If this is your client, look at its headers and at how it frames the body; the app's log names the cause.";
@@ -103,7 +112,7 @@ codes! {
         "The address of this page is longer than 8 KB.",
         "Send long values in the body of a <code>POST</code>.";
     H26_HEADER "error" "" "Request Error" 431 431: "The request's headers are too large",
-        "A cookie or another header is longer than 8 KB. Clearing this site's cookies may help.",
+        "Each may be 8 KB long, and there may be 100, with 64 KB in all. Clearing this site's cookies may help.",
         "If this is your app, keep less in cookies.";
     H27 "warning" "client" "Client Request Interrupted" 499 499: "Interrupted",
         "The request was interrupted.", LOGS;
@@ -121,7 +130,7 @@ codes! {
         "If this is your server, its own log says what happened.";
 }
 
-/// The part of a static's name that is Heroku's: the variants of H26 differ only in their status and page.
+/// The part of a static's name that is Heroku's: the variants of H25 and H26 differ in what was wrong.
 const fn heroku(name: &'static str) -> &'static str {
     name.split_at(3).0
 }

@@ -36,6 +36,11 @@ const CONNECTION_WINDOW: u32 = 256 * 1024;
 /// Bytes of an answer that wait for a visitor who takes nothing.
 const SEND_BUFFER: usize = 64 * 1024;
 
+/// What is too large is still parsed up to here, so that its visitor gets a page, and its app a line, that say so. What is larger
+/// yet gets neither: the parser refuses it by itself.
+pub(super) const BEYOND: usize = 2;
+const PARSED_HEADERS: usize = 512;
+
 /// How long a visitor by HTTP/2 who is told to go may take to do so.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -114,8 +119,8 @@ async fn by_http1(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_read)
-        .max_header_size(options.max_head)
-        .max_buf_size(options.max_head.max(8 * 1024) * 2)
+        .max_headers(PARSED_HEADERS)
+        .max_buf_size(options.max_head.max(8 * 1024) * BEYOND)
         .serve_connection(
             TokioIo::new(stream),
             service(proxy.clone(), visitor.clone()),
@@ -135,7 +140,7 @@ async fn by_http2(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(u32::try_from(options.max_head).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(options.max_head * BEYOND).unwrap_or(u32::MAX))
         .serve_connection(
             TokioIo::new(stream),
             service(proxy.clone(), visitor.clone()),

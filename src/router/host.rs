@@ -26,11 +26,23 @@ pub(super) fn host<'a>(
     }
     let text = line.to_str().ok()?;
     if let Some(authority) = target.authority()
-        && !authority.as_str().eq_ignore_ascii_case(text)
+        && !agree(authority.as_str(), text)
     {
         return None;
     }
     canonical(text)
+}
+
+/// Whether both name one host, and one port where both name any.
+fn agree(one: &str, other: &str) -> bool {
+    if one.eq_ignore_ascii_case(other) {
+        return true;
+    }
+    let port = |text| split_port(text).map(|(_, port)| port);
+    let ports = |one: &str, other: &str| one == other || one.is_empty() || other.is_empty();
+    let same_port = port(one).zip(port(other));
+    canonical(one).is_some_and(|name| Some(name) == canonical(other))
+        && same_port.is_some_and(|(one, other)| ports(one, other))
 }
 
 fn canonical(text: &str) -> Option<Cow<'_, str>> {
@@ -74,7 +86,22 @@ fn split_port(text: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::canonical;
+    use super::{agree, canonical};
+
+    #[test]
+    fn a_port_that_only_one_of_two_names_makes_them_no_two_hosts() {
+        for other in ["app.test", "app.test:80", "APP.test:80", "app.test."] {
+            assert!(agree("app.test:80", other), "{other}");
+        }
+        for other in [
+            "app.test:81",
+            "other.test:80",
+            "other.test",
+            "a@app.test:80",
+        ] {
+            assert!(!agree("app.test:80", other), "{other}");
+        }
+    }
 
     #[test]
     fn a_host_is_known_by_its_name_alone() {

@@ -63,6 +63,11 @@ impl Open {
         self.place().spawn(task);
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// Whether the router stops, so that what may go on for ever has to end.
     pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::SeqCst)
@@ -224,11 +229,7 @@ impl Worker {
         let Ok(socket) = TcpStream::from_std(socket) else {
             return;
         };
-        let arrival = Arrival {
-            socket,
-            peer,
-            port,
-        };
+        let arrival = Arrival { socket, peer, port };
         let proxy = self.proxy.clone();
         place.spawn(async move {
             converse(proxy, arrival).await;

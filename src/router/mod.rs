@@ -5,7 +5,7 @@
 //!
 //! - `listener`, `guests`, `converse` and `visitor`: threads, connections and sockets. `proxy`: the way of one request. `table`: where it may lead.
 //! - `admit`, `host` and `forward`: what may come in, what it is for, and what of its head is changed.
-//! - `send`, `pool`, `upload`, `answer` and `tunnel`: the dyno's side, streamed in bounded memory.
+//! - `load`, `send`, `pool`, `upload`, `answer` and `tunnel`: the dyno's side, streamed in bounded memory.
 //! - `exchange`, `lines`, `code` and `page`: what is told of it, in the log and to the visitor.
 //!
 //! Every request is parsed and written anew: no byte of a visitor's reaches a dyno in the form it came in, save for bodies, and
@@ -24,6 +24,7 @@ mod https_only;
 mod idle;
 mod lines;
 mod listener;
+mod load;
 mod options;
 mod paced;
 mod page;
@@ -39,7 +40,7 @@ mod visitor;
 mod visits;
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -60,6 +61,7 @@ use self::pool::Pool;
 use self::proxy::Proxy;
 use self::table::Table;
 use crate::error::{Error, Result};
+use crate::metrics::Traffic;
 use crate::name::Id;
 
 /// Where an app is found, and what is behind it.
@@ -143,6 +145,8 @@ struct Inner {
     table: Arc<Table>,
     stop: watch::Sender<Option<Duration>>,
     under_way: Vec<Arc<UnderWay>>,
+    open: Vec<Arc<Open>>,
+    queued: Arc<AtomicUsize>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -164,10 +168,11 @@ impl Router {
             options: Arc::new(options),
         };
         let mut targets = Vec::new();
-        let mut under_way = Vec::new();
+        let (mut under_way, mut open) = (Vec::new(), Vec::new());
         let mut workers = Vec::new();
         for _ in 0..shared.options.threads.max(1) {
             let (worker, target) = shared.worker(stop.subscribe());
+            open.push(target.open.clone());
             under_way.push(worker.proxy.under_way.clone());
             workers.push((runtime()?, worker));
             targets.push(target);
@@ -191,6 +196,8 @@ impl Router {
                 table,
                 stop,
                 under_way,
+                open,
+                queued: shared.queued.clone(),
                 threads: Mutex::default(),
             }),
         };
@@ -228,6 +235,18 @@ impl Router {
     /// How many requests there were for an app, and how many of them are under way, waiting ones included.
     pub fn visits(&self, app: Id) -> (u64, u64) {
         self.inner.table.visits(app)
+    }
+
+    /// What goes on at this moment. The function does not keep the router alive.
+    pub fn traffic(&self) -> impl Fn() -> Traffic + Send + Sync + use<> {
+        let inner = Arc::downgrade(&self.inner);
+        move || {
+            inner.upgrade().map_or(Traffic::default(), |inner| Traffic {
+                connections: inner.open.iter().map(|open| open.count()).sum(),
+                requests: inner.table.under_way(),
+                queued: inner.queued.load(Ordering::Relaxed),
+            })
+        }
     }
 
     /// Resolves when no request is in flight at the dyno, streams and tunnels included, or at the deadline. To be called after

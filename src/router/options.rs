@@ -30,8 +30,14 @@ pub struct Options {
     pub max_target: usize,
     /// The longest header of a request in bytes, name and value; beyond it 431. Heroku's figure is 8 KB.
     pub max_header: usize,
-    /// The largest head of a request in bytes, and of each trailer section; beyond it 431. At most 100 headers are taken.
+    /// The most headers of a request; beyond it 431. A dyno's answer may have 100, which is the parser's own limit.
+    pub max_headers: usize,
+    /// The largest head of a request in bytes, and of each trailer section; beyond it 431.
     pub max_head: usize,
+    /// The longest status line of a dyno's answer in bytes; beyond it H25. Heroku's figure is 8 KB.
+    pub max_status_line: usize,
+    /// The longest cookie that a dyno sets, in bytes; beyond it H25. Heroku's figure is 8 KB.
+    pub max_cookie: usize,
     /// The largest head of a dyno's answer in bytes; beyond it H25. At least 8 KB.
     pub max_response_head: usize,
     /// How long a visitor may take over the head of a request, and may stay silent between requests.
@@ -54,6 +60,8 @@ pub struct Options {
     pub pool_idle: Duration,
     /// How long one is kept for requests that must not be sent twice, since the dyno may close it in that very moment.
     pub pool_idle_unrepeatable: Duration,
+    /// How long a dyno must have been seen to keep a connection before any is used for such requests.
+    pub pool_trial: Duration,
 }
 
 impl Default for Options {
@@ -69,7 +77,10 @@ impl Default for Options {
             max_queued: 1_000,
             max_target: 8 * 1024,
             max_header: 8 * 1024,
+            max_headers: 100,
             max_head: 64 * 1024,
+            max_status_line: 8 * 1024,
+            max_cookie: 8 * 1024,
             max_response_head: 128 * 1024,
             header_read: Duration::from_secs(30),
             first_word: Duration::from_secs(1),
@@ -81,6 +92,7 @@ impl Default for Options {
             boot_queue: Duration::from_secs(75),
             pool_idle: Duration::from_secs(4),
             pool_idle_unrepeatable: Duration::from_secs(1),
+            pool_trial: Duration::from_millis(500),
         }
     }
 }

@@ -13,7 +13,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
+use super::converse::BEYOND;
 use super::idle::Alarm;
+use super::load::Load;
 use super::options::Options;
 use super::table::Ticket;
 use super::upload::Upload;
@@ -30,6 +32,7 @@ struct Inner {
     idle: Mutex<Idle>,
     keep: Duration,
     keep_unrepeatable: Duration,
+    trial: Duration,
     most: usize,
     builder: Builder,
     connect: Duration,
@@ -43,10 +46,13 @@ struct Idle {
 }
 
 struct Resting {
+    load: Arc<Load>,
     sender: SendRequest<Upload>,
     task: AbortHandle,
     alarm: Alarm,
     since: Instant,
+    /// Whether it has carried one request only.
+    is_new: bool,
 }
 
 /// A connection in use. Dropped, it is closed, and with it whatever was going on there.
@@ -55,7 +61,7 @@ pub(super) struct Lease {
     task: AbortHandle,
     /// For whoever waits for an answer on it.
     pub alarm: Alarm,
-    dyno: Id,
+    load: Arc<Load>,
     pool: Pool,
     /// Whether it has carried requests before, so that the dyno may just now be closing it.
     pub reused: bool,
@@ -72,11 +78,12 @@ pub(super) enum Unreachable {
 impl Pool {
     pub(super) fn new(options: &Options) -> Pool {
         let mut builder = Builder::new();
-        builder.max_buf_size(options.max_response_head.max(8 * 1024));
+        builder.max_buf_size(options.max_response_head.max(8 * 1024) * BEYOND);
         Pool(Arc::new(Inner {
             idle: Mutex::default(),
             keep: options.pool_idle,
             keep_unrepeatable: options.pool_idle_unrepeatable,
+            trial: options.pool_trial,
             most: options.max_in_flight,
             builder,
             connect: options.connect,
@@ -84,14 +91,17 @@ impl Pool {
     }
 
     /// A connection to the dyno that has rested for so short a time that it can still be trusted.
-    pub(super) fn take(&self, dyno: Id, repeatable: bool) -> Option<Lease> {
+    pub(super) fn take(&self, load: &Load, repeatable: bool) -> Option<Lease> {
         let keep = if repeatable {
             self.0.keep
         } else {
             self.0.keep_unrepeatable
         };
         let mut idle = self.lock();
-        let resting = idle.connections.get_mut(&dyno)?;
+        let resting = idle.connections.get_mut(&load.id)?;
+        if !repeatable && !self.trusts(load, resting) {
+            return None;
+        }
         // The last one given back is the freshest.
         while let Some(connection) = resting.pop() {
             if connection.sender.is_ready() && connection.since.elapsed() < keep {
@@ -99,13 +109,23 @@ impl Pool {
                     sender: Some(connection.sender),
                     task: connection.task,
                     alarm: connection.alarm,
-                    dyno,
+                    load: connection.load,
                     pool: self.clone(),
                     reused: true,
                 });
             }
         }
         None
+    }
+
+    /// Whether the dyno can be trusted not to close a connection just when a request is sent on it. The oldest that rests says
+    /// how long they may.
+    fn trusts(&self, load: &Load, resting: &[Resting]) -> bool {
+        let keeps = |oldest: &Resting| oldest.since.elapsed() >= self.0.trial;
+        if resting.first().is_some_and(keeps) {
+            load.keeping.kept();
+        }
+        load.keeping.is_trusted()
     }
 
     /// A new connection to the dyno.
@@ -121,33 +141,47 @@ impl Pool {
         let Ok((sender, connection)) = self.0.builder.handshake(TokioIo::new(socket)).await else {
             return Err(Unreachable::Refused);
         };
+        let (pool, load) = (Arc::downgrade(&self.0), ticket.load.clone());
         let task = tokio::spawn(async move {
             // Its errors reach whoever waits for an answer on it.
             let _ = connection.with_upgrades().await;
+            if let Some(pool) = pool.upgrade() {
+                pool.closed(&load);
+            }
         });
         Ok(Lease {
             sender: Some(sender),
             task: task.abort_handle(),
             alarm: Alarm::default(),
-            dyno: ticket.load.id,
+            load: ticket.load.clone(),
             pool: self.clone(),
             reused: false,
         })
     }
 
     fn lock(&self) -> MutexGuard<'_, Idle> {
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
-    fn put(&self, dyno: Id, sender: SendRequest<Upload>, (task, alarm): (AbortHandle, Alarm)) {
+    fn put(
+        &self,
+        load: Arc<Load>,
+        sender: SendRequest<Upload>,
+        (task, alarm, is_new): (AbortHandle, Alarm, bool),
+    ) {
+        if load.keeping.is_hopeless() {
+            return;
+        }
         let mut idle = self.lock();
-        let resting = idle.connections.entry(dyno).or_default();
+        let resting = idle.connections.entry(load.id).or_default();
         if resting.len() < self.0.most {
             resting.push(Resting {
+                load,
                 sender,
                 task,
                 alarm,
                 since: Instant::now(),
+                is_new,
             });
         }
         if !std::mem::replace(&mut idle.swept, true) {
@@ -175,6 +209,27 @@ impl Pool {
     }
 }
 
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection to the dyno has ended. One that rested was closed by the dyno.
+    fn closed(&self, load: &Load) {
+        let mut idle = self.lock();
+        let Some(resting) = idle.connections.get_mut(&load.id) else {
+            return;
+        };
+        resting.retain(|connection| {
+            let closed = connection.sender.is_closed();
+            if closed && connection.since.elapsed() < self.keep_unrepeatable {
+                load.keeping.closed(connection.is_new);
+            }
+            !closed
+        });
+    }
+}
+
 impl Lease {
     /// The connection, to send one request on.
     pub(super) fn sender(&mut self) -> Option<&mut SendRequest<Upload>> {
@@ -189,16 +244,20 @@ impl Lease {
         if retired || sender.is_closed() {
             return;
         }
-        let (task, alarm) = (self.task.clone(), std::mem::take(&mut self.alarm));
+        let rest = (
+            self.task.clone(),
+            std::mem::take(&mut self.alarm),
+            !self.reused,
+        );
         if sender.is_ready() {
-            self.pool.put(self.dyno, sender, (task, alarm));
+            self.pool.put(self.load.clone(), sender, rest);
             return;
         }
-        let (pool, dyno) = (self.pool.clone(), self.dyno);
+        let (pool, load) = (self.pool.clone(), self.load.clone());
         tokio::spawn(async move {
             match tokio::time::timeout(SETTLE, sender.ready()).await {
-                Ok(Ok(())) => pool.put(dyno, sender, (task, alarm)),
-                _ => task.abort(),
+                Ok(Ok(())) => pool.put(load, sender, rest),
+                _ => rest.0.abort(),
             }
         });
     }

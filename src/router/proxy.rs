@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of sockets of visitors, so that they may come over TLS or HTTP/2 as well.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -156,8 +157,10 @@ impl Proxy {
         let (upload, progress) = Upload::new(body, self.options.idle);
         let outgoing = Outgoing::new(head, upload, progress);
         let (entry, pages) = (to.entry.clone(), &to.entry.pages);
-        let dispatched = self.dispatch(&mut exchange, entry, outgoing);
-        let dispatched = visitor.unless_cut(dispatched).await;
+        let dispatched = {
+            let dispatching = pin!(self.dispatch(&mut exchange, entry, outgoing));
+            visitor.unless_cut(dispatching).await
+        };
         match dispatched.unwrap_or(Err(&code::H24)) {
             Ok(reply) => self.relay(exchange, reply, upgrade, (&visitor, pages)),
             Err(code) => {
@@ -266,6 +269,7 @@ impl Proxy {
             let mut lease = self.lease(exchange, outgoing).await?;
             match send::send(&mut lease, outgoing, self.options.first_byte).await {
                 Ok(response) => {
+                    admit::answer(&response, &self.options).map_err(Failed::Final)?;
                     return Ok(Reply {
                         response,
                         lease,
@@ -290,7 +294,7 @@ impl Proxy {
         let Some(ticket) = &exchange.ticket else {
             return Err(Failed::Final(&code::H99));
         };
-        if let Some(lease) = outgoing.pooled(&self.pool, ticket.load.id) {
+        if let Some(lease) = outgoing.pooled(&self.pool, &ticket.load) {
             exchange.connect = Some(Duration::ZERO);
             exchange.connected = true;
             return Ok(lease);
@@ -333,7 +337,13 @@ impl Proxy {
             forward::response(&mut head, true);
             exchange.goes_on();
             let idle = self.options.idle;
-            let tunnel = tunnel::run((upgrade, dyno), exchange, reply.lease, idle, self.open.clone());
+            let tunnel = tunnel::run(
+                (upgrade, dyno),
+                exchange,
+                reply.lease,
+                idle,
+                self.open.clone(),
+            );
             self.open.spawn(tunnel);
             return Response::from_parts(head, Answer::Page(None));
         }

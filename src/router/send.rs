@@ -12,9 +12,9 @@ use tokio::time::Instant;
 
 use super::code::{self, Code};
 use super::idle::Alarm;
+use super::load::Load;
 use super::pool::{Lease, Pool};
 use super::upload::{Progress, Upload};
-use crate::name::Id;
 
 /// A request on its way out, which comes back when it could not be sent.
 pub(super) struct Outgoing {
@@ -48,7 +48,7 @@ impl Outgoing {
     }
 
     /// A connection that the request can use without the cost of making one.
-    pub(super) fn pooled(&self, pool: &Pool, dyno: Id) -> Option<Lease> {
+    pub(super) fn pooled(&self, pool: &Pool, dyno: &Load) -> Option<Lease> {
         if self.fresh_only {
             return None;
         }
@@ -91,6 +91,10 @@ pub(super) async fn send(
     let error = error.into_error();
     if error.is_parse_too_large() {
         return Err(Failure::Dyno(&code::H25));
+    }
+    // The parser has no other word for it.
+    if error.is_parse() && error.to_string().contains("content-length") {
+        return Err(Failure::Dyno(&code::H25_LENGTH));
     }
     if error.is_parse() {
         return Err(Failure::Dyno(&code::H17));

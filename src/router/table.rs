@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
+use super::load::Load;
 use super::visits::Visits;
 use super::{Dyno, Pages, Route, TableSource, Web};
 use crate::name::Id;
@@ -60,19 +61,6 @@ pub(super) struct Backend {
     pub name: Arc<str>,
     pub address: SocketAddr,
     pub load: Arc<Load>,
-}
-
-/// What is going on at one dyno, shared by all threads and all tables.
-pub(super) struct Load {
-    pub id: Id,
-    in_flight: AtomicUsize,
-    /// Whether no table lists it any more.
-    retired: AtomicBool,
-    /// Wakes whoever drains it.
-    idle: Notify,
-    known_since: Instant,
-    /// Until when it is set aside, in milliseconds after `known_since`.
-    aside_until: AtomicU64,
 }
 
 /// The right to send one request to a dyno. It counts as in flight until this is dropped.
@@ -143,6 +131,12 @@ impl Table {
     pub(super) fn visits(&self, app: Id) -> (u64, u64) {
         let visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
         visits.get(&app).map_or((0, 0), |visits| visits.count())
+    }
+
+    /// Requests for all apps that have not ended.
+    pub(super) fn under_way(&self) -> u64 {
+        let visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
+        visits.values().map(|visits| visits.count().1).sum()
     }
 
     /// Tells when the table has been replaced.
@@ -221,54 +215,6 @@ fn backend(
         name: dyno.name.into(),
         address: dyno.address,
         load: load.clone(),
-    }
-}
-
-impl Load {
-    fn new(id: Id) -> Load {
-        Load {
-            id,
-            in_flight: AtomicUsize::new(0),
-            retired: AtomicBool::new(false),
-            idle: Notify::new(),
-            known_since: Instant::now(),
-            aside_until: AtomicU64::new(0),
-        }
-    }
-
-    pub(super) fn retired(&self) -> bool {
-        self.retired.load(Ordering::SeqCst)
-    }
-
-    /// Leaves the dyno alone for a while, since it took no connection.
-    pub(super) fn set_aside(&self, wait: Duration) {
-        let until = self.known_since.elapsed() + wait;
-        self.aside_until.store(
-            u64::try_from(until.as_millis()).unwrap_or(u64::MAX),
-            Ordering::Relaxed,
-        );
-    }
-
-    fn aside(&self) -> bool {
-        let until = self.aside_until.load(Ordering::Relaxed);
-        until > 0 && self.known_since.elapsed() < Duration::from_millis(until)
-    }
-
-    async fn empty(&self) {
-        loop {
-            let mut idle = std::pin::pin!(self.idle.notified());
-            idle.as_mut().enable();
-            if self.in_flight.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            idle.await;
-        }
-    }
-
-    fn leave(&self) {
-        if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.idle.notify_waiters();
-        }
     }
 }
 

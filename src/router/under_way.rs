@@ -79,7 +79,10 @@ impl UnderWay {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let before = self.of.count(self.generation).fetch_sub(1, Ordering::SeqCst);
+        let before = self
+            .of
+            .count(self.generation)
+            .fetch_sub(1, Ordering::SeqCst);
         // Somebody may be waiting for it if it was the last of its time.
         if before == 1 && self.of.generation.load(Ordering::SeqCst) != self.generation {
             self.of.ended.notify_waiters();

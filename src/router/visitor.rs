@@ -1,7 +1,7 @@
 //! A visitor's connection: where it comes from, and a stream that does not wait for ever.
 
-use std::io;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -14,6 +14,14 @@ pub struct Figures {
     /// Builds that have begun, and those that wait.
     pub builds_running: i64,
     pub builds_waiting: i64,
+    /// Releases whose command runs, and those whose turn has not come.
+    pub phases_running: i64,
+    pub phases_waiting: i64,
+    /// What providers of add-ons are still to be asked.
+    pub addon_tasks: i64,
+    /// Runs of cron jobs that have begun, and those that wait.
+    pub cron_running: i64,
+    pub cron_waiting: i64,
     /// Deliveries to webhooks that are still to be made.
     pub deliveries_waiting: i64,
 }
@@ -37,6 +45,18 @@ pub fn figures(connection: &Connection) -> Result<Figures> {
         builds_waiting: count(
             "SELECT count(*) FROM build WHERE status = 'pending' AND claimed_by IS NULL",
         )?,
+        phases_running: count(
+            "SELECT count(*) FROM release_phase WHERE dyno_id IS NOT NULL AND ended IS NULL",
+        )?,
+        phases_waiting: count(
+            "SELECT count(*) FROM release CROSS JOIN release_phase ON release_phase.release_id = release.id
+             WHERE release.status = 'pending' AND release_phase.dyno_id IS NULL",
+        )?,
+        addon_tasks: count(
+            "SELECT (SELECT count(*) FROM addon WHERE task IS NOT NULL) + (SELECT count(*) FROM addon_removal)",
+        )?,
+        cron_running: count("SELECT count(*) FROM cron_run WHERE status = 'running'")?,
+        cron_waiting: count("SELECT count(*) FROM cron_run WHERE status = 'pending'")?,
         deliveries_waiting: count(
             "SELECT count(*) FROM app_webhook_delivery WHERE next_attempt_at IS NOT NULL",
         )?,

@@ -140,7 +140,8 @@ impl Server {
         let provisioner = Provisioner::new(platform.clone(), PROVIDERS);
         let looping = provisioner.clone();
         let providers = tokio::spawn(async move { looping.run().await });
-        let (api, task) = penstock::listener::serve(&platform, listener, None, Arc::default()).unwrap();
+        let (api, task) =
+            penstock::listener::serve(&platform, listener, None, Arc::default()).unwrap();
         drop(task);
         Server {
             clock,

@@ -110,7 +110,7 @@ pub fn get(path: &str) -> Request<Body> {
     Request::get(url(path)).body(nothing()).unwrap()
 }
 
-async fn text(response: Response<hyper::body::Incoming>) -> String {
+pub async fn text(response: Response<hyper::body::Incoming>) -> String {
     let body = timeout(HANG, response.into_body().collect()).await;
     let body = body.expect("hangs").unwrap().to_bytes();
     String::from_utf8_lossy(&body).into_owned()

@@ -114,7 +114,6 @@ async fn an_answer_that_is_not_http_is_h17() {
     for nonsense in [
         &b"hello\r\n\r\n"[..],
         b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
     ] {
         let mut edge = Edge::new(Web::Up(vec![says(nonsense).await]));
@@ -123,6 +122,50 @@ async fn an_answer_that_is_not_http_is_h17() {
             &edge.line().await,
             "code=H17 desc=\"Poorly formatted HTTP response\"",
         );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_passed_on_is_h25_by_its_kind() {
+    let length = "Content-Length: 0\r\n";
+    let answer = |phrase: &str, headers: &str| format!("HTTP/1.1 200 {phrase}\r\n{headers}\r\n");
+    for (answer, kind) in [
+        (
+            answer("OK", "Content-Length: 3\r\nContent-Length: 4\r\n"),
+            "invalid content length",
+        ),
+        (
+            answer("OK", "Content-Length: some\r\n"),
+            "invalid content length",
+        ),
+        (answer(&"x".repeat(9_000), length), "oversized status line"),
+        (
+            answer(&"x".repeat(200_000), length),
+            "oversized status line",
+        ),
+        (
+            answer(
+                "OK",
+                &format!("{length}Set-Cookie: a={}\r\n", "x".repeat(10_000)),
+            ),
+            "oversized cookie",
+        ),
+        (
+            answer("OK", &format!("{length}X-A: {}\r\n", "x".repeat(150_000))),
+            "oversized header",
+        ),
+    ] {
+        let answer: &'static [u8] = Box::leak(answer.into_bytes().into_boxed_slice());
+        let mut edge = Edge::new(Web::Up(vec![says(answer).await]));
+        let page = edge.get().await;
+        assert_eq!(status(&page), 502, "{kind}");
+        has(&page, "H25");
+        let line = edge.line().await;
+        has(
+            &line,
+            &format!("at=error code=H25 desc=\"HTTP restriction: {kind}\" "),
+        );
+        has(&line, " status=502 ");
     }
 }
 

@@ -46,6 +46,16 @@ async fn what_a_visitor_claims_of_its_way_is_followed_by_what_is_known() {
     }
 }
 
+/// The documentation says so, for whoever might believe them.
+#[tokio::test]
+async fn what_the_router_does_not_speak_of_itself_reaches_the_dyno_as_it_came() {
+    let headers = "x-forwarded-host: a.test\r\nx-forwarded-prefix: /b\r\nforwarded: host=c.test\r\nx-real-ip: 1.2.3.4\r\nx-original-url: /d\r\n";
+    let seen = mirrored(headers).await;
+    for line in headers.lines() {
+        has(&seen, line);
+    }
+}
+
 #[tokio::test]
 async fn a_visitor_cannot_strip_what_the_router_adds_or_apps_rely_on() {
     let seen = mirrored(
@@ -184,4 +194,26 @@ async fn a_log_line_has_an_end() {
     let line = edge.line().await;
     assert!(line.len() < 3_000, "{}", line.len());
     has(&line, ", 127.0.0.1\" ");
+}
+
+#[tokio::test]
+async fn a_target_in_full_need_not_repeat_the_port() {
+    let edge = Edge::new(Web::Up(vec![mirror().await]));
+    let port = edge.router.addresses()[0].port();
+    let get = |target: &str, host: &str| {
+        format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+    };
+    let full = format!("{HOST}:{port}");
+    let seen = edge.send(get("http://app.test/a", &full)).await;
+    has(&seen, "GET /a HTTP/1.1\r\n");
+    let seen = edge.send(get(&format!("http://{full}/b"), HOST)).await;
+    has(&seen, "GET /b HTTP/1.1\r\n");
+    assert_eq!(
+        status(&edge.send(get("http://app.test:1/", &full)).await),
+        400
+    );
+    assert_eq!(
+        status(&edge.send(get("http://other.test/", &full)).await),
+        400
+    );
 }

@@ -217,9 +217,21 @@ async fn oversized_requests_are_refused_by_name() {
         "code=H26 desc=\"Request Error\" cause=\"header too long\"",
     );
     let many = "X-A: b\r\n".repeat(120);
-    assert_eq!(status(&edge.send(get_with(&many)).await), 431);
+    let page = edge.send(get_with(&many)).await;
+    assert_eq!(status(&page), 431);
+    has(&page, "Clearing this site");
+    has(
+        &edge.line().await,
+        "code=H26 desc=\"Request Error\" cause=\"too many headers\"",
+    );
     let large = format!("X-A: {}\r\n", "a".repeat(7_000)).repeat(12);
-    assert_eq!(status(&edge.send(get_with(&large)).await), 431);
+    let page = edge.send(get_with(&large)).await;
+    assert_eq!(status(&page), 431);
+    has(&page, "Clearing this site");
+    has(
+        &edge.line().await,
+        "code=H26 desc=\"Request Error\" cause=\"headers too long\"",
+    );
     assert!(seen.try_recv().is_err());
 }
 

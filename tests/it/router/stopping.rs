@@ -7,7 +7,8 @@ use penstock::router::{Dyno, UnderWay, Web};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::{Edge, HANG, HOST, Wire, dyno, get_with, has, ok, status};
+use super::encrypted::{Encrypted, get, text};
+use super::{Edge, HANG, HOST, Wire, dyno, get_with, has, ok, options, status};
 
 /// How long nothing takes that is there at once.
 const SOON: Duration = Duration::from_secs(5);
@@ -63,7 +64,10 @@ async fn who_comes_while_a_slow_request_is_waited_for_is_served() {
     for _ in 0..20 {
         has(&edge.get().await, "answered");
     }
-    assert!(!settled.is_finished(), "the slow request was not waited for");
+    assert!(
+        !settled.is_finished(),
+        "the slow request was not waited for"
+    );
     go.notify_one();
     has(&waiting.rest().await, "answered");
     tokio::time::timeout(SOON, settled).await.unwrap().unwrap();
@@ -134,4 +138,37 @@ async fn who_has_no_answer_when_the_time_is_over_gets_the_page_that_says_so() {
         has(&line, "status=503");
     }
     stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn visitors_by_http_2_are_told_the_same() {
+    for (start, ends_well) in [
+        ("", false),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nhello",
+            true,
+        ),
+    ] {
+        let web = Web::Up(vec![goes_on(start).await]);
+        let mut visited = Encrypted::with(web, options());
+        let mut sender = visited.http2().await;
+        let answer = tokio::spawn(sender.send_request(get("/")));
+        while visited.edge.router.visits(super::APP).1 == 0 {
+            tokio::task::yield_now().await;
+        }
+        let answer = match ends_well {
+            true => Ok(answer.await.unwrap().unwrap()),
+            false => Err(answer),
+        };
+        let stopping = stop(&visited.edge, Duration::from_millis(50));
+        let answer = match answer {
+            Ok(begun) => begun,
+            Err(waiting) => waiting.await.unwrap().unwrap(),
+        };
+        assert_eq!(answer.status() == 200, ends_well);
+        let body = tokio::time::timeout(HANG, text(answer)).await.unwrap();
+        has(&body, if ends_well { "hello" } else { "H24" });
+        has(&visited.edge.line().await, "code=H24");
+        stopping.await.unwrap();
+    }
 }

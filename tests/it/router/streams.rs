@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use penstock::router::{Dyno, Options, Web};
 use tokio::sync::mpsc;
 
@@ -269,6 +270,28 @@ async fn an_old_connection_is_not_trusted_with_what_must_not_be_sent_twice() {
     assert_eq!(count.load(Ordering::SeqCst), 5);
 }
 
+/// Many simple servers do.
+#[tokio::test]
+async fn uploads_to_a_dyno_that_closes_each_connection_without_saying_so_are_all_answered() {
+    let closes = dyno(|mut wire| async move {
+        wire.until("\r\n\r\nb").await;
+        wire.write(ok("x")).await;
+    })
+    .await;
+    let edge = Edge::new(Web::Up(vec![closes]));
+    let visitors = (0..8).map(|_| async {
+        let mut wire = edge.connect().await;
+        for _ in 0..50 {
+            wire.write(format!(
+                "POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 1\r\n\r\nb"
+            ))
+            .await;
+            has(&wire.until("\r\n\r\nx").await, "200 OK");
+        }
+    });
+    join_all(visitors).await;
+}
+
 #[tokio::test]
 async fn an_early_answer_to_an_upload_arrives_and_its_connection_is_not_used_again() {
     let early = dyno(|mut wire| async move {
@@ -305,6 +328,7 @@ async fn interim_answers_are_not_taken_for_the_answer() {
 async fn uploads_leave_both_connections_fit_for_more() {
     let one = Options {
         threads: 1,
+        pool_trial: Duration::ZERO,
         ..options()
     };
     let count = Arc::new(AtomicUsize::new(0));

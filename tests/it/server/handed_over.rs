@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::binary::sample::PYTHON;
 use crate::binary::{Client, Place, Server, in_time};
@@ -122,6 +123,31 @@ async fn no_visitor_is_refused_while_servers_follow_one_another_on_the_same_sock
         in_time(move || visitor.join().unwrap());
     }
     server.kill();
+}
+
+/// Else the slow request would be cut off, and the other one wait for the next server.
+#[tokio::test]
+async fn a_slow_request_outlasts_the_end_of_its_server_and_keeps_nobody_waiting() {
+    let holder = Holder::new(&["router", "api"]);
+    let server = holder.start();
+    let client = server.client();
+    client.create_app("app").await;
+    client.deploy("app", PYTHON.tarball("still here")).await;
+    client.dynos("app", 1).await;
+    let slow = {
+        let client = client.clone();
+        tokio::spawn(async move { client.visit("app", "/wait").await })
+    };
+    assert_eq!(client.visit("app", "/arrived").await.status, 200);
+    kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::TERM).unwrap();
+    let fresh = Client::new(&client.api, client.router_address().1, &client.token);
+    assert_eq!(fresh.visit("app", "/go").await.status, 200);
+    let page = slow.await.unwrap();
+    assert_eq!(page.status, 200, "{}", page.text());
+    assert_eq!(server.ended().code(), Some(0));
+    let next = holder.start();
+    assert_eq!(next.client().visit("app", "/").await.status, 200);
+    next.kill();
 }
 
 #[test]

@@ -1,7 +1,12 @@
-import base64, hashlib, os, socketserver
+import base64, hashlib, os, socketserver, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TEXT = "{{text}}"
+
+
+# Whoever asks for /wait is answered once somebody has asked for /go, and /arrived once there is one.
+ARRIVED = threading.Event()
+GO = threading.Event()
 
 
 class Page(BaseHTTPRequestHandler):
@@ -11,6 +16,13 @@ class Page(BaseHTTPRequestHandler):
         print("serving", self.path, flush=True)
         if self.path == "/crash":
             os._exit(3)
+        if self.path == "/wait":
+            ARRIVED.set()
+            GO.wait()
+        if self.path == "/arrived":
+            ARRIVED.wait()
+        if self.path == "/go":
+            GO.set()
         if self.path == "/socket":
             return self.socket()
         self.answer("%s says %s on %s\n" % (TEXT, os.environ.get("GREETING"), os.environ["DYNO"]))
