@@ -214,7 +214,7 @@ impl Acm {
                 tracing::warn!(%error, hostname = order.hostname, "no certificate could be asked for");
                 let (reason, later) = (reason(&error), self.pause(now));
                 let write = move |connection: &rusqlite::Connection| {
-                    acm::postponed(connection, &order, &reason, later)
+                    acm::postponed(connection, &order, &reason, later, now)
                 };
                 store.write(write).await
             }

@@ -89,7 +89,10 @@ impl Call {
             action,
             app: named("app"),
             team: named("team"),
-            from: self.request.peer_addr().map(|peer| peer.ip().to_string()),
+            from: self
+                .request
+                .peer_addr()
+                .map(|peer| peer.ip().to_canonical().to_string()),
             data: self.told(),
         })
     }

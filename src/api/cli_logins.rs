@@ -50,7 +50,8 @@ struct Body {
 pub async fn create(visit: Visit) -> Result<HttpResponse> {
     // Else any page could begin one in the name of whoever looks at it, and from his address.
     own_page(&visit.request)?;
-    let address = visit.request.peer_addr().map(|from| from.ip().to_string());
+    let peer = visit.request.peer_addr();
+    let address = peer.map(|from| from.ip().to_canonical().to_string());
     let body = read(&visit.request, visit.payload).await?;
     let body: Body = params::json(&body)?;
     let described = params::text(body.description, "description", LONGEST_DESCRIPTION)?;

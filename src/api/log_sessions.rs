@@ -22,7 +22,7 @@ use crate::Platform;
 use crate::blob::signed::Method;
 use crate::error::{Error, Result};
 use crate::log::session::{Batch, DEFAULT_LINES, HISTORY_LINES};
-use crate::log::{Filter, Session, Source, sse};
+use crate::log::{Filter, Session, Source, sse, terminal};
 use crate::name::Id;
 use crate::store::access::{self, Permission};
 use crate::store::{Table, oauth_tokens};
@@ -237,7 +237,7 @@ fn as_text(
 ) -> impl Stream<Item = std::result::Result<Bytes, actix_web::Error>> {
     stream::unfold((session, access), |(mut session, mut access)| async {
         let batch = next(&mut session, &mut access).await?;
-        Some((Ok(batch.text), (session, access)))
+        Some((Ok(terminal::reset(batch.text)), (session, access)))
     })
 }
 
@@ -249,7 +249,10 @@ fn as_events(
     let opening = Bytes::from_static(sse::opening(tail));
     let live = stream::unfold((session, access), |(mut session, mut access)| async {
         let event = match timeout(PING_EVERY, next(&mut session, &mut access)).await {
-            Ok(Some(batch)) => sse::event(&batch),
+            Ok(Some(mut batch)) => {
+                batch.text = terminal::reset(batch.text);
+                sse::event(&batch)
+            }
             Ok(None) => return None,
             Err(_) => Bytes::from_static(sse::PING),
         };

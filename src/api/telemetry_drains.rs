@@ -254,7 +254,7 @@ fn check(settings: &Settings, outbound: &Outbound) -> Result<()> {
             "The parameter exporter.endpoint is longer than {MAX_VALUE} bytes."
         )));
     }
-    outbound.check(endpoint)?;
+    outbound.check_end(endpoint)?;
     let named = |name: &str| {
         (1..=MAX_NAME).contains(&name.len())
             && name

@@ -170,13 +170,19 @@ fn lies_at_home(word: &str) -> bool {
 }
 
 fn socket(name: &str, address: SocketAddr) -> String {
+    // Who listens on every address listens on those of both families, where the kernel has both: DNS may have A and AAAA. A port
+    // alone means that (systemd.socket(5), ListenStream=).
+    let (address, both) = match address.ip().is_unspecified() {
+        true => (address.port().to_string(), "BindIPv6Only=both\n"),
+        false => (address.to_string(), ""),
+    };
     format!(
         "[Unit]
 Description=Penstock, {name}
 
 [Socket]
 ListenStream={address}
-FileDescriptorName={name}
+{both}FileDescriptorName={name}
 Service=penstock.service
 NoDelay=true
 Backlog=4096

@@ -184,6 +184,7 @@ impl AppLog {
         state.removed = true;
         state.segments = None;
         self.end_readers(Life::Removed);
+        let _held = self.common.deleter.hold();
         match std::fs::remove_dir_all(&self.dir) {
             Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause.into()),
             _ => Ok(()),

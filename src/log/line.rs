@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 pub const LINE_BYTES: usize = 10_000;
 
 /// Width of a timestamp in a line, in bytes. Being of one width, its text sorts as time does.
-const STAMP_BYTES: usize = 32;
+pub(super) const STAMP_BYTES: usize = 32;
 
 /// The last microsecond of the year 9999: beyond it a timestamp would have another width.
 const LAST_MICROS: i64 = 253_402_300_799_999_999;

@@ -7,12 +7,13 @@
 //! - `line`: one line, and how a message becomes lines that cannot be mistaken for others
 //! - `lines`: raw output of a process into lines
 //! - `app`: one app's log, where lines get their order
-//! - `segments`, `reader`, `deleter`: its files, written, read and given up
-//! - `session`, `filter`, `sse`: following a log
+//! - `segments`, `reader`, `deleter`, `aside`: its files, written, read and given up, and what outlives them
+//! - `session`, `filter`, `sse`, `terminal`: following a log
 //! - `platform`: the platform's own lines, word for word
 //! - `syslog`, `cursor`: lines on their way to a drain, which is a session that tails, and how far it has come
 
 mod app;
+mod aside;
 mod cursor;
 mod deleter;
 mod filter;
@@ -24,6 +25,7 @@ mod segments;
 pub mod session;
 pub mod sse;
 pub mod syslog;
+pub mod terminal;
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::DirBuilderExt;
@@ -141,8 +143,10 @@ impl Logs {
         let log = self.app(app);
         let extent = *log.watch().borrow();
         let end = extent.end;
-        let mut place = reader::start(log.dir(), &extent.oldest, &end, filter, lines);
-        let mut found = Vec::new();
+        let start = reader::history(log.dir(), &extent.oldest, &end, filter, lines);
+        let mut place = start.place;
+        let earlier = start.earlier.iter().map(|line| line.trim_end_matches('\n'));
+        let mut found: Vec<String> = earlier.map(str::to_owned).collect();
         while !place.reached(&end) {
             let chunk = match reader::chunk(log.dir(), place, &end) {
                 Ok(chunk) => chunk,

@@ -8,8 +8,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use super::aside;
 use super::filter::Filter;
-use super::line::Line;
+use super::line::{Line, STAMP_BYTES};
 use super::segments::{Position, segment_path, whole_lines};
 
 /// Bytes read at a time. At least one line of the greatest length fits.
@@ -60,15 +61,45 @@ fn after(at: Position, bytes: &mut Vec<u8>) -> Position {
     }
 }
 
-/// Where to start so that `lines` wanted lines lie between there and `end`, or all that the filter's `after` asks for. Looks
-/// backwards through whole segments, a few milliseconds at worst: a caller in an async task runs it off that task.
+/// Where a history begins.
+pub(super) struct Start {
+    pub place: Position,
+    /// Lines of it that are wanted and were said before that place.
+    pub earlier: Vec<String>,
+}
+
+/// The last `lines` wanted lines before `end`, or all that the filter's `after` asks for. Looks through whole segments, and then
+/// through what was set aside of those that are deleted, a few milliseconds at worst: a caller in an async task runs it off that task.
+pub(super) fn history(
+    dir: &Path,
+    oldest: &Position,
+    end: &Position,
+    filter: &Filter,
+    lines: usize,
+) -> Start {
+    let (place, missing) = start(dir, oldest, end, filter, lines);
+    let earlier = match missing {
+        0 => Vec::new(),
+        missing => {
+            let first = chunk(dir, place, end).ok();
+            let first = first
+                .as_ref()
+                .and_then(|first| first.text.get(..STAMP_BYTES));
+            aside::earlier(dir, place.segment, first, filter, missing)
+        }
+    };
+    Start { place, earlier }
+}
+
+/// Where to start so that `lines` wanted lines lie between there and `end`, or all that the filter's `after` asks for, and how many
+/// there are not. Looks backwards.
 pub(super) fn start(
     dir: &Path,
     oldest: &Position,
     end: &Position,
     filter: &Filter,
     lines: usize,
-) -> Position {
+) -> (Position, usize) {
     let after = filter.after.map(|after| after.to_log());
     let mut start = *end;
     let mut missing = lines;
@@ -81,7 +112,7 @@ pub(super) fn start(
         let mut stop = whole.len();
         while stop > 0 {
             if after.is_none() && missing == 0 {
-                return start;
+                return (start, 0);
             }
             let begin = whole_lines(&whole[..stop - 1]).len();
             let line = std::str::from_utf8(&whole[begin..stop])
@@ -90,7 +121,7 @@ pub(super) fn start(
             if let (Some(after), Some(line)) = (&after, &line)
                 && line.stamp <= after.as_str()
             {
-                return start;
+                return (start, 0);
             }
             missing = missing.saturating_sub(usize::from(line.is_some_and(|l| filter.wants(&l))));
             stop = begin;
@@ -101,7 +132,10 @@ pub(super) fn start(
             };
         }
     }
-    start
+    match after {
+        Some(_) => (start, usize::MAX),
+        None => (start, missing),
+    }
 }
 
 fn segment_bytes(dir: &Path, segment: u64, limit: Option<u64>) -> io::Result<Vec<u8>> {

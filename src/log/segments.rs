@@ -219,7 +219,8 @@ pub(super) fn whole_lines(bytes: &[u8]) -> &[u8] {
     &bytes[..end]
 }
 
-fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
+/// The segments that are there, in order.
+pub(super) fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Vec::new()),

@@ -7,6 +7,7 @@
 //! A step reads at most 64 KiB that were just written, from the page cache and inline; only the search for the start of the
 //! history, which looks through megabytes, leaves the task.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,6 +26,9 @@ pub const DEFAULT_LINES: usize = 100;
 
 /// The most lines of history a session gets, as on Heroku.
 pub const HISTORY_LINES: usize = 1500;
+
+/// Lines from before the log's files go out in batches of about so many bytes.
+const BATCH_BYTES: usize = 64 * 1024;
 
 /// Some lines of a session, at most about 64 KiB of them.
 #[derive(Clone, Debug)]
@@ -89,6 +93,8 @@ pub struct Session {
     gap: bool,
     /// The segment whose file was not there when it was last looked for.
     missing: Option<u64>,
+    /// Lines that have outlived their file, and come before all others.
+    earlier: VecDeque<String>,
 }
 
 enum Step {
@@ -115,6 +121,7 @@ impl Session {
             reader: Reader::Tail,
             gap: false,
             missing: None,
+            earlier: VecDeque::new(),
         }
     }
 
@@ -188,10 +195,24 @@ impl Session {
         };
         if lines > 0 || self.filter.after.is_some() {
             let (log, filter) = (Arc::clone(&self.log), self.filter.clone());
+            let for_drain = self.reader == Reader::Drain;
             let start = tokio::task::spawn_blocking(move || {
-                reader::start(log.dir(), &extent.oldest, &extent.end, &filter, lines)
+                let (dir, oldest, end) = (log.dir(), &extent.oldest, &extent.end);
+                match for_drain {
+                    // It gets every line, and is told of those that it does not get.
+                    true => (
+                        reader::start(dir, oldest, end, &filter, lines).0,
+                        Vec::new(),
+                    ),
+                    false => {
+                        let start = reader::history(dir, oldest, end, &filter, lines);
+                        (start.place, start.earlier)
+                    }
+                }
             });
-            self.place = start.await.unwrap_or(extent.end);
+            let (place, earlier) = start.await.unwrap_or((extent.end, Vec::new()));
+            self.place = place;
+            self.earlier = earlier.into();
             // The first segment of all has no lines before it; before any other there were some that this drain never had.
             let oldest = self.place.segment > 1 && self.place.offset == 0;
             self.gap = self.reader == Reader::Drain
@@ -204,6 +225,9 @@ impl Session {
     fn step(&mut self, extent: &Extent) -> Step {
         if extent.life == Life::Removed {
             return Step::Over;
+        }
+        if let Some(batch) = self.take_earlier() {
+            return Step::Send(batch);
         }
         if std::mem::take(&mut self.gap) {
             return self.tell(self.reader.lost_some(), 0);
@@ -231,6 +255,25 @@ impl Session {
             }
             Err(_) => self.skip_missing(extent),
         }
+    }
+
+    /// Some of the lines that outlived their file.
+    fn take_earlier(&mut self) -> Option<Batch> {
+        let mut text = String::new();
+        while let Some(line) = self.earlier.pop_front() {
+            if let Some(at) = Line::parse(&line).and_then(|line| line.timestamp()) {
+                self.last = at;
+                text.push_str(&line);
+            }
+            if text.len() >= BATCH_BYTES {
+                break;
+            }
+        }
+        (!text.is_empty()).then(|| Batch {
+            text: text.into(),
+            last: self.last,
+            lost: 0,
+        })
     }
 
     /// The lines at this session's place are deleted already. Its next line is the oldest there is, and it says so.

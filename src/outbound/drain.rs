@@ -25,7 +25,7 @@ impl Outbound {
             return Err(unreadable());
         }
         match parsed.scheme() {
-            "http" | "https" => drop(self.check(url)?),
+            "http" | "https" => drop(self.check_end(url)?),
             "syslog" | "syslog+tls" => {
                 if !parsed.username().is_empty() || parsed.password().is_some() {
                     return Err(Error::invalid(
@@ -33,7 +33,7 @@ impl Outbound {
                     ));
                 }
                 // Only an http URL's host is read as a host: its names are checked, and odd spellings of an address are undone.
-                self.check(&format!("http{rest}"))?;
+                self.check_end(&format!("http{rest}"))?;
             }
             scheme => {
                 return Err(Error::invalid(format!(

@@ -27,6 +27,14 @@ pub(super) fn private(host: &str) -> Error {
     ))
 }
 
+/// The same, for what is to be sent there.
+pub(super) fn private_end(host: &str) -> Error {
+    Error::invalid(format!(
+        "{host} is at a private address, and this server sends to public ones only. Give a public one, or have the operator allow \
+         private addresses: penstock serve --allow-private-fetch"
+    ))
+}
+
 /// Why no answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -121,6 +129,14 @@ pub(super) fn refused(cause: reqwest::Error, host: &str) -> Error {
         }
     };
     because(message, cause)
+}
+
+/// The same, where something was to be sent.
+pub(super) fn unsent(cause: reqwest::Error, host: &str) -> Error {
+    match Failure::of(&cause) {
+        Failure::Private => private_end(host),
+        _ => refused(cause, host),
+    }
 }
 
 /// An answer came, and was no success.

@@ -90,6 +90,15 @@ impl Outbound {
     /// Whether a request may be made to this URL, as far as its text tells: http or https, with a host, and no address that may
     /// not be reached. 422 otherwise. A host's name is looked at only when it is connected to.
     pub fn check(&self, url: &str) -> Result<Url> {
+        self.checked(url, failure::private)
+    }
+
+    /// The same, for what is to be sent there.
+    pub fn check_end(&self, url: &str) -> Result<Url> {
+        self.checked(url, failure::private_end)
+    }
+
+    fn checked(&self, url: &str, private: fn(&str) -> Error) -> Result<Url> {
         let url = Url::parse(url).map_err(|_| {
             Error::invalid(
                 "The URL cannot be read. Give a whole one, such as https://example.com/path.",
@@ -102,7 +111,7 @@ impl Outbound {
             )));
         }
         match literal(&url) {
-            Some(address) if !self.names.may_reach(address) => Err(failure::private(host(&url))),
+            Some(address) if !self.names.may_reach(address) => Err(private(host(&url))),
             _ => Ok(url),
         }
     }
@@ -155,14 +164,14 @@ impl Outbound {
     /// Sends a request, and answers with whatever the other side says, whole. Fails when no answer came in time, or one of more
     /// than a megabyte.
     pub async fn send(&self, request: Request<'_>) -> Result<Answer> {
-        let url = self.check(request.url)?;
+        let url = self.check_end(request.url)?;
         let host = host(&url).to_owned();
         let asked = request.begin(self.client()?, url);
         let mut response = asked
             .header(ACCEPT, "application/json")
             .send()
             .await
-            .map_err(|cause| refused(cause, &host))?;
+            .map_err(|cause| failure::unsent(cause, &host))?;
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response

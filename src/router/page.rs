@@ -109,7 +109,8 @@ pub(super) static NO_SUCH_APP: Page = Page::new(
     "",
     "No such app",
     "There is no app at this address. Check that it is spelled as it was given to you.",
-    "If this is your app, look at its name with <code>heroku apps</code>: its address begins with that.",
+    "If this is your app, look at its name with <code>heroku apps</code>: its address begins with that. A domain of your own has to be \
+     among those of <code>heroku domains</code>.",
 );
 
 pub(super) static BAD_REQUEST: Page = Page::new(

@@ -102,6 +102,13 @@ pub(super) fn follow(connection: &Connection, domain: Id, now: Timestamp) -> Res
     Ok(())
 }
 
+/// The certificate that a domain has from an authority, if it has one.
+pub(super) fn certificate_of(connection: &Connection, domain: Id) -> Result<Option<Id>> {
+    let mut statement =
+        connection.prepare_cached("SELECT sni_endpoint_id FROM acm_order WHERE domain_id = ?1")?;
+    Ok(optional(statement.query_row([domain], |row| row.get(0)))?.flatten())
+}
+
 /// How often an authority may be asked, of which it has limits of its own: those of Let's Encrypt are 300 orders in three hours for
 /// all that this server asks, and five proofs in vain an hour for a name.
 struct Share {
@@ -191,7 +198,7 @@ pub fn take_due(
             }
         }
         match later {
-            Some((at, reason)) => put_off(connection, order.domain, reason, at)?,
+            Some((at, reason)) => put_off(connection, order.domain, reason, at, now)?,
             None => {
                 take(connection, &order, &holder, now)?;
                 orders.push(order);
@@ -236,12 +243,22 @@ fn take(connection: &Connection, order: &Order, holder: &str, now: Timestamp) ->
     Ok(())
 }
 
-fn put_off(connection: &Connection, domain: Id, reason: &str, at: Timestamp) -> Result<()> {
+/// What the status of an order is that has to wait at `?1`: a certificate that has expired meanwhile is none.
+const WAITING: &str = "iif(status = 'cert issued' AND EXISTS (SELECT 1 FROM sni_endpoint
+    WHERE sni_endpoint.id = acm_order.sni_endpoint_id AND sni_endpoint.expires_at <= ?1), 'failing', status)";
+
+fn put_off(
+    connection: &Connection,
+    domain: Id,
+    reason: &str,
+    at: Timestamp,
+    now: Timestamp,
+) -> Result<()> {
     connection
-        .prepare_cached(
-            "UPDATE acm_order SET next_at = ?2, reason = coalesce(reason, ?3) WHERE domain_id = ?1",
-        )?
-        .execute(params![domain, at, reason])?;
+        .prepare_cached(&format!(
+            "UPDATE acm_order SET status = {WAITING}, next_at = ?3, reason = coalesce(reason, ?4) WHERE domain_id = ?2"
+        ))?
+        .execute(params![now, domain, at, reason])?;
     Ok(())
 }
 
@@ -333,11 +350,12 @@ pub fn postponed(
     order: &Order,
     reason: &str,
     next_at: Timestamp,
+    now: Timestamp,
 ) -> Result<()> {
     connection
-        .prepare_cached(
-            "UPDATE acm_order SET reason = ?2, next_at = ?3 WHERE domain_id = ?1 AND next_at = ?4",
-        )?
-        .execute(params![order.domain, reason, next_at, order.taken])?;
+        .prepare_cached(&format!(
+            "UPDATE acm_order SET status = {WAITING}, reason = ?3, next_at = ?4 WHERE domain_id = ?2 AND next_at = ?5"
+        ))?
+        .execute(params![now, order.domain, reason, next_at, order.taken])?;
     Ok(())
 }

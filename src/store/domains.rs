@@ -52,8 +52,10 @@ const FROM: &str = "(
         sni_endpoint.id AS sni_endpoint_id, sni_endpoint.name AS sni_endpoint_name,
         domain.created_at AS created_at, domain.updated_at AS updated_at,
         acm_order.status AS acm_status, acm_order.reason AS acm_reason
-    FROM domain JOIN app ON app.id = domain.app_id LEFT JOIN sni_endpoint ON sni_endpoint.id = domain.sni_endpoint_id
-        LEFT JOIN acm_order ON acm_order.domain_id = domain.id
+    FROM domain JOIN app ON app.id = domain.app_id LEFT JOIN acm_order ON acm_order.domain_id = domain.id
+        LEFT JOIN sni_endpoint ON sni_endpoint.id = iif(acm_order.sni_endpoint_id IS NULL, domain.sni_endpoint_id,
+            (SELECT min(automatic.sni_endpoint_id) FROM domain AS other JOIN acm_order AS automatic
+             ON automatic.domain_id = other.id WHERE other.app_id = ?1 AND automatic.sni_endpoint_id IS NOT NULL))
     WHERE domain.app_id = ?1
     UNION ALL
     SELECT app.id, app.id, app.name, app.name || '.' || ?2, 'heroku', NULL, NULL, app.created_at, app.updated_at, NULL, NULL
@@ -105,7 +107,7 @@ pub fn create(
     sni_endpoint: Option<&Identity>,
     now: Timestamp,
 ) -> Result<Domain> {
-    let sni_endpoint = certificate(connection, app, sni_endpoint)?;
+    let sni_endpoint = certificate(connection, app, None, sni_endpoint)?;
     let count: i64 = connection
         .prepare_cached("SELECT count(*) FROM domain WHERE app_id = ?1")?
         .query_row([app], |row| row.get(0))?;
@@ -169,9 +171,23 @@ pub fn is_free(connection: &Connection, app: Id, hostname: &Hostname) -> Result<
     }
 }
 
-fn certificate(connection: &Connection, app: Id, named: Option<&Identity>) -> Result<Option<Id>> {
-    let found = named.map(|identity| sni_endpoints::find(connection, app, identity));
-    Ok(found.transpose()?.map(|endpoint| endpoint.id))
+/// The certificate that is named for a domain. Who names the automatic one wants what an authority gives: for this domain, and so
+/// none that another one was given.
+fn certificate(
+    connection: &Connection,
+    app: Id,
+    domain: Option<Id>,
+    named: Option<&Identity>,
+) -> Result<Option<Id>> {
+    let Some(identity) = named else {
+        return Ok(None);
+    };
+    let endpoint = sni_endpoints::find(connection, app, identity)?;
+    match (endpoint.acm, domain) {
+        (false, _) => Ok(Some(endpoint.id)),
+        (true, None) => Ok(None),
+        (true, Some(domain)) => acm::certificate_of(connection, domain),
+    }
 }
 
 /// A domain of this app, its own name under `base` among them.
@@ -209,7 +225,7 @@ pub fn assign(
     now: Timestamp,
 ) -> Result<()> {
     custom(domain)?;
-    let sni_endpoint = certificate(connection, domain.app_id, sni_endpoint)?;
+    let sni_endpoint = certificate(connection, domain.app_id, Some(domain.id), sni_endpoint)?;
     connection
         .prepare_cached(
             "UPDATE domain SET sni_endpoint_id = ?2, updated_at = ?3 WHERE id = ?1 AND sni_endpoint_id IS NOT ?2",

@@ -73,12 +73,58 @@ pub const FIELDS: &[Field] = &[
     Field::new("created_at", "sni_endpoint.created_at", Kind::Time),
 ];
 
-const COLUMNS: &str = "sni_endpoint.id, sni_endpoint.app_id, app.name, sni_endpoint.name, sni_endpoint.certificate_chain,
-    sni_endpoint.certificate_id, sni_endpoint.domains, sni_endpoint.subject, sni_endpoint.issuer, sni_endpoint.starts_at,
-    sni_endpoint.expires_at, sni_endpoint.ca_signed, sni_endpoint.self_signed, sni_endpoint.created_at, sni_endpoint.updated_at,
-    (SELECT json_group_array(domain.id) FROM domain WHERE domain.sni_endpoint_id = sni_endpoint.id),
-    EXISTS (SELECT 1 FROM acm_order WHERE acm_order.sni_endpoint_id = sni_endpoint.id)";
+/// The domains of the app `?1` that have a certificate by an authority.
+macro_rules! automatic {
+    () => {
+        "FROM domain JOIN acm_order ON acm_order.domain_id = domain.id
+         WHERE domain.app_id = ?1 AND acm_order.sni_endpoint_id IS NOT NULL"
+    };
+}
+macro_rules! is_automatic {
+    () => {
+        "EXISTS (SELECT 1 FROM acm_order WHERE acm_order.sni_endpoint_id = sni_endpoint.id)"
+    };
+}
+/// Which of the automatic certificates of the app `?1` stands for all of them: the oldest.
+macro_rules! first_automatic {
+    () => {
+        concat!("(SELECT min(acm_order.sni_endpoint_id) ", automatic!(), ")")
+    };
+}
+
+/// Each domain has an automatic certificate of its own, so that no domain has to wait for another one. To clients they are one, as on
+/// Heroku: the official CLI would else ask which of them a new domain is to have. Of the app `?1`.
+const COLUMNS: &str = concat!(
+    "sni_endpoint.id, sni_endpoint.app_id, app.name, sni_endpoint.name, sni_endpoint.certificate_chain,
+    sni_endpoint.certificate_id,
+    iif(",
+    is_automatic!(),
+    ", (SELECT json_group_array(domain.hostname ORDER BY domain.hostname) ",
+    automatic!(),
+    "), sni_endpoint.domains),
+    sni_endpoint.subject, sni_endpoint.issuer, sni_endpoint.starts_at,
+    iif(",
+    is_automatic!(),
+    ", (SELECT min(own.expires_at) FROM sni_endpoint AS own WHERE own.id IN (SELECT acm_order.sni_endpoint_id ",
+    automatic!(),
+    ")), sni_endpoint.expires_at),
+    sni_endpoint.ca_signed, sni_endpoint.self_signed, sni_endpoint.created_at, sni_endpoint.updated_at,
+    iif(",
+    is_automatic!(),
+    ", (SELECT json_group_array(domain.id ORDER BY domain.hostname) ",
+    automatic!(),
+    "), (SELECT json_group_array(domain.id) FROM domain WHERE domain.sni_endpoint_id = sni_endpoint.id)),
+    ",
+    is_automatic!()
+);
 const FROM: &str = "sni_endpoint JOIN app ON app.id = sni_endpoint.app_id";
+const LISTED: &str = concat!(
+    "sni_endpoint JOIN app ON app.id = sni_endpoint.app_id WHERE sni_endpoint.app_id = ?1 AND (NOT ",
+    is_automatic!(),
+    " OR sni_endpoint.id = ",
+    first_automatic!(),
+    ")"
+);
 
 fn endpoint(row: &Row<'_>) -> rusqlite::Result<SniEndpoint> {
     Ok(SniEndpoint {
@@ -175,12 +221,11 @@ pub fn replace(connection: &Connection, id: Id, pair: &KeyPair, now: Timestamp) 
     Ok(())
 }
 
-/// An SNI endpoint of this app, by id or name.
+/// An SNI endpoint of this app, by id or name. Any automatic one is the one that stands for all.
 pub fn find(connection: &Connection, app: Id, identity: &Identity) -> Result<SniEndpoint> {
-    let select = |column: &str, value: &dyn rusqlite::ToSql| {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM {FROM} WHERE sni_endpoint.app_id = ?1 AND sni_endpoint.{column} = ?2"
-        );
+    let select = |condition: &str, value: &dyn rusqlite::ToSql| {
+        let sql =
+            format!("SELECT {COLUMNS} FROM {FROM} WHERE sni_endpoint.app_id = ?1 AND {condition}");
         found(
             connection
                 .prepare_cached(&sql)?
@@ -188,16 +233,21 @@ pub fn find(connection: &Connection, app: Id, identity: &Identity) -> Result<Sni
             "sni endpoint",
         )
     };
-    match identity {
-        Identity::Id(id) => select("id", id),
-        Identity::Name(name) => select("name", name),
+    let found = match identity {
+        Identity::Id(id) => select("sni_endpoint.id = ?2", id),
+        Identity::Name(name) => select("sni_endpoint.name = ?2", name),
+    }?;
+    if !found.acm {
+        return Ok(found);
     }
+    let first = concat!("?2 AND sni_endpoint.id = ", first_automatic!());
+    select(first, &true)
 }
 
 pub fn list(connection: &Connection, app: Id, page: &Page) -> Result<Listing<SniEndpoint>> {
     let query = page::Query {
         columns: COLUMNS,
-        from: &format!("{FROM} WHERE sni_endpoint.app_id = ?1"),
+        from: LISTED,
         id: "sni_endpoint.id",
         parameters: &[&app],
     };

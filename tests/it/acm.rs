@@ -1,6 +1,7 @@
 //! Automatic certificates: asked for, proven, served, renewed, and given up with a reason.
 
 mod pebble;
+mod together;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -96,6 +96,9 @@ fn no_drain_leads_to_a_private_address_in_whatever_spelling() {
             let url = format!("{scheme}://{host}:6514");
             let error = outbound.check_drain(&url).unwrap_err();
             assert_eq!(error.id, ErrorId::InvalidParams, "{url}: {error}");
+            let told = &error.message;
+            assert!(told.contains("sends to public ones only"), "{url}: {told}");
+            assert!(!told.contains("source"), "{url}: {told}");
         }
     }
     outbound.check_drain("syslog://192.0.1.1:514").unwrap();

@@ -70,6 +70,40 @@ async fn a_session_shows_the_log_in_order_and_ends() {
 }
 
 #[tokio::test]
+async fn what_an_app_colours_or_hides_ends_with_its_line() {
+    let harbour = Harbour::new().await;
+    let said = [
+        "\x1b[31mred",
+        "\x1b[1;32mgreen\x1b[0m",
+        "plain",
+        "\x1b[0m\x1b[8mhidden",
+    ];
+    for line in said {
+        harbour.say("web.1", line);
+    }
+    let shown = harbour.messages(json!({"lines": 4})).await;
+    let ended = said.map(
+        |line| match line.contains("red") || line.contains("hidden") {
+            true => format!("{line}\x1b[0m"),
+            false => line.to_owned(),
+        },
+    );
+    assert_eq!(shown, ended);
+    let url = harbour.url(json!({"lines": 1})).await;
+    let request = harbour.server.nobody().request("GET", &url);
+    let events = request.header("accept", "text/event-stream").send().await;
+    assert!(events.text().contains("\x1b[8mhidden\x1b[0m\n"));
+    // What is kept, and goes to drains, is what was printed.
+    let logs = &harbour.server.platform.logs;
+    let kept = logs.read(harbour.app, &Default::default(), 4).unwrap();
+    let kept: Vec<&str> = kept
+        .iter()
+        .map(|line| line.split_once(": ").unwrap().1)
+        .collect();
+    assert_eq!(kept, said);
+}
+
+#[tokio::test]
 async fn a_session_shows_the_last_lines_that_were_asked_for() {
     let harbour = Harbour::new().await;
     for at in 0..1_600 {

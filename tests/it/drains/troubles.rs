@@ -60,6 +60,50 @@ async fn lines_that_are_refused_are_dropped_and_told_of() {
 }
 
 #[tokio::test]
+async fn lines_that_were_refused_are_told_of_by_the_server_after_the_one_that_was_killed() {
+    let mut receiver = Receiver::plain(Does::Answer(403)).await;
+    let mut world = World::new(&receiver.url).await;
+    world.server.drain_telling_seldom();
+    // The first loss is told at once, and the next ones would be in a minute.
+    while world.told().is_empty() {
+        receiver.frame().await;
+    }
+    world.print("one\ntwo\nthree");
+    while !receiver.message().await.ends_with("three") {}
+    // Who sends the next frame is done with the one before.
+    world.print("four");
+    while !receiver.message().await.ends_with("four") {}
+    world.server.stop_draining().await;
+    assert_eq!(world.told().len(), 1, "{:?}", world.told());
+    while receiver.frames_left() > 0 {
+        receiver.frame().await;
+    }
+    receiver.does(Does::Answer(200));
+    world.server.drain_telling_seldom();
+    world.print("last");
+    let mut came: Vec<String> = Vec::new();
+    let has = |came: &[String], text: &str| came.iter().any(|message| message.contains(text));
+    while !has(&came, "Error L10") || !has(&came, " - last") {
+        came.push(receiver.message().await);
+    }
+    let all = world
+        .server
+        .platform
+        .logs
+        .read(world.app, &Default::default(), 1_500);
+    let own = |line: &&String| !line.contains("heroku[logplex]");
+    let (said, told) = (all.unwrap().iter().filter(own).count(), world.told());
+    assert_eq!(told.len(), 2, "{told:?}");
+    let counted = told.iter().map(|line| {
+        let (_, rest) = line.split_once("overflow): ").unwrap();
+        rest.split(' ').next().unwrap().parse::<usize>().unwrap()
+    });
+    let lost: usize = counted.sum();
+    came.retain(|message| !message.contains(" heroku logplex "));
+    assert_eq!(lost + came.len(), said, "{told:?} {came:?}");
+}
+
+#[tokio::test]
 async fn a_drain_that_falls_behind_is_told_how_much_it_missed() {
     let mut receiver = Receiver::plain(Does::Answer(503)).await;
     let mut world = World::new(&receiver.url).await;

@@ -42,6 +42,84 @@ fn disk_space_is_bounded_and_the_newest_lines_are_kept() {
     assert_eq!(messages, expected);
 }
 
+/// More of these lines than an app's files hold, as fast as they can be taken in.
+fn flood(kept: &Kept, source: Source, process: &str) {
+    let mut lines = kept.logs.lines(kept.app, source, process);
+    for number in 0..50_000 {
+        lines.feed(format!("{number} {}\n", "x".repeat(100)).as_bytes());
+    }
+    // Large files are deleted by somebody else, soon after.
+    let begun = std::time::Instant::now();
+    let is_log = |file: &&std::path::PathBuf| file.extension().is_some_and(|name| name == "log");
+    while files(&kept.app_dir()).iter().filter(is_log).count() > 2 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20));
+        std::thread::yield_now();
+    }
+}
+
+fn seen(kept: &Kept, source: Option<Source>, process: Option<&str>) -> Vec<String> {
+    let filter = Filter {
+        source,
+        process: process.map(str::to_owned),
+        ..Filter::default()
+    };
+    messages(&kept.logs.read(kept.app, &filter, 100).unwrap())
+}
+
+#[tokio::test]
+async fn a_dyno_that_prints_without_end_wipes_out_its_own_lines_alone() {
+    let kept = Kept::new();
+    let say = |source, process: &str, text: &str| kept.logs.append(kept.app, source, process, text);
+    say(Source::App, "api", "Release v1 created");
+    say(Source::Heroku, "web.1", "State changed from starting to up");
+    say(Source::App, "web.1", "its own");
+    say(Source::App, "worker.1", "one\ntwo");
+    say(Source::Heroku, "router", "at=info");
+    let last = kept.all().last().unwrap()[..32].to_owned();
+    flood(&kept, Source::App, "web.1");
+    let all = kept.all();
+    assert!(all.is_sorted_by(|one, next| one[..32] < next[..32]));
+    assert!(!messages(&all).contains(&"its own".to_owned()));
+    let kept = kept.reopened();
+    let state = "State changed from starting to up";
+    assert_eq!(seen(&kept, Some(Source::Heroku), None), [state, "at=info"]);
+    assert_eq!(seen(&kept, None, Some("router")), ["at=info"]);
+    assert_eq!(seen(&kept, None, Some("api")), ["Release v1 created"]);
+    assert_eq!(seen(&kept, None, Some("worker")), ["one", "two"]);
+    // A session shows them, as many as it was asked for, and one that goes on after them does not.
+    let filter = Filter {
+        source: Some(Source::Heroku),
+        ..Filter::default()
+    };
+    for (lines, expected) in [(1, 1), (2, 2), (100, 2)] {
+        let mut session = kept.logs.session(kept.app, filter.clone(), lines, false);
+        let batch = session.next().await.unwrap();
+        let text = String::from_utf8(batch.text.to_vec()).unwrap();
+        assert_eq!(text.lines().count(), expected, "{text}");
+        assert!(text.ends_with("at=info\n"), "{text}");
+        assert_eq!(batch.last.to_log(), last);
+        assert!(session.next().await.is_none());
+    }
+    let after = Filter {
+        after: Timestamp::parse(&last),
+        ..filter
+    };
+    let mut session = kept.logs.session(kept.app, after, 100, false);
+    assert!(session.next().await.is_none());
+    // While somebody reads, more is kept.
+    drop(session);
+    // Another flood, of what is kept longest, has its bound as well.
+    flood(&kept, Source::Heroku, "router");
+    assert_eq!(seen(&kept, Some(Source::Heroku), Some("web")), [state]);
+    let size: u64 = files(&kept.app_dir())
+        .iter()
+        .map(|file| file.metadata().unwrap().len())
+        .sum();
+    assert!(size < (2 << 20) + 3 * (512 << 10), "{size} bytes");
+    kept.logs.remove(kept.app).unwrap();
+    assert!(!kept.app_dir().exists());
+}
+
 #[test]
 fn at_least_1500_lines_are_kept_by_default() {
     let kept = Kept::new();

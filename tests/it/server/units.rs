@@ -33,6 +33,12 @@ fn the_units_of_systemd_are_written_and_what_to_do_next_is_said() {
         api.contains("ListenStream=127.0.0.1:5050\nFileDescriptorName=api\n"),
         "{api}"
     );
+    // The router has the ports of every address, of both families.
+    for (name, port) in [("router", 80), ("router-tls", 443)] {
+        let router = unit(&format!("penstock-{name}.socket"));
+        let both = format!("ListenStream={port}\nBindIPv6Only=both\n");
+        assert!(router.contains(&both), "{router}");
+    }
     let service = unit("penstock.service");
     let command = format!(
         "ExecStart={} serve --data-dir /var/lib/penstock --base-domain apps.example.com --owner \"50%% \\\"Ann\\\"@example.com\"\n",
