@@ -123,6 +123,20 @@ impl Outputs {
         })
     }
 
+    /// How many bytes an output has that nobody in this process writes; `None` while somebody does. Whether its deed has ended only
+    /// the deed's row knows, and is to be asked first.
+    pub fn length(&self, id: Id) -> Result<Option<u64>> {
+        let all = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.get(&id).is_some_and(|live| live.borrow().writers > 0) {
+            return Ok(None);
+        }
+        match fs::metadata(self.path(id)) {
+            Ok(file) => Ok(Some(file.len())),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(Some(0)),
+            Err(cause) => Err(cause.into()),
+        }
+    }
+
     /// Deletes an output, if there is one. Who is reading it may read on.
     pub fn remove(&self, id: Id) -> Result<()> {
         match fs::remove_file(self.path(id)) {

@@ -154,9 +154,13 @@ impl Platform {
         from: u64,
     ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
         self.output((id, from), Table::Build, move |connection| {
-            let build = builds::by_id(connection, id)?;
-            Ok(build.is_some_and(|build| build.status == builds::Status::Pending))
+            is_building(connection, id)
         })
+    }
+
+    /// Where a build's output ends, in bytes, once the build has.
+    pub fn build_output_end(&self, id: Id) -> Result<Option<u64>> {
+        self.output_end(id, |connection| is_building(connection, id))
     }
 
     /// What a release's command prints, from an offset in bytes, until the release has ended or the server stops.
@@ -166,9 +170,24 @@ impl Platform {
         from: u64,
     ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
         self.output((id, from), Table::Release, move |connection| {
-            let release = releases::by_id(connection, id)?;
-            Ok(release.is_some_and(|release| release.status == releases::Status::Pending))
+            is_releasing(connection, id)
         })
+    }
+
+    /// Where the output of a release's command ends, likewise.
+    pub fn release_output_end(&self, id: Id) -> Result<Option<u64>> {
+        self.output_end(id, |connection| is_releasing(connection, id))
+    }
+
+    fn output_end(
+        &self,
+        id: Id,
+        goes_on: impl Fn(&Connection) -> Result<bool>,
+    ) -> Result<Option<u64>> {
+        match self.store.read(goes_on)? {
+            true => Ok(None),
+            false => self.outputs.length(id),
+        }
     }
 
     /// An output from an offset, for as long as the deed `goes_on`, which a row in `table` says.
@@ -228,4 +247,14 @@ impl Platform {
             )
         })
     }
+}
+
+fn is_building(connection: &Connection, id: Id) -> Result<bool> {
+    let build = builds::by_id(connection, id)?;
+    Ok(build.is_some_and(|build| build.status == builds::Status::Pending))
+}
+
+fn is_releasing(connection: &Connection, id: Id) -> Result<bool> {
+    let release = releases::by_id(connection, id)?;
+    Ok(release.is_some_and(|release| release.status == releases::Status::Pending))
 }

@@ -333,7 +333,8 @@ pub async fn output(visit: Visit) -> Result<HttpResponse> {
     {
         return Err(Error::not_found("build"));
     }
-    Ok(output::stream(&visit.request, |from| {
+    let end = visit.platform.build_output_end(id)?;
+    Ok(output::stream(&visit.request, end, |from| {
         visit.platform.build_output(id, from)
     }))
 }

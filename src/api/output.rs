@@ -3,12 +3,14 @@
 //! It must not know what has an output.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, CONTENT_RANGE, RANGE};
+use actix_web::http::header::{ACCEPT, CONTENT_RANGE, HeaderValue, RANGE};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
+use futures_util::future::ready;
 use futures_util::stream::{self, Stream, StreamExt};
 
-use crate::error::Result;
+use super::reply;
+use crate::error::{Error, ErrorId, Result};
 use crate::output::HEARTBEAT;
 
 /// What keeps a silent stream of events open.
@@ -19,8 +21,13 @@ const OPENING: &[u8] = b"retry: 3000\n\n";
 const SOME_END: u64 = (1 << 53) - 1;
 
 /// Answers with an output, which `open` begins at an offset in bytes: the one that the client asks for with `Last-Event-ID` or
-/// `Range: bytes=N-`, else 0. A NUL byte, or a comment among events, says that it goes on in silence.
-pub(super) fn stream<S>(request: &HttpRequest, open: impl FnOnce(u64) -> S) -> HttpResponse
+/// `Range: bytes=N-`, else 0. A NUL byte, or a comment among events, says that it goes on in silence. `end` is where an output
+/// ends that is over; whoever asks for what comes after that gets 416.
+pub(super) fn stream<S>(
+    request: &HttpRequest,
+    end: Option<u64>,
+    open: impl FnOnce(u64) -> S,
+) -> HttpResponse
 where
     S: Stream<Item = Result<Bytes>> + 'static,
 {
@@ -34,13 +41,47 @@ where
             .streaming(as_events(open(from), from));
     }
     let plain = "text/plain; charset=utf-8";
-    match header(request, RANGE.as_str()).and_then(begin) {
-        Some(from) => HttpResponse::build(StatusCode::PARTIAL_CONTENT)
-            .content_type(plain)
+    let Some(from) = header(request, RANGE.as_str()).and_then(begin) else {
+        return HttpResponse::Ok().content_type(plain).streaming(open(0));
+    };
+    let mut part = HttpResponse::build(StatusCode::PARTIAL_CONTENT);
+    part.content_type(plain);
+    match end {
+        None => part
             .insert_header((CONTENT_RANGE, format!("bytes {from}-{SOME_END}/*")))
             .streaming(open(from)),
-        None => HttpResponse::Ok().content_type(plain).streaming(open(0)),
+        Some(end) if from < end => part
+            .insert_header((CONTENT_RANGE, format!("bytes {from}-{}/{end}", end - 1)))
+            .streaming(within(open(from), end - from)),
+        Some(end) => beyond(end),
     }
+}
+
+/// What a client gets that has it all.
+fn beyond(end: u64) -> HttpResponse {
+    let message = format!("The output is over, and has {end} bytes. There is nothing after them.");
+    let mut refused = reply::error(&Error::new(ErrorId::RangeNotSatisfiable, message));
+    if let Ok(whole) = HeaderValue::from_str(&format!("bytes */{end}")) {
+        refused.headers_mut().insert(CONTENT_RANGE, whole);
+    }
+    refused
+}
+
+/// No more of an output than its answer promises: a line that is written after all has ended comes with the next answer.
+fn within<S>(output: S, bytes: u64) -> impl Stream<Item = Result<Bytes>> + 'static
+where
+    S: Stream<Item = Result<Bytes>> + 'static,
+{
+    output.scan(bytes, |left, chunk| {
+        let cut = |chunk: Bytes| {
+            let length = usize::try_from(*left).map_or(chunk.len(), |left| left.min(chunk.len()));
+            *left -= length as u64;
+            chunk.slice(..length)
+        };
+        let chunk = chunk.map(cut);
+        let over = chunk.as_ref().is_ok_and(Bytes::is_empty);
+        ready((!over).then_some(chunk))
+    })
 }
 
 fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {

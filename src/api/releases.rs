@@ -154,7 +154,8 @@ pub async fn output(visit: Visit) -> Result<HttpResponse> {
     if !release.is_some_and(|release| release.has_output) {
         return Err(Error::not_found("release"));
     }
-    Ok(output::stream(&visit.request, |from| {
+    let end = visit.platform.release_output_end(id)?;
+    Ok(output::stream(&visit.request, end, |from| {
         visit.platform.release_output(id, from)
     }))
 }

@@ -9,6 +9,8 @@ use penstock::error::Result;
 use penstock::name::Id;
 use penstock::output::{HEARTBEAT, Outputs};
 
+use crate::harness::{Server, web_app};
+
 struct Kept {
     dir: tempfile::TempDir,
     outputs: Outputs,
@@ -202,4 +204,36 @@ async fn many_readers_of_a_long_output_each_get_all_of_it() {
     for reader in readers {
         assert!(reader.await.unwrap() == expected);
     }
+}
+
+/// `Content-Range` says the truth as soon as there is one.
+#[tokio::test]
+async fn a_part_of_an_output_says_where_it_ends_once_that_is_known() {
+    let server = Server::start().await;
+    let (ann, nobody) = (server.account("ann").await, server.nobody());
+    ann.app("harbour").await;
+    let build = ann.build("harbour", &web_app(), "1").await;
+    let url = build["output_stream_url"].as_str().unwrap();
+    let part = |from: usize| {
+        let range = format!("bytes={from}-");
+        nobody.request("GET", url).header("range", &range)
+    };
+    let mut early = part(0).stream().await;
+    let said = early.response.headers()["content-range"].clone();
+    assert_eq!(said, "bytes 0-9007199254740991/*");
+    server.settle().await;
+    early.rest().await;
+    let whole = nobody.get(url).await.text();
+    let end = whole.len();
+    for from in [0, 20, end - 1] {
+        let late = part(from).send().await;
+        assert_eq!(late.status, 206);
+        let range = format!("bytes {from}-{}/{end}", end - 1);
+        assert_eq!(late.header("content-range"), range);
+        assert_eq!(late.text(), whole[from..]);
+    }
+    // A client that was cut off after the last byte is told that it has them all.
+    let beyond = part(end).send().await;
+    beyond.refused(416, "requested_range_not_satisfiable", "The output is over");
+    assert_eq!(beyond.header("content-range"), format!("bytes */{end}"));
 }
