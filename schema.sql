@@ -18,6 +18,7 @@ CREATE TABLE account (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
 ) STRICT;
+CREATE INDEX account_created ON account (created_at, id);
 CREATE INDEX account_admin ON account (id) WHERE admin = 1;
 
 -- An app that an account has put on its list of favorites.
@@ -843,6 +844,7 @@ CREATE TABLE addon_service (
     created_at         TEXT NOT NULL,
     updated_at         TEXT NOT NULL
 ) STRICT;
+CREATE INDEX addon_service_created ON addon_service (created_at, id);
 
 -- The name is whole: service:plan. A plan that has left the manifest is hidden while add-ons are on it.
 CREATE TABLE plan (

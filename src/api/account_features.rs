@@ -16,6 +16,7 @@ use crate::time::Timestamp;
 pub const FIELDS: &[Field] = &[
     Field::new("id", "id", Kind::Id),
     Field::new("name", "name", Kind::Text),
+    Field::new("created_at", "created_at", Kind::Time),
 ];
 
 #[derive(Serialize, JsonSchema)]

@@ -14,7 +14,11 @@ use crate::time::Timestamp;
 const FIELDS: &[Field] = &[
     Field::new("id", "id", Kind::Id),
     Field::new("name", "name", Kind::Text),
+    Field::new("created_at", "created_at", Kind::Time),
 ];
+
+/// Of sizes nobody says since when there are such.
+const SIZE_FIELDS: &[Field] = &[FIELDS[0], FIELDS[1]];
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "RegionProvider")]
@@ -157,7 +161,7 @@ fn size(size: &DynoSize) -> SizeView {
 }
 
 pub async fn dyno_sizes(call: Call) -> Result<Reply<Vec<SizeView>>> {
-    call.page_of(FIELDS, DYNO_SIZES.iter().map(size).collect())
+    call.page_of(SIZE_FIELDS, DYNO_SIZES.iter().map(size).collect())
 }
 
 pub async fn dyno_size_info(call: Call) -> Result<Reply<SizeView>> {
@@ -168,7 +172,7 @@ pub async fn dyno_size_info(call: Call) -> Result<Reply<SizeView>> {
 
 pub async fn app_dyno_sizes(call: Call) -> Result<Reply<Vec<SizeView>>> {
     call.read(|connection, caller| caller.app_id(connection))?;
-    call.page_of(FIELDS, DYNO_SIZES.iter().map(size).collect())
+    call.page_of(SIZE_FIELDS, DYNO_SIZES.iter().map(size).collect())
 }
 
 #[derive(Serialize, JsonSchema)]

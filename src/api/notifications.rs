@@ -8,6 +8,7 @@ use super::call::Call;
 use super::reply::Reply;
 use crate::error::Result;
 use crate::name::Id;
+use crate::store::page::{Field, Kind};
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Notification")]
@@ -18,6 +19,8 @@ pub struct View {
     read: bool,
 }
 
-pub async fn list(_: Call) -> Result<Reply<Vec<View>>> {
-    Reply::of(&Vec::new())
+const FIELDS: &[Field] = &[Field::new("id", "id", Kind::Id)];
+
+pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
+    call.page_of(FIELDS, Vec::new())
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorId, Result};
 use crate::store::page::{Bound, Field, Kind, Listing, Page};
+use crate::time::Timestamp;
 
 const DEFAULT_MAX: usize = 200;
 const CEILING: usize = 1000;
@@ -220,9 +221,14 @@ impl Place {
     fn of(field: Field, bound: &Bound) -> Result<Place> {
         let value = match field.kind {
             // Longer than any number, so that they stand in the order of numbers.
-            Kind::Integer => {
+            Kind::Integer | Kind::SharedInteger => {
                 let number: u64 = bound.value.parse().map_err(|_| refused(&[field]))?;
                 format!("{number:020}")
+            }
+            // As it is compared in the database: of one width, whatever form it came in.
+            Kind::Time => {
+                let time = Timestamp::parse(&bound.value).ok_or_else(|| refused(&[field]))?;
+                time.to_micros()
             }
             _ => bound.value.clone(),
         };

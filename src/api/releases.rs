@@ -16,7 +16,7 @@ use crate::log::platform as lines;
 use crate::name::{Id, Identity};
 use crate::outbound;
 use crate::store::config_vars::{self, ConfigVars};
-use crate::store::releases::{self, Change, FIELDS, Latest, Release, Status};
+use crate::store::releases::{self, Change, FIELDS, LATEST_FIELDS, Latest, Release, Status};
 use crate::store::slugs;
 use crate::time::Timestamp;
 
@@ -111,7 +111,7 @@ pub async fn latest_deployments(call: Call) -> Result<Reply<Vec<View>>> {
 async fn latest(call: Call, latest: Latest) -> Result<Reply<Vec<View>>> {
     let platform = call.platform.clone();
     let paged = call
-        .page(FIELDS, move |connection, caller, page| {
+        .page(LATEST_FIELDS, move |connection, caller, page| {
             let pipeline = caller.pipeline(connection)?;
             let by = &caller.account;
             releases::latest_of_pipeline(connection, by, pipeline.id, latest, page)

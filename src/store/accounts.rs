@@ -211,6 +211,7 @@ fn another_admin(connection: &Connection, id: Id) -> Result<()> {
 pub const FIELDS: &[Field] = &[
     Field::new("id", "account.id", Kind::Id),
     Field::new("email", "account.email", Kind::Text),
+    Field::new("created_at", "account.created_at", Kind::Time),
 ];
 
 /// Every account, but for the one that stands for the deleted ones.
@@ -219,7 +220,7 @@ pub fn list(connection: &Connection, page: &Page) -> Result<Listing<(Account, Fl
         columns: &format!("{COLUMNS}, {KEPT}"),
         // Whichever column the list goes by, its index is entered at the start and left at the end of the page.
         from: &format!(
-            "{WITH_TEAM} WHERE account.id > '' AND account.email > '' AND account.id <> ?1"
+            "{WITH_TEAM} WHERE account.id > '' AND account.email > '' AND account.created_at > '' AND account.id <> ?1"
         ),
         id: "account.id",
         parameters: &[&DELETED],

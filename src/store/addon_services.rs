@@ -79,10 +79,12 @@ pub struct Plan {
 pub const FIELDS: &[Field] = &[
     Field::new("id", "addon_service.id", Kind::Id),
     Field::new("name", "addon_service.name", Kind::Text),
+    Field::new("created_at", "addon_service.created_at", Kind::Time),
 ];
 pub const PLAN_FIELDS: &[Field] = &[
     Field::new("id", "plan.id", Kind::Id),
     Field::new("name", "plan.name", Kind::Text),
+    Field::new("created_at", "plan.created_at", Kind::Time),
 ];
 
 const COLUMNS: &str = "addon_service.id, addon_service.name, addon_service.human_name, addon_service.cli_plugin_name,
@@ -282,7 +284,8 @@ pub fn find(connection: &Connection, identity: &Identity) -> Result<AddOnService
 pub fn list(connection: &Connection, page: &Page) -> Result<Listing<AddOnService>> {
     let query = page::Query {
         columns: COLUMNS,
-        from: "addon_service WHERE TRUE",
+        // Whichever column the list goes by, its index is entered at the start and left at the end of the page.
+        from: "addon_service WHERE addon_service.id > '' AND addon_service.name > '' AND addon_service.created_at > ''",
         id: "addon_service.id",
         parameters: &[],
     };

@@ -74,11 +74,11 @@ pub struct Event {
     pub r#type: String,
 }
 
-pub const FIELDS: &[Field] = &[Field::new(
-    "created_at",
-    "audit_trail_event.created_at",
-    Kind::Time,
-)];
+/// Unless asked otherwise they go by time, as Heroku's do.
+pub const FIELDS: &[Field] = &[
+    Field::new("created_at", "audit_trail_event.created_at", Kind::Time),
+    Field::new("id", "audit_trail_event.id", Kind::Id),
+];
 
 const COLUMNS: &str = "id, type, action, actor_id, actor_email, app_id, app_name, owner_id, owner_email, team_id, team_name,
     ip_address, data, created_at";
@@ -324,8 +324,10 @@ pub struct Archive {
     pub created_at: Timestamp,
 }
 
-pub const ARCHIVE_FIELDS: &[Field] =
-    &[Field::new("month", "audit_trail_archive.month", Kind::Text)];
+pub const ARCHIVE_FIELDS: &[Field] = &[
+    Field::new("month", "audit_trail_archive.month", Kind::Text),
+    Field::new("created_at", "audit_trail_archive.created_at", Kind::Time),
+];
 
 const ARCHIVE_COLUMNS: &str = "month, digest, size, created_at";
 

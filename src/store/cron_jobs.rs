@@ -51,7 +51,10 @@ pub struct CronJob {
     pub updated_at: Timestamp,
 }
 
-pub const FIELDS: &[Field] = &[Field::new("id", "cron_job.id", Kind::Id)];
+pub const FIELDS: &[Field] = &[
+    Field::new("id", "cron_job.id", Kind::Id),
+    Field::new("created_at", "cron_job.created_at", Kind::Time),
+];
 
 const COLUMNS: &str = "cron_job.id, cron_job.app_id, app.name, cron_job.command, cron_job.schedule, cron_job.concurrency_policy,
     cron_job.suspended, cron_job.next_run_at, cron_job.created_at, cron_job.updated_at";

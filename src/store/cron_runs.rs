@@ -50,7 +50,10 @@ pub struct CronRun {
     pub updated_at: Timestamp,
 }
 
-pub const FIELDS: &[Field] = &[Field::new("id", "cron_run.id", Kind::Id)];
+pub const FIELDS: &[Field] = &[
+    Field::new("id", "cron_run.id", Kind::Id),
+    Field::new("created_at", "cron_run.created_at", Kind::Time),
+];
 
 const COLUMNS: &str = "cron_run.id, cron_run.app_id, app.name, cron_run.cron_job_id, cron_run.command, cron_run.trigger, cron_run.status,
     cron_run.message, cron_run.exit_code, cron_run.scheduled_at, cron_run.release_version, cron_run.dyno_name, cron_run.started_at,

@@ -89,6 +89,7 @@ const NAME: &str = "dyno.type || '.' || dyno.ordinal";
 pub const FIELDS: &[Field] = &[
     Field::new("id", "dyno.id", Kind::Id),
     Field::new("name", NAME, Kind::Text),
+    Field::new("created_at", "dyno.created_at", Kind::Time),
 ];
 
 pub(super) const COLUMNS: &str = "dyno.id, dyno.app_id, dyno.release_id, dyno.release_version, dyno.type, dyno.ordinal, dyno.size,

@@ -19,7 +19,10 @@ pub struct Favorite {
     pub created_at: Timestamp,
 }
 
-pub const FIELDS: &[Field] = &[Field::new("id", "favorite.id", Kind::Id)];
+pub const FIELDS: &[Field] = &[
+    Field::new("id", "favorite.id", Kind::Id),
+    Field::new("created_at", "favorite.created_at", Kind::Time),
+];
 
 const COLUMNS: &str = "favorite.id, favorite.app_id, app.name, favorite.created_at";
 /// Of those that the account may still see.

@@ -32,6 +32,7 @@ pub struct Formation {
 pub const FIELDS: &[Field] = &[
     Field::new("id", "formation.id", Kind::Id),
     Field::new("type", "formation.type", Kind::Text),
+    Field::new("created_at", "formation.created_at", Kind::Time),
 ];
 
 const COLUMNS: &str =

@@ -26,6 +26,7 @@ pub struct Key {
 pub const FIELDS: &[Field] = &[
     Field::new("id", "ssh_key.id", Kind::Id),
     Field::new("fingerprint", "ssh_key.fingerprint", Kind::Text),
+    Field::new("created_at", "ssh_key.created_at", Kind::Time),
 ];
 
 const COLUMNS: &str = "ssh_key.id, account.email, ssh_key.fingerprint, ssh_key.public_key, ssh_key.comment, ssh_key.created_at,

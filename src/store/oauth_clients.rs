@@ -26,6 +26,7 @@ pub struct Client {
 pub const FIELDS: &[Field] = &[
     Field::new("id", "oauth_client.id", Kind::Id),
     Field::new("name", "oauth_client.name", Kind::SharedText),
+    Field::new("created_at", "oauth_client.created_at", Kind::Time),
 ];
 
 const COLUMNS: &str =

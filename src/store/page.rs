@@ -28,6 +28,8 @@ pub enum Kind {
     SharedText,
     /// A unique number within the list.
     Integer,
+    /// A number that several rows may share, likewise.
+    SharedInteger,
     /// Not unique either.
     Time,
 }
@@ -35,7 +37,7 @@ pub enum Kind {
 impl Kind {
     /// Whether several rows may have the same value.
     pub fn is_shared(self) -> bool {
-        matches!(self, Kind::SharedText | Kind::Time)
+        matches!(self, Kind::SharedText | Kind::SharedInteger | Kind::Time)
     }
 }
 
@@ -48,7 +50,7 @@ impl Field {
         let value = match self.kind {
             Kind::Id => Id::parse(text).map(|id| Value::Text(id.to_string())),
             Kind::Text | Kind::SharedText => Some(Value::Text(text.to_owned())),
-            Kind::Integer => text.parse().ok().map(Value::Integer),
+            Kind::Integer | Kind::SharedInteger => text.parse().ok().map(Value::Integer),
             Kind::Time => Timestamp::parse(text).map(|time| Value::Text(time.to_micros())),
         };
         value.ok_or_else(|| {

@@ -44,6 +44,12 @@ pub const FIELDS: &[Field] = &[
     Field::new("version", "release.version", Kind::Integer),
     Field::new("created_at", "release.created_at", Kind::Time),
 ];
+/// Of the releases of several apps, which may have the same version.
+pub const LATEST_FIELDS: &[Field] = &[
+    FIELDS[0],
+    Field::new("version", "release.version", Kind::SharedInteger),
+    FIELDS[2],
+];
 
 const COLUMNS: &str = "release.id, release.app_id, app.name, release.version, release.description, release.status,
     release.slug_id, release.config_set_id, release.account_id, account.email,

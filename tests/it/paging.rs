@@ -1,5 +1,7 @@
 //! Lists, page by page, as Heroku's `Range` header asks for them.
 
+mod fields;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -322,8 +324,8 @@ async fn every_list_pages_by_every_field_that_it_names() {
             "id, started_at, created_at",
         ),
         ("/apps/alpha/releases".to_owned(), "id, version, created_at"),
-        ("/apps/alpha/formation".to_owned(), "id, type"),
-        ("/apps/alpha/dynos".to_owned(), "id, name"),
+        ("/apps/alpha/formation".to_owned(), "id, type, created_at"),
+        ("/apps/alpha/dynos".to_owned(), "id, name, created_at"),
         ("/pipelines".to_owned(), "id, name, created_at"),
         ("/pipeline-couplings".to_owned(), "id, created_at"),
         ("/users/~/pipeline-couplings".to_owned(), "id, created_at"),

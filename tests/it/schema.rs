@@ -1,5 +1,6 @@
 //! The database: how it comes to its schema, and that its lists are found by their indexes.
 
+mod answered;
 mod lists;
 
 use std::collections::BTreeSet;

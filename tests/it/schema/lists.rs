@@ -3,19 +3,22 @@
 use penstock::name::Id;
 use penstock::store::accounts::Account;
 use penstock::store::audit_trail::{self, Filter};
-use penstock::store::page::{Field, Page};
+use penstock::store::page::{Field, Kind, Page};
 use penstock::store::releases::Latest;
 use penstock::store::{
-    accounts, addon_attachments, addon_services, addons, app_transfers, apps, builds,
+    accounts, addon_attachments, addon_services, addons, app_transfers, apps, buildpacks, builds,
     collaborators, couplings, cron_jobs, cron_runs, domains, dynos, favorites, formation, keys,
-    log_drains, oauth_authorizations, oauth_clients, pipelines, promotions, releases, review_apps,
-    sni_endpoints, team_apps, team_invitations, team_members, teams, telemetry_drains,
-    webhook_deliveries, webhook_events, webhooks,
+    log_drains, oauth_authorizations, oauth_clients, pipelines, promotions, release_statuses,
+    releases, review_apps, sni_endpoints, team_apps, team_invitations, team_members, teams,
+    telemetry_drains, webhook_deliveries, webhook_events, webhooks,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
 
 pub type List = Box<dyn Fn(&Connection, &Page)>;
+
+/// Of a list that is read whole and in one order, since it is short; its pages are made of what was read.
+const WHOLE: &[Field] = &[Field::new("an order of its own", "", Kind::Id)];
 
 /// Every list of the API: its name, its fields, and how it is read.
 pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
@@ -37,6 +40,7 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
         aya,
         ann,
         bea,
+        eva,
         eve,
         ida,
         lea,
@@ -44,6 +48,8 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
         lou,
         pia,
         rae,
+        sue,
+        tab,
         tea,
         ted,
         tim,
@@ -116,6 +122,11 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
             Box::new(move |c, page| drop(addons::list_of_team(c, &aya, app, page).unwrap())),
         ),
         (
+            "add-on services",
+            addon_services::FIELDS,
+            Box::new(|c, page| drop(addon_services::list(c, page).unwrap())),
+        ),
+        (
             "plans",
             addon_services::PLAN_FIELDS,
             Box::new(move |c, page| drop(addon_services::plans(c, app, page).unwrap())),
@@ -129,6 +140,11 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
             "apps",
             apps::FIELDS,
             Box::new(move |c, page| drop(apps::list(c, &ann, None, page).unwrap())),
+        ),
+        (
+            "buildpacks of an app",
+            WHOLE,
+            Box::new(move |c, _| drop(buildpacks::list(c, app).unwrap())),
         ),
         (
             "builds",
@@ -147,14 +163,14 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
         ),
         (
             "latest releases of a pipeline",
-            releases::FIELDS,
+            releases::LATEST_FIELDS,
             Box::new(move |c, page| {
                 drop(releases::latest_of_pipeline(c, &lea, app, Latest::Release, page).unwrap())
             }),
         ),
         (
             "latest deployments of a pipeline",
-            releases::FIELDS,
+            releases::LATEST_FIELDS,
             Box::new(move |c, page| {
                 drop(releases::latest_of_pipeline(c, &lev, app, Latest::Deployment, page).unwrap())
             }),
@@ -273,6 +289,23 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
             Box::new(move |c, page| drop(pipelines::list(c, &eve, None, page).unwrap())),
         ),
         (
+            "pipelines of a name",
+            pipelines::FIELDS,
+            Box::new(move |c, page| {
+                drop(pipelines::list(c, &eva, Some("water"), page).unwrap());
+            }),
+        ),
+        (
+            "statuses of a pipeline",
+            WHOLE,
+            Box::new(move |c, _| drop(release_statuses::of_pipeline(c, &sue, app).unwrap())),
+        ),
+        (
+            "statuses of a release",
+            WHOLE,
+            Box::new(move |c, _| drop(release_statuses::list(c, app).unwrap())),
+        ),
+        (
             "promotion targets",
             promotions::TARGET_FIELDS,
             Box::new(move |c, page| drop(promotions::targets(c, app, page).unwrap())),
@@ -304,6 +337,11 @@ pub fn all() -> Vec<(&'static str, &'static [Field], List)> {
         ),
         (
             "apps of a team",
+            team_apps::FIELDS,
+            Box::new(move |c, page| drop(team_apps::list(c, &tab, app, None, page).unwrap())),
+        ),
+        (
+            "apps of a team and a member",
             team_apps::FIELDS,
             Box::new(move |c, page| drop(team_apps::list(c, &ted, app, Some(app), page).unwrap())),
         ),
