@@ -5,6 +5,7 @@ mod doubtful;
 mod failing;
 mod listening;
 pub mod partner;
+mod program;
 pub mod provider;
 mod restart;
 mod services;

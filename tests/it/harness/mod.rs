@@ -41,7 +41,7 @@ use penstock::time::{Clock, Timestamp};
 use penstock::urls::Urls;
 
 pub use answer::{Answer, id};
-pub use client::Client;
+pub use client::{Client, http};
 pub use deploy::{gz, web_app};
 pub use dynos::Dynos;
 pub use golden::golden;
