@@ -23,7 +23,7 @@ pub struct View {
     app: Named,
     command: String,
     created_at: Timestamp,
-    dyno_size: Option<Entry>,
+    dyno_size: Entry,
     id: Id,
     quantity: i64,
     size: String,
@@ -39,7 +39,10 @@ pub(super) fn view(formation: Formation) -> View {
         },
         command: formation.command,
         created_at: formation.created_at,
-        dyno_size: catalog::dyno_size(&formation.size).map(|size| size.entry),
+        // A formation has no size but those that there are.
+        dyno_size: catalog::dyno_size(&formation.size)
+            .unwrap_or(&catalog::DYNO_SIZES[0])
+            .entry,
         id: formation.id,
         quantity: formation.quantity,
         size: formation.size,

@@ -25,7 +25,9 @@ pub struct View {
     ignores_delinquent: Option<bool>,
     name: String,
     redirect_uri: String,
-    /// For whoever registered the client, with a token of scope `global`; null for everybody else.
+    /// For whoever registered the client, with a token of scope `global`. To everybody else it is not shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("type" = "string"))]
     secret: Option<String>,
     updated_at: Timestamp,
 }

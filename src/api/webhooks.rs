@@ -9,7 +9,7 @@ use super::addon_actions::of_provider;
 use super::call::{Call, Caller};
 use super::params;
 use super::reply::{Created, Reply};
-use super::view::Named;
+use super::view::{Named, left_out};
 use crate::Platform;
 use crate::error::{Error, Result};
 use crate::name::Id;
@@ -24,7 +24,7 @@ const SECRET: HeaderName = HeaderName::from_static("heroku-webhook-secret");
 const MAX_TEXT: usize = 4_096;
 
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Webhook")]
+#[schemars(rename = "Webhook", transform = left_out)]
 pub struct View {
     /// Of a webhook that an add-on's provider has made.
     #[serde(skip_serializing_if = "Option::is_none")]

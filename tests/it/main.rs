@@ -11,6 +11,7 @@ mod app_transfers;
 mod apps;
 mod archive;
 mod attached;
+mod attributes;
 mod audit_trail;
 mod authorization;
 mod backups;

@@ -8,7 +8,8 @@ mod database;
 mod deploy;
 mod dynos;
 mod golden;
-mod shape;
+pub mod shape;
+pub mod shown;
 mod visitors;
 
 use std::path::Path;
