@@ -43,6 +43,16 @@ pub fn again(connection: &Connection, call: &Call) -> Result<()> {
     }
 }
 
+/// The password that a request brings by `Basic`, whoever its user is.
+pub fn password(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("authorization")?.to_str().ok()?;
+    let (scheme, _) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("basic")
+        .then(|| sent(headers))
+        .flatten()
+}
+
 /// The one token that a request brings.
 pub fn sent(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all("authorization");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use super::call::Visit;
 use super::login_page::{Page, page as html};
-use super::{auth, body, params};
+use super::{auth, body, own_page, params};
 use crate::Platform;
 use crate::error::{Error, Result};
 use crate::name::Id;
@@ -225,29 +225,8 @@ fn waiting(visit: &Visit) -> Result<Option<CliLogin>> {
     Ok(found.filter(|login| login.outcome.is_none()))
 }
 
-/// 403 for a form that another site's page has sent. Browsers say whether one is, or at least where it comes from.
 fn own_page(request: &HttpRequest) -> Result<()> {
-    let headers = request.headers();
-    let said = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
-    let host = said("host").unwrap_or_default();
-    let own = match (said("sec-fetch-site"), said("origin")) {
-        (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => origin
-            .split_once("://")
-            .is_some_and(|(_, from)| from.eq_ignore_ascii_case(host)),
-        // No browser's.
-        (None, None) => true,
-    };
-    match own {
-        true => Ok(()),
-        false => Err(Error::forbidden(
-            "The form came from another site. Open the link that `heroku login` has printed.",
-        )),
-    }
+    own_page::require(request, "Open the link that `heroku login` has printed.")
 }
 
 async fn read(request: &HttpRequest, payload: Payload) -> Result<Bytes> {

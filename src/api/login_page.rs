@@ -1,7 +1,8 @@
-//! The pages that a person sees who logs the CLI in by way of a browser. They load nothing, are kept by nobody, and stand in no frame.
+//! The pages that a person sees who logs the CLI in by way of a browser, and the frame that they have in common with those of the
+//! consent to a client. They load nothing, are kept by nobody, and stand in no frame of another page.
 
 use actix_web::HttpResponse;
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 
 use super::addon_sso::escaped;
 use crate::store::cli_logins::CliLogin;
@@ -10,9 +11,6 @@ use crate::time::Timestamp;
 const TEMPLATE: &str = include_str!("../../assets/pages/login.html");
 /// What it has in common with the pages of the router.
 const BASE: &str = include_str!("../../assets/pages/base.css");
-/// The form may be sent to where it came from; the style is the template's own.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-
 pub enum Page<'a> {
     /// Whether it was she who asked; with what was wrong with the answer before.
     Question(&'a CliLogin, Timestamp, Option<&'static str>),
@@ -44,19 +42,28 @@ pub fn page(page: &Page<'_>) -> HttpResponse {
             "<p>Its link was used already, or is older than ten minutes. Type <code>heroku login</code> again.</p>".to_owned(),
         ),
     };
-    let mut answer = match page {
-        Page::Over => HttpResponse::NotFound(),
-        Page::Question(_, _, Some(_)) => HttpResponse::UnprocessableEntity(),
-        _ => HttpResponse::Ok(),
+    let status = match page {
+        Page::Over => StatusCode::NOT_FOUND,
+        Page::Question(_, _, Some(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+        _ => StatusCode::OK,
     };
+    framed(status, title, &content, "")
+}
+
+/// A page with this heading. Its form, if it has one, may be sent to where it came from, and the answer may lead to `onward`: an
+/// origin, or nothing.
+pub fn framed(status: StatusCode, title: &str, content: &str, onward: &str) -> HttpResponse {
     let text = TEMPLATE
         .replace("{{base}}", BASE.trim_end())
         .replace("{{title}}", title)
-        .replace("{{content}}", &content);
-    answer
+        .replace("{{content}}", content);
+    let policy = format!(
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self' {onward}; frame-ancestors 'none'; base-uri 'none'"
+    );
+    HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy.replace(" ;", ";")))
         .insert_header((header::REFERRER_POLICY, "same-origin"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::X_FRAME_OPTIONS, "DENY"))

@@ -23,9 +23,9 @@ use crate::time::Timestamp;
 /// Of a description, in bytes.
 const LONGEST: usize = 500;
 /// Of the tokens that a client gets, in seconds, unless another is asked for: eight hours, as on Heroku.
-const CLIENT_LIFETIME: u32 = 28_800;
+pub(super) const CLIENT_LIFETIME: u32 = 28_800;
 /// How long a client may take to exchange its code.
-const GRANT_LIFETIME: Duration = Duration::from_secs(300);
+pub(super) const GRANT_LIFETIME: Duration = Duration::from_secs(300);
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "OauthAuthorizationToken")]

@@ -2,9 +2,11 @@
 //!
 //! The same exchange is served in JSON, as Heroku's schema has it, and from a form, as OAuth 2 and add-on partners have it.
 
+use actix_web::http::header::CACHE_CONTROL;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::auth;
 use super::call::{Call, Open};
 use super::oauth_authorizations::{TokenView, token};
 use super::operation::Form;
@@ -204,7 +206,7 @@ pub async fn create(open: Open, body: Body) -> Result<Created<View>> {
             r#type: "refresh_token",
         },
     });
-    Reply::of(&view)
+    Ok(Reply::of(&view)?.with_header(CACHE_CONTROL, "no-store"))
 }
 
 /// The answer of OAuth 2 itself (RFC 6749, section 5.1), with what Heroku adds.
@@ -228,29 +230,32 @@ pub struct Fields {
     grant_type: Option<String>,
     code: Option<String>,
     refresh_token: Option<String>,
-    #[schemars(required)]
+    /// Needed, unless it comes as a password.
     client_secret: Option<String>,
 }
 
-/// The same as OAuth 2 has it, for the clients that speak it and for the partners that provide add-ons.
+/// The same as OAuth 2 has it, for the clients that speak it and for the partners that provide add-ons. A client may also show its
+/// secret as the password of `Basic` (RFC 6749, section 2.3.1).
 pub async fn create_from_form(open: Open, Form(fields): Form<Fields>) -> Result<Reply<FormView>> {
+    let shown = || auth::password(open.request.headers());
     let exchange = Exchange::new(
         fields.grant_type.as_deref(),
         fields.code,
         fields.refresh_token,
-        fields.client_secret,
+        fields.client_secret.or_else(shown),
     )?;
     let (authorization, access, refresh) = exchange.run(&open).await?;
     let user_id = authorization.account_id;
     let given = token(authorization.access_token, Some(&access), open.now);
-    Reply::of(&FormView {
+    let reply = Reply::of(&FormView {
         expires_in: given.and_then(|given| given.expires_in),
         access_token: access,
         refresh_token: refresh,
         token_type: "Bearer",
         user_id,
         session_nonce: None,
-    })
+    })?;
+    Ok(reply.with_header(CACHE_CONTROL, "no-store"))
 }
 
 /// Ends one access token of the account's; a client that has a refresh token may get another.

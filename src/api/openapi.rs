@@ -92,9 +92,47 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         Endpoint::Visit(_) => {
             operation["security"] = json!([]);
             operation["responses"] = visited(route);
+            if route.path == CONSENT {
+                operation["parameters"] = consent_parameters();
+            }
         }
     }
     operation
+}
+
+/// Where a person lets a client in.
+const CONSENT: &str = "/oauth/authorize";
+
+/// What a client asks for in the query (RFC 6749, section 4.1.1).
+fn consent_parameters() -> Value {
+    let parameter = |name: &str, required: bool, example: &str, description: &str| json!({ "name": name, "in": "query", "required": required, "schema": { "type": "string" }, "example": example, "description": description });
+    json!([
+        parameter(
+            "client_id",
+            true,
+            "01234567-89ab-cdef-0123-456789abcdef",
+            "The client's id."
+        ),
+        parameter("response_type", true, "code", "`code`, and nothing else."),
+        parameter(
+            "scope",
+            false,
+            "identity read",
+            "The scopes, with spaces between them: `identity`, unless it is said."
+        ),
+        parameter(
+            "state",
+            false,
+            "7b7d",
+            "What the client is to be told again."
+        ),
+        parameter(
+            "redirect_uri",
+            false,
+            "https://example.com/auth/heroku/callback",
+            "The one that the client has registered."
+        ),
+    ])
 }
 
 /// What is answered to whoever needs no account.
@@ -114,11 +152,16 @@ fn visited(route: &Route) -> Value {
             let content = json!({ "application/json": { "schema": begun } });
             json!({ "201": { "description": "A login has begun.", "content": content }, "default": refusal })
         }
-        (_, "/auth/browser/{code}") => {
+        (_, "/auth/browser/{code}" | CONSENT) => {
             let page = json!({ "schema": { "type": "string" } });
             refusal["content"]["text/html"] = page.clone();
             let shown = json!({ "description": "A page.", "content": { "text/html": page } });
-            json!({ "200": shown, "default": refusal })
+            let mut responses = json!({ "200": shown, "default": refusal });
+            if route.path == CONSENT {
+                // Without a body.
+                responses["303"] = json!({ "description": "The browser goes back to the client, with a code or with an error." });
+            }
+            responses
         }
         _ => json!({ "200": { "description": "The bytes." }, "default": refusal }),
     }

@@ -136,6 +136,8 @@ routes! {
     PATCH  "/oauth/clients/{client}"                        Account  oauth_clients::update;
     DELETE "/oauth/clients/{client}"                        Account  oauth_clients::delete;
     POST   "/oauth/clients/{client}/actions/rotate-credentials" Account oauth_clients::rotate_credentials;
+    GET    "/oauth/authorize"                               Public   oauth_consent::show;
+    POST   "/oauth/authorize"                               Public   oauth_consent::answer;
     POST   "/oauth/token"                                   Client   oauth_tokens::create_from_form;
     POST   "/oauth/tokens"                                  Client   oauth_tokens::create;
     DELETE "/oauth/tokens/{access_token}"                   Account  oauth_tokens::delete;

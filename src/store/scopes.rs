@@ -41,6 +41,8 @@ pub struct Scopes(u8);
 impl Scopes {
     /// Whatever the account may do.
     pub const GLOBAL: Scopes = Scopes(1);
+    /// Who the account is, and nothing more.
+    pub const IDENTITY: Scopes = Scopes(2);
 
     pub fn of(scopes: impl IntoIterator<Item = Scope>) -> Scopes {
         Scopes(scopes.into_iter().fold(0, |all, one| all | one.bit()))

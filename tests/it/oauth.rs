@@ -1,6 +1,7 @@
 //! Authorizations, their tokens, what their scopes open, and when they end.
 
 mod clients;
+mod consent;
 mod scopes;
 
 use std::time::Duration;

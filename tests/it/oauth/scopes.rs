@@ -131,7 +131,10 @@ async fn no_scope_but_global_reaches_what_would_make_a_stronger_token() {
         path.starts_with("/oauth/") || path.starts_with("/users") || own
     };
     for route in ROUTES {
-        let open = matches!(route.policy, Policy::Client | Policy::Anybody);
+        let open = matches!(
+            route.policy,
+            Policy::Client | Policy::Anybody | Policy::Public
+        );
         if !guarded(route.path) || open {
             continue;
         }
