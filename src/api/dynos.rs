@@ -23,6 +23,9 @@ use crate::store::release_phases::RELEASE;
 use crate::time::Timestamp;
 
 const DEFAULT_SIZE: &str = "Basic";
+/// Of a terminal whose size nobody tells.
+const ROWS: u16 = 24;
+const COLUMNS: u16 = 80;
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "DynoReleaseRef")]
@@ -98,8 +101,9 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
     Reply::of(&view(dyno, &app))
 }
 
-/// A command to be run once. Whoever attaches to it gets a terminal there if `env` says of his own how large it is, in LINES and
-/// COLUMNS, unless `force_no_tty` is set; else he gets plain streams.
+/// A command to be run once. Whoever attaches to it gets a terminal there, as large as `env` says in LINES and COLUMNS, or of 24
+/// lines with 80 columns. He gets plain streams if `force_no_tty` is set, or if `env` has a TERM and neither of the two, as the
+/// official CLI says it when what it prints goes to no terminal.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "DynoNewDyno")]
 pub struct NewDyno {
@@ -139,7 +143,7 @@ impl NewDyno {
             Some(true) => Some(secret::uuid()?),
             _ => None,
         };
-        let terminal = terminal(&env).filter(|_| self.force_no_tty != Some(true));
+        let terminal = terminal(&env, self.force_no_tty);
         let attach = secret.as_deref().map(|secret| NewAttach {
             digest: secret::digest(secret),
             terminal,
@@ -175,10 +179,13 @@ pub(super) fn env(given: Option<BTreeMap<String, EnvValue>>) -> ConfigVars {
     given.map(|(name, value)| (name, text(value))).collect()
 }
 
-/// Rows and columns of the client's terminal, if it has one.
-pub(super) fn terminal(env: &ConfigVars) -> Option<(u16, u16)> {
+/// Rows and columns of the terminal that a client gets, if he gets one.
+pub(super) fn terminal(env: &ConfigVars, force_no_tty: Option<bool>) -> Option<(u16, u16)> {
     let number = |name: &str| env.get(name)?.parse::<u16>().ok();
-    number("LINES").zip(number("COLUMNS"))
+    let (rows, columns) = (number("LINES"), number("COLUMNS"));
+    let prints_elsewhere = env.contains_key("TERM") && rows.is_none() && columns.is_none();
+    let wanted = force_no_tty != Some(true) && !prints_elsewhere;
+    wanted.then(|| (rows.unwrap_or(ROWS), columns.unwrap_or(COLUMNS)))
 }
 
 /// Runs a command in a one-off dyno of its own. It is written down with this, and started by whoever reads it there.

@@ -29,7 +29,7 @@ impl Body {
     /// With the secret of whoever attaches to it.
     fn check(self) -> Result<(NewInside, String)> {
         let (command, env) = (dynos::command(self.command)?, dynos::env(self.env));
-        let terminal = dynos::terminal(&env).filter(|_| self.force_no_tty != Some(true));
+        let terminal = dynos::terminal(&env, self.force_no_tty);
         let secret = secret::uuid()?;
         let attach = NewAttach {
             digest: secret::digest(&secret),

@@ -7,6 +7,7 @@
 
 mod marker;
 mod session;
+mod sizes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

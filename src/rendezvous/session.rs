@@ -11,6 +11,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::Host;
 use super::marker::{self, Markers};
+use super::sizes::Sizes;
 use crate::error::{Error, Result};
 use crate::log::platform as lines;
 use crate::runtime::{Attached, Controls, Expected, Signal};
@@ -264,6 +265,7 @@ async fn pass_input(
 ) {
     let mut chunk = vec![0; CHUNK];
     let mut doubted = false;
+    let mut sizes = Sizes::default();
     loop {
         let read = match doubted {
             true => timeout(DOUBT, reader.read(&mut chunk)).await,
@@ -279,6 +281,9 @@ async fn pass_input(
             }
         };
         note(moved, true);
+        if has_terminal && let Some(size) = sizes.feed(bytes) {
+            controls.resize(size);
+        }
         if std::mem::take(&mut doubted) {
             controls.write(&[END_OF_TRANSMISSION]).await;
         }

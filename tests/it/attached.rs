@@ -19,7 +19,10 @@ struct Harbour {
 
 impl Harbour {
     async fn new(place: &Place) -> Harbour {
-        let server = place.start();
+        Harbour::of(place.start()).await
+    }
+
+    async fn of(server: Server) -> Harbour {
         let client = server.client();
         client.create_app("app").await;
         client.deploy("app", idle_app()).await;

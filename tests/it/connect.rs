@@ -279,7 +279,7 @@ async fn a_command_in_a_dyno_is_reached_through_the_forward() {
     );
     let url = forward.ready();
     let client = Client::new(&url, server.router_port(), token);
-    let command = json!({"command": "read name; echo ahoy $name; sleep 1; seq 20000 | tail -n 1", "attach": true});
+    let command = json!({"command": "read name; echo ahoy $name; sleep 1; seq 20000 | tail -n 1", "attach": true, "force_no_tty": true});
     let dyno = client
         .post("/apps/harbour/dynos", command)
         .await

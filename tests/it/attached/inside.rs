@@ -59,7 +59,9 @@ impl Harbour {
             .expect(200);
     }
 
-    async fn inside(&self, command: &str, env: Value) -> Attached {
+    /// Without a terminal, unless `env` says how large it is.
+    async fn inside(&self, command: &str, mut env: Value) -> Attached {
+        env["TERM"] = json!("xterm");
         let body = json!({"command": command, "env": env});
         let dyno = self.client.post("/apps/app/dynos/worker.1", body).await;
         let mut attached = self.connect(&dyno.expect(201)).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::Harbour;
-use crate::binary::{HANG, Place};
+use crate::binary::{HANG, Place, Server, TIED};
 
 #[tokio::test]
 async fn output_comes_after_the_greeting_and_input_goes_in_until_its_end() {
@@ -59,12 +59,72 @@ async fn a_terminal_is_as_large_as_the_clients_and_knows_control_characters() {
     harbour.gone().await;
 }
 
+#[tokio::test]
+async fn a_terminal_that_says_that_it_was_resized_is_as_large_from_then_on() {
+    let place = Place::new();
+    let harbour = Harbour::new(&place).await;
+    let command = "trap 'stty size' WINCH; stty -echo; echo begun; while :; do sleep 0.1; done";
+    let mut run = harbour.run(command, Some((33, 101))).await;
+    run.until("begun\r\n").await;
+    run.send("\x1b[48;50;1").await;
+    run.send("32;800;1056t").await;
+    run.until("50 132\r\n").await;
+    run.send("\x03").await;
+    run.rest().await;
+    harbour.gone().await;
+}
+
+#[tokio::test]
+async fn whoever_attaches_gets_a_terminal_unless_he_says_that_he_has_none() {
+    let place = Place::new();
+    let harbour = Harbour::new(&place).await;
+    let terminal = "80 by 24\r\n";
+    for (asked, expected) in [
+        (json!({}), terminal),
+        (json!({"env": {"GREETING": "hi"}}), terminal),
+        (json!({"force_no_tty": false}), terminal),
+        (
+            json!({"env": {"TERM": "xterm", "COLUMNS": "99"}}),
+            "99 by 24\r\n",
+        ),
+        (
+            json!({"force_no_tty": true, "env": {"LINES": 5, "COLUMNS": 6}}),
+            "none\n",
+        ),
+        (json!({"env": {"TERM": "xterm"}}), "none\n"),
+    ] {
+        let mut body = json!({
+            "command": "if [ -t 0 ]; then stty size | (read r c; echo $c by $r); else echo none; fi", "attach": true,
+        });
+        let fields = body.as_object_mut().unwrap();
+        fields.extend(asked.as_object().unwrap().clone());
+        let dyno = harbour.client.post("/apps/app/dynos", body).await;
+        let mut run = harbour.connect(&dyno.expect(201)).await;
+        run.greeting().await;
+        assert_eq!(run.text().await, expected, "{asked}");
+    }
+}
+
 /// Whether what is typed at its terminal is for this process: its group is the one that the terminal has in front.
 fn is_in_front(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let fields: Vec<&str> = fields.split(' ').collect();
     fields[2] == fields[5]
+}
+
+#[tokio::test]
+async fn programs_are_looked_for_where_heroku_does_and_nowhere_that_only_the_server_knows() {
+    let place = Place::new();
+    let mut command = place.command(&[TIED]);
+    let path = std::env::var("PATH").unwrap();
+    command.env("PATH", format!("/root/nobody/bin:{path}:/usr/local/sbin"));
+    let harbour = Harbour::of(Server::start(command, &place.log())).await;
+    let mut echo = harbour.run("echo $PATH", None).await;
+    let path = echo.text().await;
+    let usual = "/usr/local/bin:/usr/bin:/bin:";
+    assert!(path.contains(usual), "{path}");
+    assert!(!path.contains("sbin") && !path.contains("nobody"), "{path}");
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ async fn a_client_and_a_dyno_that_say_nothing_for_too_long_are_parted() {
     client
         .deploy("app", crate::binary::sample::idle_app())
         .await;
-    let body = json!({"command": "echo begun; cat", "attach": true});
+    let body = json!({"command": "echo begun; cat", "attach": true, "force_no_tty": true});
     let dyno = client.post("/apps/app/dynos", body).await.expect(201);
     let url = dyno["attach_url"].as_str().unwrap();
     let mut cat = Attached::connect(&ready.ca_file, url).await;

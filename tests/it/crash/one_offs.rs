@@ -151,7 +151,7 @@ async fn sit(server: &Server, path: &str) -> Result<(), Lost> {
     let client = server.client();
     let runs = async |dynos: &Value| state(dynos, "worker.1") == Some("up");
     client.watch("crash", DYNOS, runs).await?;
-    let body = json!({"command": "echo sat", "attach": true});
+    let body = json!({"command": "echo sat", "attach": true, "force_no_tty": true});
     let dyno = client.try_call("POST", path, body).await?.expect(201);
     let url = dyno["attach_url"].as_str().unwrap().to_owned();
     // The server may go at any moment, and the client has no other word for that than to panic.
