@@ -8,14 +8,22 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::Launch;
-use crate::sandbox::{HOME, PROGRAMS};
+use crate::sandbox::{HOME, Isolation, PROGRAMS};
 use crate::shim::Program;
 
 /// Marks each process of a dyno with the dyno's id, for whoever looks for them later (see [`family`](super::family)).
 pub const MARK: &str = "PENSTOCK_DYNO";
 
-/// For a server that was started without one.
-const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// Where every dyno looks for programs, as on Heroku.
+const PATH: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+/// What most machines' own `PATH` has besides, and no app needs.
+const NOT_FOR_APPS: [&str; 5] = [
+    "/usr/local/sbin",
+    "/usr/sbin",
+    "/sbin",
+    "/usr/local/games",
+    "/usr/games",
+];
 const LANG: &str = "C.UTF-8";
 
 /// What precedes a command: `.profile.d/*.sh` and `.profile` are sourced as on Heroku. The command comes as data, and a shell of
@@ -33,20 +41,21 @@ const SCRIPT: &str = concat!(
 #[derive(Clone, Debug)]
 pub struct Shell {
     program: PathBuf,
-    /// Where programs are looked for: where the server itself was told to, so that a dyno finds the same python3 or node as the
-    /// person who started the server. Nothing else of the server's environment reaches a dyno.
+    /// Where programs are looked for. Nothing of the server's environment reaches a dyno, but for folders with programs that it
+    /// is shown: what an app was built with is to be found when it runs.
     path: OsString,
     /// Where this program is, which serves static files, for a dyno without a tree of its own.
     own: OsString,
 }
 
 impl Shell {
-    /// bash, as on Heroku, where there is one; else sh.
-    pub fn find() -> Shell {
+    /// bash, as on Heroku, where there is one; else sh. For dynos that are isolated so.
+    pub fn find(isolation: &Isolation) -> Shell {
         let bash = ["/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash"]
             .into_iter()
             .find(|program| Path::new(program).exists());
-        let path = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
+        let of_server = std::env::var_os("PATH").unwrap_or_default();
+        let path = search_path(&of_server, &|folder| isolation.shows(folder));
         let own = std::env::current_exe().unwrap_or_default();
         Shell {
             program: bash.unwrap_or("/bin/sh").into(),
@@ -105,5 +114,47 @@ impl Shell {
             environment.insert("PORT".into(), port.to_string().into());
         }
         environment
+    }
+}
+
+/// The folders in which dynos look for programs: those of the server that they are shown, and then the usual ones.
+fn search_path(of_server: &OsStr, shows: &dyn Fn(&Path) -> bool) -> OsString {
+    let is_usual = |folder: &Path| PATH.iter().any(|usual| folder == Path::new(usual));
+    let is_for_apps = |folder: &Path| {
+        let not = NOT_FOR_APPS.iter().any(|other| folder == Path::new(other));
+        folder.is_absolute() && !not && shows(folder)
+    };
+    let own = std::env::split_paths(of_server);
+    let own = own.filter(|folder| is_for_apps(folder) && !is_usual(folder));
+    let mut all: Vec<PathBuf> = Vec::new();
+    for folder in own.chain(PATH.map(PathBuf::from)) {
+        if !all.contains(&folder) {
+            all.push(folder);
+        }
+    }
+    // None has a colon in it, since each was between two.
+    std::env::join_paths(all).unwrap_or_else(|_| PATH.join(":").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_looked_for_where_heroku_does_and_where_the_operator_shows_more() {
+        let shows = |folder: &Path| !folder.starts_with("/root");
+        let path = |of_server: &str| search_path(of_server.as_ref(), &shows);
+        let usual = "/usr/local/bin:/usr/bin:/bin";
+        for plain in [
+            "",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games",
+            "/root/.cargo/bin:/bin:.::relative/bin",
+        ] {
+            assert_eq!(path(plain), usual, "{plain}");
+        }
+        assert_eq!(
+            path("/usr/bin:/opt/node/bin:/root/bin:/usr/local/go/bin:/opt/node/bin"),
+            "/opt/node/bin:/usr/local/go/bin:/usr/local/bin:/usr/bin:/bin"
+        );
     }
 }

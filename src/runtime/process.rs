@@ -97,7 +97,7 @@ impl Local {
         let (events, receiver) = mpsc::unbounded_channel();
         let place = Place {
             dir: fs::canonicalize(dir)?,
-            shell: Shell::find(),
+            shell: Shell::find(&isolation),
             shims,
             isolation,
             trees: Trees::open(data)?,

@@ -115,9 +115,7 @@ fn run(spec: &Spec, begun: Option<OwnedFd>) -> io::Result<i32> {
             // It may have ended this moment.
             let _ = kill(started.inner, signal);
         });
-        if let Some(cable) = &started.cable {
-            net::disconnect(cable);
-        }
+        started.disconnect();
         status
     });
     tidy(spec);
@@ -128,7 +126,7 @@ fn run(spec: &Spec, begun: Option<OwnedFd>) -> io::Result<i32> {
 struct Started {
     inner: Pid,
     /// It ends with this.
-    _lifeline: OwnedFd,
+    lifeline: OwnedFd,
     /// The cable's name. What has the name of one that could not be made is another dyno's.
     cable: Option<String>,
 }
@@ -168,45 +166,57 @@ fn start(spec: &Spec, begun: Option<OwnedFd>) -> io::Result<Started> {
         }
         Forked::Parent { child } => {
             drop((begun, ready.1, lifeline.0));
-            let cable = admit(spec, child, &ready.0, &lifeline.1)?;
-            Ok(Started {
+            let mut started = Started {
                 inner: child,
-                _lifeline: lifeline.1,
-                cable,
-            })
+                lifeline: lifeline.1,
+                cable: None,
+            };
+            match started.admit(spec, &ready.0) {
+                Ok(()) => Ok(started),
+                Err(error) => {
+                    started.give_up();
+                    Err(error)
+                }
+            }
         }
     }
 }
 
-/// Does what only the outer half may do for the inner one, which meanwhile makes its tree. The cable that is there now.
-fn admit(
-    spec: &Spec,
-    inner: Pid,
-    ready: &OwnedFd,
-    lifeline: &OwnedFd,
-) -> io::Result<Option<String>> {
-    // If it has ended already, it has said why itself, and its status follows.
-    let mut cable = None;
-    if read(ready.as_fd(), &mut [0])? > 0
-        && let Some(network) = &spec.network
-    {
-        match net::connect(network, inner.as_raw()) {
-            Ok(()) => cable = Some(net::name(network.address)),
-            Err(_) if has_failed(inner) => return Ok(None),
-            Err(error) => {
-                let _ = waitpid(inner, None);
-                return Err(step("connect its network", error));
+impl Started {
+    /// Does what only the outer half may do for the inner one, which meanwhile makes its tree.
+    fn admit(&mut self, spec: &Spec, ready: &OwnedFd) -> io::Result<()> {
+        // If it has ended already, it has said why itself, and its status follows.
+        if read(ready.as_fd(), &mut [0])? > 0
+            && let Some(network) = &spec.network
+        {
+            match net::connect(network, self.inner.as_raw()) {
+                Ok(()) => self.cable = Some(net::name(network.address)),
+                Err(_) if has_failed(self.inner) => return Ok(()),
+                Err(error) => return Err(step("connect its network", error)),
             }
         }
+        go_on(&self.lifeline)?;
+        if let Some(cable) = &self.cable
+            && read(ready.as_fd(), &mut [0])? > 0
+        {
+            net::settle(cable);
+            go_on(&self.lifeline)?;
+        }
+        Ok(())
     }
-    go_on(lifeline)?;
-    if let Some(cable) = &cable
-        && read(ready.as_fd(), &mut [0])? > 0
-    {
-        net::settle(cable);
-        go_on(lifeline)?;
+
+    /// Ends what was begun, and leaves nothing of it.
+    fn give_up(&self) {
+        let _ = kill(self.inner, Signal::SIGKILL);
+        let _ = waitpid(self.inner, None);
+        self.disconnect();
     }
-    Ok(cable)
+
+    fn disconnect(&self) {
+        if let Some(cable) = &self.cable {
+            net::disconnect(cable);
+        }
+    }
 }
 
 /// Lets the inner half take its next step.

@@ -48,6 +48,10 @@ impl Cgroups {
         let mut bases: Vec<Group> = Vec::new();
         let mut left: Vec<Controller> = Controller::ALL.to_vec();
         for hierarchy in &hierarchies {
+            // There is one of the second version, however often it is mounted, and a process is in one group of it.
+            if hierarchy.unified && bases.iter().any(|base| base.unified) {
+                continue;
+            }
             let offered: Vec<Controller> = match hierarchy.unified {
                 true => unified_controllers(&hierarchy.own),
                 false => named(&hierarchy.controllers),

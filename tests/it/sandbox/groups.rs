@@ -70,6 +70,22 @@ fn the_second_version_gets_the_limits_that_its_documentation_names() {
 }
 
 #[test]
+fn the_second_version_is_one_hierarchy_however_often_it_is_mounted() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let own = "system.slice";
+    let mut sources = unified(first.path(), own, "memory");
+    sources.mounts += &unified(second.path(), own, "memory pids").mounts;
+    for place in [&first, &second] {
+        let base = place.path().join(own).join("penstock-1");
+        fs::create_dir_all(&base).unwrap();
+        fs::write(base.join("cgroup.subtree_control"), "").unwrap();
+    }
+    let found = Cgroups::find("penstock-1", &sources);
+    assert_eq!(found.controllers(), [Controller::Memory]);
+    assert_eq!(found.of("dyno").unwrap().groups.len(), 1);
+}
+
+#[test]
 fn a_machine_without_controllers_has_no_groups() {
     let place = tempfile::tempdir().unwrap();
     let sources = unified(place.path(), "user.slice", "hugetlb");
