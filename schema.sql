@@ -634,7 +634,11 @@ CREATE TABLE dyno (
     pid              INTEGER,
     crashes          INTEGER NOT NULL DEFAULT 0,
     start_at         TEXT,
+    -- Somebody asked for it to be replaced, or it goes to make place for its successor.
     restart          INTEGER NOT NULL DEFAULT 0 CHECK (restart IN (0, 1)),
+    -- It has been up, or comes in the place of one of the same release that has. While a newer release does not come up, such web
+    -- dynos are what visitors see, so they are started again, whatever ended them; but not once they were retired.
+    served           INTEGER NOT NULL DEFAULT 0 CHECK (served IN (0, 1)),
     -- Runs once, beside the formation.
     one_off          INTEGER NOT NULL DEFAULT 0 CHECK (one_off IN (0, 1)),
     -- A one-off dyno waits to be launched, and is launched once. A dyno of the formation is launched with its row.

@@ -199,9 +199,9 @@ fn web(app: &Visited) -> Web {
     if app.dynos.iter().any(asleep) {
         return Web::Idle;
     }
-    // A crashed dyno that is about to be started again is on its way up only once it has been.
-    let crashed =
-        !app.dynos.is_empty() && app.dynos.iter().all(|dyno| dyno.state == State::Crashed);
+    // A crashed dyno that is about to be started again is on its way up only once it has been; one that went with the machine is.
+    let has_crashed = |dyno: &Dyno| dyno.state == State::Crashed && dyno.crashes > 0;
+    let crashed = !app.dynos.is_empty() && app.dynos.iter().all(has_crashed);
     if crashed { Web::Crashed } else { Web::Starting }
 }
 

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::news::crash;
 use super::plan::{Policy, Start, WEB};
 use super::reconcile::Parts;
 use super::{Drain, Inside, Launch, Reception, Runtime, Size, Started, Streams};
@@ -21,6 +22,7 @@ use crate::error::{Error, ErrorId, Result};
 use crate::log::{Logs, platform};
 use crate::name::Id;
 use crate::output::Outputs;
+use crate::store::dyno_ends::{self, Left};
 use crate::store::dynos::{self, Attach, Dyno, State};
 use crate::store::{Store, app_features, app_uids, apps, config_vars, one_offs, release_phases};
 use crate::time::Clock;
@@ -299,12 +301,17 @@ impl Acts {
         let status = ended.status.filter(|status| drain || *status == 0);
         let gone = self
             .record(move |connection| match one_off {
-                true => one_offs::end(connection, id, status, now),
-                false => dynos::delete(connection, id, State::Down),
+                true => one_offs::end(connection, id, status, now).map(Gone::OneOff),
+                false => dyno_ends::leave(connection, id, now).map(Gone::OfFormation),
             })
             .await;
-        if gone && one_off {
-            self.tell_complete(dyno);
+        match gone {
+            Gone::OneOff(true) => self.tell_complete(dyno),
+            // What was said of it last is that it is restarted.
+            Gone::OfFormation(Left::Forsaken) => {
+                self.tell_change(dyno, State::Starting, State::Down)
+            }
+            Gone::OneOff(false) | Gone::OfFormation(Left::Gone | Left::Kept) => {}
         }
     }
 
@@ -317,25 +324,11 @@ impl Acts {
     }
 }
 
-/// Notes that a dyno has ended by itself, and when it may be started again. The row as it was, if it was starting or up. Of a
-/// one-off dyno nothing stays; `status` is how it ended, if that is known.
-pub fn crash(
-    connection: &Connection,
-    policy: &Policy,
-    id: Id,
-    status: Option<i32>,
-    now: crate::time::Timestamp,
-) -> Result<Option<Dyno>> {
-    let Some(before) = dynos::by_id(connection, id)? else {
-        return Ok(None);
-    };
-    if before.one_off {
-        return Ok(one_offs::end(connection, id, status, now)?.then_some(before));
-    }
-    let crashes = policy.crashes(&before, now);
-    let start_at = now.plus(policy.delay(crashes));
-    let crashed = dynos::crash(connection, id, crashes, start_at, now)?;
-    Ok(crashed.then_some(before))
+/// What became of the row of a dyno that was stopped.
+enum Gone {
+    /// Whether there was one.
+    OneOff(bool),
+    OfFormation(Left),
 }
 
 /// The dyno in whose sandbox this one is run. 422 if nothing runs there any more.

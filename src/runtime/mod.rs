@@ -23,6 +23,7 @@ mod quota;
 mod reception;
 mod reconcile;
 mod samples;
+mod slot;
 mod taking_up;
 mod telling;
 mod trees;

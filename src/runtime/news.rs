@@ -7,13 +7,13 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::Event;
-use super::act::{Acts, crash};
+use super::act::Acts;
 use super::plan::Policy;
 use crate::error::Result;
 use crate::log::platform;
 use crate::name::Id;
 use crate::store::dynos::{self, Dyno, State};
-use crate::store::one_offs;
+use crate::store::{dyno_ends, one_offs};
 use crate::time::Timestamp;
 
 /// What became of an event.
@@ -103,4 +103,25 @@ fn note(
             None => (dyno.state == State::Down).then_some(News::Left(dyno, status)),
         },
     })
+}
+
+/// Notes that a dyno has ended by itself, and when it may be started again. The row as it was, if it was starting or up. Of a
+/// one-off dyno nothing stays; `status` is how it ended, if that is known.
+pub fn crash(
+    connection: &Connection,
+    policy: &Policy,
+    id: Id,
+    status: Option<i32>,
+    now: Timestamp,
+) -> Result<Option<Dyno>> {
+    let Some(before) = dynos::by_id(connection, id)? else {
+        return Ok(None);
+    };
+    if before.one_off {
+        return Ok(one_offs::end(connection, id, status, now)?.then_some(before));
+    }
+    let crashes = policy.crashes(&before, now);
+    let start_at = now.plus(policy.delay(crashes));
+    let crashed = dyno_ends::crash(connection, id, crashes, start_at, now)?;
+    Ok(crashed.then_some(before))
 }

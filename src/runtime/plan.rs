@@ -3,10 +3,10 @@
 //! A pure function of a snapshot and the time: no I/O, no async, nothing remembered. Whoever carries the actions out may be
 //! interrupted after any of them, since the next plan starts from what is there then.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
+use super::slot::{Slot, dismiss, is_fresh};
 use crate::catalog::ECO;
 use crate::name::Id;
 use crate::store::dynos::{Dyno, Snapshot, State, Wanted};
@@ -63,7 +63,7 @@ impl Policy {
 
     /// When a crashed dyno may be started again; `None` for now. A moment further away than any wait of ours was written
     /// before the clock went back, and would hold the dyno up for as long as that.
-    fn held_until(&self, dyno: &Dyno, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn held_until(&self, dyno: &Dyno, now: Timestamp) -> Option<Timestamp> {
         let longest = self.backoff.iter().max().copied().unwrap_or_default();
         dyno.start_at
             .filter(|at| *at > now && at.since(now) <= longest)
@@ -80,7 +80,7 @@ pub enum Action {
     /// Take a dyno that is starting or up out of service. It ends after that.
     Retire { dyno: Id, why: Why },
     /// Delete the row of a dyno of which nothing runs: a crashed or an idle one, or a one-off that is not to be launched any more.
-    Remove { dyno: Id },
+    Remove { dyno: Id, why: Why },
     /// See a dyno that is down to its end: stop what is left of its process, and delete its row.
     End { dyno: Id },
 }
@@ -95,6 +95,8 @@ pub struct Start {
     pub replaces: Option<Id>,
     /// Crashes in a row before this start.
     pub crashes: i64,
+    /// A dyno of the same release has been up in this place.
+    pub served: bool,
     /// What a person saw in this place until now, for the log.
     pub before: Option<State>,
 }
@@ -138,7 +140,8 @@ pub fn plan(snapshot: &Snapshot, now: Timestamp, policy: &Policy) -> Vec<Action>
             .remove(&(wanted.app_id, wanted.r#type.as_str()))
             .unwrap_or_default();
         let sleeps = wanted.size == ECO && asleep.contains(&wanted.app_id);
-        plan_type(wanted, &dynos, sleeps, (now, policy), &mut actions);
+        let place = (wanted, &dynos[..], sleeps);
+        plan_type(place, &snapshot.served, (now, policy), &mut actions);
     }
     let unwanted = present.into_values().flatten();
     actions.extend(unwanted.filter_map(|dyno| dismiss(dyno, Why::Surplus)));
@@ -166,7 +169,10 @@ fn plan_one_off(dyno: &Dyno, wanted: Option<&OneOff>, now: Timestamp) -> Option<
     let expired = dyno.expires_at.is_some_and(|at| at <= now);
     match (dyno.state, wanted) {
         (State::Down, _) => None,
-        (State::Crashed | State::Idle, _) => Some(Action::Remove { dyno: dyno.id }),
+        (State::Crashed | State::Idle, _) => Some(Action::Remove {
+            dyno: dyno.id,
+            why: Why::Stopped,
+        }),
         // Nobody has come to sit in front of it yet.
         (State::Starting, Some(_)) if !dyno.launched && awaits_client(dyno, now) => None,
         (State::Starting, Some(one)) if !dyno.launched && !expired && !unattended(dyno) => {
@@ -177,11 +183,15 @@ fn plan_one_off(dyno: &Dyno, wanted: Option<&OneOff>, now: Timestamp) -> Option<
                     ordinal: dyno.ordinal,
                     replaces: None,
                     crashes: 0,
+                    served: false,
                     before: None,
                 }),
             })
         }
-        (State::Starting, _) if !dyno.launched => Some(Action::Remove { dyno: dyno.id }),
+        (State::Starting, _) if !dyno.launched => Some(Action::Remove {
+            dyno: dyno.id,
+            why: Why::Stopped,
+        }),
         (_, None) => Some(Action::Retire {
             dyno: dyno.id,
             why: Why::Stopped,
@@ -208,19 +218,22 @@ fn awaits_client(dyno: &Dyno, now: Timestamp) -> bool {
 }
 
 fn plan_type(
-    wanted: &Wanted,
-    dynos: &[&Dyno],
-    sleeps: bool,
+    (wanted, dynos, sleeps): (&Wanted, &[&Dyno], bool),
+    served: &[(Id, Wanted)],
     (now, policy): (Timestamp, &Policy),
     actions: &mut Vec<Action>,
 ) {
+    let serving = serving(dynos);
     let slots: Vec<Slot> = (1..=wanted.quantity)
-        .map(|ordinal| Slot::new(wanted, ordinal, dynos))
+        .map(|ordinal| Slot::new(wanted, ordinal, dynos, serving))
         .collect();
     // Visitors go from the old release to the new one as a whole, and only once all of the new one is there for them.
     let swap = wanted.r#type != WEB || sleeps || slots.iter().all(Slot::is_served);
     for slot in &slots {
         actions.extend(slot.dismissals(swap));
+        if !swap {
+            actions.extend(slot.start_again(served, now, policy));
+        }
         if !sleeps {
             actions.extend(slot.start(now, policy));
         }
@@ -231,105 +244,12 @@ fn plan_type(
     actions.extend(surplus.filter_map(|dyno| dismiss(dyno, Why::Surplus)));
 }
 
-/// How a dyno is got rid of, if it isn't on its way out already.
-fn dismiss(dyno: &Dyno, why: Why) -> Option<Action> {
-    match dyno.state {
-        State::Starting | State::Up => Some(Action::Retire { dyno: dyno.id, why }),
-        State::Crashed | State::Idle => Some(Action::Remove { dyno: dyno.id }),
-        State::Down => None,
-    }
-}
-
-/// One place in a formation, such as `web.1`, and who is in it.
-struct Slot<'a> {
-    wanted: &'a Wanted,
-    ordinal: i64,
-    /// Of the current release, the best first; more than one would be a mistake of ours, to be put right.
-    fresh: Vec<&'a Dyno>,
-    /// Of another release or size, or asked to restart; the best first.
-    stale: Vec<&'a Dyno>,
-    /// Somebody is still on the way out.
-    vacating: bool,
-}
-
-impl<'a> Slot<'a> {
-    fn new(wanted: &'a Wanted, ordinal: i64, dynos: &[&'a Dyno]) -> Slot<'a> {
-        let here = || {
-            dynos
-                .iter()
-                .copied()
-                .filter(move |dyno| dyno.ordinal == ordinal)
-        };
-        let mut present: Vec<&Dyno> = here().filter(|dyno| dyno.state != State::Down).collect();
-        present.sort_by_key(|dyno| Reverse((rank(dyno.state), dyno.id)));
-        let (fresh, stale) = present.into_iter().partition(|dyno| is_fresh(wanted, dyno));
-        Slot {
-            wanted,
-            ordinal,
-            fresh,
-            stale,
-            vacating: here().any(|dyno| dyno.state == State::Down),
-        }
-    }
-
-    fn is_served(&self) -> bool {
-        self.fresh
-            .first()
-            .is_some_and(|dyno| dyno.state == State::Up)
-    }
-
-    fn is_web(&self) -> bool {
-        self.wanted.r#type == WEB
-    }
-
-    fn dismissals(&self, swap: bool) -> impl Iterator<Item = Action> {
-        let why = if self.is_web() {
-            Why::Superseded
-        } else {
-            Why::Restart
-        };
-        // A stale dyno that isn't up yet serves nobody, so there is nothing to wait for.
-        let stale = self
-            .stale
-            .iter()
-            .filter(move |dyno| swap || dyno.state != State::Up)
-            .filter_map(move |dyno| dismiss(dyno, why));
-        let doubles = self
-            .fresh
-            .iter()
-            .skip(1)
-            .filter_map(|dyno| dismiss(dyno, Why::Surplus));
-        stale.chain(doubles)
-    }
-
-    fn start(&self, now: Timestamp, policy: &Policy) -> Option<Action> {
-        let before = match self.fresh.first() {
-            Some(dyno) if dyno.has_process() => return None,
-            first => first.copied(),
-        };
-        if before.is_some_and(|dyno| policy.held_until(dyno, now).is_some()) || self.must_wait() {
-            return None;
-        }
-        Some(Action::Start(Box::new(Start {
-            wanted: self.wanted.clone(),
-            ordinal: self.ordinal,
-            replaces: before.map(|dyno| dyno.id),
-            crashes: before.map_or(0, |dyno| dyno.crashes),
-            before: before
-                .or(self.stale.first().copied())
-                .map(|dyno| dyno.state),
-        })))
-    }
-
-    /// A worker must not run twice at once: its predecessor ends first.
-    fn must_wait(&self) -> bool {
-        !self.is_web() && (self.vacating || self.stale.iter().any(|dyno| dyno.has_process()))
-    }
-}
-
-/// Of the current release and size, and not asked to restart.
-fn is_fresh(wanted: &Wanted, dyno: &Dyno) -> bool {
-    dyno.release_id == wanted.release_id && dyno.size == wanted.size && !dyno.restart
+/// The version that visitors see, of a web that has been up: those that came before it went when it took over.
+fn serving(dynos: &[&Dyno]) -> Option<i64> {
+    let present = dynos
+        .iter()
+        .filter(|dyno| dyno.served && dyno.state != State::Down);
+    present.map(|dyno| dyno.release_version).min()
 }
 
 /// The apps that sleep: there is a web dyno to wake, and every dyno that can be idle is. An app that lacks one is awake, whatever
@@ -359,14 +279,4 @@ fn asleep(snapshot: &Snapshot) -> HashSet<Id> {
     }
     asleep.retain(|app| web.contains(app));
     asleep
-}
-
-fn rank(state: State) -> u8 {
-    match state {
-        State::Up => 4,
-        State::Starting => 3,
-        State::Crashed => 2,
-        State::Idle => 1,
-        State::Down => 0,
-    }
 }

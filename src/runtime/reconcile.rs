@@ -21,7 +21,7 @@ use crate::log::Logs;
 use crate::name::Id;
 use crate::output::Outputs;
 use crate::store::dynos::{self, Dyno, Snapshot, State};
-use crate::store::{Store, Table, one_offs};
+use crate::store::{Store, Table, dyno_ends, one_offs};
 use crate::time::{Clock, Timestamp};
 
 /// The longest between two ticks, for the sake of whatever no one told us of.
@@ -198,7 +198,7 @@ impl Reconciler {
         if known.iter().any(gone) {
             let (now, held) = (self.acts.clock.now(), held.clone());
             let forget = move |connection: &rusqlite::Connection| {
-                dynos::forget_processes(connection, &held, now)
+                dyno_ends::forget_processes(connection, &held, now)
             };
             self.acts.store.write(forget).await?;
         }
@@ -246,7 +246,7 @@ impl Reconciler {
             },
             Action::Launch { dyno, start } => row(dyno).map(|dyno| Step::Launch(start, dyno)),
             Action::Retire { dyno, why } => row(dyno).map(|dyno| Step::Retire(dyno, why)),
-            Action::Remove { dyno } => row(dyno).map(Step::Remove),
+            Action::Remove { dyno, why } => row(dyno).map(|dyno| Step::Remove(dyno, why)),
             Action::End { dyno } => row(dyno).map(Step::End),
         };
         actions.into_iter().filter_map(step).collect()
@@ -262,6 +262,7 @@ impl Reconciler {
         Ok(Dyno {
             port,
             crashes: start.crashes,
+            served: start.served,
             ..wanted.row(start.ordinal, State::Starting, now)
         })
     }
@@ -292,8 +293,8 @@ impl Reconciler {
                 self.acts.tell_retired(&dyno, why);
                 self.acts.end(&dyno, true);
             }
-            Step::Remove(dyno) => self.acts.tell_removed(&dyno),
-            Step::End(dyno) => return usize::from(self.acts.end(&dyno, true)),
+            Step::Remove(dyno, why) => self.acts.tell_removed(&dyno, why),
+            Step::Part(dyno) | Step::End(dyno) => return usize::from(self.acts.end(&dyno, true)),
         }
         1
     }
@@ -303,7 +304,7 @@ impl Reconciler {
         let step = |dyno: Dyno| match dyno.state {
             // It waits for the next server.
             State::Starting if !dyno.launched => None,
-            State::Starting | State::Up => Some(Step::Retire(dyno, Why::Surplus)),
+            State::Starting | State::Up => Some(Step::Part(dyno)),
             State::Down => Some(Step::End(dyno)),
             State::Crashed | State::Idle => None,
         };
@@ -311,14 +312,14 @@ impl Reconciler {
         let steps = rows.into_iter().filter_map(step).collect();
         for step in self.write_down(steps, now).await? {
             match step {
-                Step::Retire(dyno, why) => {
-                    self.acts.tell_retired(&dyno, why);
+                Step::Part(dyno) => {
+                    self.acts.tell_retired(&dyno, Why::Surplus);
                     self.acts.end(&dyno, false);
                 }
                 Step::End(dyno) => {
                     self.acts.end(&dyno, false);
                 }
-                Step::Start(..) | Step::Launch(..) | Step::Remove(_) => {}
+                Step::Start(..) | Step::Launch(..) | Step::Retire(..) | Step::Remove(..) => {}
             }
         }
         Ok(())
@@ -330,7 +331,9 @@ enum Step {
     Start(Box<Start>, Dyno),
     Launch(Box<Start>, Dyno),
     Retire(Dyno, Why),
-    Remove(Dyno),
+    /// It goes because the server does, so what it was for is not forgotten.
+    Part(Dyno),
+    Remove(Dyno, Why),
     End(Dyno),
 }
 
@@ -340,7 +343,7 @@ impl Step {
         match self {
             Step::Start(start, dyno) => {
                 let vacated = match start.replaces {
-                    Some(before) => dynos::vacate(connection, before)?,
+                    Some(before) => dyno_ends::vacate(connection, before)?,
                     None => true,
                 };
                 if vacated {
@@ -348,12 +351,14 @@ impl Step {
                 }
                 Ok(vacated)
             }
-            Step::Retire(dyno, _) => {
-                dynos::change(connection, dyno.id, dyno.state, State::Down, now)
+            Step::Retire(dyno, why) => {
+                let for_successor = *why == Why::Restart;
+                dyno_ends::retire(connection, dyno.id, dyno.state, for_successor, now)
             }
+            Step::Part(dyno) => dynos::change(connection, dyno.id, dyno.state, State::Down, now),
             Step::Launch(_, dyno) => one_offs::launch(connection, dyno.id, now),
-            Step::Remove(dyno) if dyno.one_off => one_offs::end(connection, dyno.id, None, now),
-            Step::Remove(dyno) => dynos::vacate(connection, dyno.id),
+            Step::Remove(dyno, _) if dyno.one_off => one_offs::end(connection, dyno.id, None, now),
+            Step::Remove(dyno, _) => dyno_ends::vacate(connection, dyno.id),
             Step::End(_) => Ok(true),
         }
     }

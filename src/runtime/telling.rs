@@ -28,8 +28,14 @@ impl Acts {
         );
     }
 
-    /// Says why a one-off dyno is not launched, where that needs saying.
-    pub fn tell_removed(&self, dyno: &Dyno) {
+    /// Says what becomes of a dyno of which nothing runs, where that needs saying: why a one-off is not launched, and that a place
+    /// is no more.
+    pub fn tell_removed(&self, dyno: &Dyno, why: Why) {
+        // The end of one that went with the machine or the server is no news.
+        let is_lost = dyno.state == State::Crashed && dyno.crashes == 0;
+        if why == Why::Surplus && !is_lost {
+            self.tell_change(dyno, dyno.state, State::Down);
+        }
         let unattended = dyno.attach.is_some_and(|attach| attach.by.is_some());
         if unattended && !dyno.restart && dyno.state == State::Starting {
             platform::attach_error(&self.logs, dyno.app_id, &dyno.name());
@@ -64,7 +70,8 @@ impl Acts {
     /// Says that a release does not come up, once, with the first dyno that fails: in its output, and in the app's log when the
     /// release before it goes on serving.
     pub fn tell_held_back(self: &Arc<Acts>, before: &Dyno, how: &str, words: LastWords) {
-        if before.state != State::Starting || before.r#type != WEB || before.crashes > 0 {
+        let has_come_up = before.state != State::Starting || before.served;
+        if has_come_up || before.r#type != WEB || before.crashes > 0 {
             return;
         }
         let serving = self

@@ -2,8 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use std::collections::HashSet;
-
 use rusqlite::{Connection, Row, params};
 
 use super::one_offs::{self, OneOff};
@@ -38,12 +36,15 @@ pub struct Dyno {
     pub address: Option<Ipv4Addr>,
     /// The leader of its process group, once it runs.
     pub pid: Option<i64>,
-    /// How many times in a row this place in the formation has crashed.
+    /// How many times in a row this place in the formation has crashed. A crashed dyno with none went with the server or the machine,
+    /// and by no fault of its own.
     pub crashes: i64,
     /// Not to be started again before this, after a crash.
     pub start_at: Option<Timestamp>,
-    /// Somebody asked for it to be replaced.
+    /// Somebody asked for it to be replaced, or it is down to make place for its successor.
     pub restart: bool,
+    /// It has been up, or it comes in the place of one of its release that has.
+    pub served: bool,
     /// Runs once, beside the formation (see [`one_offs`]).
     pub one_off: bool,
     /// False for a one-off dyno that nobody has begun to start.
@@ -95,12 +96,12 @@ pub const FIELDS: &[Field] = &[
 pub(super) const COLUMNS: &str = "dyno.id, dyno.app_id, dyno.release_id, dyno.release_version, dyno.type, dyno.ordinal, dyno.size,
     dyno.command, dyno.state, dyno.port, dyno.pid, dyno.crashes, dyno.start_at, dyno.restart, dyno.created_at, dyno.updated_at,
     dyno.one_off, dyno.launched, dyno.expires_at, dyno.attach_digest IS NOT NULL, dyno.attach_by, dyno.terminal_rows,
-    dyno.terminal_columns, dyno.address, dyno.inside";
+    dyno.terminal_columns, dyno.address, dyno.inside, dyno.served";
 
-/// What a client sees: of the dynos in one place of the formation the newest, and none that is being stopped.
+/// What a client sees: of the dynos in one place of the formation the newest of the newest release, and none that is being stopped.
 const SHOWN: &str = "dyno WHERE dyno.app_id = ?1 AND dyno.state <> 'down' AND NOT EXISTS (
     SELECT 1 FROM dyno AS newer WHERE newer.app_id = dyno.app_id AND newer.type = dyno.type AND newer.ordinal = dyno.ordinal
-    AND newer.id > dyno.id AND newer.state <> 'down')";
+    AND (newer.release_version, newer.id) > (dyno.release_version, dyno.id) AND newer.state <> 'down')";
 
 pub(super) fn dyno(row: &Row<'_>) -> rusqlite::Result<Dyno> {
     Ok(Dyno {
@@ -134,6 +135,7 @@ pub(super) fn dyno(row: &Row<'_>) -> rusqlite::Result<Dyno> {
             .get::<_, Option<String>>(23)?
             .and_then(|address| address.parse().ok()),
         inside: row.get(24)?,
+        served: row.get(25)?,
     })
 }
 
@@ -198,6 +200,8 @@ pub enum Which<'a> {
 pub struct Snapshot {
     pub wanted: Vec<Wanted>,
     pub one_offs: Vec<OneOff>,
+    /// What it takes to start those again that have crashed and had served: each with its dyno.
+    pub served: Vec<(Id, Wanted)>,
     pub dynos: Vec<Dyno>,
 }
 
@@ -206,6 +210,7 @@ pub fn snapshot(connection: &Connection) -> Result<Snapshot> {
     Ok(Snapshot {
         wanted: wanted::all(connection, None)?,
         one_offs: one_offs::wanted(connection)?,
+        served: wanted::served(connection)?,
         dynos: all(connection)?,
     })
 }
@@ -244,8 +249,8 @@ pub fn insert(connection: &Connection, dyno: &Dyno) -> Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO dyno (id, app_id, release_id, release_version, type, ordinal, size, command, state, port, pid, crashes,
-                 start_at, restart, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                 start_at, restart, created_at, updated_at, served)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?
         .execute(params![
             dyno.id,
@@ -263,7 +268,8 @@ pub fn insert(connection: &Connection, dyno: &Dyno) -> Result<()> {
             dyno.start_at,
             dyno.restart,
             dyno.created_at,
-            dyno.updated_at
+            dyno.updated_at,
+            dyno.served
         ])?;
     Ok(())
 }
@@ -293,56 +299,9 @@ pub fn change(
     now: Timestamp,
 ) -> Result<bool> {
     Ok(connection
-        .prepare_cached("UPDATE dyno SET state = ?3, updated_at = ?4 WHERE id = ?1 AND state = ?2")?
+        .prepare_cached(
+            "UPDATE dyno SET state = ?3, served = served OR ?3 = 'up', updated_at = ?4 WHERE id = ?1 AND state = ?2",
+        )?
         .execute(params![id, from, to, now])?
         == 1)
-}
-
-/// Notes that the process of a dyno that was starting or up has ended by itself, and when it may be started again.
-/// False when the dyno was in another state.
-pub fn crash(
-    connection: &Connection,
-    id: Id,
-    crashes: i64,
-    start_at: Timestamp,
-    now: Timestamp,
-) -> Result<bool> {
-    Ok(connection
-        .prepare_cached(
-            "UPDATE dyno SET state = 'crashed', pid = NULL, port = NULL, crashes = ?2, start_at = ?3, updated_at = ?4
-             WHERE id = ?1 AND state IN ('starting', 'up')",
-        )?
-        .execute(params![id, crashes, start_at, now])?
-        == 1)
-}
-
-/// Deletes a dyno that has crashed or is idle, and says whether there was one.
-pub fn vacate(connection: &Connection, id: Id) -> Result<bool> {
-    Ok(connection
-        .prepare_cached("DELETE FROM dyno WHERE id = ?1 AND state IN ('crashed', 'idle')")?
-        .execute([id])?
-        == 1)
-}
-
-/// Deletes a dyno that is in this state, and says whether there was one. Nothing of its process may be left.
-pub fn delete(connection: &Connection, id: Id, state: State) -> Result<bool> {
-    Ok(connection
-        .prepare_cached("DELETE FROM dyno WHERE id = ?1 AND state = ?2")?
-        .execute(params![id, state])?
-        == 1)
-}
-
-/// Forgets the dynos of an earlier run of the server, save those that are `held`, once their processes have ended. Those that had
-/// none stay: crashed ones, with their count, idle ones, and one-off dynos that wait to be launched.
-pub fn forget_processes(connection: &Connection, held: &HashSet<Id>, now: Timestamp) -> Result<()> {
-    let had_one = |dyno: &Dyno| dyno.has_process() && dyno.launched;
-    for dyno in all(connection)?.iter().filter(|dyno| had_one(dyno)) {
-        match dyno.one_off {
-            _ if held.contains(&dyno.id) => {}
-            // How it ended nobody knows.
-            true => drop(one_offs::end(connection, dyno.id, None, now)?),
-            false => drop(delete(connection, dyno.id, dyno.state)?),
-        }
-    }
-    Ok(())
 }

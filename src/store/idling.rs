@@ -78,7 +78,7 @@ fn retire(connection: &Connection, wanted: &Wanted, now: Timestamp) -> Result<Ha
         .execute(params![app, kind])?;
     connection
         .prepare_cached(&format!(
-            "UPDATE dyno SET state = 'down', updated_at = ?3 WHERE {present} AND state <> 'down'"
+            "UPDATE dyno SET state = 'down', served = 0, restart = 0, updated_at = ?3 WHERE {present} AND state <> 'down'"
         ))?
         .execute(params![app, kind, now])?;
     Ok(states)

@@ -36,6 +36,7 @@ mod courier;
 pub mod cron_jobs;
 pub mod cron_runs;
 pub mod domains;
+pub mod dyno_ends;
 pub mod dynos;
 pub mod favorites;
 pub mod figures;

@@ -1,4 +1,5 @@
-//! What is wanted of each process type: the formation, with what it takes to start one of its dynos.
+//! What is wanted of each process type: the formation, with what it takes to start one of its dynos. And what it takes to start
+//! those once more that serve while the wanted ones do not come up.
 
 use rusqlite::{Connection, Row};
 
@@ -43,6 +44,7 @@ impl Wanted {
             crashes: 0,
             start_at: None,
             restart: false,
+            served: false,
             one_off: false,
             launched: true,
             inside: None,
@@ -75,6 +77,23 @@ pub(super) fn all(connection: &Connection, app: Option<Id>) -> Result<Vec<Wanted
     let rows = connection
         .prepare_cached(&sql)?
         .query_map([app], wanted)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(rows)
+}
+
+/// What it takes to start web dynos again as they were, of their own releases: those that have crashed and had served.
+pub(super) fn served(connection: &Connection) -> Result<Vec<(Id, Wanted)>> {
+    let rows = connection
+        .prepare_cached(
+            "SELECT dyno.app_id, app.name, dyno.type, 1, dyno.size, dyno.command, release.id, release.version,
+                 release.config_set_id, slug.digest, dyno.id
+             FROM dyno
+             JOIN app ON app.id = dyno.app_id
+             JOIN release ON release.id = dyno.release_id
+             JOIN slug ON slug.id = release.slug_id
+             WHERE dyno.state = 'crashed' AND dyno.served = 1 AND dyno.type = 'web' AND slug.digest IS NOT NULL",
+        )?
+        .query_map([], |row| Ok((row.get(10)?, wanted(row)?)))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(rows)
 }

@@ -1,11 +1,12 @@
 //! The plan of the reconciler: a table of situations, and worlds that must converge.
 
+mod situations;
 mod worlds;
 
 use std::time::Duration;
 
 use penstock::name::Id;
-use penstock::runtime::plan::{Action, Policy, next_moment, plan};
+use penstock::runtime::plan::{Action, Policy, WEB, next_moment, plan};
 use penstock::store::dynos::{Dyno, Snapshot, State, Wanted};
 use penstock::store::one_offs::OneOff;
 use penstock::time::Timestamp;
@@ -53,6 +54,7 @@ fn dyno(id: Id, kind: &str, ordinal: i64, version: i64, state: State) -> Dyno {
         crashes: 0,
         start_at: None,
         restart: false,
+        served: false,
         one_off: false,
         launched: true,
         inside: None,
@@ -88,7 +90,7 @@ fn wanted_one_offs(dynos: &[Dyno]) -> Vec<OneOff> {
     dynos.map(wanted_one).collect()
 }
 
-/// `web.1@2:up`, with `:restart`, `:3crashes`, `:in5s` or `:large` after it; `:once` is a one-off dyno, `:waiting` one that was
+/// `web.1@2:up`, with `:restart`, `:3crashes`, `:in5s`, `:large` or `:served` after it; `:once` is a one-off dyno, `:waiting` one that was
 /// not launched, `:inside` one that is run inside the first of all, and `:over` one whose time is over.
 fn read_dynos(text: &str) -> Vec<Dyno> {
     let one = |(at, word): (usize, &str)| {
@@ -104,6 +106,8 @@ fn read_dynos(text: &str) -> Vec<Dyno> {
                 dyno.restart = true;
             } else if flag == "once" || flag == "waiting" {
                 (dyno.one_off, dyno.launched) = (true, flag == "once");
+            } else if flag == "served" {
+                dyno.served = true;
             } else if flag == "inside" {
                 dyno.inside = Some(Id::fixed(0x2000));
             } else if flag == "over" {
@@ -125,12 +129,22 @@ fn read_dynos(text: &str) -> Vec<Dyno> {
     text.split_whitespace().enumerate().map(one).collect()
 }
 
+/// What it takes to start those again that have crashed and had served.
+fn served(dynos: &[Dyno]) -> Vec<(Id, Wanted)> {
+    let crashed = dynos
+        .iter()
+        .filter(|dyno| dyno.state == State::Crashed && dyno.served && dyno.r#type == WEB);
+    let again = |dyno: &Dyno| (dyno.id, wanted(&dyno.r#type, 1, dyno.release_version));
+    crashed.map(again).collect()
+}
+
 /// The actions in words, sorted, since their order among each other is of no importance.
 fn planned(wanted: &str, dynos: &str) -> String {
     let dynos = read_dynos(dynos);
     let snapshot = Snapshot {
         wanted: read_wanted(wanted),
         one_offs: wanted_one_offs(&dynos),
+        served: served(&dynos),
         dynos,
     };
     let row = |id: Id| snapshot.dynos.iter().find(|dyno| dyno.id == id).unwrap();
@@ -143,11 +157,16 @@ fn planned(wanted: &str, dynos: &str) -> String {
                     Some(_) => format!("/{}", start.crashes),
                     None => String::new(),
                 };
-                format!("start:{}.{}{crashes}", start.wanted.r#type, start.ordinal)
+                let version = match start.wanted.release_version {
+                    CURRENT => String::new(),
+                    version => format!("@{version}"),
+                };
+                let name = format!("{}.{}", start.wanted.r#type, start.ordinal);
+                format!("start:{name}{version}{crashes}")
             }
             Action::Launch { dyno, .. } => format!("launch:{}", shown(dyno)),
             Action::Retire { dyno, why } => format!("{why:?}:{}", shown(dyno)).to_lowercase(),
-            Action::Remove { dyno } => format!("remove:{}", shown(dyno)),
+            Action::Remove { dyno, .. } => format!("remove:{}", shown(dyno)),
             Action::End { dyno } => format!("end:{}", shown(dyno)),
         })
         .collect();
@@ -156,181 +175,11 @@ fn planned(wanted: &str, dynos: &str) -> String {
 }
 
 #[test]
-fn each_situation_has_its_plan() {
-    let table = [
-        // What is wanted, what is there, what is to be done.
-        ("", "", ""),
-        (
-            "web=2 worker=1",
-            "",
-            "start:web.1 start:web.2 start:worker.1",
-        ),
-        ("web=1", "web.1@2:up", ""),
-        ("web=1", "web.1@2:starting", ""),
-        // A new release: new web dynos come up beside the old ones, which go together when all of the new are there.
-        ("web=2", "web.1@1:up web.2@1:up", "start:web.1 start:web.2"),
-        (
-            "web=2",
-            "web.1@1:up web.2@1:up web.1@2:up web.2@2:starting",
-            "",
-        ),
-        (
-            "web=2",
-            "web.1@1:up web.2@1:up web.1@2:up web.2@2:up",
-            "superseded:web.1@1 superseded:web.2@1",
-        ),
-        // It never comes up: the old one serves on.
-        ("web=1", "web.1@1:up web.1@2:crashed:in5s", ""),
-        (
-            "web=1",
-            "web.1@1:up web.1@2:crashed:3crashes",
-            "start:web.1/3",
-        ),
-        // A stale one that serves nobody goes at once.
-        (
-            "web=1",
-            "web.1@1:starting",
-            "start:web.1 superseded:web.1@1",
-        ),
-        (
-            "web=1",
-            "web.1@1:crashed:in5s",
-            "remove:web.1@1 start:web.1",
-        ),
-        // A worker must not run twice at once.
-        ("worker=1", "worker.1@1:up", "restart:worker.1@1"),
-        ("worker=1", "worker.1@1:starting", "restart:worker.1@1"),
-        ("worker=1", "worker.1@1:down", "end:worker.1@1"),
-        (
-            "worker=1",
-            "worker.1@1:crashed",
-            "remove:worker.1@1 start:worker.1",
-        ),
-        // A restart is as a release; a resize too.
-        ("web=1", "web.1@2:up:restart", "start:web.1"),
-        (
-            "web=2",
-            "web.1@2:up:restart web.2@2:up web.1@2:up",
-            "superseded:web.1@2",
-        ),
-        ("worker=1", "worker.1@2:up:restart", "restart:worker.1@2"),
-        ("web=1", "web.1@2:up:large", "start:web.1"),
-        // Scaled down, gone, deleted, or without a slug: it is no longer wanted.
-        ("web=1", "web.1@2:up web.2@2:up", "surplus:web.2@2"),
-        (
-            "web=1",
-            "web.1@1:up web.2@1:up",
-            "start:web.1 surplus:web.2@1",
-        ),
-        (
-            "",
-            "web.1@2:up clock.1@2:crashed",
-            "remove:clock.1@2 surplus:web.1@2",
-        ),
-        ("", "web.1@2:down", "end:web.1@2"),
-        // A crash, and the wait that follows.
-        ("web=1", "web.1@2:crashed:1crashes", "start:web.1/1"),
-        ("web=1", "web.1@2:crashed:2crashes:in1s", ""),
-        (
-            "worker=1",
-            "worker.1@2:crashed:1crashes worker.1@2:down",
-            "end:worker.1@2",
-        ),
-        // The clock went back by a year: what was written before is no reason to wait for so long.
-        (
-            "web=1",
-            "web.1@2:crashed:1crashes:in31536000s",
-            "start:web.1/1",
-        ),
-        // A one-off dyno is launched once, and no release and no formation is its affair.
-        ("", "run.1234@1:starting:waiting", "launch:run.1234@1"),
-        ("", "run.1234@1:starting:once", ""),
-        ("web=1", "web.1@2:up web.1234@1:up:once", ""),
-        ("", "run.1234@2:up:once:restart", "stopped:run.1234@2"),
-        ("", "run.1234@2:up:once:over", "expired:run.1234@2"),
-        ("", "run.1234@2:down:once", "end:run.1234@2"),
-        (
-            "",
-            "run.1234@2:starting:waiting:restart",
-            "remove:run.1234@2",
-        ),
-        ("", "run.1234@2:starting:waiting:over", "remove:run.1234@2"),
-        // An app sleeps while all of it does, and what was there goes.
-        ("web=2:eco", "web.1@2:idle:eco web.2@2:idle:eco", ""),
-        (
-            "web=1:eco worker=1:eco",
-            "web.1@2:idle:eco worker.1@2:idle:eco web.1@2:down:eco",
-            "end:web.1@2",
-        ),
-        ("web=1:eco worker=1", "web.1@2:idle:eco worker.1@2:up", ""),
-        (
-            "web=1:eco",
-            "web.1@2:idle:eco web.2@2:idle:eco",
-            "remove:web.2@2",
-        ),
-        // It wakes up as a whole: when it is asked to, is released anew, scaled up or resized, or has no web dyno any more.
-        (
-            "web=1:eco worker=1:eco",
-            "web.1@2:idle:eco:restart worker.1@2:idle:eco:restart",
-            "remove:web.1@2 remove:worker.1@2 start:web.1 start:worker.1",
-        ),
-        (
-            "web=1:eco worker=1:eco",
-            "web.1@2:idle:eco:restart worker.1@2:idle:eco",
-            "remove:web.1@2 start:web.1 start:worker.1/0",
-        ),
-        (
-            "web=1:eco",
-            "web.1@1:idle:eco",
-            "remove:web.1@1 start:web.1",
-        ),
-        ("web=2:eco", "web.1@2:idle:eco", "start:web.1/0 start:web.2"),
-        ("web=1", "web.1@2:idle:eco", "remove:web.1@2 start:web.1"),
-        (
-            "worker=1:eco",
-            "web.1@2:idle:eco worker.1@2:idle:eco",
-            "remove:web.1@2 start:worker.1/0",
-        ),
-        // A worker that is still on its way to bed must not run twice.
-        (
-            "web=1:eco worker=1:eco",
-            "web.1@2:idle:eco:restart worker.1@2:idle:eco:restart worker.1@2:down:eco",
-            "end:worker.1@2 remove:web.1@2 remove:worker.1@2 start:web.1",
-        ),
-        // One that is run inside another dyno ends with that, and is not begun without it.
-        ("web=1", "web.1@2:up run.1234@2:up:once:inside", ""),
-        (
-            "web=1",
-            "web.1@2:starting run.1234@2:starting:waiting:inside",
-            "launch:run.1234@2",
-        ),
-        (
-            "",
-            "web.1@2:down run.1234@2:up:once:inside",
-            "end:web.1@2 stopped:run.1234@2",
-        ),
-        (
-            "web=1",
-            "web.1@2:crashed:1crashes:in5s run.1234@2:starting:waiting:inside",
-            "remove:run.1234@2",
-        ),
-        // Two in one place are one too many; the one that is up stays.
-        ("web=1", "web.1@2:up web.1@2:starting", "surplus:web.1@2"),
-    ];
-    for (wanted, dynos, expected) in table {
-        assert_eq!(
-            planned(wanted, dynos),
-            expected,
-            "wanted {wanted}, there {dynos}"
-        );
-    }
-}
-
-#[test]
 fn the_one_that_is_up_stays_when_two_are_in_one_place() {
     let snapshot = Snapshot {
         wanted: read_wanted("web=1"),
         one_offs: Vec::new(),
+        served: Vec::new(),
         dynos: read_dynos("web.1@2:up web.1@2:starting"),
     };
     let actions = plan(&snapshot, now(), &Policy::default());
@@ -368,6 +217,7 @@ fn the_next_moment_is_that_of_the_earliest_restart() {
     let snapshot = Snapshot {
         wanted: read_wanted("web=3"),
         one_offs: Vec::new(),
+        served: Vec::new(),
         dynos: read_dynos("web.1@2:crashed:in9s web.2@2:crashed:in4s web.3@2:up"),
     };
     let moment = next_moment(&snapshot, now(), &Policy::default());

@@ -1,14 +1,15 @@
 //! Apps go on while their server is killed, restarted or replaced by another version, and the next server goes on with them.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::json;
 
-use crate::binary::sample::{PERL, PYTHON};
+use crate::binary::processes::Process;
+use crate::binary::sample::{PERL, PYTHON, tarball};
 use crate::binary::{Client, Place, Server, TIED, in_time, processes};
 
 /// A server with an app whose dynos outlive it: so many of the web, and so many workers.
@@ -78,33 +79,10 @@ impl Visitor {
 
 /// Where the one dyno listens that has a port.
 fn address(server: &Server) -> SocketAddr {
-    let addresses: Vec<SocketAddr> = processes::of(server.data())
-        .iter()
-        .filter_map(|process| {
-            let environment = std::fs::read(format!("/proc/{}/environ", process.pid)).unwrap();
-            let environment = String::from_utf8_lossy(&environment).into_owned();
-            let value = |name: &str| {
-                let mut variables = environment.split('\0');
-                variables.find_map(|variable| variable.strip_prefix(name))
-            };
-            let port: u16 = value("PORT=")?.parse().ok()?;
-            let own = value("HOME=") == Some("/app");
-            let address = match own {
-                true => own_address(process.pid),
-                false => Ipv4Addr::LOCALHOST,
-            };
-            Some((address, port).into())
-        })
-        .collect();
+    let all = processes::of(server.data());
+    let addresses: Vec<SocketAddr> = all.iter().filter_map(Process::address).collect();
     assert_eq!(addresses.len(), 1, "{addresses:?}");
     addresses[0]
-}
-
-/// As the dyno itself knows it.
-fn own_address(pid: i32) -> Ipv4Addr {
-    let hosts = std::fs::read_to_string(format!("/proc/{pid}/root/etc/hosts")).unwrap();
-    let own = hosts.lines().last().unwrap();
-    own.split(' ').next().unwrap().parse().unwrap()
 }
 
 #[tokio::test]
@@ -302,6 +280,42 @@ async fn shims_that_are_told_to_end_without_a_server_do_and_the_next_server_star
     let client = server.client();
     client.visit_until("app", 200, "still here").await;
     client.dynos("app", 2).await;
+}
+
+#[tokio::test]
+async fn after_a_reboot_a_release_that_never_came_up_leaves_the_one_serving_that_did() {
+    let place = Place::new();
+    let server = place.start_survived();
+    let client = server.client();
+    client.create_app("app").await;
+    client.deploy("app", PERL.tarball("still here")).await;
+    client.dynos("app", 1).await;
+    let broken = tarball(&[("Procfile", "web: exit 3\n")]);
+    client.deploy("app", broken).await;
+    let mut tail = client.tail("app", 100).await.unwrap();
+    tail.until("does not come up, so v3 goes on serving").await;
+    let page = client.visit("app", "/").await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    // The machine goes down with all that runs on it, and is up again.
+    let data = server.data().to_owned();
+    server.kill();
+    processes::kill_all(&data);
+    let server = place.start();
+    let client = server.client();
+    client.visit_until("app", 200, "still here").await;
+    // The newer one is tried all the while, as before, and is what a client is shown.
+    let dynos = client.get("/apps/app/dynos").await.expect(200);
+    assert_eq!(dynos.as_array().unwrap().len(), 1, "{dynos}");
+    assert_eq!(dynos[0]["release"]["version"], 4);
+    // So it is when the server has ended its dynos itself.
+    server.stop();
+    let server = place.start();
+    let client = server.client();
+    client.visit_until("app", 200, "still here").await;
+    client.deploy("app", PERL.tarball("mended")).await;
+    client.visit_until("app", 200, "mended").await;
+    client.dynos("app", 1).await;
+    processes::running(server.data(), "perl ", 1);
 }
 
 /// Waits for the end of a process.

@@ -113,6 +113,17 @@ impl Client {
         answer(request).await
     }
 
+    /// A list from here on, as far as its range goes.
+    pub async fn range(&self, path: impl Display, range: &str) -> Answer {
+        let url = format!("{}{path}", self.api);
+        let request = self.http.get(url).bearer_auth(&self.token);
+        let request = request
+            .header("accept", "application/vnd.heroku+json; version=3")
+            .header("range", range);
+        let answer = answer(request).await;
+        answer.unwrap_or_else(|Lost| panic!("{path} was not answered"))
+    }
+
     /// What `curl -T` sends, with a Content-Type or without.
     pub async fn put(
         &self,

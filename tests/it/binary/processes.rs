@@ -4,6 +4,7 @@
 //! folder, which is in the data directory.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -23,6 +24,29 @@ impl Process {
     /// It may have ended by itself.
     pub fn kill(&self) {
         kill_process(Pid::from_raw(self.pid).unwrap(), Signal::KILL).ok();
+    }
+
+    /// Where it is to listen, if it has a port.
+    pub fn address(&self) -> Option<SocketAddr> {
+        let environment = std::fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        let value = |name: &str| {
+            let mut variables = environment.split('\0');
+            variables.find_map(|variable| variable.strip_prefix(name))
+        };
+        let port: u16 = value("PORT=")?.parse().ok()?;
+        let address = match value("HOME=") == Some("/app") {
+            true => self.own_address()?,
+            false => Ipv4Addr::LOCALHOST,
+        };
+        Some((address, port).into())
+    }
+
+    /// As it knows it itself.
+    fn own_address(&self) -> Option<Ipv4Addr> {
+        let hosts = std::fs::read_to_string(format!("/proc/{}/root/etc/hosts", self.pid)).ok()?;
+        let own = hosts.lines().last()?;
+        own.split(' ').next()?.parse().ok()
     }
 }
 

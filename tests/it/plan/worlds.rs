@@ -8,7 +8,7 @@ use penstock::runtime::plan::{Action, Policy, WEB, next_moment, plan};
 use penstock::store::dynos::{Dyno, Snapshot, State};
 use penstock::time::Timestamp;
 
-use super::{dyno, now, release, wanted};
+use super::{dyno, now, release, served, wanted};
 
 /// A world that does what it is told, or now and then does not.
 struct World {
@@ -49,6 +49,7 @@ impl World {
                 let version = start.wanted.release_version;
                 let mut row = dyno(id, kind, start.ordinal, version, State::Starting);
                 row.crashes = start.crashes;
+                row.served = start.served;
                 row.updated_at = self.now;
                 rows.push(row);
             }
@@ -60,14 +61,15 @@ impl World {
                 let row = rows.iter_mut().find(|row| row.id == dyno).unwrap();
                 row.state = State::Down;
             }
-            Action::Remove { dyno } | Action::End { dyno } => rows.retain(|row| row.id != dyno),
+            Action::Remove { dyno, .. } | Action::End { dyno } => rows.retain(|row| row.id != dyno),
         }
     }
 
     /// A person or an accident changes something.
     fn disturb(&mut self) {
-        match self.below(6) {
+        match self.below(7) {
             0 => self.deploy(),
+            6 => self.reboot(),
             1 => {
                 let kind = ["web", "worker", "clock"][usize::try_from(self.below(3)).unwrap()];
                 let quantity = i64::try_from(self.below(4)).unwrap();
@@ -99,6 +101,18 @@ impl World {
         }
     }
 
+    /// Every process is gone, and what the store keeps of them is what served.
+    fn reboot(&mut self) {
+        self.snapshot.dynos.retain_mut(|dyno| {
+            let served = dyno.served && dyno.r#type == WEB && dyno.state != State::Down;
+            if dyno.has_process() && served {
+                (dyno.state, dyno.crashes, dyno.start_at) = (State::Crashed, 0, None);
+                dyno.restart = false;
+            }
+            !dyno.has_process()
+        });
+    }
+
     fn with_some(&mut self, change: impl Fn(&mut Dyno, Timestamp)) {
         let count = self.snapshot.dynos.len() as u64;
         if count > 0 {
@@ -112,7 +126,7 @@ impl World {
         let starting = starting.filter(|dyno| dyno.state == State::Starting);
         starting
             .take(most)
-            .map(|dyno| dyno.state = State::Up)
+            .map(|dyno| (dyno.state, dyno.served) = (State::Up, true))
             .count()
     }
 
@@ -132,6 +146,7 @@ impl World {
 
     /// One turn of the reconciler. Some actions are lost, as if the server had been killed in between.
     fn turn(&mut self, losses: bool) -> usize {
+        self.snapshot.served = served(&self.snapshot.dynos);
         let actions = plan(&self.snapshot, self.now, &Policy::default());
         let count = actions.len();
         let before = self.serving();
@@ -201,6 +216,47 @@ fn every_world_comes_to_what_is_wanted_and_never_loses_visitors_on_the_way() {
                 world.turn(true);
             }
         }
+        world.converge();
+        world.assert_as_wanted();
+    }
+}
+
+#[test]
+fn what_served_before_a_reboot_serves_after_it_until_the_newer_release_comes_up() {
+    for seed in 1..100 {
+        let mut world = World::new(seed);
+        world.snapshot.wanted = vec![wanted("web", 2, world.version)];
+        world.converge();
+        // Either the machine is rebooted first, or the newer release is there.
+        let reboot_first = world.below(2) == 0;
+        if reboot_first {
+            world.reboot();
+            world.turn(true);
+        }
+        world.deploy();
+        for _ in 0..world.below(5) {
+            world.turn(true);
+        }
+        world.reboot();
+        for _ in 0..world.below(5) {
+            world.turn(true);
+        }
+        world.turn(false);
+        // The old one comes up, and the new one does not.
+        let old = |dyno: &&mut Dyno| dyno.release_version == 1;
+        let dynos = world.snapshot.dynos.iter_mut().filter(old);
+        let up = dynos.map(|dyno| dyno.state = State::Up).count();
+        assert_eq!(up, 2, "{:?}", world.snapshot.dynos);
+        for _ in 0..10 {
+            world.turn(true);
+            world.with_some(|dyno, now| {
+                if dyno.release_version == 2 && dyno.state == State::Starting {
+                    dyno.state = State::Crashed;
+                    dyno.start_at = Some(now.plus(Policy::default().delay(3)));
+                }
+            });
+        }
+        assert_eq!(world.serving().len(), 2);
         world.converge();
         world.assert_as_wanted();
     }

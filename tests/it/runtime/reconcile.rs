@@ -170,6 +170,73 @@ async fn a_dyno_that_had_to_be_killed_is_told_of() {
 }
 
 #[tokio::test]
+async fn whatever_state_a_dyno_is_in_the_log_says_that_it_is_down_when_it_is_scaled_away() {
+    let stage = Stage::new().await;
+    let (runtime, reconciler) = stage.scripted();
+    stage.deploy(&[("web", "serve"), ("worker", "work")]).await;
+    stage.scale("web", 0).await;
+    let mut seen = 0;
+    // Up.
+    stage.scale("worker", 1).await;
+    reconciler.settle().await.unwrap();
+    stage.told(&mut seen);
+    stage.scale("worker", 0).await;
+    reconciler.settle().await.unwrap();
+    let ending = [
+        "Stopping all processes with SIGTERM",
+        "Process exited with status 143",
+    ];
+    assert_eq!(
+        stage.told(&mut seen),
+        ["State changed from up to down", ending[0], ending[1]]
+    );
+    // On its way out to be started anew.
+    stage.scale("worker", 1).await;
+    reconciler.settle().await.unwrap();
+    stage.told(&mut seen);
+    stage.restart().await;
+    reconciler.tick().await.unwrap();
+    stage.scale("worker", 0).await;
+    reconciler.settle().await.unwrap();
+    assert_eq!(
+        stage.told(&mut seen),
+        [
+            "Restarting",
+            "State changed from up to starting",
+            ending[0],
+            ending[1],
+            "State changed from starting to down",
+        ]
+    );
+    // On its way up.
+    stage.scale("web", 1).await;
+    reconciler.settle().await.unwrap();
+    stage.told(&mut seen);
+    stage.scale("web", 0).await;
+    reconciler.settle().await.unwrap();
+    assert_eq!(
+        stage.told(&mut seen)[0],
+        "State changed from starting to down"
+    );
+    // Crashed, and waiting for its next start.
+    stage.scale("worker", 1).await;
+    reconciler.settle().await.unwrap();
+    for _ in 0..2 {
+        runtime.exit("worker.1 v3", 1);
+        reconciler.settle().await.unwrap();
+    }
+    assert_eq!(stage.rows(), ["worker.1 v3 crashed"]);
+    stage.told(&mut seen);
+    stage.scale("worker", 0).await;
+    reconciler.settle().await.unwrap();
+    assert_eq!(
+        stage.told(&mut seen),
+        ["State changed from crashed to down"]
+    );
+    assert!(stage.rows().is_empty());
+}
+
+#[tokio::test]
 async fn the_dynos_of_a_deleted_app_end_and_their_rows_go() {
     let stage = Stage::new().await;
     let (runtime, reconciler) = stage.scripted();
@@ -257,7 +324,8 @@ async fn a_real_web_server_comes_up_is_restarted_when_killed_and_ends_with_the_s
     let second = up(&stage.store, Some(first)).await;
     shutdown.send(Parting::End).unwrap();
     soon(running).await.unwrap();
-    assert!(stage.rows().is_empty());
+    // It is to be started by the next server.
+    assert_eq!(stage.rows(), ["web.1 v3 crashed"]);
     assert!(!std::path::Path::new(&format!("/proc/{second}")).exists());
     let said = stage.ground.lines(stage.app.id);
     assert!(

@@ -30,6 +30,7 @@ pub fn row(launch: &Launch, pid: Option<i64>) -> Dyno {
         crashes: 0,
         start_at: None,
         restart: false,
+        served: false,
         one_off: false,
         launched: true,
         inside: None,
