@@ -1,6 +1,7 @@
 //! Servers, shims and dynos are killed at random moments of deploys, promotions, scaling and config changes; the machine is
 //! rebooted, its clock jumps, memory runs out, and its disk fills up, breaks and loses its power: nothing acknowledged is lost, what
-//! should run runs once, apps that nobody touches go on serving, and nothing stray is left.
+//! should run runs once, an app that nobody touches answers each of its visitors throughout, a release that never comes up leaves the
+//! one before it serving, and nothing stray is left.
 //!
 //! `SOAK_ROUNDS` sets how many rounds there are (`make soak` plays a thousand), and `SOAK_SEED` what happens in them: a failure
 //! names both.
@@ -10,7 +11,9 @@ mod clock;
 mod disk;
 mod expected;
 mod faults;
+mod history;
 mod strays;
+mod visitor;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -21,6 +24,8 @@ use self::chance::Chance;
 use self::disk::Disk;
 use self::expected::{APPS, Expected};
 use self::faults::Fault;
+use self::strays::Traces;
+use self::visitor::{Visitor, Way};
 use crate::binary::sample::PERL;
 use crate::binary::{Answer, Client, HANG, Place, Server, TIED, processes};
 
@@ -35,12 +40,20 @@ const UNLIMITED: &str = "--rate-limit=false";
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     Deploy,
+    /// A release that never comes up.
+    Break,
     Promote,
     Scale,
     Configure,
 }
 
-const DEEDS: [Deed; 4] = [Deed::Deploy, Deed::Promote, Deed::Scale, Deed::Configure];
+const DEEDS: [Deed; 5] = [
+    Deed::Deploy,
+    Deed::Break,
+    Deed::Promote,
+    Deed::Scale,
+    Deed::Configure,
+];
 
 fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -58,7 +71,7 @@ async fn what_was_acknowledged_outlives_whatever_is_killed() {
         *played.entry(fault).or_default() += 1;
         eprintln!("round {round} of {rounds}, SOAK_SEED={seed}: {story}");
     }
-    soak.server.take().unwrap().stop();
+    let (answered, longest) = soak.end();
     // The last server takes its dynos with it.
     let place = &soak.place;
     let pool = format!("--dyno-network={}", strays::pool());
@@ -66,17 +79,30 @@ async fn what_was_acknowledged_outlives_whatever_is_killed() {
     let server = Server::start(command, &place.log());
     soak.expected.hold(&server.client()).await;
     server.stop();
+    let [by_router, past_it] = answered;
+    let visits = format!(
+        "{by_router} visits by way of the router and {past_it} past it were answered, the last of them to come after {longest:?}"
+    );
     let data = place.data();
     assert_eq!(strays::cables(), Vec::<String>::new());
     assert_eq!(strays::groups(&data), BTreeSet::new());
-    eprintln!("{rounds} rounds in {:?}: {played:?}", begun.elapsed());
+    eprintln!(
+        "{rounds} rounds in {:?}: {played:?}; {visits}",
+        begun.elapsed()
+    );
 }
 
 struct Soak {
     /// There is always one, but for the moment of a fault.
     server: Option<Server>,
+    /// Of the app that nobody touches. It goes before the rest does.
+    visitor: Visitor,
+    /// The dynos of that app.
+    alone: BTreeSet<String>,
     disk: Option<Disk>,
     place: Place,
+    /// Lines of packet rules, when all was well.
+    rules: usize,
     /// Of the server's clock, in seconds.
     offset: i64,
     chance: Chance,
@@ -87,6 +113,7 @@ impl Soak {
     /// Two apps in a pipeline, to which things happen, and one that is left alone.
     async fn begin(chance: Chance) -> Soak {
         let place = Place::new();
+        std::fs::create_dir(place.path("tmp")).unwrap();
         let disk = Disk::make(&place);
         let server = start(&place, 0);
         let client = server.client();
@@ -95,16 +122,28 @@ impl Soak {
             client.deploy(app, PERL.tarball("first")).await;
         }
         client.create_pipeline().await;
-        let soak = Soak {
+        let mut soak = Soak {
             server: Some(server),
+            visitor: Visitor::new(),
+            alone: BTreeSet::new(),
             disk,
             place,
+            rules: 0,
             offset: 0,
             chance,
             expected: Expected::new("first"),
         };
         soak.expected.hold(&client).await;
+        soak.rules = strays::rules();
         soak
+    }
+
+    /// Stops the server, and leaves its dynos. How often the visitor was answered, and how long that took at most.
+    fn end(&mut self) -> ([u64; 2], Duration) {
+        let visitor = std::mem::replace(&mut self.visitor, Visitor::new());
+        let answered = visitor.leave();
+        self.server.take().unwrap().stop();
+        answered
     }
 
     /// One deed, one fault, and what is there afterwards. What happened, for whoever reads of a failure.
@@ -114,6 +153,8 @@ impl Soak {
         let moment = Duration::from_millis(self.chance.below(LONGEST));
         let client = self.client();
         let alone = self.bystander().await;
+        self.alone = alone.keys().cloned().collect();
+        self.let_visitors_in().await;
         let number = self.expected.next();
         self.break_before(fault).await;
         let attempt = self.expected.attempt(&client, deed, fault, number);
@@ -127,11 +168,35 @@ impl Soak {
         let client = self.client();
         self.expected.hold(&client).await;
         self.nothing_is_stray().await;
+        self.visitors_are_content(fault, &story).await;
         if fault.spares_dynos() {
             let now = self.bystander().await;
             assert_eq!(now, alone, "the bystander was restarted: {story}");
         }
         (fault, story)
+    }
+
+    /// By every way that is not open.
+    async fn let_visitors_in(&self) {
+        let port = self.server.as_ref().unwrap().router_port();
+        self.visitor.open(Way::Router, visitor::router(port));
+        let ids = self.bystander().await;
+        let processes = processes::of(&self.place.data());
+        let own = processes
+            .iter()
+            .filter(|process| ids.contains_key(&process.dyno));
+        let address = own.filter_map(processes::Process::address).next();
+        self.visitor.open(Way::Dyno, address.unwrap());
+    }
+
+    /// Each was answered, and what the app said of it is in the log, but where disk or dyno were hit.
+    async fn visitors_are_content(&self, fault: Fault, story: &str) {
+        self.visitor.is_content(story);
+        if fault.spares_dynos() && !fault.hurts_work() {
+            self.visitor.all_is_logged(&self.client()).await;
+        } else {
+            self.visitor.forget_printed();
+        }
     }
 
     fn client(&self) -> Client {
@@ -148,46 +213,44 @@ impl Soak {
     }
 
     fn kill_one(&mut self, mut among: Vec<processes::Process>) {
-        if !among.is_empty() {
-            let at = self.chance.below(among.len() as u64);
-            among.swap_remove(usize::try_from(at).unwrap()).kill();
+        if among.is_empty() {
+            return;
         }
+        let at = self.chance.below(among.len() as u64);
+        let one = among.swap_remove(usize::try_from(at).unwrap());
+        if self.alone.contains(&one.dyno) {
+            self.visitor.close(Way::Router);
+            self.visitor.close(Way::Dyno);
+        }
+        one.kill();
     }
 
     /// The old server has to be over before the next can have the directory.
     fn replace(&mut self, end: impl FnOnce(Server, Option<&Disk>)) {
+        self.visitor.close(Way::Router);
         end(self.server.take().unwrap(), self.disk.as_ref());
-        self.server = Some(start(&self.place, self.offset));
+        let server = start(&self.place, self.offset);
+        // Its very first visitor is answered, if the app is there.
+        if self.visitor.has_open(Way::Dyno) {
+            let router = visitor::router(server.router_port());
+            self.visitor.open(Way::Router, router);
+        }
+        self.server = Some(server);
     }
 
-    /// Each dyno that the API shows has a shim, processes and a folder, and nobody else has; nor has anybody else a control group, and
-    /// there are no more cables than dynos.
+    /// Nothing is there that nobody needs, and each dyno that should run does once.
     async fn nothing_is_stray(&self) {
-        let (client, data) = (self.client(), self.place.data());
+        let disks = usize::from(self.disk.is_some());
+        let server = self.server.as_ref().unwrap().pid();
         let begun = Instant::now();
         loop {
-            let mut shown = BTreeSet::new();
-            for app in APPS {
-                let dynos = client.get(format!("/apps/{app}/dynos")).await.expect(200);
-                shown.extend(ids(&dynos));
-            }
-            let running: BTreeSet<String> = processes::by_dyno(&data).into_keys().collect();
-            let held: Vec<String> = processes::shims(&data)
-                .into_iter()
-                .map(|shim| shim.dyno)
-                .collect();
-            let once: BTreeSet<String> = held.iter().cloned().collect();
-            let (folders, groups) = (strays::folders(&data), strays::groups(&data));
-            let cables = strays::cables();
-            let has_all = shown == running && shown == once && shown == folders;
-            let is_all = held.len() == once.len() && groups.is_subset(&shown);
-            if has_all && is_all && cables.len() <= shown.len() {
+            let traces = Traces::of(&self.place, server);
+            let wrong = traces.wrong(disks, self.rules);
+            if wrong.is_empty() {
                 return;
             }
-            assert!(
-                begun.elapsed() < HANG,
-                "shown {shown:?}, running {running:?}, held {held:?}, folders {folders:?}, groups {groups:?}, cables {cables:?}"
-            );
+            assert!(begun.elapsed() < HANG, "{wrong:?}: {traces:#?}");
+            tokio::task::yield_now().await;
         }
     }
 }

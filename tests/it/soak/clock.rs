@@ -32,6 +32,7 @@ pub fn command(place: &Place, offset: i64) -> Command {
         .env(SOCKET, socket(place))
         .env(OFFSET, offset.to_string())
         .env(POOL, strays::pool())
+        .env("TMPDIR", place.path("tmp"))
         .stdin(Stdio::null());
     command
 }

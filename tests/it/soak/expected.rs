@@ -5,12 +5,16 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::history::History;
 use super::{Deed, Fault, answered};
-use crate::binary::sample::PERL;
-use crate::binary::{Client, HANG, Lost};
+use crate::binary::sample::{PERL, tarball};
+use crate::binary::{Answer, Client, HANG, Lost};
 
 /// Things happen to the first two.
 pub const APPS: [&str; 3] = ["staging", "production", "bystander"];
+
+/// Of an app whose web dynos never come up.
+const BROKEN: &str = "web: exit 3\nworker: tail -f /dev/null\n";
 
 /// What may be so. One thing, unless an answer was lost.
 type May<T> = BTreeSet<T>;
@@ -18,8 +22,11 @@ type May<T> = BTreeSet<T>;
 struct App {
     name: &'static str,
     text: May<String>,
+    /// Its newest release never comes up, and an older one serves.
+    broken: May<bool>,
     greeting: May<Option<String>>,
     workers: May<u64>,
+    history: History,
 }
 
 pub struct Expected {
@@ -33,8 +40,10 @@ impl Expected {
         let app = |name| App {
             name,
             text: May::from([text.to_owned()]),
+            broken: May::from([false]),
             greeting: May::from([None]),
             workers: May::from([0]),
+            history: History::default(),
         };
         Expected {
             apps: APPS.map(app).into(),
@@ -53,6 +62,7 @@ impl Expected {
         // Nothing is known of what was not answered, so its end is no failure of the test.
         let _: Result<(), Lost> = match deed {
             Deed::Deploy => self.deploy(client, number, fault).await,
+            Deed::Break => self.break_it(client, fault).await,
             Deed::Promote => self.promote(client, fault).await,
             Deed::Scale => self.scale(client, number, fault).await,
             Deed::Configure => self.configure(client, number, fault).await,
@@ -61,26 +71,23 @@ impl Expected {
 
     async fn deploy(&mut self, client: &Client, number: u64, fault: Fault) -> Result<(), Lost> {
         let text = format!("text-{number}");
-        let source = client.try_call("POST", "/sources", Value::Null).await?;
-        if !answered(&source, fault) {
-            return Ok(());
+        let staging = &mut self.apps[0];
+        staging.text.insert(text.clone());
+        staging.broken.insert(false);
+        let build = build(client, PERL.tarball(&text), fault).await?;
+        if staging.has_taken(build.as_ref()) && !fault.hurts_work() {
+            staging.text = May::from([text]);
+            staging.broken = May::from([false]);
         }
-        let source = source.json();
-        let source = &source["source_blob"];
-        let put = source["put_url"].as_str().unwrap();
-        let uploaded = client.put(put, None, PERL.tarball(&text)).await?;
-        if uploaded.status >= 300 {
-            assert!(fault.hurts_work(), "{}", uploaded.text());
-            return Ok(());
-        }
-        let staging = &mut self.apps[0].text;
-        staging.insert(text.clone());
-        let wanted = json!({"source_blob": {"url": source["get_url"]}});
-        let build = client
-            .try_call("POST", "/apps/staging/builds", wanted)
-            .await?;
-        if answered(&build, fault) && !fault.hurts_work() {
-            *staging = May::from([text]);
+        Ok(())
+    }
+
+    async fn break_it(&mut self, client: &Client, fault: Fault) -> Result<(), Lost> {
+        let staging = &mut self.apps[0];
+        staging.broken.insert(true);
+        let build = build(client, tarball(&[("Procfile", BROKEN)]), fault).await?;
+        if staging.has_taken(build.as_ref()) && !fault.hurts_work() {
+            staging.broken = May::from([true]);
         }
         Ok(())
     }
@@ -89,7 +96,9 @@ impl Expected {
         let [staging, production, _] = &mut self.apps[..] else {
             unreachable!("there are three apps")
         };
+        let before = production.text.clone();
         production.text.extend(staging.text.iter().cloned());
+        production.broken.extend(&staging.broken);
         let wanted = json!({
             "pipeline": "soak", "source": {"app": "staging"}, "targets": [{"app": "production"}],
         });
@@ -97,7 +106,13 @@ impl Expected {
             .try_call("POST", "/pipeline-promotions", wanted)
             .await?;
         if answered(&promotion, fault) && !fault.hurts_work() {
-            production.text.clone_from(&staging.text);
+            production.broken.clone_from(&staging.broken);
+            if staging.broken == May::from([false]) {
+                production.text.clone_from(&staging.text);
+            } else if staging.broken == May::from([true]) {
+                // What came does not come up, so the page stays.
+                production.text = before;
+            }
         }
         Ok(())
     }
@@ -125,25 +140,58 @@ impl Expected {
             .await?;
         if answered(&set, fault) {
             app.greeting = May::from([greeting]);
+            app.history.release();
         }
         Ok(())
     }
 
     /// Waits until each app is something that it may be. What is in doubt stays so until something else was acknowledged: what
     /// was not answered may have been taken up all the same, and come a little later.
-    pub async fn hold(&self, client: &Client) {
-        for app in &self.apps {
+    pub async fn hold(&mut self, client: &Client) {
+        for app in &mut self.apps {
             app.is_as_expected(client).await;
         }
     }
 }
 
+/// Uploads a source and asks for a build of it; the answer, if there was one that is no refusal.
+async fn build(client: &Client, source: Vec<u8>, fault: Fault) -> Result<Option<Answer>, Lost> {
+    let place = client.try_call("POST", "/sources", Value::Null).await?;
+    if !answered(&place, fault) {
+        return Ok(None);
+    }
+    let place = place.json();
+    let place = &place["source_blob"];
+    let put = place["put_url"].as_str().unwrap();
+    let uploaded = client.put(put, None, source).await?;
+    if uploaded.status >= 300 {
+        assert!(fault.hurts_work(), "{}", uploaded.text());
+        return Ok(None);
+    }
+    let wanted = json!({"source_blob": {"url": place["get_url"]}});
+    let build = client
+        .try_call("POST", "/apps/staging/builds", wanted)
+        .await?;
+    Ok(answered(&build, fault).then_some(build))
+}
+
 impl App {
-    async fn is_as_expected(&self, client: &Client) {
+    /// Notes a build that was acknowledged, if one was.
+    fn has_taken(&mut self, build: Option<&Answer>) -> bool {
+        if let Some(build) = build {
+            self.history.build(&build.json());
+        }
+        build.is_some()
+    }
+
+    async fn is_as_expected(&mut self, client: &Client) {
         let begun = Instant::now();
         loop {
             let why = match self.look(client).await {
-                Ok(()) => return,
+                Ok(()) => match self.history.look(client, self.name).await {
+                    Ok(()) => return,
+                    Err(why) => why,
+                },
                 Err(why) => why,
             };
             assert!(begun.elapsed() < HANG, "{}: {why}", self.name);
@@ -170,7 +218,9 @@ impl App {
         let (workers, text) = (quantity("worker"), self.page(client).await?);
         let dynos = get("/dynos").await;
         let dynos = dynos.as_array().unwrap();
-        let up = dynos.iter().all(|dyno| dyno["state"] == "up");
+        let may_fail = |dyno: &Value| dyno["type"] == "web" && self.broken.contains(&true);
+        let up = |dyno: &Value| dyno["state"] == "up" || may_fail(dyno);
+        let up = dynos.iter().all(up);
         let wanted = workers + quantity("web");
         if !up || dynos.len() as u64 != wanted {
             return Err(format!(

@@ -1,8 +1,10 @@
 //! What goes wrong in a soak.
 
+use nix::unistd::geteuid;
 use serde_json::{Value, json};
 
 use super::disk::Disk;
+use super::visitor::Way;
 use super::{Soak, clock, processes};
 use crate::binary::{Client, Server};
 
@@ -12,6 +14,9 @@ const DAY: i64 = 24 * HOUR;
 const OFFSETS: [i64; 7] = [0, HOUR, -HOUR, DAY, -DAY, 400 * DAY, -400 * DAY];
 /// Several times what any dyno may have.
 const GREEDY: &str = "perl -e '$x = \"x\" x 4_000_000_000; $y = $x . $x; print length $y'";
+/// More than twice what it may have, and no more than that where only the server looks at how much it is.
+const GREEDY_UNLIMITED: &str =
+    "perl -e '$n = 1_200_000_000; $x = \"x\" x $n; 1 while 1 < select undef, undef, undef, 600'";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
@@ -32,13 +37,14 @@ pub enum Fault {
     PowerCut,
 }
 
-const ALWAYS: [Fault; 6] = [
+const ALWAYS: [Fault; 7] = [
     Fault::KillServer,
     Fault::StopServer,
     Fault::KillShim,
     Fault::KillDyno,
     Fault::Reboot,
     Fault::ClockJump,
+    Fault::OutOfMemory,
 ];
 const WITH_A_DISK: [Fault; 10] = [
     Fault::KillServer,
@@ -87,9 +93,6 @@ impl Soak {
             (Fault::OutOfMemory, _) => be_greedy(&self.client()).await,
             _ => {}
         }
-        if fault.spares_dynos() || fault == Fault::ReadOnlyDisk {
-            self.bystander_serves().await;
-        }
     }
 
     /// What goes wrong in the middle of it, and what whoever runs the machine does about it.
@@ -100,30 +103,27 @@ impl Soak {
             Fault::KillDyno => self.kill_one(processes::of(&data)),
             Fault::KillServer => self.replace(|server, _| server.kill()),
             Fault::StopServer => self.replace(|server, _| drop(server.stop())),
-            Fault::Reboot => self.replace(|server, _| {
-                server.kill();
-                processes::kill_all(&data);
-            }),
+            Fault::Reboot => {
+                self.visitor.close(Way::Dyno);
+                self.replace(|server, _| {
+                    server.kill();
+                    processes::kill_all(&data);
+                });
+            }
             Fault::ClockJump => {}
             Fault::OutOfMemory => self.greed_is_over().await,
-            Fault::FullDisk => {
-                self.bystander_serves().await;
-                self.disk.iter().for_each(Disk::empty);
-            }
+            Fault::FullDisk => self.disk.iter().for_each(Disk::empty),
             Fault::ReadOnlyDisk => {
-                self.bystander_serves().await;
+                self.visitor.close(Way::Dyno);
                 self.replace(|server, disk| reboot(server, disk, Disk::check));
             }
             Fault::PowerCut => {
+                self.visitor.close(Way::Dyno);
+                self.visitor.close(Way::Router);
                 self.disk.iter().for_each(Disk::cut);
                 self.replace(|server, disk| reboot(server, disk, |_| {}));
             }
         }
-    }
-
-    async fn bystander_serves(&self) {
-        let page = self.client().visit("bystander", "/").await;
-        assert_eq!(page.status, 200, "{}", page.text());
     }
 
     async fn greed_is_over(&self) {
@@ -138,7 +138,11 @@ impl Soak {
 }
 
 async fn be_greedy(client: &Client) {
-    let wanted = json!({"command": GREEDY});
+    let command = match geteuid().is_root() {
+        true => GREEDY,
+        false => GREEDY_UNLIMITED,
+    };
+    let wanted = json!({"command": command});
     client
         .post("/apps/production/dynos", wanted)
         .await

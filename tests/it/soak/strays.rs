@@ -1,10 +1,130 @@
-//! What dynos have with the kernel and on the disk, beside their processes: folders, control groups, and cables.
+//! What dynos and builds have with the kernel and on the disk: processes, folders, control groups, cables, mounts, sockets, rules.
+//! None of it may outlive what it is for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::process::Command;
 
 use penstock::name::Id;
 use penstock::sandbox::{Isolation, Level, Pool, Settings, net};
+use penstock::shim::SOCKET;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::binary::{Place, processes};
+
+/// Descriptors that a server has open, at most: it serves two clients and a few dynos.
+const OPEN: usize = 250;
+
+/// Everything there is at one moment.
+#[derive(Debug)]
+pub struct Traces {
+    /// The dynos that the server knows, each with its state.
+    rows: BTreeMap<String, String>,
+    running: BTreeSet<String>,
+    /// One a shim.
+    held: Vec<String>,
+    folders: BTreeSet<String>,
+    groups: BTreeSet<String>,
+    cables: usize,
+    mounts: usize,
+    sockets: BTreeSet<String>,
+    /// What should be there while somebody works on it, and no longer.
+    litter: Vec<String>,
+    descriptors: usize,
+    /// Lines of the table of packet rules.
+    rules: usize,
+}
+
+impl Traces {
+    pub fn of(place: &Place, server: i32) -> Traces {
+        let data = place.data();
+        let litter = [
+            "data/builds",
+            "data/blobs/tmp",
+            "data/trees/unfinished",
+            "tmp",
+        ];
+        let litter = litter.iter().flat_map(|folder| {
+            let entries = std::fs::read_dir(place.path(folder));
+            let entries = entries.into_iter().flatten().flatten();
+            entries.map(|entry| entry.path().display().to_string())
+        });
+        let shims = processes::shims(&data);
+        let descriptors = std::fs::read_dir(format!("/proc/{server}/fd"));
+        Traces {
+            rows: rows(&data),
+            running: processes::by_dyno(&data).into_keys().collect(),
+            held: shims.into_iter().map(|shim| shim.dyno).collect(),
+            folders: folders(&data),
+            groups: groups(&data),
+            cables: cables().len(),
+            mounts: mounts(&place.path("")),
+            sockets: sockets(&data),
+            litter: litter.collect(),
+            descriptors: descriptors.map_or(0, Iterator::count),
+            rules: rules(),
+        }
+    }
+
+    /// Each dyno that runs has a shim, processes, a folder and a socket, and nobody else has; nor has anybody else a control group,
+    /// and there are no more cables than dynos. What is wrong, if that is not so.
+    pub fn wrong(&self, disks: usize, rules: usize) -> Vec<&'static str> {
+        let run = |state: &String| state == "up" || state == "starting";
+        let runs = self.rows.iter().filter(|(_, state)| run(state));
+        let runs: BTreeSet<String> = runs.map(|(dyno, _)| dyno.clone()).collect();
+        let once: BTreeSet<String> = self.held.iter().cloned().collect();
+        let ends = self.rows.values().any(|state| state == "down");
+        [
+            (ends, "a dyno is still ending"),
+            (self.running != runs, "processes"),
+            (once != runs || self.held.len() != once.len(), "shims"),
+            (self.folders != runs, "folders of dynos"),
+            (!self.groups.is_subset(&runs), "control groups"),
+            (self.cables > runs.len(), "cables"),
+            (self.mounts != disks, "mounts"),
+            (self.sockets != runs, "sockets"),
+            (!self.litter.is_empty(), "folders for work"),
+            (self.descriptors > OPEN, "descriptors"),
+            (self.rules > rules, "packet rules"),
+        ]
+        .into_iter()
+        .filter_map(|(is_wrong, what)| is_wrong.then_some(what))
+        .collect()
+    }
+}
+
+/// As they are on the disk.
+fn rows(data: &Path) -> BTreeMap<String, String> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let database = Connection::open_with_flags(data.join("penstock.db"), flags).unwrap();
+    let mut statement = database.prepare("SELECT id, state FROM dyno").unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+/// Below a folder, as this process sees them.
+fn mounts(folder: &Path) -> usize {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    points
+        .filter(|point| Path::new(point).starts_with(folder))
+        .count()
+}
+
+/// The dynos in whose folders there is a shim's socket.
+fn sockets(data: &Path) -> BTreeSet<String> {
+    let has_one = |dyno: &String| data.join("dynos").join(dyno).join(SOCKET).exists();
+    folders(data).into_iter().filter(has_one).collect()
+}
+
+/// Lines of the table of packet rules for dynos, and of any other that could be one.
+pub fn rules() -> usize {
+    let mut nft = Command::new("nft");
+    let Ok(listed) = nft.args(["list", "table", "inet", net::TABLE]).output() else {
+        return 0;
+    };
+    String::from_utf8_lossy(&listed.stdout).lines().count()
+}
 
 /// Addresses that only this soak gives to dynos, as `--dyno-network` takes them.
 pub fn pool() -> String {
@@ -12,7 +132,7 @@ pub fn pool() -> String {
 }
 
 /// The dynos that have a folder.
-pub fn folders(data: &Path) -> BTreeSet<String> {
+fn folders(data: &Path) -> BTreeSet<String> {
     names(&data.join("dynos"))
 }
 
