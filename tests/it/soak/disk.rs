@@ -27,21 +27,19 @@ pub struct Disk {
 impl Disk {
     /// Mounted at the place's data directory; `None` where that cannot be done.
     pub fn make(place: &Place) -> Option<Disk> {
-        let disk = Disk {
-            image: place.path("disk"),
-            at: place.data(),
-        };
         if !geteuid().is_root() {
             return None;
         }
-        std::fs::create_dir(&disk.at).unwrap();
-        File::create(&disk.image).unwrap().set_len(SIZE).unwrap();
-        let made = tried("mkfs.ext4", &["-q", "-F"], &[&disk.image]);
-        (made && disk.mount()).then_some(disk)
+        let (image, at) = (place.path("disk"), place.data());
+        std::fs::create_dir(&at).unwrap();
+        File::create(&image).unwrap().set_len(SIZE).unwrap();
+        let made = tried("mkfs.ext4", &["-q", "-F"], &[&image]);
+        // One that is not mounted is none, and not to be unmounted.
+        (made && mount(&image, &at)).then(|| Disk { image, at })
     }
 
     pub fn mount(&self) -> bool {
-        tried("mount", &["-o", "loop"], &[&self.image, &self.at])
+        mount(&self.image, &self.at)
     }
 
     /// Whoever works on it has to be gone, which the kernel may notice a little later.
@@ -117,6 +115,10 @@ impl Drop for Disk {
             }
         }
     }
+}
+
+fn mount(image: &Path, at: &Path) -> bool {
+    tried("mount", &["-o", "loop"], &[image, at])
 }
 
 /// Whether a program did what it was asked for.
