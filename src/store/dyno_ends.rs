@@ -13,7 +13,8 @@ use crate::error::Result;
 use crate::name::Id;
 use crate::time::Timestamp;
 
-/// Takes a dyno from this state out of service for good, and says whether it was in it. `for_successor`: its place is to be taken.
+/// Takes a dyno from this state out of service for good, and says whether it was in it. `for_successor`: its place is to be taken. Of
+/// a one-off dyno, which has none, it stays written whether somebody has stopped it.
 pub fn retire(
     connection: &Connection,
     id: Id,
@@ -23,7 +24,8 @@ pub fn retire(
 ) -> Result<bool> {
     Ok(connection
         .prepare_cached(
-            "UPDATE dyno SET state = 'down', served = 0, restart = ?3, updated_at = ?4 WHERE id = ?1 AND state = ?2",
+            "UPDATE dyno SET state = 'down', served = 0, restart = CASE one_off WHEN 1 THEN restart ELSE ?3 END, updated_at = ?4
+             WHERE id = ?1 AND state = ?2",
         )?
         .execute(params![id, from, for_successor, now])?
         == 1)
