@@ -3,6 +3,7 @@
 mod attaching;
 mod failing;
 mod health;
+mod held_back;
 mod local;
 mod one_offs;
 mod quota;
