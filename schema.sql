@@ -5,6 +5,12 @@
 
 PRAGMA user_version = 1;
 
+-- By what a key is known to be the one that everything here is sealed with (src/store/seals.rs): a word sealed with it. One row.
+CREATE TABLE sealing_check (
+    id     INTEGER PRIMARY KEY CHECK (id = 1),
+    sealed BLOB NOT NULL
+) STRICT;
+
 CREATE TABLE account (
     id         TEXT PRIMARY KEY,
     email      TEXT NOT NULL UNIQUE,

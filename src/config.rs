@@ -173,27 +173,40 @@ fn eco_idle(text: &str) -> Result<EcoIdle, String> {
 
 /// `90`, `90s`, `15m`, `1h`: a day at most.
 fn duration(text: &str) -> Option<Duration> {
-    let (number, unit) = match text.as_bytes().last()? {
-        b's' => (&text[..text.len() - 1], 1),
-        b'm' => (&text[..text.len() - 1], 60),
-        b'h' => (&text[..text.len() - 1], 3_600),
-        _ => (text, 1),
-    };
-    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds: u64 = number.parse().ok().filter(|_| digits)?;
-    Some(Duration::from_secs(seconds.checked_mul(unit)?)).filter(|wait| *wait <= LONGEST_WAIT)
+    time(text).filter(|wait| *wait <= LONGEST_WAIT)
 }
 
-/// As [`duration`], and in days too: a hundred years at most, as a token's.
+fn time(text: &str) -> Option<Duration> {
+    match text.as_bytes().last()? {
+        b's' => seconds(&text[..text.len() - 1], 1),
+        b'm' => seconds(&text[..text.len() - 1], 60),
+        b'h' => seconds(&text[..text.len() - 1], 3_600),
+        _ => seconds(text, 1),
+    }
+}
+
+/// So many of a unit of seconds. A number that is too long for any time is a long time.
+fn seconds(number: &str, unit: u64) -> Option<Duration> {
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = digits.then(|| number.parse().unwrap_or(u64::MAX))?;
+    Some(Duration::from_secs(number.saturating_mul(unit)))
+}
+
+/// How long a token may be good.
+const LONGEST_LIFE: Duration = Duration::from_secs(36_500 * 86_400);
+
+/// As a wait, and in days too: a hundred years at most, as a token's.
 pub fn lifetime(text: &str) -> Result<Duration, String> {
-    let days = text.strip_suffix('d').map(|days| {
-        let digits = !days.is_empty() && days.bytes().all(|byte| byte.is_ascii_digit());
-        let days = days.parse::<u64>().ok().filter(|_| digits)?;
-        (days <= 36_500).then(|| Duration::from_secs(days * 86_400))
-    });
-    days.unwrap_or_else(|| duration(text))
-        .filter(|time| !time.is_zero())
-        .ok_or_else(|| "a time is a number with s, m, h or d, such as 12h or 90d".to_owned())
+    let time = match text.strip_suffix('d') {
+        Some(days) => seconds(days, 86_400),
+        None => time(text),
+    };
+    let time = time.filter(|time| !time.is_zero());
+    let time = time.ok_or("a time is a number with s, m, h or d, such as 12h or 90d")?;
+    match time <= LONGEST_LIFE {
+        true => Ok(time),
+        false => Err("a token is good for a hundred years at most (36500d); without --expires-in, until it is revoked".to_owned()),
+    }
 }
 
 fn domain(text: &str) -> Result<String, String> {

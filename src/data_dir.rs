@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::{Error, ErrorId, Result};
-use crate::secret::{self, SealingKey, SigningKey};
+use crate::secret::{self, SEALING_KEY, SealingKey, SigningKey};
+
+/// The state.
+pub const DATABASE: &str = "penstock.db";
 
 /// The data directory. While a server holds its lock, no other server can.
 #[derive(Clone)]
@@ -75,17 +78,30 @@ impl DataDir {
     }
 
     /// The key that seals the secrets in the database, made at the first start. Without it they are lost, so whoever copies
-    /// the database to another machine copies this too, and whoever has the database alone has no secrets.
+    /// the database to another machine copies this too, and whoever has the database alone has no secrets. 409 where there is a
+    /// database and no key: one made now would open nothing of it.
     pub fn sealing_key(&self) -> Result<SealingKey> {
-        SealingKey::new(self.key("sealing_key")?)
+        let lost = || secret::no_key(&self.path(SEALING_KEY));
+        if self.read_private(SEALING_KEY)?.is_none() && self.has_database() {
+            return Err(lost());
+        }
+        SealingKey::new(self.key(SEALING_KEY).map_err(|error| match error.id {
+            ErrorId::InvalidParams => lost(),
+            _ => error,
+        })?)
+    }
+
+    /// Whether a server has been started here. SQLite makes a file before it writes to it, and the key is there sooner.
+    pub fn has_database(&self) -> bool {
+        fs::metadata(self.path(DATABASE)).is_ok_and(|file| file.len() > 0)
     }
 
     fn key(&self, name: &str) -> Result<[u8; 32]> {
         let hex = self.secret_file(name, || Ok(hex::encode(secret::random::<32>()?)))?;
         let mut key = [0; 32];
         hex::decode_to_slice(&hex, &mut key).map_err(|_| {
-            Error::internal(format!(
-                "{} does not hold 64 hex digits",
+            Error::invalid(format!(
+                "{} does not hold 64 hex digits: put the kept copy back.",
                 self.path(name).display()
             ))
         })?;
@@ -154,9 +170,10 @@ impl DataDir {
     }
 }
 
-fn unusable(path: &Path, cause: &std::io::Error) -> Error {
+/// What whoever named a folder is told that is of no use.
+pub fn unusable(path: &Path, cause: &std::io::Error) -> Error {
     Error::new(
-        ErrorId::Internal,
+        ErrorId::Conflict,
         format!(
             "{} cannot be used: {cause}. Give a directory that this user can write to, with --data-dir.",
             path.display()

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::Path;
 
 /// The result of everything in Penstock that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -99,6 +100,9 @@ pub struct Error {
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// What a client is told of a fault of ours.
+const FAULT: &str = "Penstock failed to do this, through no fault of the request. Its log has the reason under this request's Request-Id.";
+
 impl Error {
     pub fn new(id: ErrorId, message: impl Into<Cow<'static, str>>) -> Error {
         Error {
@@ -149,20 +153,30 @@ impl Error {
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
         Error {
             cause: Some(cause.into()),
-            ..Error::new(
-                ErrorId::Internal,
-                "Penstock failed to do this, through no fault of the request. Its log has the reason under this request's Request-Id.",
-            )
+            ..Error::new(ErrorId::Internal, FAULT)
+        }
+    }
+
+    /// A file that somebody named and that cannot be read: 404 where it is not there, else 422.
+    pub fn unreadable(path: &Path, cause: &std::io::Error) -> Error {
+        match cause.kind() {
+            std::io::ErrorKind::NotFound => Error::new(
+                ErrorId::NotFound,
+                format!("There is no {}. Look at how it is spelled.", path.display()),
+            ),
+            _ => Error::invalid(format!("{} cannot be read: {cause}.", path.display())),
         }
     }
 }
 
+/// For the log and the terminal.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.message)?;
         match &self.cause {
-            Some(cause) => write!(f, " ({cause})"),
-            None => Ok(()),
+            // Whoever reads this has no request, and the log before her eyes.
+            Some(cause) if self.message == FAULT => write!(f, "{cause}"),
+            Some(cause) => write!(f, "{} ({cause})", self.message),
+            None => write!(f, "{}", self.message),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::blob::{Blobs, Digest};
 use crate::build::Registry;
 use crate::caches::Caches;
 use crate::config::Config;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DATABASE, DataDir};
 use crate::drains;
 use crate::error::{Error, Result};
 use crate::git::Git;
@@ -73,7 +73,7 @@ impl Platform {
         after_commit: Option<AfterCommit>,
     ) -> Result<Arc<Platform>> {
         let store =
-            Store::open_observed(&data.path("penstock.db"), data.sealing_key()?, after_commit)?;
+            Store::open_observed(&data.path(DATABASE), data.sealing_key()?, after_commit)?;
         let platform = Arc::new(Platform {
             store,
             blobs: Blobs::open(data.root())?,

@@ -2,6 +2,7 @@
 //!
 //! It keeps nothing and reads no files. What is signed and what a secret opens is decided by its callers.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -94,10 +95,21 @@ impl SigningKey {
     }
 }
 
+/// The file of the key that seals, beside the database.
+pub const SEALING_KEY: &str = "sealing_key";
+
 /// A key that seals what must be read again, such as config vars, where it is kept. ChaCha20-Poly1305 under a nonce drawn at
 /// random, which is safe for some four billion seals.
 #[derive(Clone)]
 pub struct SealingKey(Arc<LessSafeKey>);
+
+/// The same words wherever a key is missing or another database's: 409, since the remedy is with whoever keeps the copy.
+pub fn no_key(path: &Path) -> Error {
+    Error::conflict(format!(
+        "{} is missing, or is not this database's: put the kept copy back. What is sealed in the database opens with no other key.",
+        path.display()
+    ))
+}
 
 impl SealingKey {
     pub fn new(key: [u8; 32]) -> Result<SealingKey> {

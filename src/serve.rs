@@ -124,6 +124,7 @@ impl Server {
         let data = DataDir::open(&config.data_dir.data_dir)?;
         let lock = data.lock()?;
         let sockets = Sockets::bind(&config)?;
+        let config = sockets.as_bound(config)?;
         let urls = sockets.urls(&config)?;
         let authority = Arc::new(Authority::open(&data)?);
         let program = options.shim.unwrap_or(Shims::default().program);

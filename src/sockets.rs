@@ -55,6 +55,16 @@ impl Sockets {
         })
     }
 
+    /// The settings with the addresses that are listened on in truth: a socket that was handed over goes before what they say, and
+    /// what may be done depends on who can come.
+    pub fn as_bound(&self, config: Config) -> Result<Config> {
+        Ok(Config {
+            listen: self.api.local_addr()?,
+            rendezvous_listen: self.rendezvous.local_addr()?,
+            ..config
+        })
+    }
+
     /// The URLs under which clients find them.
     pub fn urls(&self, config: &Config) -> Result<Urls> {
         let mut routers = self.routers.iter().map(TcpListener::local_addr);

@@ -45,10 +45,8 @@ pub use write::{Made, make};
 pub const FORMAT: u32 = 1;
 
 const FORMAT_ENTRY: &str = "format";
-const DATABASE: &str = "penstock.db";
 const CERTIFICATE: &str = "ca.pem";
 const KEYS: &str = "keys";
-const SEALING_KEY: &str = "sealing_key";
 const SEALED: &str = ".sealed";
 const MANIFEST: &str = "manifest.json";
 const SIGNATURE: &str = "manifest.hmac";

@@ -9,10 +9,12 @@ use std::path::{Component, Path};
 use tar::EntryType;
 
 use super::{
-    BLOBS, CERTIFICATE, DATABASE, Entry, FORMAT, FORMAT_ENTRY, GIT, Hashed, KEYS, Key, MANIFEST,
-    Manifest, SEALING_KEY, SIGNATURE, WHOLE,
+    BLOBS, CERTIFICATE, Entry, FORMAT, FORMAT_ENTRY, GIT, Hashed, KEYS, Key, MANIFEST,
+    Manifest, SIGNATURE, WHOLE,
 };
+use crate::data_dir::DATABASE;
 use crate::error::{Error, Result};
+use crate::secret::SEALING_KEY;
 
 /// Deeper and longer than anything that is written.
 const DEEPEST: usize = 20;
@@ -42,8 +44,13 @@ pub fn check(file: &Path, key: Option<&Key>) -> Result<usize> {
 /// Reads a backup, into a folder of which nobody else knows. 422 for anything but a whole and unaltered one; 409 for one of a newer
 /// format.
 pub fn read(file: &Path, into: Option<&Path>) -> Result<Backup> {
-    let opened = File::open(file)
-        .map_err(|cause| Error::invalid(format!("{} cannot be read: {cause}.", file.display())))?;
+    let opened = File::open(file).map_err(|cause| Error::unreadable(file, &cause))?;
+    if opened.metadata()?.is_dir() {
+        return Err(Error::invalid(format!(
+            "{} is a folder. Name the file that `penstock backup` has written.",
+            file.display()
+        )));
+    }
     let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 20, opened));
     let mut seen = Seen::default();
     let entries = archive
@@ -53,7 +60,23 @@ pub fn read(file: &Path, into: Option<&Path>) -> Result<Backup> {
         let entry = entry.map_err(broken)?;
         seen.take(entry, into)?;
     }
-    seen.finish()
+    let backup = seen.finish()?;
+    ends(archive.into_inner())?;
+    Ok(backup)
+}
+
+/// An archive ends with two empty blocks, after which nothing but more of them may come (POSIX.1-2017, pax).
+fn ends(mut rest: impl Read) -> Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let length = rest.read(&mut buffer).map_err(broken)?;
+        if length == 0 {
+            return Ok(());
+        }
+        if buffer[..length].iter().any(|byte| *byte != 0) {
+            return Err(damaged("something was added after its end"));
+        }
+    }
 }
 
 #[derive(Default)]

@@ -9,9 +9,10 @@ use rustix::fs::{FlockOperation, flock, syncfs};
 use serde::Serialize;
 
 use super::write::beside;
-use super::{BLOBS, DATABASE, KEYS, Key, SEALED, SEALING_KEY, SECRETS, place, read};
-use crate::data_dir::DataDir;
+use super::{BLOBS, KEYS, Key, SEALED, SECRETS, place, read};
+use crate::data_dir::{DATABASE, DataDir, unusable};
 use crate::error::{Error, ErrorId, Result};
+use crate::secret::SEALING_KEY;
 use crate::store::backup as database;
 use crate::time::Timestamp;
 
@@ -34,7 +35,8 @@ pub fn restore(file: &Path, to: &Path, key: Option<Key>, now: Timestamp) -> Resu
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(parent)?;
+            .create(parent)
+            .map_err(|cause| unusable(parent, &cause))?;
     }
     let part = beside(to, ".restoring")?;
     let _alone = begin(&part)?;
@@ -68,7 +70,12 @@ fn fill(file: &Path, part: &Path, key: Option<Key>, now: Timestamp) -> Result<re
         }
     };
     backup.verify(&key)?;
-    let found = database::inspect(&part.join(DATABASE), now)?;
+    let found = database::inspect(&part.join(DATABASE), &key.sealing, now)?;
+    if !found.is_its_key {
+        return Err(Error::invalid(
+            "This backup is worthless: its key is not the one that its database is sealed with. Nothing was restored from it; try another one.",
+        ));
+    }
     for named in found.blobs.iter().filter(|named| named.needed) {
         let (folder, digest) = (named.digest.get(..2).unwrap_or_default(), &named.digest);
         if !part.join(BLOBS).join(folder).join(digest).is_file() {
@@ -102,7 +109,7 @@ fn keys(part: &Path, key: &Key) -> Result<()> {
 /// The folder that is filled, emptied of what an earlier try has left, for one restore at a time.
 fn begin(part: &Path) -> Result<File> {
     let make = || DirBuilder::new().recursive(true).mode(0o700).create(part);
-    make()?;
+    make().map_err(|cause| unusable(part, &cause))?;
     let held = File::open(part)?;
     if flock(&held, FlockOperation::NonBlockingLockExclusive).is_err() {
         return Err(Error::conflict(format!(

@@ -11,12 +11,13 @@ use serde::Serialize;
 
 use super::folders::{self, Found};
 use super::{
-    BLOBS, CERTIFICATE, DATABASE, Entry, FORMAT, FORMAT_ENTRY, GIT, Hashed, KEYS, Key, MANIFEST,
-    Manifest, Progress, SEALED, SEALING_KEY, SECRETS, SIGNATURE, WHOLE, now_text, place, read,
+    BLOBS, CERTIFICATE, Entry, FORMAT, FORMAT_ENTRY, GIT, Hashed, KEYS, Key, MANIFEST,
+    Manifest, Progress, SEALED, SECRETS, SIGNATURE, WHOLE, now_text, place, read,
 };
 use crate::blob::{Blobs, Digest};
-use crate::data_dir::DataDir;
+use crate::data_dir::{DATABASE, DataDir};
 use crate::error::{Error, ErrorId, Result};
+use crate::secret::{self, SEALING_KEY};
 use crate::store::backup as database;
 use crate::store::backup::NamedBlob;
 use crate::time::Timestamp;
@@ -41,6 +42,13 @@ pub fn make(
     now: Timestamp,
     progress: Progress<'_>,
 ) -> Result<Made> {
+    if file.is_dir() {
+        return Err(Error::conflict(format!(
+            "{} is a folder. Name a file in it, such as {}.",
+            file.display(),
+            file.join("penstock.tar").display()
+        )));
+    }
     let key = key(data)?;
     let part = beside(file, ".part")?;
     let copy = beside(file, ".db.part")?;
@@ -90,7 +98,10 @@ impl Written<'_, '_> {
         self.text(FORMAT_ENTRY, &format!("penstock backup {FORMAT}\n"))?;
         remove(copy);
         database::copy(&self.data.path(DATABASE), copy)?;
-        let found = database::inspect(copy, now)?;
+        let found = database::inspect(copy, &key.sealing, now)?;
+        if !found.is_its_key {
+            return Err(secret::no_key(&self.data.path(SEALING_KEY)));
+        }
         self.file(DATABASE, File::open(copy)?)?;
         remove(copy);
         self.keys(key, with_key)?;
@@ -226,10 +237,12 @@ fn key(data: &DataDir) -> Result<Key> {
             ),
         )
     };
-    if !data.path(DATABASE).exists() {
+    if !data.has_database() {
         return Err(none());
     }
-    Key::parse(&data.read_private(SEALING_KEY)?.ok_or_else(none)?)
+    let lost = || secret::no_key(&data.path(SEALING_KEY));
+    let key = data.read_private(SEALING_KEY)?.ok_or_else(lost)?;
+    Key::parse(&key).map_err(|_| lost())
 }
 
 /// The name of what is unfinished, which the next try writes over.

@@ -89,13 +89,15 @@ impl Builder {
         loop {
             changes.mark_unchanged();
             ended.mark_unchanged();
-            if let Err(error) = self.tick().await {
-                tracing::error!(%error, "waiting builds could not be claimed; it is tried again");
-            }
+            let failed = self.tick().await.inspect_err(|error| {
+                tracing::error!(%error, "waiting builds could not be claimed; they are in a while");
+            });
+            // What has failed would fail again at once, whatever else happens meanwhile.
+            let is_well = failed.is_ok();
             tokio::select! {
                 () = &mut shutdown => break,
-                _ = changes.changed() => {}
-                _ = ended.changed() => {}
+                _ = changes.changed(), if is_well => {}
+                _ = ended.changed(), if is_well => {}
                 () = tokio::time::sleep(EVERY) => {}
             }
         }

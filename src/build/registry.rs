@@ -132,8 +132,9 @@ fn file(word: &str) -> String {
 
 /// The two words of a name, neither of which leads anywhere.
 fn parts(name: &str) -> Result<(&str, &str)> {
-    let known = Buildpack::parse(name)?;
-    let both = (known.name == name).then(|| name.split_once('/')).flatten();
+    let known = Buildpack::parse(name).ok();
+    let known = known.filter(|known| known.name == name);
+    let both = known.and_then(|_| name.split_once('/'));
     both.filter(|(owner, word)| !owner.starts_with('.') && !word.starts_with('.'))
         .ok_or_else(|| {
             Error::invalid(format!(
@@ -157,8 +158,7 @@ fn entries(dir: &Path) -> Result<Vec<String>> {
 /// Makes `unfinished/file` of a buildpack.
 fn put(from: &Path, unfinished: &Path) -> Result<()> {
     DirBuilder::new().mode(0o700).create(unfinished)?;
-    let found = fs::metadata(from)
-        .map_err(|cause| Error::invalid(format!("{} cannot be read: {cause}.", from.display())))?;
+    let found = fs::metadata(from).map_err(|cause| Error::unreadable(from, &cause))?;
     let tree = match found.is_dir() {
         // Whoever names a link to a folder means the folder.
         true => fs::canonicalize(from)?,

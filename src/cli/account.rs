@@ -12,7 +12,7 @@ use crate::sandbox::probe::Ground;
 use crate::sandbox::{Level, Settings};
 use crate::secret;
 use crate::serve::Ready;
-use crate::store::{Store, accounts, oauth_authorizations};
+use crate::store::{accounts, oauth_authorizations};
 use crate::time::{Clock, Timestamp};
 
 #[derive(Subcommand)]
@@ -94,8 +94,8 @@ impl Account {
                 return print::list(&views, list.form);
             }
         };
-        let data = DataDir::open(&named.data_dir.data_dir)?;
-        let store = Store::open(&data.path("penstock.db"), data.sealing_key()?)?;
+        let data = super::data_dir(&named.data_dir)?;
+        let store = super::store(&named.data_dir)?;
         let isolation = match create {
             true => isolation(&data)?,
             false => Level::Full,
@@ -105,6 +105,13 @@ impl Account {
         store.write_blocking(move |connection| {
             let account = match create {
                 true => {
+                    // Not what the API says of it: no argument could be put right, so a script is told so by its status.
+                    let wanted = named.email.trim().to_lowercase();
+                    if accounts::by_email(connection, &wanted)?.is_some() {
+                        return Err(Error::conflict(format!(
+                            "There is an account for {wanted} already. `penstock account token {wanted}` makes another token for it."
+                        )));
+                    }
                     isolation.admit_another_person(accounts::count(connection)?)?;
                     accounts::create(connection, &named.email, now)?
                 }

@@ -9,8 +9,8 @@ use clap::Args;
 use super::print::{self, Json};
 use crate::backup::{self, Key};
 use crate::config::DataDirArg;
-use crate::data_dir::DataDir;
-use crate::error::{Error, ErrorId, Result};
+use crate::error::{Error, Result};
+use crate::secret::SEALING_KEY;
 use crate::time::Clock;
 
 #[derive(Args)]
@@ -61,16 +61,7 @@ pub struct Restore {
 
 impl Backup {
     pub fn run(&self) -> Result<()> {
-        if !self.data_dir.data_dir.exists() {
-            return Err(Error::new(
-                ErrorId::NotFound,
-                format!(
-                    "There is no {}, so there is nothing to back up. Name the server's --data-dir.",
-                    self.data_dir.data_dir.display()
-                ),
-            ));
-        }
-        let data = DataDir::open(&self.data_dir.data_dir)?;
+        let data = super::data_dir(&self.data_dir)?;
         let now = Clock::System.now();
         let mut shown = 0;
         let mut progress = |done: u64| {
@@ -100,7 +91,7 @@ impl Backup {
             ),
             false => eprintln!(
                 "The key to its secrets is not in it: a restore needs a copy of {}. Keep that somewhere else.",
-                data.path("sealing_key").display()
+                data.path(SEALING_KEY).display()
             ),
         }
         Ok(())
@@ -110,9 +101,7 @@ impl Backup {
 impl Restore {
     pub fn run(&self) -> Result<()> {
         let key = self.key.as_ref().map(|file| {
-            let text = fs::read_to_string(file).map_err(|cause| {
-                Error::invalid(format!("{} cannot be read: {cause}.", file.display()))
-            })?;
+            let text = fs::read_to_string(file).map_err(|cause| Error::unreadable(file, &cause))?;
             Key::parse(&text)
         });
         let to = &self.data_dir.data_dir;

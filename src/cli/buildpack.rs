@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use super::print::{self, Json, Row};
 use crate::build::{Kept, Registry};
 use crate::config::DataDirArg;
-use crate::data_dir::DataDir;
 use crate::error::{Error, ErrorId, Result};
 
 #[derive(Subcommand)]
@@ -94,6 +93,6 @@ impl Buildpack {
 }
 
 fn registry(data_dir: &DataDirArg) -> Result<Registry> {
-    let data = DataDir::open(&data_dir.data_dir)?;
+    let data = super::data_dir(data_dir)?;
     Ok(Registry::new(data.path("buildpacks")))
 }

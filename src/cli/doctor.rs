@@ -14,6 +14,7 @@ use crate::git;
 use crate::git::fetch::OLDEST;
 use crate::git::version::Version;
 use crate::sandbox::Settings;
+use crate::secret;
 use crate::sandbox::probe::{Finding, Ground, Machine};
 
 /// Sources, slugs and builds take gigabytes; below this a deploy may fail for want of space.
@@ -60,7 +61,8 @@ struct Disk {
 impl Doctor {
     /// Tries all levels. An error, and so a status of its own, if a server would not start.
     pub fn run(&self) -> Result<()> {
-        let data = DataDir::open(&self.data_dir.data_dir)?;
+        let place = Tried::at(&self.data_dir.data_dir)?;
+        let data = &place.0;
         let program = std::env::current_exe()?;
         let ground = Ground {
             penstock: &program,
@@ -71,7 +73,7 @@ impl Doctor {
         let machine = Machine::look("penstock-doctor");
         let level = chosen.as_ref().ok().copied();
         let programs = programs::look();
-        let disk = Disk::of(data.root())?;
+        let disk = Disk::of(data.root(), &self.data_dir.data_dir)?;
         let shortfalls = level.map(|level| machine.shortfalls(level));
         let mut missing = shortfalls.unwrap_or_default();
         let git = git::version::find().ok();
@@ -96,6 +98,30 @@ impl Doctor {
     }
 }
 
+/// The folder in which it is tried what a server could do: its own, or one for the moment beside where that would be.
+struct Tried(DataDir, Option<PathBuf>);
+
+impl Tried {
+    fn at(root: &Path) -> Result<Tried> {
+        if root.is_dir() {
+            return Ok(Tried(DataDir::open(root)?, None));
+        }
+        let there = root.ancestors().find(|above| above.is_dir());
+        let name = format!(".penstock-doctor-{}", hex::encode(secret::random::<8>()?));
+        let passing = there.unwrap_or(Path::new(".")).join(name);
+        Ok(Tried(DataDir::open(&passing)?, Some(passing)))
+    }
+}
+
+impl Drop for Tried {
+    fn drop(&mut self) {
+        if let Some(passing) = &self.1 {
+            // Should it fail, an empty folder is left.
+            let _ = std::fs::remove_dir(passing);
+        }
+    }
+}
+
 /// What does not work with this git, and what to do.
 fn shortfall_of(git: Option<&Version>) -> Option<&'static str> {
     match git {
@@ -110,8 +136,8 @@ fn shortfall_of(git: Option<&Version>) -> Option<&'static str> {
 }
 
 impl Disk {
-    fn of(data_dir: &Path) -> Result<Disk> {
-        let about = rustix::fs::statvfs(data_dir)?;
+    fn of(there: &Path, data_dir: &Path) -> Result<Disk> {
+        let about = rustix::fs::statvfs(there)?;
         Ok(Disk {
             data_dir: data_dir.to_owned(),
             free_bytes: about.f_bavail.saturating_mul(about.f_frsize),

@@ -3,17 +3,20 @@
 //! A socket unit for each port, which systemd holds while one server ends and the next one starts, and a service that is restarted
 //! whenever it ends. Nothing is started: what to type next is printed.
 
+use std::ffi::OsString;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory};
 
 use crate::error::{Error, Result};
 use crate::sockets;
 
 /// Where clients meet their one-off dynos, on the host of the API: who reaches the one is to reach the other.
 const RENDEZVOUS_PORT: u16 = 5001;
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -24,17 +27,17 @@ pub struct Install {
     #[arg(long, value_name = "DIR", default_value = "/var/lib/penstock")]
     data_dir: PathBuf,
 
-    /// Where the API listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
-    listen: SocketAddr,
+    /// Where the API listens [default: 127.0.0.1:5000]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
 
-    /// Where visitors of the apps are served
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:80")]
-    router_listen: SocketAddr,
+    /// Where visitors of the apps are served [default: 0.0.0.0:80]
+    #[arg(long, value_name = "ADDRESS")]
+    router_listen: Option<SocketAddr>,
 
-    /// Where they come by https://
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:443")]
-    router_tls_listen: SocketAddr,
+    /// Where they come by https:// [default: 0.0.0.0:443]
+    #[arg(long, value_name = "ADDRESS")]
+    router_tls_listen: Option<SocketAddr>,
 
     /// Where clients meet their one-off dynos [default: the address of --listen, port 5001]
     #[arg(long, value_name = "ADDRESS")]
@@ -53,14 +56,7 @@ impl Install {
     /// 409 where a unit cannot be written, 422 for an argument that no unit can have.
     pub fn run(&self) -> Result<()> {
         let program = std::env::current_exe()?;
-        let rendezvous = SocketAddr::new(self.listen.ip(), RENDEZVOUS_PORT);
-        let rendezvous = self.rendezvous_listen.unwrap_or(rendezvous);
-        let sockets = [
-            (sockets::API, self.listen),
-            (sockets::ROUTER, self.router_listen),
-            (sockets::ROUTER_TLS, self.router_tls_listen),
-            (sockets::RENDEZVOUS, rendezvous),
-        ];
+        let sockets = self.sockets()?;
         for (name, address) in sockets {
             self.write(&format!("penstock-{name}.socket"), &socket(name, address))?;
         }
@@ -80,6 +76,42 @@ impl Install {
             "\nIts apps go on meanwhile. Requests that are under way are answered first, and who comes then waits for a moment."
         );
         Ok(())
+    }
+
+    /// Where is listened, by the names of the sockets: as it is said before `--` or after it, since the sockets that systemd hands over
+    /// go before what the server itself is told. 422 for words that `penstock serve` would not take, and for two that contradict.
+    fn sockets(&self) -> Result<[(&'static str, SocketAddr); 4]> {
+        let words = ["penstock", "serve", "--data-dir"].map(OsString::from);
+        let data_dir = self.data_dir.clone().into_os_string();
+        let arguments = self.arguments.iter().map(OsString::from);
+        let words = words.into_iter().chain([data_dir]).chain(arguments);
+        let read = super::Cli::command().try_get_matches_from(words);
+        let read = read.map_err(|error| not_taken(&error))?;
+        let serve = read.subcommand_matches("serve");
+        let said = |name: &str, before: Option<SocketAddr>| {
+            let given = serve.filter(|serve| serve.value_source(name) == Some(ValueSource::CommandLine));
+            let after = given.and_then(|serve| serve.get_one::<SocketAddr>(name));
+            match (before, after) {
+                (Some(before), Some(after)) if before != *after => Err(Error::invalid(format!(
+                    "--{} is given twice, and differently: {before} and {after}. Give it once.",
+                    name.replace('_', "-")
+                ))),
+                (before, after) => Ok(before.or(after.copied())),
+            }
+        };
+        let listen = said("listen", self.listen)?.unwrap_or(LISTEN);
+        let rendezvous = SocketAddr::new(listen.ip(), RENDEZVOUS_PORT);
+        let router = said("router_listen", self.router_listen)?;
+        let router_tls = said("router_tls_listen", self.router_tls_listen)?;
+        Ok([
+            (sockets::API, listen),
+            (sockets::ROUTER, router.unwrap_or(everywhere(80))),
+            (sockets::ROUTER_TLS, router_tls.unwrap_or(everywhere(443))),
+            (
+                sockets::RENDEZVOUS,
+                said("rendezvous_listen", self.rendezvous_listen)?.unwrap_or(rendezvous),
+            ),
+        ])
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {
@@ -160,6 +192,20 @@ WantedBy=multi-user.target
             command = command.join(" "),
         ))
     }
+}
+
+fn everywhere(port: u16) -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)
+}
+
+/// What clap says, less the usage of a command that nobody typed.
+fn not_taken(error: &clap::Error) -> Error {
+    let said = error.to_string();
+    let said = said.split("\n\n").next().unwrap_or_default();
+    let said = said.trim_start_matches("error: ").trim_end();
+    Error::invalid(format!(
+        "What follows `--` is not what `penstock serve` takes: {said}. See `penstock serve --help`."
+    ))
 }
 
 /// Whether a word of the command line names something in a folder of people's own.

@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Arg, Args, Command, CommandFactory};
 use clap_complete::Shell;
 
 use super::{Cli, print};
+use crate::config::default_data_dir;
 use crate::error::{Error, Result};
 
 #[derive(Args)]
@@ -41,7 +42,7 @@ impl Completions {
 impl Man {
     /// 409 where a page cannot be written.
     pub fn run(&self) -> Result<()> {
-        let command = Cli::command();
+        let command = for_everybody(Cli::command());
         let Some(dir) = &self.dir else {
             let mut page = Vec::new();
             clap_mangen::Man::new(command).render(&mut page)?;
@@ -56,4 +57,29 @@ impl Man {
                 ))
             })
     }
+}
+
+/// As it is for whoever reads the page, and not for who makes it: the default of a folder at home is not that of the maker's home. The
+/// help of the help has no page.
+fn for_everybody(command: Command) -> Command {
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|below| below.get_name().to_owned())
+        .collect();
+    let own = default_data_dir();
+    let is_own = |argument: &Arg| argument.get_default_values().first().is_some_and(|value| **value == *own);
+    let command = command
+        .disable_help_subcommand(true)
+        .mut_args(|argument| match is_own(&argument) {
+            true => {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                argument
+                    .hide_default_value(true)
+                    .help(format!("{help} [default: ~/.local/share/penstock]"))
+            }
+            false => argument,
+        });
+    names
+        .iter()
+        .fold(command, |command, name| command.mut_subcommand(name, for_everybody))
 }

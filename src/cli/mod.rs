@@ -19,7 +19,7 @@ mod version;
 use clap::{Parser, Subcommand};
 
 use crate::config::DataDirArg;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DATABASE, DataDir};
 use crate::error::{Error, ErrorId, Result};
 use crate::store::Store;
 
@@ -147,18 +147,30 @@ pub fn exit_code(error: &Error) -> u8 {
     }
 }
 
-/// The state of a server that has run in this directory, running now or not. 404 where none has.
-fn store(data_dir: &DataDirArg) -> Result<Store> {
-    let database = data_dir.data_dir.join("penstock.db");
-    if !database.exists() {
-        return Err(Error::new(
+/// The data directory of a server that has run in it, running now or not. 404 where none has, and nothing is made there.
+fn data_dir(argument: &DataDirArg) -> Result<DataDir> {
+    let root = &argument.data_dir;
+    let nowhere = || {
+        Error::new(
             ErrorId::NotFound,
             format!(
                 "No server has been started on {}. Start one with `penstock serve`, or name its --data-dir.",
-                data_dir.data_dir.display()
+                root.display()
             ),
-        ));
+        )
+    };
+    if !root.is_dir() {
+        return Err(nowhere());
     }
-    let data = DataDir::open(&data_dir.data_dir)?;
-    Store::open(&database, data.sealing_key()?)
+    let data = DataDir::open(root)?;
+    match data.has_database() {
+        true => Ok(data),
+        false => Err(nowhere()),
+    }
+}
+
+/// Its state.
+fn store(argument: &DataDirArg) -> Result<Store> {
+    let data = data_dir(argument)?;
+    Store::open(&data.path(DATABASE), data.sealing_key()?)
 }

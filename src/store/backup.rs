@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BUSY_TIMEOUT, migrate, settings};
+use super::{BUSY_TIMEOUT, migrate, seals, settings};
 use crate::error::{Error, Result};
+use crate::secret::SealingKey;
 use crate::time::Timestamp;
 
 /// Between two tries to get at a database that somebody holds.
@@ -21,6 +22,8 @@ const AGAIN: Duration = Duration::from_millis(50);
 pub struct Inspection {
     /// Its schema's.
     pub version: i64,
+    /// Whether what is sealed in it opens with the key that was given.
+    pub is_its_key: bool,
     /// The blobs that it names.
     pub blobs: Vec<NamedBlob>,
 }
@@ -69,7 +72,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Looks through a whole database that nobody uses. 422 for one that is damaged, 409 for one of a newer Penstock.
-pub fn inspect(path: &Path, now: Timestamp) -> Result<Inspection> {
+pub fn inspect(path: &Path, key: &SealingKey, now: Timestamp) -> Result<Inspection> {
     let damaged = |what: &str| Error::invalid(format!("The database is damaged: {what}."));
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -109,6 +112,7 @@ pub fn inspect(path: &Path, now: Timestamp) -> Result<Inspection> {
     })?;
     Ok(Inspection {
         version,
+        is_its_key: seals::opens(&connection, key)?,
         blobs: blobs.collect::<rusqlite::Result<_>>()?,
     })
 }

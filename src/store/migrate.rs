@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::seals;
 use crate::error::{Error, ErrorId, Result};
 
 const SCHEMA: &str = include_str!("../../schema.sql");
@@ -24,6 +25,7 @@ pub fn migrate(connection: &mut Connection) -> Result<()> {
     }
     if found == 0 {
         transaction.execute_batch(SCHEMA)?;
+        seals::mark(&transaction)?;
     } else {
         for step in STEPS.iter().skip(usize::try_from(found - 1).unwrap_or(0)) {
             transaction.execute_batch(step)?;

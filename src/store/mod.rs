@@ -93,7 +93,7 @@ use rusqlite::config::DbConfig;
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock, watch};
 
 use crate::error::{Error, ErrorId, Result};
-use crate::secret::SealingKey;
+use crate::secret::{self, SealingKey};
 
 pub use courier::Courier;
 pub use migrate::VERSION;
@@ -134,7 +134,8 @@ impl Turn {
 }
 
 impl Store {
-    /// Opens the database at `path`, making or migrating it first. Fails when it was written by a newer Penstock.
+    /// Opens the database at `path`, making or migrating it first. 409 when it was written by a newer Penstock, and
+    /// when the key is not the one that it was made with.
     pub fn open(path: &Path, key: SealingKey) -> Result<Store> {
         Store::open_observed(path, key, None)
     }
@@ -158,6 +159,9 @@ impl Store {
         // In KiB. Pages that fall out of the cache are read again, and each write touches a dozen.
         connection.pragma_update(None, "cache_size", -16 * 1024)?;
         migrate::migrate(&mut connection)?;
+        if !seals::opens(&connection, &key)? {
+            return Err(secret::no_key(&path.with_file_name(secret::SEALING_KEY)));
+        }
         let checkpoints = Connection::open(path)?;
         configure(&checkpoints)?;
         let witness = Arc::default();
@@ -281,6 +285,14 @@ impl From<rusqlite::Error> for Error {
                     )
                 }
             }
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => Error {
+                cause: Some(cause.into()),
+                ..Error::new(
+                    ErrorId::Internal,
+                    "The server's database, penstock.db in its data directory, is damaged. Its operator puts that directory aside and \
+                     makes a new one of a backup: penstock restore.",
+                )
+            },
             _ => Error::internal(cause),
         }
     }

@@ -24,6 +24,27 @@ pub fn define(connection: &Connection, key: &SealingKey) -> rusqlite::Result<()>
     })
 }
 
+/// The place of the word by which a key is known, and the word.
+const CHECK: (&str, &str) = ("sealing_check", "penstock");
+
+/// Writes down in a new database by what its key is known.
+pub fn mark(connection: &Connection) -> rusqlite::Result<()> {
+    let (place, word) = CHECK;
+    connection.execute(
+        "INSERT INTO sealing_check (id, sealed) VALUES (1, seal(?1, ?2))",
+        [place, word],
+    )?;
+    Ok(())
+}
+
+/// Whether this key is the one that the database was made with.
+pub fn opens(connection: &Connection, key: &SealingKey) -> rusqlite::Result<bool> {
+    let (place, word) = CHECK;
+    let sealed: Vec<u8> =
+        connection.query_row("SELECT sealed FROM sealing_check", [], |row| row.get(0))?;
+    Ok(key.unseal(place, &sealed).is_ok_and(|found| found == word))
+}
+
 fn failing<T>(result: Result<T>) -> rusqlite::Result<T> {
     result.map_err(|error: Error| {
         let cause = error.cause.unwrap_or_else(|| error.message.into());

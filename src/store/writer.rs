@@ -97,7 +97,7 @@ impl Table {
 /// Tells the submitter how its write ended, once the group's fate is known.
 pub(super) type Reply = Box<dyn FnOnce(std::result::Result<(), String>) + Send>;
 /// A write, to be run in the group's transaction, or told that none could be begun.
-type Run = Box<dyn FnOnce(Option<(&Connection, &mut Changes)>) -> Reply + Send>;
+type Run = Box<dyn FnOnce(Option<(&Connection, &mut Changes, &AtomicU64)>) -> Reply + Send>;
 /// A write, and where its answer goes.
 type Job = (Run, Option<Address>);
 /// The replies of a group, by where they go.
@@ -170,7 +170,12 @@ impl Writer {
         reply: impl FnOnce(Result<T>) + Send + 'static,
     ) -> Result<()> {
         let run: Run = Box::new(move |begun| {
-            let result = begun.map(|(connection, changes)| in_savepoint(connection, changes, f));
+            let result = begun.map(|(connection, changes, touched)| {
+                // What was undone was not changed, and a loop that waits for changes must not be woken by its own failure.
+                let before = touched.load(Ordering::Relaxed);
+                in_savepoint(connection, changes, f)
+                    .inspect_err(|_| touched.store(before, Ordering::Relaxed))
+            });
             Box::new(move |commit| {
                 reply(match (result, commit) {
                     (Some(Err(error)), _) => Err(error),
@@ -263,6 +268,7 @@ impl Group {
             if let Err(cause) = &committed {
                 tracing::error!(%cause, "a group of writes was not committed");
                 self.changes.undone();
+                self.touched.store(0, Ordering::Relaxed);
             } else {
                 self.commits += 1;
                 if let Some(after_commit) = &self.after_commit {
@@ -310,7 +316,7 @@ impl Group {
         take_up(
             replies,
             address,
-            first(Some((&transaction, &mut self.changes))),
+            first(Some((&transaction, &mut self.changes, &self.touched))),
         );
         let mut writes = 1;
         // A disk that fails or is full ends the transaction from within. What ran after that would be committed by itself, and its
@@ -319,7 +325,7 @@ impl Group {
             let Ok((run, address)) = waiting.try_recv() else {
                 break;
             };
-            let reply = run(Some((&transaction, &mut self.changes)));
+            let reply = run(Some((&transaction, &mut self.changes, &self.touched)));
             take_up(replies, address, reply);
             writes += 1;
         }

@@ -6,6 +6,7 @@ mod builds;
 mod command;
 mod fetching;
 mod handed_over;
+mod keys;
 mod patience;
 mod starving;
 mod stopping;

@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::task::Poll;
 
 use futures_util::future::join4;
-use penstock::error::ErrorId;
-use penstock::store::{Store, accounts, sources};
+use penstock::error::{Error, ErrorId};
+use penstock::store::{Store, Table, accounts, sources};
 use penstock::time::Timestamp;
 use rusqlite::Connection;
 
@@ -102,4 +102,25 @@ async fn who_finds_all_snapshots_taken_waits_in_line_and_keeps_no_thread_waiting
     assert_eq!(count(&snapshot).unwrap(), accounts);
     drop(snapshot);
     last.await.unwrap();
+}
+
+#[tokio::test]
+async fn who_waits_for_changes_is_not_woken_by_what_was_undone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut changes = store.changes(&[Table::Account]);
+    changes.mark_unchanged();
+    let create = |connection: &rusqlite::Connection| {
+        accounts::create(connection, "ann@example.com", now()).map(drop)
+    };
+    let undone: Result<(), Error> = store
+        .write(move |connection| {
+            create(connection)?;
+            Err(Error::invalid("not after all"))
+        })
+        .await;
+    assert!(undone.is_err());
+    assert!(!changes.has_changed().unwrap());
+    store.write(create).await.unwrap();
+    assert!(changes.has_changed().unwrap());
 }

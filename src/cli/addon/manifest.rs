@@ -84,9 +84,7 @@ enum PlanDocument {
 
 /// Reads a manifest. 422 with what is wrong about it.
 pub fn read(path: &Path) -> Result<Manifest> {
-    let unreadable = |cause: std::io::Error| {
-        Error::invalid(format!("{} cannot be read: {cause}.", path.display()))
-    };
+    let unreadable = |cause: std::io::Error| Error::unreadable(path, &cause);
     if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_BYTES {
         return Err(Error::invalid("A manifest is not longer than 256 KB."));
     }

@@ -8,11 +8,11 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::print::{self, Json, Row};
+use super::store;
 use crate::config::DataDirArg;
-use crate::data_dir::DataDir;
 use crate::error::Result;
 use crate::secret;
-use crate::store::{Store, addon_services};
+use crate::store::addon_services;
 use crate::time::Clock;
 
 #[derive(Subcommand)]
@@ -65,11 +65,6 @@ impl AddOn {
     }
 }
 
-fn open(data_dir: &DataDirArg) -> Result<Store> {
-    let data = DataDir::open(&data_dir.data_dir)?;
-    Store::open(&data.path("penstock.db"), data.sealing_key()?)
-}
-
 impl Register {
     /// Standard output has a secret that was made here, alone, for a script to take; it is stored as a digest and cannot be shown
     /// again. Nothing stands there when the manifest has one, or an earlier one goes on.
@@ -77,7 +72,7 @@ impl Register {
         let manifest = manifest::read(&self.manifest)?;
         let (fresh, now) = (secret::token()?, Clock::System.now());
         let digest = secret::digest(&fresh);
-        let (registered, printed) = open(&self.data_dir)?.write_blocking(move |connection| {
+        let (registered, printed) = store(&self.data_dir)?.write_blocking(move |connection| {
             let known = addon_services::is_registered(connection, &manifest.offer.name)?;
             let make = !known && manifest.client_secret.is_none();
             let manifest = addon_services::Manifest {
@@ -120,7 +115,7 @@ impl Row for View {
 impl List {
     /// The services, and where their providers are.
     fn run(self) -> Result<()> {
-        let services = open(&self.data_dir)?.read(addon_services::all)?;
+        let services = store(&self.data_dir)?.read(addon_services::all)?;
         let views: Vec<View> = services
             .into_iter()
             .map(|service| View {
@@ -136,7 +131,7 @@ impl List {
 impl Remove {
     fn run(self) -> Result<()> {
         let name = self.service.clone();
-        let given_up = open(&self.data_dir)?
+        let given_up = store(&self.data_dir)?
             .write_blocking(move |connection| addon_services::remove(connection, &name))?;
         eprintln!("{} is removed.", self.service);
         if given_up > 0 {

@@ -60,6 +60,9 @@ fn a_backup_that_was_cut_off_or_altered_anywhere_restores_nothing() {
         altered[at] ^= 1;
         refused(&altered, &format!("altered at {at}"));
     }
+    let mut longer = good.clone();
+    longer.extend_from_slice(b"and something of a stranger's");
+    refused(&longer, "something after its end");
     refused(b"not a backup", "another file");
     refused(b"", "an empty file");
     done(restore(&file, &to, &[]));
@@ -82,6 +85,28 @@ fn a_backup_of_a_later_format_is_left_to_a_later_penstock() {
     let (status, said) = restore(&file, &to, &[]);
     assert_eq!(status, Some(4));
     assert!(said.contains("format 2"), "{said}");
+    assert!(!to.data().exists());
+}
+
+#[test]
+fn what_is_named_and_cannot_be_used_is_said_to_be_so() {
+    let from = place(0);
+    let refused = |(status, said): (Option<i32>, String), code, words: &str| {
+        assert_eq!(status, Some(code), "{said}");
+        assert!(said.contains(words), "{said}");
+        assert!(!said.contains("Request-Id"), "{said}");
+    };
+    std::fs::create_dir(from.path("folder")).unwrap();
+    refused(backup(&from, "folder", &[]).1, 4, "is a folder. Name a file in it");
+    let (file, made) = backup(&from, "good.tar", &["--without-key"]);
+    done(made);
+    let to = Place::new();
+    refused(restore(&from.path("none.tar"), &to, &[]), 3, "There is no");
+    refused(restore(&from.path("folder"), &to, &[]), 2, "is a folder");
+    refused(restore(&file, &to, &["--key", "/nonexistent/key"]), 3, "There is no");
+    let mut nowhere = penstock(&["restore", "--data-dir", "/proc/nowhere"]);
+    let output = nowhere.arg(&file).output().unwrap();
+    refused(super::said(&output), 4, "--data-dir");
     assert!(!to.data().exists());
 }
 

@@ -83,7 +83,7 @@ fn an_account_that_is_there_already_or_is_not_there_is_named() {
     let _server = place.start();
     account(&place, "create", "bob@example.com");
     for (action, email, code) in [
-        ("create", "bob@example.com", 2),
+        ("create", "bob@example.com", 4),
         ("token", "eve@example.com", 3),
     ] {
         let (status, printed, said) = account(&place, action, email);
@@ -93,18 +93,41 @@ fn an_account_that_is_there_already_or_is_not_there_is_named() {
     }
 }
 
-/// Whoever is made first, the server's own token is its owner's.
-#[tokio::test]
-async fn an_account_made_before_the_first_start_does_not_become_the_owner() {
+#[test]
+fn where_no_server_was_started_nothing_is_made_and_no_token_is_printed() {
     let place = Place::new();
-    let (status, token, said) = account(&place, "create", "bob@example.com");
-    assert_eq!(status, Some(0), "{said}");
-    let server = place.start();
-    let owner = server.client();
-    let seen = owner.get("/account").await.expect(200);
-    assert_eq!(seen["email"], "owner@localhost");
-    let bob = owner.with_token(token.trim()).get("/account").await;
-    assert_eq!(bob.expect(200)["email"], "bob@example.com");
+    let data = place.data();
+    let commands: [&[&str]; 11] = [
+        &["account", "create", "bob@example.com"],
+        &["account", "token", "owner@localhost"],
+        &["account", "list"],
+        &["token", "list"],
+        &["token", "create", "owner@localhost"],
+        &["addon", "register", "/nonexistent"],
+        &["addon", "list"],
+        &["addon", "remove", "nothing"],
+        &["buildpack", "import", "mine/pack", "/tmp"],
+        &["buildpack", "list"],
+        &["backup", "/nonexistent/backup.tar"],
+    ];
+    for command in commands {
+        let output = penstock(command)
+            .arg("--data-dir")
+            .arg(&data)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{command:?}: {said}");
+        assert!(output.stdout.is_empty(), "{command:?}");
+        assert!(!data.exists(), "{command:?} made {}", data.display());
+    }
+    // What a machine can do is looked at before there is a server, and leaves nothing there either.
+    let mut doctor = penstock(&["doctor", "--json", "--data-dir"]);
+    let output = doctor.arg(data.join("typo")).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["disk"]["free_bytes"].is_u64(), "{report}");
+    let left = std::fs::read_dir(place.path("")).unwrap();
+    assert_eq!(left.count(), 0);
 }
 
 #[tokio::test]

@@ -58,6 +58,50 @@ fn the_units_of_systemd_are_written_and_what_to_do_next_is_said() {
     assert_eq!(refused.status.code(), Some(4));
 }
 
+#[test]
+fn the_sockets_are_where_the_server_is_told_to_listen() {
+    let place = Place::new();
+    let units = installed(
+        &place,
+        &["--", "--listen", "0.0.0.0:5050", "--router-tls-listen", "[::]:8443"],
+    );
+    let unit = |name: &str| std::fs::read_to_string(units.join(name)).unwrap();
+    for (socket, address) in [
+        ("api", "0.0.0.0:5050"),
+        ("router", "0.0.0.0:80"),
+        ("router-tls", "[::]:8443"),
+        ("rendezvous", "0.0.0.0:5001"),
+    ] {
+        let text = unit(&format!("penstock-{socket}.socket"));
+        assert!(text.contains(&format!("ListenStream={address}\n")), "{text}");
+    }
+}
+
+#[test]
+fn a_service_that_could_not_start_is_not_written() {
+    let place = Place::new();
+    let units = place.path("units");
+    std::fs::create_dir(&units).unwrap();
+    let refused: [(&[&str], &str); 5] = [
+        (&["--", "--nosuch-flag"], "--nosuch-flag"),
+        (&["--", "--base-domain", "bad domain"], "bad domain"),
+        (&["--", "--listen", "nowhere"], "nowhere"),
+        (&["--", "--data-dir", "/elsewhere"], "--data-dir"),
+        (
+            &["--listen", "127.0.0.1:1", "--", "--listen", "127.0.0.1:2"],
+            "--listen is given twice",
+        ),
+    ];
+    for (arguments, words) in refused {
+        let mut command = crate::binary::penstock(&["install", "--units"]);
+        let output = command.arg(&units).args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+    assert_eq!(std::fs::read_dir(&units).unwrap().count(), 0);
+}
+
 /// What systemd's own reader says, where it is installed.
 fn systemd(arguments: &[&str], units: &Path) -> Option<Output> {
     let mut command = Command::new("systemd-analyze");
