@@ -297,6 +297,17 @@ CREATE TRIGGER acm_order_deleted AFTER DELETE ON acm_order WHEN OLD.sni_endpoint
     DELETE FROM sni_endpoint WHERE id = OLD.sni_endpoint_id;
 END;
 
+-- The certificate that an authority is asked for in the API's own name. It is its own queue entry, like acm_order.
+CREATE TABLE server_certificate (
+    hostname          TEXT PRIMARY KEY,
+    -- How often it was tried in vain since it last came to something.
+    attempts          INTEGER NOT NULL DEFAULT 0,
+    next_at           TEXT NOT NULL,
+    -- Null until it is there.
+    certificate_chain TEXT,
+    private_key       BLOB
+) STRICT;
+
 -- How often an authority was asked lately, for whom and for which name. It outlives its domain, whose owner could else begin anew.
 CREATE TABLE acm_request (
     id           TEXT PRIMARY KEY,

@@ -23,6 +23,7 @@ use crate::certificate;
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::router::{self, ACME_PROTOCOL, Hosts};
+use crate::store::server_certificates;
 use crate::store::sni_endpoints::{self, Assigned};
 use crate::store::{Store, Table};
 use crate::time::Clock;
@@ -53,6 +54,8 @@ pub struct Certificates {
     /// What was read, by the id that each change of a certificate makes anew.
     read: Mutex<HashMap<Id, Key>>,
     own: Mutex<HashMap<String, (Key, Instant)>>,
+    /// The host of this server's own, where the router leads to it.
+    api_host: Option<String>,
     /// The hosts that one is signed for; before this is known, all.
     hosts: OnceLock<Hosts>,
 }
@@ -63,6 +66,7 @@ impl Certificates {
         authority: Arc<Authority>,
         challenges: Challenges,
         (files, clock): (Settings, Clock),
+        api_host: Option<String>,
     ) -> Arc<Certificates> {
         Arc::new(Certificates {
             store,
@@ -73,6 +77,7 @@ impl Certificates {
             assigned: ArcSwap::default(),
             read: Mutex::default(),
             own: Mutex::default(),
+            api_host,
             hosts: OnceLock::new(),
         })
     }
@@ -84,12 +89,21 @@ impl Certificates {
 
     /// What the router needs to serve within TLS.
     pub fn server(self: &Arc<Certificates>) -> Result<Arc<ServerConfig>> {
+        self.speaking(&router::PROTOCOLS)
+    }
+
+    /// What it needs to hand connections over to the API, which speaks no HTTP/2.
+    pub fn api_server(self: &Arc<Certificates>) -> Result<Arc<ServerConfig>> {
+        self.speaking(&[b"http/1.1".as_slice()])
+    }
+
+    fn speaking(self: &Arc<Certificates>, protocols: &[&[u8]]) -> Result<Arc<ServerConfig>> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(Error::internal)?
             .with_no_client_auth()
             .with_cert_resolver(self.clone());
-        config.alpn_protocols = router::PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         config.alpn_protocols.push(ACME_PROTOCOL.to_vec());
         Ok(Arc::new(config))
     }
@@ -105,7 +119,9 @@ impl Certificates {
 
     /// Refreshes after each change, and now and then for the sake of a refresh that failed, until the store is no more.
     pub async fn run(self: Arc<Certificates>) {
-        let mut changes = self.store.changes(&[Table::Domain, Table::SniEndpoint]);
+        let mut changes =
+            self.store
+                .changes(&[Table::Domain, Table::ServerCertificate, Table::SniEndpoint]);
         loop {
             changes.mark_unchanged();
             if let Err(error) = self.refresh().await {
@@ -136,6 +152,14 @@ impl Certificates {
                 read.extend(key.map(|key| (certificate, key)));
             }
             shown.extend(read.get(&certificate).map(|key| (hostname, key.clone())));
+        }
+        if let Some((host, chain, key)) = self.store.read(server_certificates::served)? {
+            match certificate::key_pair(&chain, &key) {
+                Ok(key) => drop(shown.insert(host, Arc::new(key))),
+                Err(error) => {
+                    tracing::error!(%error, host, "the API's certificate cannot be served; it shows one of this server's own");
+                }
+            }
         }
         self.assigned.store(Arc::new(shown));
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) = read;
@@ -209,18 +233,22 @@ impl ResolvesServerCert for Certificates {
         if protocols.any(|protocol| protocol == ACME_PROTOCOL) {
             return self.challenges.certificate(&host);
         }
-        let is_known = |host: &str| self.hosts.get().is_none_or(|hosts| hosts.has(host));
+        let is_ours = self.api_host.as_deref() == Some(host.as_str());
+        let is_known = |host: &str| is_ours || self.hosts.get().is_none_or(|hosts| hosts.has(host));
         let operators = self.files.shown();
         let named = operators
             .as_ref()
             .filter(|operators| operators.names(&host));
         let named = || named.map(|named| named.key.clone());
-        self.assigned(&host)
-            .or_else(named)
-            .or_else(|| match (is_known(&host), &operators) {
-                (true, _) => self.own(&host),
-                (false, Some(operators)) => Some(operators.key.clone()),
-                (false, None) => self.own(NAMELESS),
-            })
+        // What the operator gives goes before what this server asks an authority for in its own name.
+        let chosen = match is_ours {
+            true => named().or_else(|| self.assigned(&host)),
+            false => self.assigned(&host).or_else(named),
+        };
+        chosen.or_else(|| match (is_known(&host), &operators) {
+            (true, _) => self.own(&host),
+            (false, Some(operators)) => Some(operators.key.clone()),
+            (false, None) => self.own(NAMELESS),
+        })
     }
 }

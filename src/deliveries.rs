@@ -122,12 +122,14 @@ impl Deliverer {
         tokio::spawn(async move {
             let done = std::panic::AssertUnwindSafe(attempt(&platform, outgoing, within));
             let done = futures_util::FutureExt::catch_unwind(done).await;
+            if let Ok(Err(error)) = done {
+                tracing::error!(%error, "how an attempt at a delivery went could not be written down; it is made once more, in a while");
+                // Else its receiver would get it again and again.
+                tokio::time::sleep(EVERY).await;
+            }
             under_way.send_modify(|webhooks| {
                 webhooks.remove(&webhook);
             });
-            if let Ok(Err(error)) = done {
-                tracing::error!(%error, "how an attempt at a delivery went could not be written down; it is made once more");
-            }
         });
     }
 

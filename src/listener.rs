@@ -22,7 +22,7 @@ use crate::Platform;
 use crate::api::Api;
 use crate::error::Result;
 use crate::fixed_hosts;
-use crate::router::UnderWay;
+use crate::router::{Handed, UnderWay};
 use crate::store::Courier;
 use crate::transport::Connection;
 
@@ -52,12 +52,13 @@ struct Tls {
     names: Arc<[String]>,
 }
 
-/// Serves the API on the listener; within TLS too, where there are certificates. What has not been answered yet is `under_way`.
+/// Serves the API on the listener; within TLS too, where there are certificates, and to those whom the router has handed over. What
+/// has not been answered yet is `under_way`.
 pub fn serve(
     platform: &Arc<Platform>,
     listener: TcpListener,
     certificates: Option<Certificates>,
-    under_way: Arc<UnderWay>,
+    (handed, under_way): (Handed, Arc<UnderWay>),
 ) -> Result<(ServerHandle, JoinHandle<io::Result<()>>)> {
     let (api, platform) = (Arc::new(Api::new(platform.clone())?), platform.clone());
     let address = listener.local_addr()?;
@@ -74,7 +75,8 @@ pub fn serve(
         .listen("api", listener, move || {
             // This runs once on each worker's own thread.
             actix_web::rt::spawn(Courier::enlist().run());
-            let (api, platform, tls) = (api.clone(), platform.clone(), tls.clone());
+            let (api, platform) = (api.clone(), platform.clone());
+            let (tls, handed) = (tls.clone(), handed.clone());
             let under_way = under_way.clone();
             let answer = move |request: HttpRequest, payload: web::Payload| {
                 let (api, turn) = (api.clone(), under_way.begin());
@@ -95,7 +97,7 @@ pub fn serve(
                 .h1_allow_half_closed(false)
                 .local_addr(address)
                 .h1(map_config(app, config));
-            fn_service(move |stream| accept(stream, tls.clone())).and_then(http)
+            fn_service(move |stream| accept(stream, tls.clone(), handed.clone())).and_then(http)
         })?
         .run();
     Ok((server.handle(), tokio::spawn(server)))
@@ -111,8 +113,11 @@ async fn stopping(platform: Arc<Platform>) {
 async fn accept(
     stream: TcpStream,
     tls: Option<Tls>,
+    handed: Handed,
 ) -> std::result::Result<(Connection, Option<SocketAddr>), actix_http::error::DispatchError> {
     let peer = stream.peer_addr().ok();
+    // Who came by the router is known by the address that he has there.
+    let peer = peer.map(|peer| handed.visitor(peer).unwrap_or(peer));
     stream.set_nodelay(true)?;
     let accepted = timeout(HEAD_TIMEOUT, connection(stream, tls)).await;
     let connection = accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;

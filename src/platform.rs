@@ -72,8 +72,7 @@ impl Platform {
         data: &DataDir,
         after_commit: Option<AfterCommit>,
     ) -> Result<Arc<Platform>> {
-        let store =
-            Store::open_observed(&data.path(DATABASE), data.sealing_key()?, after_commit)?;
+        let store = Store::open_observed(&data.path(DATABASE), data.sealing_key()?, after_commit)?;
         let platform = Arc::new(Platform {
             store,
             blobs: Blobs::open(data.root())?,

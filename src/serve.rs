@@ -31,13 +31,14 @@ use crate::idling::{Bell, Idler};
 use crate::isolation;
 use crate::listener;
 use crate::rendezvous::{self, Rendezvous};
-use crate::router::{self, Router, UnderWay};
+use crate::router::{self, Beside, Handed, Router, UnderWay};
 use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
 use crate::runtime::{Isolation, Parting, Reception, Shims};
 use crate::sockets::Sockets;
-use crate::store::AfterCommit;
+use crate::store::{AfterCommit, server_certificates};
 use crate::time::Clock;
+use crate::tunnel;
 
 /// How long a server that makes room for the next one goes on serving, until what is under way has ended: a request that has just
 /// come is answered within the time that its dyno has for it, or is told so (H12).
@@ -126,6 +127,14 @@ impl Server {
         let sockets = Sockets::bind(&config)?;
         let config = sockets.as_bound(config)?;
         let urls = sockets.urls(&config)?;
+        let api_host = urls.api_by_router();
+        let config = Config {
+            // Whom the router leads to the API is not of this machine.
+            allow_private_fetch: config
+                .allow_private_fetch
+                .or(api_host.is_some().then_some(false)),
+            ..config
+        };
         let authority = Arc::new(Authority::open(&data)?);
         let program = options.shim.unwrap_or(Shims::default().program);
         let level = isolation::choose(&config.isolation, &data, &program).await?;
@@ -148,10 +157,30 @@ impl Server {
             authority.clone(),
             challenges.clone(),
             (platform.config.certificates.clone(), platform.clock.clone()),
+            api_host.clone(),
         );
+        let wanted = api_host
+            .clone()
+            .filter(|_| platform.config.acme.acme_contact.is_some());
+        let now = platform.clock.now();
+        let want = move |connection: &rusqlite::Connection| {
+            server_certificates::want(connection, wanted.as_deref(), now)
+        };
+        platform.store.write(want).await?;
         certificates.refresh().await?;
+        let handed = Handed::default();
+        let beside = match api_host {
+            Some(host) => Some(Beside {
+                host,
+                tls: certificates.api_server()?,
+                at: tunnel::here(sockets.api.local_addr()?),
+                handed: handed.clone(),
+            }),
+            None => None,
+        };
         let routing = router::Options {
             tls: Some(certificates.server()?),
+            beside,
             https_port: platform.urls.router_tls_port,
             challenges: Some(Arc::new(challenges.clone())),
             ..router::Options::default()
@@ -226,8 +255,8 @@ impl Server {
             names,
         };
         let asked = Arc::<UnderWay>::default();
-        let (api, api_task) =
-            listener::serve(&platform, sockets.api, Some(certificates), asked.clone())?;
+        let known = (handed, asked.clone());
+        let (api, api_task) = listener::serve(&platform, sockets.api, Some(certificates), known)?;
         data.write_passing("server.json", &ready.to_json())?;
         Ok(Server {
             ready,

@@ -6,11 +6,14 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use rustls::ServerConfig;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, TlsStream};
 
 /// What a TLS handshake begins with (RFC 8446, 5.1).
 pub const HANDSHAKE: u8 = 0x16;
@@ -28,11 +31,34 @@ impl Connection {
         let Some(tls) = tls else {
             return Ok(Connection::Plain(stream));
         };
-        let mut first = [0];
-        stream.peek(&mut first).await?;
-        match first {
-            [HANDSHAKE] => Ok(Connection::Tls(Box::new(tls.accept(stream).await?.into()))),
-            _ => Ok(Connection::Plain(stream)),
+        match begins_handshake(&stream).await? {
+            true => Ok(Connection::Tls(Box::new(tls.accept(stream).await?.into()))),
+            false => Ok(Connection::Plain(stream)),
+        }
+    }
+
+    /// The same, as it is chosen by the host that the client says it wants, if it does.
+    pub async fn accept_for(
+        stream: TcpStream,
+        tls: impl FnOnce(Option<&str>) -> Arc<ServerConfig>,
+    ) -> io::Result<Connection> {
+        if !begins_handshake(&stream).await? {
+            return Ok(Connection::Plain(stream));
+        }
+        let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let chosen = tls(begun.client_hello().server_name());
+        let stream = begun.into_stream(chosen).await?;
+        Ok(Connection::Tls(Box::new(stream.into())))
+    }
+
+    /// The host that the client said it wants.
+    pub fn server_name(&self) -> Option<&str> {
+        match self {
+            Connection::Tls(stream) => match &**stream {
+                TlsStream::Server(stream) => stream.get_ref().1.server_name(),
+                TlsStream::Client(_) => None,
+            },
+            Connection::Plain(_) => None,
         }
     }
 
@@ -47,6 +73,12 @@ impl Connection {
     pub fn is_encrypted(&self) -> bool {
         matches!(self, Connection::Tls(_))
     }
+}
+
+async fn begins_handshake(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    Ok(first == [HANDSHAKE])
 }
 
 impl AsyncRead for Connection {

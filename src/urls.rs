@@ -59,6 +59,20 @@ impl Urls {
         }
     }
 
+    /// The host of the API, where it is the router's ports that it is reached by: a name, within TLS, at the port that visitors of
+    /// apps come to. Anywhere else, somebody else leads there.
+    pub fn api_by_router(&self) -> Option<String> {
+        let authority = self.api.strip_prefix("https://")?.split('/').next()?;
+        let port = match authority.rsplit_once(':') {
+            Some((_, port)) => port.parse().ok()?,
+            None => 443,
+        };
+        let name = Hostname::canonical(self.api_host())?;
+        let is_one = name.wildcard().is_none();
+        let of_router = self.router_tls_port.unwrap_or(self.router_port);
+        (is_one && port == of_router).then(|| name.to_string())
+    }
+
     /// The router itself, for a client that sends the Host header by hand.
     pub fn router(&self) -> String {
         format!("http://{}:{}", self.base_domain, self.router_port)

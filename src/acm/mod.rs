@@ -5,6 +5,7 @@
 
 mod authority;
 mod challenges;
+mod own;
 mod settings;
 
 use std::collections::HashSet;
@@ -25,6 +26,7 @@ use crate::data_dir::DataDir;
 use crate::error::{Error, ErrorId, Result};
 use crate::store::Table;
 use crate::store::acm::{self, Order};
+use crate::store::server_certificates;
 use crate::store::sni_endpoints::KeyPair;
 use crate::time::Timestamp;
 
@@ -82,8 +84,10 @@ impl Acm {
         if self.platform.config.acme.acme_contact.is_none() || room == 0 || is_paused {
             return Ok(0);
         }
-        if !store.read(|connection| acm::any_due(connection, now))? {
-            return Ok(0);
+        let own = self.begin_own(now).await?;
+        let room = room.saturating_sub(own);
+        if room == 0 || !store.read(|connection| acm::any_due(connection, now))? {
+            return Ok(own);
         }
         let until = now.plus(TAKEN);
         // One that was asked for anew, or whose domain is another app's now, has its turn when what is under way has ended.
@@ -92,7 +96,7 @@ impl Acm {
             acm::take_due(connection, now, room, until, &under_way)
         };
         let taken = store.write(take).await?;
-        let mut begun = 0;
+        let mut begun = own;
         for order in taken {
             let Some(place) = self.place(&order.hostname) else {
                 continue;
@@ -120,7 +124,10 @@ impl Acm {
 
     /// Asks for what is due until it is dropped.
     pub async fn run(self: Arc<Acm>) {
-        let mut changes = self.platform.store.changes(&[Table::AcmOrder]);
+        let mut changes = self
+            .platform
+            .store
+            .changes(&[Table::AcmOrder, Table::ServerCertificate]);
         loop {
             changes.mark_unchanged();
             if let Err(error) = self.tick().await {
@@ -134,18 +141,19 @@ impl Acm {
     }
 
     fn until_due(&self) -> Duration {
-        let next = self.platform.store.read(acm::next_due).ok().flatten();
+        let next = self.platform.store.read(|connection| {
+            let own = server_certificates::next_due(connection)?;
+            let next = acm::next_due(connection)?;
+            Ok(own.into_iter().chain(next).min())
+        });
+        let next = next.ok().flatten();
         let wait = next.map(|next| next.since(self.platform.clock.now()));
         // What is due and under way already is not to be asked for without a pause.
         wait.map_or(EVERY, |wait| wait.clamp(Duration::from_secs(1), EVERY))
     }
 
     async fn see_through(&self, order: Order) {
-        let asked = timeout(LIMIT, self.ask(&order)).await;
-        let outcome = asked.unwrap_or_else(|_| {
-            let late = "The authority did not come to an end in time.";
-            Err(Refused::Host(Error::invalid(late)))
-        });
+        let outcome = self.ask_in_time(&order.hostname, order.attempts).await;
         let mut concluded = self.conclude(&order, outcome).await;
         if let Err(error) = concluded {
             // A certificate that cannot be kept is as good as none. Where nothing can be written, the order stays taken for a while.
@@ -157,16 +165,26 @@ impl Acm {
         }
     }
 
+    async fn ask_in_time(
+        &self,
+        hostname: &str,
+        attempts: u32,
+    ) -> std::result::Result<KeyPair, Refused> {
+        let asked = timeout(LIMIT, self.ask(hostname, attempts)).await;
+        asked.unwrap_or_else(|_| {
+            let late = "The authority did not come to an end in time.";
+            Err(Refused::Host(Error::invalid(late)))
+        })
+    }
+
     /// Each attempt proves the name in the other way than the one before: one of the two ports may be somebody else's.
-    async fn ask(&self, order: &Order) -> std::result::Result<KeyPair, Refused> {
-        let way = match order.attempts % 2 {
+    async fn ask(&self, hostname: &str, attempts: u32) -> std::result::Result<KeyPair, Refused> {
+        let way = match attempts % 2 {
             0 => Way::Http,
             _ => Way::Tls,
         };
-        let Signed { chain, private_key } = self
-            .authority
-            .sign(&order.hostname, way, &self.challenges)
-            .await?;
+        let Signed { chain, private_key } =
+            self.authority.sign(hostname, way, &self.challenges).await?;
         let now = self.platform.clock.now();
         let checking = move || {
             let certificate = certificate::check(&chain, &private_key, now)?;

@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::absent::{allowed, no_such_path, not_answered};
+use super::browser;
 use super::call::{Call, Caller, Open, PathParams, Visit};
 use super::heads::{REQUEST_ID, accept, request_ids};
 use super::operation::Endpoint;
@@ -78,7 +79,8 @@ impl Api {
                 let route = self.find(&request).map_or("", |(route, _)| route.path);
                 tracing::error!(%request_id, method = %request.method(), route, %cause, "a request failed");
             }
-            git::refused(request.path(), &error)
+            let page = browser::page(&request, &error, &self.platform.urls.api);
+            page.unwrap_or_else(|| git::refused(request.path(), &error))
         });
         let left = remaining.unwrap_or_else(|| self.left_to_strangers(&request));
         let headers = response.headers_mut();
@@ -114,6 +116,9 @@ impl Api {
         let now = self.platform.clock.now();
         if request.method() == Method::OPTIONS {
             return Ok(cors::preflight(&self.methods(request)));
+        }
+        if let Some(icon) = browser::icon(request) {
+            return Ok(icon);
         }
         let found = self.find(request);
         if let Ok((route, params)) = &found

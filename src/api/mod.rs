@@ -26,6 +26,7 @@ mod auth;
 pub mod blobs;
 mod body;
 pub mod branches;
+mod browser;
 pub mod buildpack_registry;
 pub mod buildpacks;
 pub mod builds;

@@ -70,7 +70,7 @@ pub struct NewView {
     #[serde(flatten)]
     invitation: View,
     token: String,
-    /// Where the invited account posts to, to accept.
+    /// Where the invited account posts to, to accept; in a browser, a page that says how.
     accept_url: String,
 }
 

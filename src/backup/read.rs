@@ -9,8 +9,8 @@ use std::path::{Component, Path};
 use tar::EntryType;
 
 use super::{
-    BLOBS, CERTIFICATE, Entry, FORMAT, FORMAT_ENTRY, GIT, Hashed, KEYS, Key, MANIFEST,
-    Manifest, SIGNATURE, WHOLE,
+    BLOBS, CERTIFICATE, Entry, FORMAT, FORMAT_ENTRY, GIT, Hashed, KEYS, Key, MANIFEST, Manifest,
+    SIGNATURE, WHOLE,
 };
 use crate::data_dir::DATABASE;
 use crate::error::{Error, Result};

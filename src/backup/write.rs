@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::folders::{self, Found};
 use super::{
-    BLOBS, CERTIFICATE, Entry, FORMAT, FORMAT_ENTRY, GIT, Hashed, KEYS, Key, MANIFEST,
-    Manifest, Progress, SEALED, SECRETS, SIGNATURE, WHOLE, now_text, place, read,
+    BLOBS, CERTIFICATE, Entry, FORMAT, FORMAT_ENTRY, GIT, Hashed, KEYS, Key, MANIFEST, Manifest,
+    Progress, SEALED, SECRETS, SIGNATURE, WHOLE, now_text, place, read,
 };
 use crate::blob::{Blobs, Digest};
 use crate::data_dir::{DATABASE, DataDir};

@@ -6,7 +6,7 @@ use super::version::Version;
 use super::{Command, Places, Plan, Probe, Source, Toolchains, Tree};
 use crate::error::{Error, Result};
 
-const INSTALL: &str = "apt-get install cargo, or rustup with `--build-env RUSTUP_HOME=...`";
+const INSTALL: &str = "apt-get install cargo, or rustup with `--dyno-readable ~/.cargo/bin --dyno-readable ~/.rustup`";
 /// Where cargo puts programs, and Procfiles name them.
 const RELEASE: &str = "target/release";
 

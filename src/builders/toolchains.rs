@@ -57,7 +57,7 @@ impl Toolchains {
 /// How programs get to where builds see them.
 pub(super) fn install_remedy(install: &str) -> String {
     format!(
-        "Whoever runs the server can install it ({install}); if it is there, but in a home directory (nvm, pyenv, rustup), the server has to be \
-         started with that folder in --dyno-readable."
+        "Whoever runs the server can install it ({install}); if it is there, but in a home directory, the server has to be started with its \
+         folder in --dyno-readable: ~/.cargo/bin and ~/.rustup, ~/sdk/go1.25.0, ~/.nvm/versions/node/v22.12.0, ~/.pyenv/versions/3.13.1."
     )
 }

@@ -14,8 +14,8 @@ use crate::git;
 use crate::git::fetch::OLDEST;
 use crate::git::version::Version;
 use crate::sandbox::Settings;
-use crate::secret;
 use crate::sandbox::probe::{Finding, Ground, Machine};
+use crate::secret;
 
 /// Sources, slugs and builds take gigabytes; below this a deploy may fail for want of space.
 const LITTLE_SPACE: u64 = 2 << 30;
@@ -72,7 +72,7 @@ impl Doctor {
         let chosen = ground.choose();
         let machine = Machine::look("penstock-doctor");
         let level = chosen.as_ref().ok().copied();
-        let programs = programs::look();
+        let programs = programs::look(&self.settings, level);
         let disk = Disk::of(data.root(), &self.data_dir.data_dir)?;
         let shortfalls = level.map(|level| machine.shortfalls(level));
         let mut missing = shortfalls.unwrap_or_default();
@@ -155,13 +155,6 @@ impl Disk {
     }
 }
 
-impl Program {
-    fn missing(&self) -> Option<String> {
-        let missing = self.path.is_none();
-        missing.then(|| format!("{}, for {}: {}", self.name, self.needed_for, self.remedy))
-    }
-}
-
 impl Report {
     /// 409 where no app could run.
     fn startable(&self) -> Result<()> {
@@ -212,7 +205,7 @@ impl Report {
         let there: Vec<&str> = self
             .programs
             .iter()
-            .filter(|program| program.path.is_some())
+            .filter(|program| program.seen)
             .map(|program| program.name)
             .collect();
         text.push_str(&format!("programs: {}\n", there.join(", ")));

@@ -21,7 +21,7 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000
 #[derive(Args)]
 #[command(after_help = "Examples:
   penstock install -- --base-domain apps.example.com --acme-contact you@example.com
-  penstock install --listen 0.0.0.0:5000 -- --api-url https://paas.example.com:5000")]
+  penstock install -- --api-url https://paas.example.com --base-domain apps.example.com")]
 pub struct Install {
     /// Where the state of the server is kept
     #[arg(long, value_name = "DIR", default_value = "/var/lib/penstock")]
@@ -89,7 +89,8 @@ impl Install {
         let read = read.map_err(|error| not_taken(&error))?;
         let serve = read.subcommand_matches("serve");
         let said = |name: &str, before: Option<SocketAddr>| {
-            let given = serve.filter(|serve| serve.value_source(name) == Some(ValueSource::CommandLine));
+            let given =
+                serve.filter(|serve| serve.value_source(name) == Some(ValueSource::CommandLine));
             let after = given.and_then(|serve| serve.get_one::<SocketAddr>(name));
             match (before, after) {
                 (Some(before), Some(after)) if before != *after => Err(Error::invalid(format!(

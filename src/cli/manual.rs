@@ -67,19 +67,28 @@ fn for_everybody(command: Command) -> Command {
         .map(|below| below.get_name().to_owned())
         .collect();
     let own = default_data_dir();
-    let is_own = |argument: &Arg| argument.get_default_values().first().is_some_and(|value| **value == *own);
-    let command = command
-        .disable_help_subcommand(true)
-        .mut_args(|argument| match is_own(&argument) {
-            true => {
-                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-                argument
-                    .hide_default_value(true)
-                    .help(format!("{help} [default: ~/.local/share/penstock]"))
-            }
-            false => argument,
-        });
-    names
-        .iter()
-        .fold(command, |command, name| command.mut_subcommand(name, for_everybody))
+    let is_own = |argument: &Arg| {
+        argument
+            .get_default_values()
+            .first()
+            .is_some_and(|value| **value == *own)
+    };
+    let command =
+        command
+            .disable_help_subcommand(true)
+            .mut_args(|argument| match is_own(&argument) {
+                true => {
+                    let help = argument
+                        .get_help()
+                        .map(ToString::to_string)
+                        .unwrap_or_default();
+                    argument
+                        .hide_default_value(true)
+                        .help(format!("{help} [default: ~/.local/share/penstock]"))
+                }
+                false => argument,
+            });
+    names.iter().fold(command, |command, name| {
+        command.mut_subcommand(name, for_everybody)
+    })
 }

@@ -59,7 +59,12 @@ pub struct Create {
     expires_in: Option<Duration>,
 
     /// What it may be used for: global, identity, read, write, read-protected, write-protected
-    #[arg(long = "scope", value_name = "SCOPE", default_value = "global", value_delimiter = ',')]
+    #[arg(
+        long = "scope",
+        value_name = "SCOPE",
+        default_value = "global",
+        value_delimiter = ','
+    )]
     scopes: Vec<String>,
 
     #[command(flatten)]

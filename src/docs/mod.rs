@@ -32,7 +32,7 @@ macro_rules! pages {
 
 pages! {
     "Start": "first-app" "apps" "pipelines" "moving";
-    "Run a server": "installing" "operating" "security";
+    "Run a server": "installing" "teams" "operating" "security";
     "Build on it": "api" "testing";
     "Look it up": "compatibility" "limits";
 }

@@ -67,6 +67,13 @@ pub(super) async fn converse(proxy: Arc<Proxy>, arrival: Arrival) {
     if connection.protocol() == Some(ACME_PROTOCOL) {
         return;
     }
+    if let Some(beside) = &proxy.options.beside
+        && connection
+            .server_name()
+            .is_some_and(|host| beside.has(host))
+    {
+        return beside.carry(connection, arrival.peer).await;
+    }
     let is_http2 = connection.protocol() == Some(HTTP2);
     let visitor = Arc::new(Visitor::new(origin, is_http2, proxy.open.clone()));
     let stream = VisitorStream::new(connection, visitor.clone(), proxy.options.idle);
@@ -92,8 +99,19 @@ async fn begun(proxy: &Proxy, socket: TcpStream) -> Option<Connection> {
 }
 
 async fn accepted(proxy: &Proxy, socket: TcpStream) -> Option<Connection> {
-    let tls = proxy.options.tls.clone().map(TlsAcceptor::from);
-    let accepting = Connection::accept(socket, tls.as_ref());
+    let Some(tls) = &proxy.options.tls else {
+        return Some(Connection::Plain(socket));
+    };
+    let accepting = async {
+        let Some(beside) = &proxy.options.beside else {
+            return Connection::accept(socket, Some(&TlsAcceptor::from(tls.clone()))).await;
+        };
+        let chosen = |host: Option<&str>| match host {
+            Some(host) if beside.has(host) => beside.tls.clone(),
+            _ => tls.clone(),
+        };
+        Connection::accept_for(socket, chosen).await
+    };
     let accepted = tokio::time::timeout(proxy.options.header_read, accepting).await;
     accepted.ok()?.ok()
 }

@@ -32,6 +32,13 @@ pub(super) struct Subject {
     pub forwarded_for: HeaderValue,
 }
 
+impl Subject {
+    /// How, for which host and for what it was asked.
+    pub(super) fn asked(&self) -> (&Method, &str, &Uri) {
+        (&self.method, &self.host, &self.target)
+    }
+}
+
 pub(super) struct Exchange {
     pub subject: Subject,
     _visit: Visit,

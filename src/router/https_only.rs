@@ -1,25 +1,27 @@
-//! Apps that are visited within TLS alone: where visitors are sent who come without.
+//! Hosts that are visited within TLS alone: where visitors are sent who come without.
 
 use hyper::header::{HeaderValue, LOCATION};
-use hyper::{Method, Response, StatusCode};
+use hyper::{Method, Response, StatusCode, Uri};
 
 use super::answer::Answer;
-use super::exchange::Subject;
 
 /// The port that `https://` means.
 const HTTPS: u16 = 443;
 
 /// Sends the visitor to the same place within TLS, at this port. Only what is asked for may be asked for again in another way.
-pub(super) fn elsewhere(subject: &Subject, port: u16) -> Response<Answer> {
-    let path = subject.target.path_and_query();
+pub(super) fn elsewhere(
+    (method, host, target): (&Method, &str, &Uri),
+    port: u16,
+) -> Response<Answer> {
+    let path = target.path_and_query();
     let path = path.map_or("/", |path| path.as_str());
     let port = match port {
         HTTPS => String::new(),
         port => format!(":{port}"),
     };
-    let place = format!("https://{}{port}{path}", subject.host);
+    let place = format!("https://{host}{port}{path}");
     let mut response = Response::new(Answer::Page(None));
-    *response.status_mut() = match subject.method {
+    *response.status_mut() = match *method {
         Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
         _ => StatusCode::PERMANENT_REDIRECT,
     };

@@ -6,6 +6,7 @@
 //! - `listener`, `guests`, `converse` and `visitor`: threads, connections and sockets. `proxy`: the way of one request. `table`: where it may lead.
 //! - `admit`, `host` and `forward`: what may come in, what it is for, and what of its head is changed.
 //! - `load`, `send`, `pool`, `upload`, `answer` and `tunnel`: the dyno's side, streamed in bounded memory.
+//! - `beside`: the one host that leads to no app.
 //! - `exchange`, `lines`, `code` and `page`: what is told of it, in the log and to the visitor.
 //!
 //! Every request is parsed and written anew: no byte of a visitor's reaches a dyno in the form it came in, save for bodies, and
@@ -13,6 +14,7 @@
 
 mod admit;
 mod answer;
+mod beside;
 mod challenge;
 mod code;
 mod converse;
@@ -49,6 +51,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
+pub use beside::{Beside, Handed};
 pub use challenge::Challenges;
 pub use converse::{ACME_PROTOCOL, PROTOCOLS};
 pub use options::Options;

@@ -12,6 +12,8 @@ use super::Challenges;
 pub struct Options {
     /// For visitors who begin with TLS, on whichever port; it offers [`super::PROTOCOLS`]. Without, they are not understood.
     pub tls: Option<Arc<ServerConfig>>,
+    /// The server whose host is no app's.
+    pub beside: Option<super::Beside>,
     /// Where visitors are sent who should have come within TLS, if not to the port that they came by.
     pub https_port: Option<u16>,
     /// What authorities are answered who ask whether a host leads here.
@@ -68,6 +70,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             tls: None,
+            beside: None,
             https_port: None,
             challenges: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),

@@ -113,6 +113,14 @@ pub(super) static NO_SUCH_APP: Page = Page::new(
      among those of <code>heroku domains</code>.",
 );
 
+pub(super) static MISDIRECTED: Page = Page::new(
+    421,
+    "",
+    "Ask again",
+    "This connection leads to other sites. Load the page once more.",
+    "Open a connection of its own for this host, and name it in the TLS handshake (SNI).",
+);
+
 pub(super) static BAD_REQUEST: Page = Page::new(
     400,
     "",

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::upgrade::OnUpgrade;
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
 use super::answer::{Answer, Download};
 use super::code::{self, Code};
@@ -86,6 +86,19 @@ pub(super) async fn serve(
     {
         return closing(answer, &visitor, unread);
     }
+    if proxy
+        .options
+        .beside
+        .as_ref()
+        .is_some_and(|beside| beside.has(&host))
+    {
+        return beside(
+            &proxy,
+            &visitor,
+            (request.method(), &host, request.uri()),
+            unread,
+        );
+    }
     let Some(entry) = proxy.find(&host).await else {
         return refusal(&page::NO_SUCH_APP, &visitor, unread);
     };
@@ -95,6 +108,21 @@ pub(super) async fn serve(
         started,
     };
     proxy.pass(visitor, to, request).await
+}
+
+/// The host of the server beside the apps is reached within TLS, and by a connection of its own. A browser that has one to an app, with
+/// a certificate that names both, is told to make another (RFC 9110, 15.5.20).
+fn beside(
+    proxy: &Proxy,
+    visitor: &Visitor,
+    asked: (&Method, &str, &Uri),
+    unread: bool,
+) -> Response<Answer> {
+    if visitor.origin.is_encrypted() {
+        return refusal(&page::MISDIRECTED, visitor, unread);
+    }
+    let port = proxy.options.https_port.unwrap_or(visitor.origin.port);
+    closing(https_only::elsewhere(asked, port), visitor, unread)
 }
 
 /// A page as the answer. The connection is not used again when a body is left unread, nor when the request was one that others
@@ -149,7 +177,7 @@ impl Proxy {
         }
         if to.entry.https_only && !visitor.origin.is_encrypted() {
             let port = self.options.https_port.unwrap_or(visitor.origin.port);
-            let answer = https_only::elsewhere(&exchange.subject, port);
+            let answer = https_only::elsewhere(exchange.subject.asked(), port);
             exchange.answered(answer.status());
             exchange.completed();
             return closing(answer, &visitor, unread);

@@ -56,6 +56,7 @@ impl Shell {
             .find(|program| Path::new(program).exists());
         let of_server = std::env::var_os("PATH").unwrap_or_default();
         let path = search_path(&of_server, &|folder| isolation.shows(folder));
+        let path = isolation.settings().search_path(&path);
         let own = std::env::current_exe().unwrap_or_default();
         Shell {
             program: bash.unwrap_or("/bin/sh").into(),

@@ -1,8 +1,9 @@
 //! What whoever runs the server says of isolation: arguments, each with an environment twin and a default that works.
 
+use std::ffi::{OsStr, OsString};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{ArgAction, Args};
@@ -11,6 +12,9 @@ use super::Level;
 
 /// What each dyno has of its own.
 const OWN: &[&str] = &["/app", "/dev", "/proc", "/run", "/tmp", "/var/tmp"];
+
+/// What is shown of this machine at any level, in which programs may be.
+const USUAL: &[&str] = &["/bin", "/lib", "/nix", "/opt", "/sbin", "/usr"];
 
 /// Part of the server's settings.
 #[derive(Args, Clone, Debug)]
@@ -49,7 +53,7 @@ pub struct Settings {
     #[arg(long, env = "PENSTOCK_DYNO_DISK", value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub dyno_disk: u64,
 
-    /// A further folder that dynos may read, such as one with programs outside of /usr; may be given several times
+    /// A further folder that dynos and builds may read; programs in it, or in its bin, are found. May be given several times
     #[arg(
         long,
         env = "PENSTOCK_DYNO_READABLE",
@@ -75,6 +79,47 @@ impl Default for Settings {
             dyno_disk: 512,
             dyno_readable: Vec::new(),
         }
+    }
+}
+
+impl Settings {
+    /// Where programs are looked for: in these folders, and then in what is shown besides.
+    pub fn search_path(&self, path: &OsStr) -> OsString {
+        let mut path = path.to_owned();
+        for folder in self.program_folders() {
+            path.push(":");
+            path.push(folder);
+        }
+        path
+    }
+
+    /// Of the folders that are shown besides, those with programs: a `bin`, or the one in such a folder.
+    fn program_folders(&self) -> impl Iterator<Item = PathBuf> {
+        let folders = self.dyno_readable.iter().filter_map(|shown| {
+            let below = shown.join("bin");
+            match below.is_dir() {
+                true => Some(below),
+                false => (shown.file_name() == Some(OsStr::new("bin"))).then(|| shown.clone()),
+            }
+        });
+        // A colon would end it in the middle.
+        folders.filter(|folder| !folder.as_os_str().as_encoded_bytes().contains(&b':'))
+    }
+
+    /// Where rustup has its toolchains, if that is shown. Its programs look for it at home, which is another for a build.
+    pub fn rustup_home(&self) -> Option<&Path> {
+        let mut folders = self.dyno_readable.iter();
+        folders
+            .find(|shown| shown.join("toolchains").is_dir())
+            .map(PathBuf::as_path)
+    }
+
+    /// Whether what is at this path of the machine is seen by builds and dynos.
+    pub fn shows(&self, path: &Path) -> bool {
+        let shown = self.dyno_readable.iter().map(PathBuf::as_path);
+        shown
+            .chain(USUAL.iter().map(Path::new))
+            .any(|folder| path.starts_with(folder))
     }
 }
 

@@ -24,6 +24,9 @@ use crate::runtime::{self, Drain, Event, Isolation, Local, Reception, Reconciler
 use crate::scheduler::Scheduler;
 use crate::sweep;
 
+/// Where the programs that rustup puts in a PATH look for those that they stand for.
+const RUSTUP_HOME: &str = "RUSTUP_HOME";
+
 /// Starts every loop that needs nothing but the platform; the reconciler's goes on until it is told to stop the dynos.
 pub(super) fn spawn_loops(
     platform: &Arc<Platform>,
@@ -86,11 +89,21 @@ pub fn builder(platform: &Arc<Platform>, data: &DataDir, bench: build::Bench) ->
         },
         bench,
     };
+    let usual = build::Settings::new(data.path("builds"));
+    let shown = &platform.config.isolation;
+    let mut limits = platform.config.build.clone();
+    let is_named = limits.env.iter().any(|(name, _)| name == RUSTUP_HOME);
+    if let Some(home) = shown.rustup_home().filter(|_| !is_named) {
+        let home = home.display().to_string();
+        limits.env.push((RUSTUP_HOME.to_owned(), home));
+    }
+    let path = shown.search_path(usual.path.as_ref());
     let settings = build::Settings {
+        path: path.to_string_lossy().into_owned(),
+        limits,
         at_once: usize::from(platform.config.builds),
-        limits: platform.config.build.clone(),
         shelves: platform.config.buildpacks.clone(),
-        ..build::Settings::new(data.path("builds"))
+        ..usual
     };
     Builder::open(parts, settings, platform.boot)
 }

@@ -66,6 +66,7 @@ pub mod routes;
 mod row;
 pub mod scopes;
 pub mod seals;
+pub mod server_certificates;
 pub mod slugs;
 pub mod sni_endpoints;
 pub mod sources;
@@ -285,14 +286,16 @@ impl From<rusqlite::Error> for Error {
                     )
                 }
             }
-            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => Error {
-                cause: Some(cause.into()),
-                ..Error::new(
-                    ErrorId::Internal,
-                    "The server's database, penstock.db in its data directory, is damaged. Its operator puts that directory aside and \
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                Error {
+                    cause: Some(cause.into()),
+                    ..Error::new(
+                        ErrorId::Internal,
+                        "The server's database, penstock.db in its data directory, is damaged. Its operator puts that directory aside and \
                      makes a new one of a backup: penstock restore.",
-                )
-            },
+                    )
+                }
+            }
             _ => Error::internal(cause),
         }
     }

@@ -114,6 +114,40 @@ async fn a_real_authority_signs_what_a_domain_shows_its_visitors() {
 }
 
 #[tokio::test]
+async fn the_name_of_the_server_itself_gets_a_certificate_of_a_real_authority() {
+    let Some(mut pebble) = Pebble::prepare() else {
+        return;
+    };
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    // It is asked as soon as the server is there.
+    pebble.start(port, port);
+    let (host, settings) = ("paas.example.com", pebble.settings());
+    let (url, at) = (
+        format!("https://{host}:{port}"),
+        format!("127.0.0.1:{port}"),
+    );
+    let root = pebble.root().await;
+    let place = Place::new();
+    let mut command = place.command(&[TIED, "--api-url", &url, "--router-listen", &at]);
+    command
+        .args(["--acme-contact", "owner@example.com"])
+        .args(["--acme-directory", &settings.acme_directory])
+        .arg("--acme-ca-file")
+        .arg(settings.acme_ca_file.unwrap());
+    let server = crate::binary::Server::start(command, &place.log());
+    let hosts = [host];
+    let visited = async || {
+        let visitor = visitor(&root, &hosts, port);
+        let account = visitor.get(format!("{url}/account"));
+        account.bearer_auth(&server.ready.api_key).send().await
+    };
+    crate::https::until(async || visited().await.is_ok()).await;
+    assert_eq!(visited().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn a_certificate_is_renewed_when_two_thirds_of_its_life_are_over() {
     let Some(mut pebble) = Pebble::prepare() else {
         return;
@@ -133,6 +167,7 @@ async fn a_certificate_is_renewed_when_two_thirds_of_its_life_are_over() {
             penstock::certificates::Settings::default(),
             server.clock.clone(),
         ),
+        None,
     );
     let options = Options {
         tls: Some(certificates.server().unwrap()),

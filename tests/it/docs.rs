@@ -41,6 +41,7 @@ commands_of! {
     what_the_page_on_pipelines_says_works "pipelines";
     what_the_page_on_moving_says_works "moving";
     what_the_page_on_installing_says_works "installing";
+    what_the_page_on_teams_says_works "teams";
     what_the_page_on_security_says_works "security";
     what_the_page_on_the_api_says_works "api";
     what_the_page_on_testing_says_works "testing";

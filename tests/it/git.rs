@@ -1,5 +1,6 @@
 //! git push and clone, with stock git against the real server.
 
+mod by_router;
 mod held;
 mod hostile;
 mod limits;

@@ -1,6 +1,7 @@
 //! The program as its operator meets it: what it prints, what it keeps, how it stops, and when it refuses.
 
 mod account;
+mod browser;
 mod buildpacks;
 mod builds;
 mod command;
@@ -8,6 +9,7 @@ mod fetching;
 mod handed_over;
 mod keys;
 mod patience;
+mod readable;
 mod starving;
 mod stopping;
 mod tokens;

@@ -97,13 +97,21 @@ fn what_is_named_and_cannot_be_used_is_said_to_be_so() {
         assert!(!said.contains("Request-Id"), "{said}");
     };
     std::fs::create_dir(from.path("folder")).unwrap();
-    refused(backup(&from, "folder", &[]).1, 4, "is a folder. Name a file in it");
+    refused(
+        backup(&from, "folder", &[]).1,
+        4,
+        "is a folder. Name a file in it",
+    );
     let (file, made) = backup(&from, "good.tar", &["--without-key"]);
     done(made);
     let to = Place::new();
     refused(restore(&from.path("none.tar"), &to, &[]), 3, "There is no");
     refused(restore(&from.path("folder"), &to, &[]), 2, "is a folder");
-    refused(restore(&file, &to, &["--key", "/nonexistent/key"]), 3, "There is no");
+    refused(
+        restore(&file, &to, &["--key", "/nonexistent/key"]),
+        3,
+        "There is no",
+    );
     let mut nowhere = penstock(&["restore", "--data-dir", "/proc/nowhere"]);
     let output = nowhere.arg(&file).output().unwrap();
     refused(super::said(&output), 4, "--data-dir");

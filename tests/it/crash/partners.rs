@@ -59,6 +59,8 @@ impl Session {
         let provider = Provider::start();
         let manifest = place.path("manifest.json");
         std::fs::write(&manifest, acme(&provider.url).to_string()).unwrap();
+        // There is nowhere to register it before.
+        place.start().stop();
         let mut register = penstock(&["addon", "register"]);
         register.arg(manifest).arg("--data-dir").arg(place.data());
         let registered = register.output().unwrap();

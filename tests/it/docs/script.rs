@@ -1,13 +1,13 @@
 //! The commands of a page, as one script, and what they are said to print.
 //!
-//! In the source of a page a block of `sh` is run. One of `sh needs: /PROGRAM` is where that is installed for everybody, and one of
-//! `sh no-run: REASON` never, since no test can have what it needs. A block
+//! In the source of a page a block of `sh` is run. One of `sh needs: PROGRAM` is where there is such a program, of which the server is told if it is
+//! in a home, and one of `sh no-run: REASON` never, since no test can have what it needs. A block
 //! of `text` right after one that was run is what it printed: each line in that order, where `…` stands for whatever was there.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::binary::{Place, Server};
+use crate::binary::{Place, Server, TIED};
 
 /// In seconds: only a hang takes so long. A page has some thirty commands of the official CLI, and a busy machine takes its time.
 const HANG: &str = "900";
@@ -20,6 +20,8 @@ const CLI: &str = "PENSTOCK_HEROKU";
 pub struct Script {
     page: &'static str,
     blocks: Vec<Block>,
+    /// What the server is told to let builds read, so that they find what the page needs.
+    readable: Vec<PathBuf>,
 }
 
 #[derive(Default)]
@@ -36,6 +38,7 @@ impl Script {
         let mut blocks: Vec<Block> = Vec::new();
         let mut lines = markdown.lines().enumerate();
         let mut after_commands = false;
+        let mut readable = Vec::new();
         while let Some((at, line)) = lines.next() {
             let Some(kind) = line.strip_prefix("```") else {
                 continue;
@@ -48,12 +51,13 @@ impl Script {
                     after_commands = true;
                     blocks.push(block(at, &text));
                 }
-                ("sh", needs) if needs.starts_with("needs: /") => {
+                ("sh", needs) if needs.starts_with("needs: ") => {
                     let program = needs.trim_start_matches("needs: ");
-                    if !Path::new(program).exists() {
+                    let Some(found) = found(program) else {
                         eprintln!("skipped: {page}:{} needs {program}", at + 1);
                         continue;
-                    }
+                    };
+                    readable.extend(to_be_read(program, &found));
                     after_commands = true;
                     blocks.push(block(at, &text));
                 }
@@ -69,7 +73,11 @@ impl Script {
                 _ => panic!("{page}:{}: what is a block of {kind:?}?", at + 1),
             }
         }
-        Script { page, blocks }
+        Script {
+            page,
+            blocks,
+            readable,
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -92,7 +100,11 @@ impl Script {
             return;
         }
         let place = Place::new();
-        let server = place.start();
+        let mut arguments = vec![TIED];
+        for folder in &self.readable {
+            arguments.extend(["--dyno-readable", folder.to_str().unwrap()]);
+        }
+        let server = Server::start(place.command(&arguments), &place.log());
         let programs = programs(&place, cli.as_deref());
         let home = place.path("home");
         let empty = home.join("work");
@@ -188,4 +200,31 @@ fn is_like(line: &str, expected: &str) -> bool {
         }
     }
     rest.is_empty() || expected.ends_with('…')
+}
+
+/// Where a program is, be it in a PATH or where its installer puts it.
+fn found(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let usual = home.map(|home| home.join(".cargo/bin"));
+    let mut folders = std::env::split_paths(&path).chain(usual);
+    folders.find_map(|folder| Some(folder.join(program)).filter(|found| found.is_file()))
+}
+
+/// What the page says has to be read for it to be found, where it is in somebody's home.
+fn to_be_read(program: &str, found: &Path) -> Vec<PathBuf> {
+    let bin = found.parent().unwrap();
+    if ["/usr", "/bin", "/opt"]
+        .iter()
+        .any(|usual| bin.starts_with(usual))
+    {
+        return Vec::new();
+    }
+    match program {
+        "cargo" => vec![
+            bin.to_owned(),
+            bin.ancestors().nth(2).unwrap().join(".rustup"),
+        ],
+        _ => vec![bin.parent().unwrap().to_owned()],
+    }
 }

@@ -142,7 +142,7 @@ impl Server {
         let looping = provisioner.clone();
         let providers = tokio::spawn(async move { looping.run().await });
         let (api, task) =
-            penstock::listener::serve(&platform, listener, None, Arc::default()).unwrap();
+            penstock::listener::serve(&platform, listener, None, Default::default()).unwrap();
         drop(task);
         Server {
             clock,

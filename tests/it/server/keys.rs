@@ -74,16 +74,26 @@ fn a_database_that_is_damaged_is_said_to_be_and_what_to_do() {
     for beside in ["penstock.db-wal", "penstock.db-shm"] {
         let _ = fs::remove_file(place.data().join(beside));
     }
-    fs::write(&database, "this is no database, and longer than its head is. ".repeat(200)).unwrap();
+    fs::write(
+        &database,
+        "this is no database, and longer than its head is. ".repeat(200),
+    )
+    .unwrap();
     for command in [["account", "list"], ["token", "list"]] {
         let output = run(&place, &command);
         assert_eq!(output.status.code(), Some(1));
         let said = said(&output);
-        assert!(said.contains("is damaged") && said.contains("penstock restore"), "{said}");
+        assert!(
+            said.contains("is damaged") && said.contains("penstock restore"),
+            "{said}"
+        );
         assert!(!said.contains("Request-Id"), "{said}");
     }
     let log = place.path("refused.log");
     assert!(Server::try_start(place.command(&[TIED]), &log).is_err());
     let log = fs::read_to_string(log).unwrap();
-    assert!(log.contains("is damaged") && !log.contains("Request-Id"), "{log}");
+    assert!(
+        log.contains("is damaged") && !log.contains("Request-Id"),
+        "{log}"
+    );
 }

@@ -128,6 +128,28 @@ fn a_time_or_a_scope_that_is_none_is_refused() {
             "{arguments:?}"
         );
     }
+    let long = [
+        "token",
+        "create",
+        "owner@localhost",
+        "--expires-in",
+        "99999999d",
+    ];
+    let refused = run(&place, &long);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("a hundred years at most"), "{said}");
+    // Several scopes are named one by one, or with commas.
+    let scopes = [
+        "token",
+        "create",
+        "owner@localhost",
+        "--scope",
+        "read,write",
+    ];
+    printed(&run(&place, &scopes));
+    let made = listed(&place, "token").pop().unwrap();
+    assert_eq!(made["scope"], json!(["read", "write"]));
 }
 
 #[test]
@@ -149,6 +171,14 @@ fn shells_and_man_learn_every_command() {
     let mut command = penstock(&["man", "--dir"]);
     printed(&command.arg(&folder).output().unwrap());
     assert!(folder.join("penstock-token-create.1").exists());
+    // No page names what there is no page of, nor where its maker lives.
+    for page in std::fs::read_dir(&folder).unwrap() {
+        let text = std::fs::read_to_string(page.unwrap().path()).unwrap();
+        assert!(!text.contains("help(1)"), "{text}");
+        assert!(!text.contains("/nonexistent"), "{text}");
+    }
+    let serve = std::fs::read_to_string(folder.join("penstock-serve.1")).unwrap();
+    assert!(serve.contains("~/.local/share/penstock"), "{serve}");
     let version = printed(&penstock(&["version", "--json"]).output().unwrap());
     let version: Value = serde_json::from_str(&version).unwrap();
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));

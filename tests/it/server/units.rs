@@ -63,17 +63,26 @@ fn the_sockets_are_where_the_server_is_told_to_listen() {
     let place = Place::new();
     let units = installed(
         &place,
-        &["--", "--listen", "0.0.0.0:5050", "--router-tls-listen", "[::]:8443"],
+        &[
+            "--",
+            "--listen",
+            "0.0.0.0:5050",
+            "--router-tls-listen",
+            "[::]:8443",
+        ],
     );
     let unit = |name: &str| std::fs::read_to_string(units.join(name)).unwrap();
     for (socket, address) in [
-        ("api", "0.0.0.0:5050"),
-        ("router", "0.0.0.0:80"),
-        ("router-tls", "[::]:8443"),
-        ("rendezvous", "0.0.0.0:5001"),
+        ("api", "5050"),
+        ("router", "80"),
+        ("router-tls", "8443"),
+        ("rendezvous", "5001"),
     ] {
         let text = unit(&format!("penstock-{socket}.socket"));
-        assert!(text.contains(&format!("ListenStream={address}\n")), "{text}");
+        assert!(
+            text.contains(&format!("ListenStream={address}\n")),
+            "{text}"
+        );
     }
 }
 
