@@ -206,6 +206,15 @@ CREATE TABLE app_feature (
     PRIMARY KEY (app_id, name)
 ) STRICT;
 
+-- Whether a feature of an account is on, where that was ever said.
+CREATE TABLE account_feature (
+    account_id TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    name       TEXT NOT NULL,
+    enabled    INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+    updated_at TEXT NOT NULL,
+    PRIMARY KEY (account_id, name)
+) STRICT;
+
 -- The user and group that an app's dynos run as, where the server is root.
 CREATE TABLE app_uid (
     app_id TEXT PRIMARY KEY REFERENCES app (id) ON DELETE CASCADE,

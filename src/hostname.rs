@@ -15,6 +15,12 @@ impl Hostname {
     /// 422 for what is no name, and for an address.
     pub fn parse(text: &str) -> Result<Hostname> {
         Hostname::canonical(text).ok_or_else(|| {
+            let top = text.strip_prefix("*.").unwrap_or_default().trim_end_matches('.');
+            if !top.is_empty() && !top.contains('.') {
+                return Error::invalid(format!(
+                    "*.{top} would be all names under {top}, which nobody has. Name a domain of yours, such as *.example.{top}."
+                ));
+            }
             Error::invalid(
                 "The host name does not fit. Give one such as www.example.com, or *.example.com for all names under it: labels of \
                  letters, digits and dashes, 253 characters at most, without a scheme, port or path.",

@@ -12,6 +12,9 @@ fn main() -> ExitCode {
     if let Some(code) = penstock::git::hook::run_if_asked() {
         return code;
     }
+    if let Some(code) = penstock::cli::official_cli::run_if_asked() {
+        return code;
+    }
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -144,6 +144,7 @@ impl Server {
         let ready = Ready {
             api_url: platform.urls.api.clone(),
             router_url: platform.urls.router(),
+            listen: Some(sockets.api.local_addr()?),
             api_key: first_account(&platform, &data).await?,
             data_dir: data.root().display().to_string(),
             pid: std::process::id(),

@@ -9,6 +9,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::tunnel;
 use crate::urls::Urls;
 
 /// The names under which sockets are handed over.
@@ -71,7 +72,7 @@ impl Sockets {
         let mut router_port = || routers.next().transpose();
         let api = config.api_url.clone();
         Ok(Urls {
-            api: api.unwrap_or(format!("http://{}", self.api.local_addr()?)),
+            api: api.unwrap_or(format!("http://{}", tunnel::here(self.api.local_addr()?))),
             router_port: router_port()?.map_or(0, |address| address.port()),
             router_tls_port: router_port()?.map(|address| address.port()),
             base_domain: config.base_domain.clone(),

@@ -37,11 +37,9 @@ pub(super) fn allowed(routes: &[&Route]) -> String {
 /// 404.
 pub(super) fn no_such_path(request: &HttpRequest) -> Error {
     let path = request.path();
-    let is_of_databases = DATABASES.iter().any(|of_these| path.starts_with(of_these));
-    let message = match is_of_databases {
-        true => "Penstock runs no databases. Run one yourself, and set its URL as a config var: heroku config:set DATABASE_URL=..."
-            .to_owned(),
-        false => format!(
+    let message = match of_hosting(path) {
+        Some(sentence) => sentence.to_owned(),
+        None => format!(
             "Penstock does not serve {} {path}. GET /openapi.json lists what it serves.",
             request.method()
         ),
@@ -50,4 +48,33 @@ pub(super) fn no_such_path(request: &HttpRequest) -> Error {
         resource: Some("path"),
         ..Error::new(ErrorId::NotFound, message)
     }
+}
+
+/// What there is instead of what belongs to Heroku's hosting alone, and the official CLI has commands for.
+fn of_hosting(path: &str) -> Option<&'static str> {
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let sentence = match segments[..] {
+        _ if DATABASES.iter().any(|of_these| path.starts_with(of_these)) => {
+            "Penstock runs no databases. Run one yourself, and set its URL as a config var: heroku config:set DATABASE_URL=..."
+        }
+        ["spaces", ..] => "This server has no private spaces: all of its apps run on this machine.",
+        ["test-runs", ..] | ["pipelines", _, "test-runs", ..] | ["apps", _, "test-runs", ..] => {
+            "Penstock runs no CI tests; a CI of your own reports what it found as a status of the release, which a promotion can require: \
+             see /docs/pipelines."
+        }
+        [
+            "pipelines",
+            _,
+            "webhooks" | "webhook-deliveries" | "webhook-events",
+            ..,
+        ] => {
+            "Penstock has webhooks of apps and add-ons, and none of pipelines. Subscribe to each app of the pipeline: \
+             heroku webhooks:add --app APP ..."
+        }
+        ["pipelines", _, "repository", ..] => {
+            "This server is not connected to GitHub. The source of a pipeline's apps is what is pushed to them with git."
+        }
+        _ => return None,
+    };
+    Some(sentence)
 }

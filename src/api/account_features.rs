@@ -1,5 +1,7 @@
-//! Features of accounts that clients ask for. None can be switched on here; the official CLI asks for one before it lets a
-//! pipeline have review apps, and must be told that there is such a feature.
+//! Features of accounts that clients ask for. The official CLI asks for one before it lets a pipeline have review apps, and must be
+//! told that there is such a feature; where it is refused to switch one, it ends with a stack trace and the token in it.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use super::reply::Reply;
 use crate::catalog::{self, Entry, REPOSITORIES};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
+use crate::store::account_features;
 use crate::store::page::{Field, Kind};
 use crate::time::Timestamp;
 
@@ -61,12 +64,16 @@ pub fn meant(call: &Call, parameter: &str, features: Vec<View>) -> Result<View> 
     found.ok_or_else(|| Error::not_found("feature"))
 }
 
-fn features() -> Vec<View> {
-    vec![view(
+fn features(switched: &BTreeMap<String, (bool, Timestamp)>) -> Vec<View> {
+    let mut repositories = view(
         REPOSITORIES,
         "Repositories",
-        "Pipelines know their repository. There is nothing of the kind on this server.",
-    )]
+        "The CLI asks for a pipeline's repository: here, what was pushed with git to its apps.",
+    );
+    if let Some((enabled, at)) = switched.get(repositories.name) {
+        (repositories.enabled, repositories.updated_at) = (*enabled, *at);
+    }
+    vec![repositories]
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -83,20 +90,28 @@ impl Body {
 }
 
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
-    call.page_of(FIELDS, features())
+    let switched = switched(&call)?;
+    call.page_of(FIELDS, features(&switched))
 }
 
 pub async fn info(call: Call) -> Result<Reply<View>> {
-    Reply::of(&meant(&call, "account_feature", features())?)
+    let switched = switched(&call)?;
+    Reply::of(&meant(&call, "account_feature", features(&switched))?)
 }
 
 pub async fn update(call: Call, body: Body) -> Result<Reply<View>> {
-    let feature = meant(&call, "account_feature", features())?;
-    if body.enabled()? {
-        return Err(Error::invalid(format!(
-            "The feature {} cannot be switched on: this server has nothing of the kind.",
-            feature.name
-        )));
-    }
-    Reply::of(&feature)
+    let name = meant(&call, "account_feature", features(&BTreeMap::new()))?.name;
+    let enabled = body.enabled()?;
+    let switched = call
+        .write(move |connection, caller| {
+            let account = caller.account.id;
+            account_features::switch(connection, account, name, enabled, caller.now)?;
+            account_features::switched(connection, account)
+        })
+        .await?;
+    Reply::of(&meant(&call, "account_feature", features(&switched))?)
+}
+
+fn switched(call: &Call) -> Result<BTreeMap<String, (bool, Timestamp)>> {
+    call.read(|connection, caller| account_features::switched(connection, caller.account.id))
 }

@@ -197,6 +197,6 @@ pub fn no_plan(identity: &Identity) -> Error {
         Identity::Name(name) => name.chars().take(100).collect(),
     };
     Error::invalid(format!(
-        "Couldn't find either the add-on service or the add-on plan of \"{asked}\". GET /addon-services lists what is offered."
+        "Couldn't find either the add-on service or the add-on plan of \"{asked}\". heroku addons:services lists what is offered here, which whoever runs the server decides: penstock addon register."
     ))
 }

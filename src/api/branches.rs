@@ -35,6 +35,14 @@ pub struct View {
     commit: Commit,
 }
 
+/// What stands for a repository where Heroku has a connection to GitHub's.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Repository")]
+pub struct Repository {
+    full_name: String,
+    name: String,
+}
+
 /// Where a branch is.
 struct Branch {
     app: Id,
@@ -58,6 +66,12 @@ async fn find(call: &Call, pipeline: Id, branch: &str) -> Result<Option<Branch>>
         }
     }
     Ok(None)
+}
+
+pub async fn repository(call: Call) -> Result<Reply<Repository>> {
+    let name = call.read(|connection, caller| Ok(caller.pipeline(connection)?.name))?;
+    let full_name = name.clone();
+    Reply::of(&Repository { full_name, name })
 }
 
 pub async fn info(call: Call) -> Result<Reply<View>> {

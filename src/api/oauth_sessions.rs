@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::call::Call;
 use super::reply::Reply;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
 use crate::store::page::{Field, Kind};
 
@@ -22,6 +22,14 @@ pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     call.page_of(FIELDS, Vec::new())
 }
 
+/// There is none to end, which the CLI takes for an answer when it logs out: always 404.
 pub async fn delete(_: Call) -> Result<Reply<View>> {
-    Err(Error::not_found("session"))
+    Err(Error {
+        resource: Some("session"),
+        ..Error::new(
+            ErrorId::NotFound,
+            "Couldn't find that session. This server keeps none: what opens an account is a token, and `heroku authorizations:revoke ID` \
+             ends one.",
+        )
+    })
 }

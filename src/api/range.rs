@@ -61,7 +61,12 @@ pub fn parse(header: Option<&str>, fields: &'static [Field]) -> Result<Page> {
             Some(("max", max)) => {
                 let max: usize = max.parse().map_err(|_| refused(fields))?;
                 page.max = if max == 0 {
-                    return Err(refused(fields));
+                    return Err(Error::new(
+                        ErrorId::RangeNotSatisfiable,
+                        format!(
+                            "A range of no rows shows nothing. Ask for at least 1, and for {CEILING} at most."
+                        ),
+                    ));
                 } else {
                     max.min(CEILING)
                 };

@@ -88,8 +88,8 @@ impl Body {
     fn check(self) -> Result<Change> {
         if self.automatic_review_apps == Some(true) {
             return Err(Error::invalid(
-                "Automatic review apps take a connection to GitHub, which this server has not. Leave out automatic_review_apps, and \
-                 POST to /review-apps for each branch.",
+                "Automatic review apps take a connection to GitHub, which this server has not. Leave out --autodeploy \
+                 (automatic_review_apps), and make one for each branch: heroku reviewapps:create",
             ));
         }
         if self.wait_for_ci == Some(true) {

@@ -324,6 +324,7 @@ routes! {
     POST   "/pipelines/{pipeline}/review-app-config"        Pipeline review_app_configs::create;
     PATCH  "/pipelines/{pipeline}/review-app-config"        Pipeline review_app_configs::update;
     DELETE "/pipelines/{pipeline}/review-app-config"        Pipeline review_app_configs::delete;
+    GET    "/pipelines/{pipeline}/repo"                     Pipeline branches::repository;
     GET    "/pipelines/{pipeline}/repo/branches/{branch}"   Pipeline branches::info;
     GET    "/pipelines/{pipeline}/review-apps"              Pipeline review_apps::list;
     POST   "/review-apps"                                   Account  review_apps::create;

@@ -9,6 +9,7 @@ mod doctor;
 mod env;
 mod install;
 mod manual;
+pub mod official_cli;
 mod print;
 mod programs;
 mod serve;

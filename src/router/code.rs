@@ -124,7 +124,7 @@ codes! {
         "If this is your app, end maintenance with <code>heroku maintenance:off</code>.";
     H81 "info" "" "Blank app" 502 502: "There is nothing here, yet",
         "This app has been created, but nothing has been deployed to it.",
-        "If this is your app, upload its source and build it with <code>POST /apps/APP/builds</code>.";
+        "If this is your app, deploy it with <code>git push heroku main</code>, or upload its source and build it with <code>POST /apps/APP/builds</code>.";
     H99 "error" "" "Platform error" 503 503: "Something went wrong on this server",
         "It is not your fault, and not the app's. Please try again.",
         "If this is your server, its own log says what happened.";

@@ -2,6 +2,7 @@
 //!
 //! It must not know how a server is started.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ use crate::store::{accounts, oauth_authorizations, oauth_tokens};
 pub struct Ready {
     pub api_url: String,
     pub router_url: String,
+    /// Where the API listens, whatever its URL is. A server of an older version said nothing of it.
+    #[serde(default)]
+    pub listen: Option<SocketAddr>,
     pub api_key: String,
     pub data_dir: String,
     pub pid: u32,

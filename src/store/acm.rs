@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 
 use super::row::{optional, text_enum};
 use super::sni_endpoints::{self, KeyPair};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::name::{self, Id};
 use crate::time::Timestamp;
 
@@ -68,6 +68,14 @@ fn set(connection: &Connection, app: Id, on: bool, now: Timestamp) -> Result<()>
 /// Has those that came to nothing tried again at once. Whether that was an even or an odd time stays, so that each goes on with the
 /// proof whose turn it is.
 pub fn refresh(connection: &Connection, app: Id, now: Timestamp) -> Result<()> {
+    let on: bool = connection
+        .prepare_cached("SELECT acm FROM app WHERE id = ?1")?
+        .query_row([app], |row| row.get(0))?;
+    if !on {
+        return Err(Error::invalid(
+            "This app's certificates are not looked after, so there is nothing to try again. Switch that on: heroku certs:auto:enable",
+        ));
+    }
     connection
         .prepare_cached(
             "UPDATE acm_order SET next_at = ?2, attempts = attempts & 1, status = NULL, reason = NULL

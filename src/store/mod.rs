@@ -6,6 +6,7 @@
 //! transaction. The store does not know HTTP, and what it tells the world is only that something changed.
 
 pub mod access;
+pub mod account_features;
 pub mod accounts;
 pub mod acm;
 pub mod addon_attaching;

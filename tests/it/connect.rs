@@ -1,5 +1,7 @@
 //! `penstock connect`, by the binary: a server at another address, within TLS, used by way of a port of this machine.
 
+mod official_cli;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

@@ -207,12 +207,14 @@ async fn what_is_no_name_or_the_servers_own_is_refused() {
         "http://example.com",
         "example.com/x",
         "1.2.3.4",
-        "*.com",
         "a_b.example.com",
     ] {
         let body = json!({ "hostname": hostname });
         ann.post(DOMAINS, body).await.invalid("does not fit");
     }
+    let top = json!({"hostname": "*.com"});
+    let refused = ann.post(DOMAINS, top).await;
+    refused.invalid("*.com would be all names under com");
     for hostname in [
         "x.localhost",
         "harbour.localhost",

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::Server;
 
 #[tokio::test]
-async fn an_account_is_told_what_this_server_has_not() {
+async fn a_feature_of_an_account_is_switched_for_that_account_alone() {
     let server = Server::start().await;
     let ann = server.account("ann").await;
     // The official CLI asks for it before it lets a pipeline have review apps.
@@ -14,8 +14,16 @@ async fn an_account_is_told_what_this_server_has_not() {
     assert_eq!(feature["enabled"], false);
     let listed = ann.get("/account/features").await.each("name");
     assert_eq!(listed, ["dashboard-repositories-api"]);
-    let on = ann.patch(path, json!({"enabled": true})).await;
-    on.invalid("cannot be switched on");
+    // Refused, the official CLI would print a stack trace with the token in it.
+    let on = ann.patch(path, json!({"enabled": true})).await.ok();
+    assert_eq!(on["enabled"], true);
+    assert_eq!(ann.get(path).await.ok(), on);
+    let bob = server.account("bob").await;
+    assert_eq!(bob.get(path).await.ok()["enabled"], false);
+    // Then the CLI asks for this too.
+    ann.pipeline("trees").await;
+    let repository = ann.get("/pipelines/trees/repo").await.ok();
+    assert_eq!(repository["full_name"], "trees");
     ann.patch(path, json!({"enabled": false})).await.ok();
     ann.patch(path, json!({})).await.invalid("enabled");
     ann.get("/account/features/other").await.missing("feature");

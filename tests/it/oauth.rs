@@ -187,7 +187,9 @@ async fn one_token_can_be_revoked_and_there_are_no_sessions_of_browsers() {
     assert_eq!(laptop.get("/account").await.status, 401);
     ann.delete(&path).await.missing("token");
     assert_eq!(ann.get("/oauth/sessions").await.ok(), json!([]));
-    ann.delete("/oauth/sessions/~").await.missing("session");
+    let none = ann.delete("/oauth/sessions/~").await;
+    none.refused(404, "not_found", "authorizations:revoke");
+    none.missing("session");
 }
 
 #[tokio::test]

@@ -120,6 +120,28 @@ async fn a_buildpacks_name_stands_for_itself_and_only_what_is_kept_here_has_vers
     nobody.get("/buildpacks/grove%2Ftree/readme").await.ok();
 }
 
+#[tokio::test]
+async fn what_belongs_to_herokus_hosting_alone_is_refused_in_a_sentence() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    ann.app("harbour").await;
+    ann.pipeline("trees").await;
+    for (path, words) in [
+        ("/spaces/glade", "no private spaces"),
+        ("/spaces/glade/log-drain", "no private spaces"),
+        ("/pipelines/trees/test-runs", "no CI tests"),
+        ("/test-runs/1/test-nodes", "no CI tests"),
+        ("/pipelines/trees/webhooks", "webhooks:add --app"),
+        ("/pipelines/trees/repository", "not connected to GitHub"),
+        ("/client/v11/databases/x", "no databases"),
+    ] {
+        ann.get(path).await.refused(404, "not_found", words);
+    }
+    let refresh = json!({"acm_refresh": true});
+    let refused = ann.patch("/apps/harbour/acm", refresh).await;
+    refused.invalid("heroku certs:auto:enable");
+}
+
 /// What comes back for bytes that are sent to the API's port, until it is closed or the answer's end is there.
 fn sent(port: u16, lines: &[&str]) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();

@@ -9,6 +9,7 @@ mod fetching;
 mod handed_over;
 mod keys;
 mod patience;
+mod pointing;
 mod readable;
 mod starving;
 mod stopping;

@@ -2,10 +2,12 @@
 //!
 //! The official CLI sends its token to this machine and to Heroku, and to nobody else. What it sends here is passed on as it is: no
 //! credential is added, so a page in a browser that finds the port has none. Who begins a
-//! TLS handshake is a client of a one-off dyno, and is carried to where the server meets those. It must not know what is asked.
+//! TLS handshake is a client of a one-off dyno, and is carried to where the server meets those. Who takes the port for a proxy means
+//! one of the hosts that are written into the CLI, in whose place the server answers. It must not know what is asked.
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +22,14 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
-use crate::transport::HANDSHAKE;
+use crate::fixed_hosts;
+use crate::transport::{Connection, HANDSHAKE};
 use crate::tunnel;
 
 /// While a server is being restarted, nobody answers at its address.
@@ -54,6 +59,8 @@ pub struct Upstream {
     pub url: String,
     /// Where is listened.
     pub at: SocketAddr,
+    /// Shown to whoever means one of the hosts that the CLI asks wherever it is pointed.
+    pub fixed_hosts: TlsAcceptor,
 }
 
 /// Passes on what comes to the listener until `end` resolves.
@@ -76,27 +83,54 @@ pub async fn run(listener: TcpListener, upstream: Upstream, end: impl Future<Out
 
 async fn serve(stream: TcpStream, upstream: Arc<Upstream>) {
     let _ = stream.set_nodelay(true);
+    // Whoever breaks off knows it.
+    let _ = begin(stream, upstream).await;
+}
+
+/// Learns from a client's first bytes what it is.
+async fn begin(mut stream: TcpStream, upstream: Arc<Upstream>) -> io::Result<()> {
     let mut first = [0];
-    match timeout(HEAD_TIMEOUT, stream.peek(&mut first)).await {
-        Ok(Ok(1)) if first == [HANDSHAKE] => return upstream.carry(stream).await,
-        Ok(Ok(1)) => {}
-        _ => return,
+    if timeout(HEAD_TIMEOUT, stream.peek(&mut first)).await?? == 0 {
+        return Ok(());
     }
+    if first == [HANDSHAKE] {
+        upstream.carry(stream).await;
+        return Ok(());
+    }
+    if !fixed_hosts::are_asked_for(&stream).await? {
+        converse(TokioIo::new(stream), upstream, false).await;
+        return Ok(());
+    }
+    let own = upstream
+        .names()
+        .map(|name| name.split(':').next().unwrap_or_default().to_owned());
+    timeout(HEAD_TIMEOUT, fixed_hosts::open(&mut stream, &own)).await??;
+    let accepted = Connection::accept(stream, Some(&upstream.fixed_hosts));
+    let connection = timeout(HEAD_TIMEOUT, accepted).await??;
+    converse(TokioIo::new(connection), upstream, true).await;
+    Ok(())
+}
+
+/// `is_meant` where the client has named its host before, which no page in a browser can.
+async fn converse<C>(connection: TokioIo<C>, upstream: Arc<Upstream>, is_meant: bool)
+where
+    C: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let service = service_fn(move |request| {
         let upstream = upstream.clone();
-        async move { Ok::<_, Infallible>(upstream.pass(request).await) }
+        async move { Ok::<_, Infallible>(upstream.pass(request, is_meant).await) }
     });
     // Whoever breaks off knows it.
     let _ = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(connection, service)
         .await;
 }
 
 impl Upstream {
-    async fn pass(&self, request: Request<Incoming>) -> Answer {
-        if !self.is_asked(request.headers()) {
+    async fn pass(&self, request: Request<Incoming>, is_meant: bool) -> Answer {
+        if !is_meant && !self.is_asked(request.headers()) {
             return refusal(
                 StatusCode::FORBIDDEN,
                 "forbidden",

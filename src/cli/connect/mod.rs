@@ -7,25 +7,31 @@
 
 mod forward;
 mod login;
-mod netrc;
+pub mod netrc;
 mod server;
 mod state;
 
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::TlsAcceptor;
 
+use crate::authority::Authority;
 use crate::config::DataDirArg;
 use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
+use crate::fixed_hosts::HOSTS;
 use forward::Upstream;
 use netrc::Login;
 use server::{Server, Trust};
 pub use state::{Connection, running};
+
+/// Those whom the CLI is to believe, one after another.
+const TRUSTED: &str = "cli.pem";
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -67,14 +73,17 @@ impl Connect {
     }
 
     async fn forward(self) -> Result<()> {
-        if !self.listen.ip().is_loopback() {
+        if self.listen.ip() != Ipv4Addr::LOCALHOST {
             return Err(Error::invalid(
-                "The forward is for this machine alone: --listen takes an address such as 127.0.0.1:5010.",
+                "The forward is for this machine alone, and the heroku CLI takes it at 127.0.0.1 only: --listen takes an address such as \
+                 127.0.0.1:5010.",
             ));
         }
         let url = server::base(&self.url)?;
         let data = DataDir::open(&self.data_dir.data_dir)?;
         let folder = state::folder(&data, &url)?;
+        // Before anything is written for it.
+        state::is_free(&folder)?;
         let trust = Trust::of(
             self.ca_file.as_deref(),
             self.ca_fingerprint.as_deref(),
@@ -90,8 +99,17 @@ impl Connect {
         let at = listener.local_addr()?;
         let netrc = netrc::path()?;
         let login = self.login(&server, &netrc).await?;
-        netrc::keep(&netrc, &hosts(&server, at), &login)?;
-        let connection = Connection::begin(&folder, &server, at)?;
+        let mut hosts = hosts(&server, at);
+        // curl looks for this machine without a port. What somebody else has put there stays.
+        let bare = at.ip().to_string();
+        let before = netrc::find(&netrc, &at.to_string())?;
+        let known = netrc::find(&netrc, &bare)?;
+        if known.is_none() || known == before {
+            hosts.push(bare);
+        }
+        netrc::keep(&netrc, &hosts, &login)?;
+        let (trusted, tls) = fixed_hosts(&folder, &server)?;
+        let connection = Connection::begin(&folder, &server, trusted, at)?;
         // Before anybody is told that it is there: whoever reads that may end it at once.
         let ended = told_to_end()?;
         eprintln!(
@@ -102,6 +120,7 @@ impl Connect {
             client: server.client,
             url,
             at,
+            fixed_hosts: tls,
         };
         forward::run(listener, upstream, ended).await;
         connection.end();
@@ -122,6 +141,18 @@ impl Connect {
         }
         login::by_person(server).await
     }
+}
+
+/// In whose name the forward answers where the CLI asks for hosts that are written into it, and the file of those whom the CLI is to
+/// believe for it. The authority is this user's own, and nobody but the CLI hears of it.
+fn fixed_hosts(folder: &DataDir, server: &Server) -> Result<(PathBuf, TlsAcceptor)> {
+    let authority = Authority::open(&DataDir::open(&folder.path("fixed-hosts"))?)?;
+    let files = [&server.ca_file, &authority.certificate];
+    let pems = files.map(std::fs::read_to_string);
+    let pems = pems.into_iter().collect::<std::io::Result<String>>()?;
+    folder.write_private(TRUSTED, pems.trim())?;
+    let tls = authority.server(&HOSTS.map(str::to_owned))?;
+    Ok((folder.path(TRUSTED), tls.into()))
 }
 
 /// Under which the tools look: the CLI by the forward's host with its port, and by git's; curl and git by the name alone.

@@ -29,17 +29,31 @@ pub fn path() -> Result<PathBuf> {
 /// What is kept for a host. An absent file has nothing.
 pub fn find(path: &Path, host: &str) -> Result<Option<Login>> {
     let text = read(path)?;
-    let Some(entry) = entries(&text).into_iter().find(|entry| entry.host == host) else {
-        return Ok(None);
-    };
-    let words: Vec<&str> = text[entry.span].split_whitespace().collect();
+    let entry = entries(&text).into_iter().find(|entry| entry.host == host);
+    Ok(entry.and_then(|entry| login(&text[entry.span])))
+}
+
+/// What an entry says.
+fn login(entry: &str) -> Option<Login> {
+    let words: Vec<&str> = entry.split_whitespace().collect();
     let after = |word: &str| {
         let at = words.iter().position(|one| *one == word)?;
         words.get(at + 1).map(|value| (*value).to_owned())
     };
-    Ok(after("login")
-        .zip(after("password"))
-        .map(|(login, password)| Login { login, password }))
+    let (login, password) = after("login").zip(after("password"))?;
+    Some(Login { login, password })
+}
+
+/// Takes out each entry with this password, whatever its host: it opens nothing any more.
+pub fn forget(path: &Path, password: &str) -> Result<()> {
+    let mut text = read(path)?;
+    for entry in entries(&text).into_iter().rev() {
+        let kept = login(&text[entry.span.clone()]);
+        if kept.is_some_and(|kept| kept.password == password) {
+            text.replace_range(entry.span, "");
+        }
+    }
+    put(path, &text)
 }
 
 /// Keeps a login for these hosts, in place of those that they had. The file is this user's alone, and whole at any moment.
@@ -48,10 +62,14 @@ pub fn keep(path: &Path, hosts: &[String], login: &Login) -> Result<()> {
     for host in hosts {
         text = with(&text, host, login);
     }
+    put(path, &text)
+}
+
+fn put(path: &Path, text: &str) -> Result<()> {
     // Somebody may keep the file elsewhere and have a link here.
     let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let part = place.with_extension("penstock-part");
-    let written = write(&part, &text).and_then(|()| Ok(fs::rename(&part, &place)?));
+    let written = write(&part, text).and_then(|()| Ok(fs::rename(&part, &place)?));
     written.map_err(|error| {
         let _ = fs::remove_file(&part);
         Error::conflict(format!(

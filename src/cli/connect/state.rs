@@ -24,6 +24,8 @@ pub struct Connection {
     /// Where git finds it.
     pub git_host: String,
     pub ca_file: PathBuf,
+    /// Those whom the CLI is to believe: the server's authority, and the forward's own.
+    pub trusted: PathBuf,
     /// Whether the server's own authority has signed the API's certificate.
     pub is_private: bool,
     pid: u32,
@@ -44,18 +46,19 @@ pub fn folder(data: &DataDir, url: &str) -> Result<DataDir> {
 
 impl Connection {
     /// 409 when there is one to the same server already.
-    pub fn begin(folder: &DataDir, server: &Server, at: SocketAddr) -> Result<Connection> {
-        if let Some(other) = read(folder)?.filter(Connection::is_there) {
-            return Err(Error::conflict(format!(
-                "Process {} is connected to {} already, by {}. Use that, or end it.",
-                other.pid, other.url, other.forward_url
-            )));
-        }
+    pub fn begin(
+        folder: &DataDir,
+        server: &Server,
+        trusted: PathBuf,
+        at: SocketAddr,
+    ) -> Result<Connection> {
+        is_free(folder)?;
         let connection = Connection {
             url: server.url.clone(),
             forward_url: format!("http://{at}"),
             git_host: server.host.clone(),
             ca_file: server.ca_file.clone(),
+            trusted,
             is_private: server.is_private,
             pid: std::process::id(),
             file: folder.path(FILE),
@@ -70,9 +73,25 @@ impl Connection {
         let _ = fs::remove_file(self.file);
     }
 
+    /// What is kept of its server.
+    pub fn folder(&self) -> Result<DataDir> {
+        DataDir::open(self.trusted.parent().unwrap_or(&self.trusted))
+    }
+
     fn is_there(&self) -> bool {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         pid.is_some_and(|pid| test_kill_process(pid).is_ok())
+    }
+}
+
+/// 409 when there is a connection to this server already, which is to be used.
+pub fn is_free(folder: &DataDir) -> Result<()> {
+    match read(folder)?.filter(Connection::is_there) {
+        Some(other) => Err(Error::conflict(format!(
+            "Process {} is connected to {} already, by {}. Use that, or end it.",
+            other.pid, other.url, other.forward_url
+        ))),
+        None => Ok(()),
     }
 }
 

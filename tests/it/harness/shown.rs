@@ -17,6 +17,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("/buildpacks/*", "registry-buildpack"),
     ("/buildpacks/*/revisions", "registry-revision"),
     ("/buildpacks/*/readme", ""),
+    ("/pipelines/*/repo", "repository"),
     ("/pipelines/*/repo/branches/*", "branch"),
     ("/users/~", "account"),
     ("/users/~/apps", "app"),

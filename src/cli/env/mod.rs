@@ -1,31 +1,36 @@
 //! `penstock env`: the lines that a shell evaluates to point its tools at a server, on this machine or by way of `penstock connect`.
 
+mod git;
+mod reach;
+
+use std::env;
 use std::path::Path;
 
 use clap::Args;
-use rustix::process::{Pid, test_kill_process};
 
 use super::connect::{self, Connection};
+use super::official_cli::{self, API_KEY, CA_FILE, NODE_CERTIFICATES, URL};
 use super::print::{self, Json};
 use crate::config::DataDirArg;
 use crate::data_dir::DataDir;
 use crate::error::{Error, ErrorId, Result};
 use crate::serve::Ready;
 
-/// The commands whose hosts are written into the CLI, as a shell's pattern.
-const FIXED_HOSTS: &str = "apps:errors | apps:favorites* | ci:* | dashboard | notifications | pipelines:connect \
-                           | pipelines:diff | pipelines:setup | ps:autoscale:*";
-
 #[derive(Args)]
 #[command(after_help = "Examples:
   eval \"$(penstock env)\"
   eval \"$(penstock env --data-dir /srv/penstock)\"; heroku apps
   eval \"$(penstock env https://paas.example.com)\"     # while `penstock connect` runs
+  eval \"$(penstock env --unset)\"                      # leave the server
 
 `heroku login` wants no HEROKU_API_KEY: unset it to log in as somebody else.")]
 pub struct Env {
     /// A server that `penstock connect` leads to [default: the one on this machine, or else the only connection]
     url: Option<String>,
+
+    /// Take back what an earlier `penstock env` has set in this shell
+    #[arg(long, conflicts_with_all = ["url", "json"])]
+    unset: bool,
 
     #[command(flatten)]
     form: Json,
@@ -34,18 +39,17 @@ pub struct Env {
     data_dir: DataDirArg,
 }
 
-/// The file of authorities that Node.js believes beside its own.
-const NODE_CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
-
-/// Nobody has more settings for git in the environment.
-const MANY_SETTINGS: usize = 1_000;
-
 /// A variable, or its absence.
 type Variable = (String, Option<String>);
+
+const PATH: &str = "PATH";
 
 impl Env {
     /// Reads what the running server, or the connection, wrote of itself, so that no port has to be named twice.
     pub fn run(&self) -> Result<()> {
+        if self.unset {
+            return print::line(&taken_back().iter().map(line).collect::<String>());
+        }
         let variables = self.variables().inspect_err(|_| {
             // What a shell evaluates fails then, too, instead of leaving its tools pointed at Heroku.
             let told = if self.form.json {
@@ -61,31 +65,14 @@ impl Env {
                 .filter_map(|(name, value)| Some((name, value?)));
             return print::json(&set.collect::<std::collections::BTreeMap<_, _>>());
         }
-        // A connection passes on what is asked of its server, and is nobody's proxy.
-        let proxy = variables.iter().find_map(|(name, value)| match value {
-            Some(url) if name == "HEROKU_HOST" => Some(url.clone()),
-            _ => None,
-        });
         let here = variables
             .iter()
-            .any(|(name, value)| name == "HEROKU_API_KEY" && value.is_some());
+            .any(|(name, value)| name == API_KEY && value.is_some());
         // A server elsewhere is trusted by the CLI alone, and not by every program of this shell that is made with Node.js.
-        let (trusted, variables): (Vec<_>, Vec<_>) = variables
-            .into_iter()
-            .partition(|(name, _)| name == NODE_CERTIFICATES && !here);
-        for (name, value) in variables {
-            print::line(&match value {
-                Some(value) => format!("export {name}={}\n", quoted(&value)),
-                None => format!("unset {name}\n"),
-            })?;
-        }
-        if let Some((_, Some(file))) = trusted.first() {
-            return print::line(&trusting(file));
-        }
-        match proxy.filter(|_| here) {
-            Some(url) => print::line(&function(&url)),
-            None => Ok(()),
-        }
+        let variables = variables
+            .iter()
+            .filter(|(name, _)| here || name != NODE_CERTIFICATES);
+        print::line(&variables.map(line).collect::<String>())
     }
 
     fn variables(&self) -> Result<Vec<Variable>> {
@@ -100,20 +87,23 @@ impl Env {
             let url = url.trim_end_matches('/');
             let asked = |one: &&Connection| one.url == url || one.git_host == url;
             let found = connections.iter().find(asked);
-            return found.map(of_connection).ok_or_else(|| {
+            let found = found.ok_or_else(|| {
                 Error::new(
                     ErrorId::NotFound,
                     format!("Nothing leads to {url}. Start `penstock connect {url}` in another terminal, and leave it running."),
                 )
-            });
+            })?;
+            return of_connection(found);
         }
-        let ready = Ready::read(&data)?;
-        match (ready, &connections[..]) {
-            (Some(ready), _) if is_there(ready.pid) => Ok(of_server(&ready)),
-            (_, [only]) => Ok(of_connection(only)),
-            (Some(ready), _) => Ok(of_server(&ready)),
-            (None, []) => Err(nothing_in(data.root())),
-            (None, several) => {
+        let here = match Ready::read(&data)? {
+            Some(ready) => reach::host(&ready).and_then(|host| of_server(&ready, &host, &data)),
+            None => Err(nothing_in(data.root())),
+        };
+        match (here, &connections[..]) {
+            (Ok(variables), _) => Ok(variables),
+            (Err(_), [only]) => of_connection(only),
+            (Err(error), []) => Err(error),
+            (Err(_), several) => {
                 let urls: Vec<&str> = several.iter().map(|one| one.url.as_str()).collect();
                 Err(Error::invalid(format!(
                     "There are several connections. Name one: penstock env {}",
@@ -122,6 +112,24 @@ impl Env {
             }
         }
     }
+}
+
+/// What a shell evaluates. A `PATH` only grows, since that of who evaluates may not be ours (`sudo`).
+fn line((name, value): &Variable) -> String {
+    match value {
+        Some(value) if name == PATH => match grown(value) {
+            Some(folder) => format!("export PATH={}:\"$PATH\"\n", quoted(&folder)),
+            None => format!("export PATH={}\n", quoted(value)),
+        },
+        Some(value) => format!("export {name}={}\n", quoted(value)),
+        None => format!("unset {name}\n"),
+    }
+}
+
+/// The folder that this `PATH` has before the one that there is now.
+fn grown(path: &str) -> Option<String> {
+    let (folder, rest) = path.split_once(':')?;
+    (rest == env::var(PATH).ok()?).then(|| folder.to_owned())
 }
 
 fn nothing_in(folder: &Path) -> Error {
@@ -134,39 +142,95 @@ fn nothing_in(folder: &Path) -> Error {
     )
 }
 
-fn of_server(ready: &Ready) -> Vec<Variable> {
-    let set = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+/// `host` is one that the CLI takes, and the server's own URL may be none.
+fn of_server(ready: &Ready, host: &str, data: &DataDir) -> Result<Vec<Variable>> {
+    let url = format!("http://{host}");
     let mut variables = vec![
-        set("HEROKU_HOST", &ready.api_url),
-        set("HEROKU_API_KEY", &ready.api_key),
+        set("HEROKU_HOST", &url),
+        set(API_KEY, &ready.api_key),
         set(NODE_CERTIFICATES, &ready.ca_file),
-        set("PENSTOCK_URL", &ready.api_url),
+        set("HEROKU_GIT_HOST", host),
+        set(CA_FILE, &ready.ca_file),
+        set(URL, &url),
         set("PENSTOCK_ROUTER_URL", &ready.router_url),
     ];
-    variables.extend(of_both(&ready.api_url));
+    variables.extend(of_both(&url));
     // The CLI makes each git remote https.
-    let host = ready.api_url.split_once("://").map_or("", |(_, host)| host);
     let port = host.rsplit(':').next().unwrap_or_default();
     let remotes = [host.to_owned(), format!("localhost:{port}")];
-    variables.extend(git(&remotes, &ready.ca_file));
-    variables
+    variables.extend(git::believing(&remotes, &ready.ca_file));
+    variables.extend(path(&official_cli::place(data)?));
+    Ok(variables)
 }
 
 /// The login is in ~/.netrc, and one that stands in the environment would hide it.
-fn of_connection(connection: &Connection) -> Vec<Variable> {
-    let set = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+fn of_connection(connection: &Connection) -> Result<Vec<Variable>> {
     let ca_file = connection.ca_file.display().to_string();
     let mut variables = vec![
         set("HEROKU_HOST", &connection.forward_url),
-        ("HEROKU_API_KEY".to_owned(), None),
+        (API_KEY.to_owned(), None),
         set("HEROKU_NETRC_WRITE", "true"),
         set("HEROKU_GIT_HOST", &connection.git_host),
         set(NODE_CERTIFICATES, &ca_file),
-        set("PENSTOCK_URL", &connection.forward_url),
+        set(CA_FILE, &connection.trusted.display().to_string()),
+        set(URL, &connection.forward_url),
     ];
     variables.extend(of_both(&connection.forward_url));
     if connection.is_private {
-        variables.extend(git(std::slice::from_ref(&connection.git_host), &ca_file));
+        variables.extend(git::believing(
+            std::slice::from_ref(&connection.git_host),
+            &ca_file,
+        ));
+    }
+    variables.extend(path(&official_cli::place(&connection.folder()?)?));
+    Ok(variables)
+}
+
+fn set(name: &str, value: &str) -> Variable {
+    (name.to_owned(), Some(value.to_owned()))
+}
+
+/// The `PATH` with the CLI's own folder first, unless it is that already.
+fn path(folder: &Path) -> Option<Variable> {
+    let known = env::var_os(PATH).unwrap_or_default();
+    if env::split_paths(&known).next().as_deref() == Some(folder) {
+        return None;
+    }
+    let mut path = folder.as_os_str().to_owned();
+    if !known.is_empty() {
+        path.push(":");
+        path.push(known);
+    }
+    Some((PATH.to_owned(), Some(path.to_string_lossy().into_owned())))
+}
+
+/// What was set, from what there is. A shell that was pointed nowhere is left as it is.
+fn taken_back() -> Vec<Variable> {
+    let here = |name: &str| env::var(name).ok();
+    if here(URL).is_none() {
+        return Vec::new();
+    }
+    let own = [
+        "HEROKU_HOST",
+        API_KEY,
+        "HEROKU_NETRC_WRITE",
+        "HEROKU_GIT_HOST",
+        "PENSTOCK_ROUTER_URL",
+    ];
+    let mut names: Vec<String> = own.map(str::to_owned).to_vec();
+    names.extend(of_both("").into_iter().map(|(name, _)| name));
+    names.retain(|name| !name.eq_ignore_ascii_case("NO_PROXY"));
+    let ca_file = here(CA_FILE).unwrap_or_default();
+    if here(NODE_CERTIFICATES).as_deref() == Some(ca_file.as_str()) {
+        names.push(NODE_CERTIFICATES.to_owned());
+    }
+    names.extend([CA_FILE, URL].map(str::to_owned));
+    let mut variables: Vec<Variable> = names.into_iter().map(|name| (name, None)).collect();
+    variables.extend(git::without(&ca_file));
+    let path = env::var_os(PATH).unwrap_or_default();
+    let others = env::split_paths(&path).filter(|folder| !official_cli::is_ours(folder));
+    if let Ok(path) = env::join_paths(others) {
+        variables.push((PATH.to_owned(), Some(path.to_string_lossy().into_owned())));
     }
     variables
 }
@@ -205,7 +269,7 @@ fn of_both(api_url: &str) -> Vec<Variable> {
 
 /// Where the shell names a proxy, that is not for this machine's own ports: it would be sent the token, and lead nowhere.
 fn direct() -> Vec<Variable> {
-    let here = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
+    let here = |name: &&str| env::var(name).is_ok_and(|value| !value.is_empty());
     let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
     let lower = ["http_proxy", "https_proxy", "all_proxy"];
     if !proxies.iter().chain(&lower).any(here) {
@@ -213,7 +277,7 @@ fn direct() -> Vec<Variable> {
     }
     let known = ["NO_PROXY", "no_proxy"]
         .iter()
-        .find_map(|name| std::env::var(name).ok());
+        .find_map(|name| env::var(name).ok());
     let mut hosts: Vec<String> = known
         .unwrap_or_default()
         .split(',')
@@ -229,63 +293,6 @@ fn direct() -> Vec<Variable> {
     ["NO_PROXY", "no_proxy"]
         .map(|name| (name.to_owned(), Some(hosts.clone())))
         .to_vec()
-}
-
-/// Overrides all of git's settings of that kind, those for single hosts too.
-const GIT_CERTIFICATES: &str = "GIT_SSL_CAINFO";
-
-/// What makes git believe our authority at these hosts, and at no others. What the shell tells git besides is kept.
-fn git(hosts: &[String], ca_file: &str) -> Vec<Variable> {
-    let here = |name: &str| std::env::var(name).ok();
-    let count = here("GIT_CONFIG_COUNT").and_then(|count| count.parse::<usize>().ok());
-    let told = (0..count.unwrap_or_default().min(MANY_SETTINGS)).filter_map(|at| {
-        here(&format!("GIT_CONFIG_KEY_{at}")).zip(here(&format!("GIT_CONFIG_VALUE_{at}")))
-    });
-    let ours: Vec<String> = hosts
-        .iter()
-        .map(|host| format!("http.https://{host}/.sslCAInfo"))
-        .collect();
-    let mut settings: Vec<(String, String)> = told.filter(|(key, _)| !ours.contains(key)).collect();
-    let everywhere = here(GIT_CERTIFICATES);
-    let is_set = everywhere.is_some();
-    settings.extend(everywhere.map(|file| ("http.sslCAInfo".to_owned(), file)));
-    settings.extend(ours.into_iter().map(|key| (key, ca_file.to_owned())));
-    let mut variables = vec![(
-        "GIT_CONFIG_COUNT".to_owned(),
-        Some(settings.len().to_string()),
-    )];
-    for (at, (key, value)) in settings.into_iter().enumerate() {
-        variables.push((format!("GIT_CONFIG_KEY_{at}"), Some(key)));
-        variables.push((format!("GIT_CONFIG_VALUE_{at}"), Some(value)));
-    }
-    if is_set {
-        variables.push((GIT_CERTIFICATES.to_owned(), None));
-    }
-    variables
-}
-
-/// Some of the CLI's commands ask hosts that no variable names. For these alone the server is the proxy, which answers in the
-/// place of those hosts. The CLI decides by the API's own host whether to use it, so that has to be asked by way of it too.
-fn function(api_url: &str) -> String {
-    let proxy = quoted(api_url);
-    format!(
-        "heroku() {{\n  case \"${{1-}}\" in\n    {FIXED_HOSTS})\n      \
-         HTTP_PROXY={proxy} HTTPS_PROXY={proxy} NO_PROXY= no_proxy= command heroku \"$@\" ;;\n    \
-         *) command heroku \"$@\" ;;\n  esac\n}}\n"
-    )
-}
-
-/// The CLI believes the server's authority, which signs what `heroku run` meets its dyno by.
-fn trusting(ca_file: &str) -> String {
-    format!(
-        "heroku() {{ {NODE_CERTIFICATES}={} command heroku \"$@\"; }}\n",
-        quoted(ca_file)
-    )
-}
-
-fn is_there(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.is_some_and(|pid| test_kill_process(pid).is_ok())
 }
 
 /// In single quotes, within which a shell takes everything as it stands.

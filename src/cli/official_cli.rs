@@ -1,0 +1,268 @@
+//! The `heroku` that `penstock env` puts before the official CLI on the `PATH`, so that whoever starts `heroku`, from a terminal, a
+//! script, `make` or `xargs`, starts the CLI with what it needs, and no other program gets that.
+//!
+//! Some of the CLI's commands ask hosts that no variable names. For these the server, or the forward to it, is made the CLI's proxy,
+//! which answers in the place of those hosts: they work, and Heroku never sees the token. The CLI also has to believe the server's
+//! authority, for `heroku run`. And a few commands only open a page of heroku.com; they say so instead.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use super::connect::netrc;
+use crate::data_dir::DataDir;
+use crate::error::{Error, Result};
+
+/// The subcommand. It is no part of the command line that a person sees.
+const SUBCOMMAND: &str = "heroku-cli";
+const NAME: &str = "heroku";
+const FOLDER: &str = "cli";
+/// What the file begins with, and no other `heroku` does.
+const HEAD: &str = "#!/bin/sh\n# Made by `penstock env`.";
+/// The file of authorities that the CLI shall believe beside those of Node.js.
+pub const CA_FILE: &str = "PENSTOCK_CA_FILE";
+/// Whom `penstock env` has pointed this shell at.
+pub const URL: &str = "PENSTOCK_URL";
+/// The file of authorities that Node.js believes beside its own.
+pub const NODE_CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
+
+/// Where it stands, it is the login, and none that is kept.
+pub const API_KEY: &str = "HEROKU_API_KEY";
+
+/// What a shell says of a command that is not there, and of one that cannot be started.
+const NOT_THERE: u8 = 127;
+const NOT_STARTED: u8 = 126;
+const REFUSED: u8 = 1;
+
+/// The commands whose hosts are written into the CLI, and those that run any other. A `*` at the end stands for whatever follows.
+const FIXED_HOSTS: [&str; 14] = [
+    "apps:errors",
+    "apps:favorites*",
+    "ci",
+    "ci:*",
+    "dashboard",
+    "mcp:start",
+    "notifications",
+    "pipelines:connect",
+    "pipelines:diff",
+    "pipelines:setup",
+    "ps:autoscale:*",
+    "repl",
+    "reviewapps:disable",
+    "reviewapps:enable",
+];
+
+/// The commands that only open a page of Heroku's in a browser, and what there is instead.
+const PAGES: [(&str, &str); 4] = [
+    (
+        "addons:docs",
+        "Heroku's pages tell of Heroku's add-ons. Those of this server are their providers' own: `heroku addons:info ADDON` names the \
+         service, and `heroku addons:open ADDON` leads to its provider.",
+    ),
+    (
+        "ci:open",
+        "Penstock runs no CI tests. `heroku pipelines:info PIPELINE` shows the pipeline.",
+    ),
+    (
+        "orgs:open",
+        "Penstock has no page for a team. `heroku members --team TEAM` and `heroku apps --team TEAM` show who and what is in it.",
+    ),
+    (
+        "pipelines:open",
+        "Penstock has no page for a pipeline. `heroku pipelines:info PIPELINE` shows its apps.",
+    ),
+];
+
+/// Makes the folder that goes first on the `PATH`; only this user can use it. 409 where it cannot be written.
+pub fn place(data: &DataDir) -> Result<PathBuf> {
+    let folder = DataDir::open(&data.path(FOLDER))?;
+    let penstock = env::current_exe()?;
+    let penstock = penstock.to_str().ok_or_else(|| {
+        Error::conflict("The path to this program is no UTF-8. Put it in another folder.")
+    })?;
+    let text = format!(
+        "{HEAD} It has the heroku CLI, which stands further on the PATH, reach Penstock and nobody else.\nexec {} {SUBCOMMAND} \"$@\"\n",
+        super::env::quoted(penstock)
+    );
+    let program = folder.path(NAME);
+    // It may be running.
+    if fs::read_to_string(&program).ok().as_ref() != Some(&text) {
+        let part = folder.path(&format!("{NAME}.{}.part", std::process::id()));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o700)
+            .open(&part)?;
+        file.write_all(text.as_bytes())?;
+        drop(file);
+        fs::rename(part, program)?;
+    }
+    Ok(folder.root().to_owned())
+}
+
+/// Whether this folder of a `PATH` is one of ours.
+pub fn is_ours(folder: &Path) -> bool {
+    let mut head = Vec::new();
+    let file = fs::File::open(folder.join(NAME));
+    let read = file.and_then(|file| file.take(HEAD.len() as u64).read_to_end(&mut head));
+    read.is_ok() && head == HEAD.as_bytes()
+}
+
+/// Becomes the official CLI, if that is what this process was started for.
+pub fn run_if_asked() -> Option<ExitCode> {
+    let mut arguments = env::args_os().skip(1);
+    (arguments.next()? == SUBCOMMAND).then(|| {
+        let code = run(&arguments.collect::<Vec<_>>());
+        ExitCode::from(code)
+    })
+}
+
+/// Only what failed comes back.
+fn run(arguments: &[OsString]) -> u8 {
+    let Some(program) = find() else {
+        eprintln!("penstock: The heroku CLI is not on the PATH. Install it: npm install -g heroku");
+        return NOT_THERE;
+    };
+    let mut command = Command::new(&program);
+    command.args(arguments);
+    if let Some(url) = set(URL) {
+        match set("HEROKU_HOST") {
+            None => {
+                eprintln!(
+                    "penstock: HEROKU_HOST is not set any more, so this would go to Heroku, with what else `penstock env` has set. Leave \
+                     the server altogether: eval \"$(penstock env --unset)\""
+                );
+                return REFUSED;
+            }
+            // Somebody means another server.
+            Some(host) if host != url => {}
+            Some(_) => {
+                if let Some(sentence) = page(arguments) {
+                    eprintln!("penstock: {sentence}");
+                    return REFUSED;
+                }
+                point(&mut command, arguments, &url);
+                if matches!(name(arguments), "auth:logout" | "logout") && set(API_KEY).is_none() {
+                    return log_out(command, &url);
+                }
+            }
+        }
+    }
+    let cause = command.exec();
+    eprintln!(
+        "penstock: {} cannot be started: {cause}.",
+        program.display()
+    );
+    NOT_STARTED
+}
+
+/// The CLI forgets the login of its own two hosts. Those of git and curl, which open nothing any more, are forgotten after it.
+fn log_out(mut command: Command, url: &OsStr) -> u8 {
+    let host = url.to_string_lossy();
+    let host = host.split_once("://").map_or("", |(_, host)| host);
+    let netrc = netrc::path();
+    let kept = netrc.as_ref().map(|path| netrc::find(path, host));
+    let status = match command.status() {
+        Ok(status) => status,
+        Err(cause) => {
+            eprintln!("penstock: heroku cannot be started: {cause}.");
+            return NOT_STARTED;
+        }
+    };
+    if let (Ok(path), Ok(Ok(Some(login))), true) = (&netrc, kept, status.success())
+        && let Err(error) = netrc::forget(path, &login.password)
+    {
+        eprintln!("penstock: {error}");
+    }
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    code.unwrap_or(REFUSED)
+}
+
+/// The CLI decides by the API's own host whether to use a proxy, so that has to be asked by way of it too.
+fn point(command: &mut Command, arguments: &[OsString], url: &OsStr) {
+    if let Some(file) = set(CA_FILE) {
+        command.env(NODE_CERTIFICATES, file);
+    }
+    if asks_fixed_hosts(name(arguments)) {
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
+            command.env(name, url);
+        }
+        for name in ["NO_PROXY", "no_proxy"] {
+            command.env(name, "");
+        }
+    }
+}
+
+fn asks_fixed_hosts(name: &str) -> bool {
+    FIXED_HOSTS
+        .iter()
+        .any(|known| match known.strip_suffix('*') {
+            Some(begin) => name.starts_with(begin),
+            None => name == *known,
+        })
+}
+
+/// The command's name, which the CLI takes to be its first argument.
+fn name(arguments: &[OsString]) -> &str {
+    let first = arguments.first().and_then(|first| first.to_str());
+    first.unwrap_or_default()
+}
+
+/// Help is the CLI's.
+fn page(arguments: &[OsString]) -> Option<&'static str> {
+    if arguments
+        .iter()
+        .any(|argument| argument == "--help" || argument == "-h")
+    {
+        return None;
+    }
+    let name = name(arguments);
+    let known = PAGES.iter().find(|(known, _)| *known == name);
+    known.map(|(_, sentence)| *sentence)
+}
+
+/// A variable that says something.
+fn set(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The first `heroku` on the `PATH` that is none of ours.
+fn find() -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let mut folders =
+        env::split_paths(&path).filter(|folder| !folder.as_os_str().as_bytes().is_empty());
+    folders.find_map(|folder| {
+        let program = folder.join(NAME);
+        let file = program.metadata().ok()?;
+        let runs = file.is_file() && file.permissions().mode() & 0o111 != 0;
+        (runs && !is_ours(&folder)).then_some(program)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_with_hosts_of_their_own_are_known_by_name() {
+        for name in [
+            "apps:favorites",
+            "apps:favorites:add",
+            "ci",
+            "ci:run",
+            "ps:autoscale:enable",
+        ] {
+            assert!(asks_fixed_hosts(name), "{name}");
+        }
+        for name in ["apps", "ps", "run", "local", "git:clone", "", "clients"] {
+            assert!(!asks_fixed_hosts(name), "{name}");
+        }
+    }
+}
