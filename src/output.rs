@@ -11,7 +11,7 @@
 
 mod mask;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::future::Future;
 use std::io::{ErrorKind, Write};
@@ -42,8 +42,10 @@ const CHUNK: usize = 64 * 1024;
 pub struct Outputs {
     /// How long a reader hears nothing before it gets a [`HEARTBEAT`]. Routers between it and us cut silent connections.
     pub heartbeat: Duration,
-    /// Bytes kept of one output. A line then says that it was cut, and only [`Writer::last`] is still kept.
+    /// Bytes kept of one output as they come. A line then says so, and of what comes after only the end is kept.
     pub max_bytes: u64,
+    /// Bytes of that end. It is written when the output's writer is done, so that what is there never changes its place.
+    pub tail_bytes: usize,
     dir: Arc<Path>,
     live: Arc<Mutex<HashMap<Id, watch::Sender<Live>>>>,
 }
@@ -61,6 +63,7 @@ impl Outputs {
         Ok(Outputs {
             heartbeat: Duration::from_secs(15),
             max_bytes: 16 << 20,
+            tail_bytes: 1 << 20,
             dir: dir.into(),
             live: Arc::default(),
         })
@@ -83,6 +86,10 @@ impl Outputs {
                 file,
                 length,
                 max_bytes: self.max_bytes,
+                tail: VecDeque::new(),
+                tail_bytes: self.tail_bytes,
+                left_out: 0,
+                cut_within_line: false,
                 failed: false,
                 mask: Mask::default(),
             }),
@@ -182,6 +189,13 @@ struct Kept {
     file: File,
     length: u64,
     max_bytes: u64,
+    /// The end of what did not fit.
+    tail: VecDeque<u8>,
+    tail_bytes: usize,
+    /// Bytes between what was kept and the tail.
+    left_out: u64,
+    /// Whether the tail begins within a line.
+    cut_within_line: bool,
     failed: bool,
     mask: Mask,
 }
@@ -220,11 +234,13 @@ impl Writer {
         self.write(marked(text).as_bytes());
     }
 
-    /// As [`Writer::warning`], and kept even when the output was cut. For the one text that says how it all ended.
+    /// As [`Writer::warning`], and kept even when the output was cut, after the end of what was printed. For the one text that says how it all ended.
     pub fn last(&self, text: &str) {
         let mut kept = self.kept();
-        let mut shown = kept.mask.finish();
-        shown.extend(kept.mask.take(marked(text).as_bytes()));
+        let held = kept.mask.finish();
+        kept.append(&held);
+        kept.store_tail();
+        let mut shown = kept.mask.take(marked(text).as_bytes());
         shown.extend(kept.mask.finish());
         kept.store(&shown);
         drop(kept);
@@ -245,6 +261,7 @@ impl Drop for Writer {
         let mut kept = self.kept();
         let held = kept.mask.finish();
         kept.append(&held);
+        kept.store_tail();
         drop(kept);
         self.live
             .send_modify(|live| live.writers = live.writers.saturating_sub(1));
@@ -255,7 +272,7 @@ impl Kept {
     /// Within the limit. What is cut makes the file longer than the limit, so that a later writer knows it was cut.
     fn append(&mut self, text: &[u8]) {
         let Some(room) = self.max_bytes.checked_sub(self.length) else {
-            return;
+            return self.put_off(text);
         };
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         if text.len() <= room {
@@ -263,10 +280,37 @@ impl Kept {
         }
         self.store(&text[..room]);
         let notice = format!(
-            "\n !     The output is longer than {} bytes, and the rest of it is not kept.\n",
-            self.max_bytes
+            "\n !     The output is longer than {} bytes. Of what comes now the last {} are kept, and shown when it is over.\n",
+            self.max_bytes, self.tail_bytes
         );
         self.store(notice.as_bytes());
+        self.put_off(&text[room..]);
+    }
+
+    fn put_off(&mut self, text: &[u8]) {
+        self.tail.extend(text);
+        let over = self.tail.len().saturating_sub(self.tail_bytes);
+        if let Some(last) = self.tail.drain(..over).next_back() {
+            self.cut_within_line = last != b'\n';
+        }
+        self.left_out += over as u64;
+    }
+
+    /// Writes what was put off, from the beginning of a line on.
+    fn store_tail(&mut self) {
+        let mut tail = Vec::from(std::mem::take(&mut self.tail));
+        if self.left_out > 0 {
+            let newline = tail.iter().position(|byte| *byte == b'\n');
+            // A line that is most of it is better than nothing.
+            let newline = newline.filter(|at| self.cut_within_line && *at < tail.len() / 2);
+            let begun = tail.drain(..newline.map_or(0, |at| at + 1)).count();
+            let left_out = std::mem::take(&mut self.left_out) + begun as u64;
+            self.store(format!(" !     {left_out} bytes are left out here.\n").as_bytes());
+        }
+        if tail.last().is_some_and(|byte| *byte != b'\n') {
+            tail.push(b'\n');
+        }
+        self.store(&tail);
     }
 
     fn store(&mut self, text: &[u8]) {

@@ -125,7 +125,10 @@ async fn converse(platform: &Arc<Platform>, pushing: &Pushing, stream: UnixStrea
     };
     send(&mut to, Kind::Continue, b"").await?;
     let build = match build(platform, push, commit, from).await {
-        Ok(build) => build,
+        Ok(build) => {
+            platform.git.received(&begin.key);
+            build
+        }
         Err(error) => return refuse(&mut to, &error.message).await,
     };
     follow(platform, &build, &mut to).await

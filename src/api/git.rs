@@ -10,7 +10,7 @@ use futures_util::stream::{self, Stream, StreamExt, unfold};
 
 use super::call::Call;
 use super::{body, conditional, reply, upload};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorId, Result};
 use crate::git::{Conversation, Push, Service};
 
 /// Bytes that a client may send of what it wants and has: some fifty for each ref.
@@ -19,6 +19,12 @@ const MAX_WANTS: usize = 8 << 20;
 /// An error as whoever asked at this path reads it: git shows text to a person, and all others take JSON. It is asked of the path
 /// since there may be no route.
 pub fn refused(path: &str, error: &Error) -> HttpResponse {
+    if path.ends_with("/info/refs") && path.split('/').count() == 4 && !path.contains(".git/") {
+        return text(&Error::new(
+            ErrorId::NotFound,
+            "The URL of a repository ends in .git: git remote set-url REMOTE URL.git changes it.",
+        ));
+    }
     let mut segments = path.split('/').skip(1);
     let repository = segments.next().is_some_and(|app| app.ends_with(".git"));
     match repository && segments.next().is_some() {

@@ -197,6 +197,7 @@ fn spoken(kind: EntryType) -> String {
         EntryType::Block => "a block device".to_owned(),
         EntryType::Fifo => "a named pipe".to_owned(),
         EntryType::Continuous => "a contiguous file".to_owned(),
+        other if other.as_byte() == b'V' => "a volume label, as `tar --label` makes it".to_owned(),
         EntryType::GNUSparse => "a sparse file".to_owned(),
         other => format!(
             "of the unknown type `{}`",

@@ -99,6 +99,8 @@ impl Limits {
         Limits {
             ratio: 2_000,
             symlinks: Symlinks::Any,
+            // All of it is in one folder more than the source was.
+            depth: Limits::default().depth + 1,
             ..Limits::default()
         }
     }

@@ -91,7 +91,10 @@ fn normalise(name: &[u8], limits: &Limits) -> Result<Vec<u8>> {
         if depth > limits.depth {
             return Err(refuse(
                 name,
-                format_args!("lies more than {} folders deep. Move it up.", limits.depth),
+                format_args!(
+                    "lies more than {} folders deep. Move it up, or if the build made it, remove it there.",
+                    limits.depth
+                ),
             ));
         }
         if !kept.is_empty() {

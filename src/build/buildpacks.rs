@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::archive::{self, Strip};
+use crate::builders::Kind;
 use crate::error::{Error, Result};
 use crate::git;
 use crate::output::Writer;
@@ -95,10 +96,11 @@ impl From<'_> {
 }
 
 impl Work {
-    /// All of them, in order.
+    /// All of them that no built-in builder stands in for, in order.
     pub(super) async fn fetch_buildpacks(
         &self,
         build: &Build,
+        stand_ins: &[Option<Kind>],
         workspace: &Arc<Workspace>,
         output: &Writer,
         halt: &Halt,
@@ -114,6 +116,9 @@ impl Work {
         }
         let mut fetched = Vec::new();
         for (at, buildpack) in build.buildpacks.iter().enumerate() {
+            if stand_ins.get(at).is_some_and(Option::is_some) {
+                continue;
+            }
             let folder = workspace.path().join(format!("buildpack-{at}"));
             let ground = Ground {
                 workspace,

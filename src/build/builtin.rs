@@ -10,7 +10,7 @@ use crate::process_types::Built;
 use crate::store::buildpacks::Buildpack;
 use crate::store::builds::Build;
 
-use super::classic::ground;
+use super::classic::{self, WITH_EXPORTS, ground};
 use super::halt::Halt;
 use super::make::{blocking, close};
 use super::steps::Work;
@@ -29,6 +29,8 @@ const PROBE: &str = concat!(
 const PROBE_BYTES: usize = 16 * 1024;
 /// Writes its second argument to the file that its first one names.
 const LEAVE: &str = "mkdir -p .profile.d && printf %s \"$2\" > \".profile.d/$1\"";
+/// Writes a file that makes its second argument the beginning of `PATH`. Without it the buildpacks have the machine's own programs.
+const EXPORT: &str = "printf \"export PATH='%s':\\$PATH\\n\" \"$2\" > \"$1\"";
 /// Config vars that are not for builds: they decide where programs, the app and the build's own things are.
 const KEPT_BACK: [&str; 10] = [
     "CPATH",
@@ -56,27 +58,20 @@ pub(super) enum Choice {
 }
 
 impl Work {
-    /// The builders that stand in for buildpacks which are only names; `None` as soon as there is another, or one of the name is to
-    /// be had.
-    pub(super) async fn stand_ins(
-        &self,
-        named: &[Buildpack],
-    ) -> Result<Option<Vec<(String, Kind)>>> {
+    /// Which builders stand in for buildpacks, each of them for itself: for those that are only names, of which nothing is to be had.
+    pub(super) async fn stand_ins(&self, named: &[Buildpack]) -> Result<Vec<Option<Kind>>> {
         if self.settings.shelves.registry.is_some() {
-            return Ok(None);
+            return Ok(vec![None; named.len()]);
         }
-        let names = named.iter().map(|buildpack| {
-            let kind = Kind::named(&buildpack.name)?;
-            Some((buildpack.name.clone(), kind))
-        });
-        let Some(names) = names.collect::<Option<Vec<_>>>() else {
-            return Ok(None);
-        };
+        let names: Vec<String> = named.iter().map(|known| known.name.clone()).collect();
         let registry = self.settings.registry.clone();
         blocking(move || {
             let kept = registry.list()?;
-            let known = |name: &String| kept.iter().any(|kept| kept.name == *name);
-            Ok((!names.iter().any(|(name, _)| known(name))).then_some(names))
+            let stand_in = |name: &String| {
+                let is_kept = kept.iter().any(|kept| kept.name == *name);
+                Kind::named(name).filter(|_| !is_kept)
+            };
+            Ok(names.iter().map(stand_in).collect())
         })
         .await
     }
@@ -100,6 +95,7 @@ impl Work {
             halt,
             cache: ground::cache(&workshop),
             path: &self.settings.path,
+            exports: &[],
         };
         let built = builtin.run_all(&choice).await;
         close(workshop, built, output).await
@@ -107,15 +103,17 @@ impl Work {
 }
 
 /// Built-in builders at work on one build.
-struct Builtin<'a> {
-    build: &'a Build,
-    workshop: &'a Workshop,
-    output: &'a Writer,
-    halt: &'a Halt,
+pub(super) struct Builtin<'a> {
+    pub(super) build: &'a Build,
+    pub(super) workshop: &'a Workshop,
+    pub(super) output: &'a Writer,
+    pub(super) halt: &'a Halt,
     /// As seen from inside.
-    cache: PathBuf,
+    pub(super) cache: PathBuf,
     /// Where dynos look for programs, and so builds, too.
-    path: &'a str,
+    pub(super) path: &'a str,
+    /// What buildpacks before it export, as files.
+    pub(super) exports: &'a [String],
 }
 
 impl Builtin<'_> {
@@ -125,15 +123,15 @@ impl Builtin<'_> {
             Choice::Named(named) => {
                 let mut built = Built::default();
                 for (name, kind) in named {
-                    built = self.run_named(name, *kind).await?;
+                    built = self.run_named(name, *kind).await?.0;
                 }
                 Ok(built)
             }
         }
     }
 
-    /// In place of a buildpack, which would refuse what is not for it.
-    async fn run_named(&self, name: &str, kind: Kind) -> Result<Built> {
+    /// In place of a buildpack, which would refuse what is not for it. With it comes where its programs are, as a `PATH`.
+    pub(super) async fn run_named(&self, name: &str, kind: Kind) -> Result<(Built, String)> {
         self.output.step(&format!(
             "Using buildpack: {name} (built in; `penstock buildpack import {name}` brings the official one)"
         ));
@@ -158,12 +156,12 @@ impl Builtin<'_> {
             ));
         }
         match found.first() {
-            Some(kind) => self.run(*kind).await,
+            Some(kind) => Ok(self.run(*kind).await?.0),
             None => Ok(Built::default()),
         }
     }
 
-    async fn run(&self, kind: Kind) -> Result<Built> {
+    async fn run(&self, kind: Kind) -> Result<(Built, String)> {
         self.output.step(&format!("{} app detected", kind.name()));
         let tree = Folder::open(&self.workshop.outside_tree())?;
         let source = Source {
@@ -171,7 +169,7 @@ impl Builtin<'_> {
             config: self.workshop.vars(),
         };
         let places = Places {
-            home: text(&self.workshop.home()),
+            home: text(&self.workshop.tree()),
             cache: text(&self.cache),
             path: self.path.to_owned(),
         };
@@ -188,11 +186,24 @@ impl Builtin<'_> {
                 Step::Run(command) => self.command(command, &plan, kind).await?,
             }
         }
-        Ok(Built {
+        let path = plan.env.get("PATH").cloned().unwrap_or_default();
+        let built = Built {
             name: kind.name().to_owned(),
             defaults: plan.defaults,
             must_run: true,
-        })
+        };
+        Ok((built, path))
+    }
+
+    /// Lets buildpacks after it find its programs: the file that they source, as seen from inside.
+    pub(super) async fn export(&self, path: &str, at: usize) -> Result<String> {
+        let file = text(&self.workshop.tmp().join(format!("export-{at}")));
+        let argv = [SHELL, "-c", EXPORT, SHELL, &file, path].map(str::to_owned);
+        let step = self.step(argv.to_vec(), BTreeMap::new());
+        self.workshop
+            .capture(step, CONDITION_BYTES, self.halt)
+            .await?;
+        Ok(file)
     }
 
     /// Asks programs for their versions, from inside: what is not seen there is of no use.
@@ -286,10 +297,21 @@ impl Builtin<'_> {
         let mut whole = self.workshop.environment(self.build);
         whole.insert("LANG".to_owned(), "C.UTF-8".to_owned());
         whole.extend(env);
+        let argv = match self.exports {
+            [] => argv,
+            exports => {
+                let source = [classic::SHELL, "-c", WITH_EXPORTS, classic::SHELL];
+                let mut all = source.map(str::to_owned).to_vec();
+                all.extend_from_slice(exports);
+                all.push("--".to_owned());
+                all.extend(argv);
+                all
+            }
+        };
         workshop::Step {
             argv,
             env: whole,
-            cwd: self.workshop.home(),
+            cwd: self.workshop.tree(),
         }
     }
 }

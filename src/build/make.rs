@@ -19,6 +19,7 @@ use crate::store::{app_uids, config_vars};
 use super::builtin::Choice;
 use super::classic::{Classic, ground};
 use super::halt::Halt;
+use super::mixed;
 use super::steps::Work;
 use super::telling;
 use super::workshop::{Site, Workshop};
@@ -199,15 +200,17 @@ impl Work {
     ) -> Result<Built> {
         let stack = catalog::STACK.name.replacen("heroku", "Heroku", 1);
         output.step(&format!("Building on the {stack} stack"));
-        if let Some(named) = self.stand_ins(&build.buildpacks).await? {
+        let stand_ins = self.stand_ins(&build.buildpacks).await?;
+        let names = build.buildpacks.iter().map(|known| known.name.clone());
+        if let Some(kinds) = stand_ins.iter().copied().collect::<Option<Vec<_>>>() {
             let workshop = self
                 .workshop(build, workspace, Site::InPlace, output)
                 .await?;
-            let built = self.builtin(build, workshop, Choice::Named(named), output, halt);
-            return built.await;
+            let named = Choice::Named(names.zip(kinds).collect());
+            return self.builtin(build, workshop, named, output, halt).await;
         }
         let fetched = self
-            .fetch_buildpacks(build, workspace, output, halt)
+            .fetch_buildpacks(build, &stand_ins, workspace, output, halt)
             .await?;
         let workshop = self.workshop(build, workspace, Site::Apart, output).await?;
         let stop = halt.clone();
@@ -224,7 +227,8 @@ impl Work {
             halt,
             cache: ground::cache(&workshop),
         };
-        let built = classic.run(&packs).await;
+        let parts = mixed::parts(names, stand_ins, packs);
+        let built = mixed::run(&classic, &self.settings.path, &parts).await;
         close(workshop, built, output).await
     }
 

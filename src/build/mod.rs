@@ -20,6 +20,7 @@ mod halt;
 mod ignore;
 mod limits;
 mod make;
+mod mixed;
 mod registry;
 mod slug;
 mod source;

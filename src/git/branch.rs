@@ -54,7 +54,8 @@ impl Git {
         let permit = self.permit(account).await?;
         let mut command = self.command();
         command
-            .args(["archive", "--format=tar.gz", "-1", commit])
+            // As in a push, by their names all is at the root.
+            .args(["archive", "--format=tar.gz", "-1", "--prefix=./", commit])
             .current_dir(self.repository(app))
             .stderr(Stdio::null());
         let (mut git, group) = begin(&mut command)?;

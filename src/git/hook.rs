@@ -13,6 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::frame::{self, Begin, Kind};
+use super::left_out::LeftOut;
 use super::{HOOK, PUSH, SOCKET};
 
 /// The branches that are built. All others are kept, and that is all.
@@ -25,12 +26,10 @@ const LEVEL: Compression = Compression::new(1);
 /// Refs of one repository at most: each request of a client lists them all.
 const MAX_ALL_REFS: usize = 10_000;
 /// Files and folders of a commit at most, and bytes of its archive before it is compressed: no build would unpack more.
-const MAX_FILES: usize = 200_000;
+pub(super) const MAX_FILES: usize = 200_000;
 const MAX_BYTES: u64 = 2 << 30;
 /// Bytes of a repository at most, what is pushed included.
 const MAX_REPOSITORY: u64 = 4 << 30;
-/// Bytes that are looked at of a `.gitattributes`.
-const MAX_ATTRIBUTES: u64 = 1 << 20;
 
 /// One line of what git tells the hook: a ref, where it points, and where it shall.
 struct Update {
@@ -224,7 +223,7 @@ fn commit(object: &str) -> io::Result<Option<String>> {
 }
 
 /// Git as the hook was started with it: what it has quarantined is found by the environment.
-fn git(arguments: &[&str]) -> Command {
+pub(super) fn git(arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
     command.args(arguments).env_remove(PUSH);
     command
@@ -254,12 +253,12 @@ fn build(commit: &str) -> io::Result<bool> {
     if !allowed(&mut server)? {
         return Ok(false);
     }
-    let Some(submodules) = submodules(commit)? else {
+    let Some(left_out) = LeftOut::of(commit)? else {
         return refuse(&format!(
             "The commit has more than {MAX_FILES} files and folders, which is more than a build unpacks."
         ));
     };
-    warn_of_what_is_left_out(commit, submodules)?;
+    say(&left_out.warning());
     say("Compressing source files... ");
     // The server may have refused it half-way, and says why.
     let sent = send_source(commit, &mut server);
@@ -280,55 +279,6 @@ fn build(commit: &str) -> io::Result<bool> {
 
 fn copy(cause: &io::Error) -> io::Error {
     io::Error::new(cause.kind(), cause.to_string())
-}
-
-/// How many submodules a commit has; `None` when it has more files and folders than any build would unpack, which few bytes can make.
-fn submodules(commit: &str) -> io::Result<Option<usize>> {
-    let mut listing = git(&["ls-tree", "-r", "-t", "--full-tree", commit])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let (mut files, mut submodules) = (0, 0);
-    if let Some(out) = listing.stdout.take() {
-        for line in io::BufReader::new(out).split(b'\n') {
-            submodules += usize::from(line?.starts_with(b"160000 "));
-            files += 1;
-            if files > MAX_FILES {
-                listing.kill()?;
-                listing.wait()?;
-                return Ok(None);
-            }
-        }
-    }
-    ended(&mut listing)?;
-    Ok(Some(submodules))
-}
-
-/// Submodules are other repositories, and LFS keeps its files elsewhere: neither is in what was pushed.
-fn warn_of_what_is_left_out(commit: &str, submodules: usize) -> io::Result<()> {
-    if submodules > 0 {
-        say(&format!(
-            " !     Warning: {submodules} git submodules are not part of the push, and their folders are empty in the build.\n \
-             !     Add their files to this repository to have them built.\n"
-        ));
-    }
-    let mut reading = git(&["cat-file", "-p", &format!("{commit}:.gitattributes")])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let mut attributes = Vec::new();
-    if let Some(out) = reading.stdout.take() {
-        out.take(MAX_ATTRIBUTES).read_to_end(&mut attributes)?;
-    }
-    // There may be none, or more of it.
-    reading.wait()?;
-    if String::from_utf8_lossy(&attributes).contains("filter=lfs") {
-        say(
-            " !     Warning: Git LFS is not served here: the files that it tracks are built as the small pointers that git stores.\n",
-        );
-    }
-    Ok(())
 }
 
 fn send_source(commit: &str, server: &mut UnixStream) -> io::Result<()> {
@@ -360,7 +310,7 @@ fn send_source(commit: &str, server: &mut UnixStream) -> io::Result<()> {
     frame::send(source.0, Kind::Source, &[])
 }
 
-fn ended(child: &mut Child) -> io::Result<()> {
+pub(super) fn ended(child: &mut Child) -> io::Result<()> {
     match child.wait()? {
         status if status.success() => Ok(()),
         status => Err(io::Error::other(format!("git ended with {status}"))),

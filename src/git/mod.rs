@@ -10,6 +10,7 @@ mod branch;
 pub mod fetch;
 pub mod frame;
 pub mod hook;
+mod left_out;
 mod repository;
 mod service;
 pub mod version;
@@ -54,17 +55,22 @@ pub struct Push {
 #[derive(Clone)]
 pub struct Git {
     root: Arc<Path>,
-    pushes: Arc<Mutex<HashMap<String, Push>>>,
+    pushes: Arc<Mutex<HashMap<String, Underway>>>,
     processes: Arc<Semaphore>,
-    /// How many conversations each account has.
-    of_accounts: Arc<Mutex<HashMap<Id, usize>>>,
+    /// What each account has left of its own.
+    of_accounts: Arc<Mutex<HashMap<Id, Arc<Semaphore>>>>,
+}
+
+/// A push whose git has not ended, and until its source is here the right to that.
+struct Underway {
+    push: Push,
+    permit: Option<Permit>,
 }
 
 /// The right to one conversation with git.
 pub(super) struct Permit {
-    git: Git,
-    account: Id,
-    _process: Option<OwnedSemaphorePermit>,
+    _own: OwnedSemaphorePermit,
+    _process: OwnedSemaphorePermit,
 }
 
 /// Removes the push from those under way when its git has ended.
@@ -98,40 +104,51 @@ impl Git {
 
     /// The push that a hook shows the key of.
     pub fn push(&self, key: &str) -> Option<Push> {
-        self.pushes().get(key).copied()
+        self.pushes().get(key).map(|underway| underway.push)
     }
 
-    /// Waits a little for its turn. 503 when many are waiting already, or the account has enough of them.
+    /// The push waits for its build now, of which an app has one at a time: it is in nobody's way any more.
+    pub fn received(&self, key: &str) {
+        let permit = self
+            .pushes()
+            .get_mut(key)
+            .and_then(|underway| underway.permit.take());
+        drop(permit);
+    }
+
+    /// Waits a little for its turn. 503 when many are before it, of its own account or of others.
     async fn permit(&self, account: Id) -> Result<Permit> {
-        {
+        let own = {
             let mut all = lock(&self.of_accounts);
-            let own = all.entry(account).or_default();
-            if *own >= OF_AN_ACCOUNT {
-                return Err(busy());
-            }
-            *own += 1;
-        }
-        // Made before the wait, so that it is given back however that ends.
-        let mut permit = Permit {
-            git: self.clone(),
-            account,
-            _process: None,
+            // Each permit has a share in its semaphore, so those that nobody else has are idle.
+            all.retain(|_, own| Arc::strong_count(own) > 1);
+            let new = || Arc::new(Semaphore::new(OF_AN_ACCOUNT));
+            all.entry(account).or_insert_with(new).clone()
         };
-        let process = tokio::time::timeout(WAIT, self.processes.clone().acquire_owned()).await;
-        permit._process = Some(process.map_err(|_| busy())?.map_err(Error::internal)?);
-        Ok(permit)
+        let waiting = async {
+            Ok::<_, tokio::sync::AcquireError>(Permit {
+                _own: own.acquire_owned().await?,
+                _process: self.processes.clone().acquire_owned().await?,
+            })
+        };
+        let permit = tokio::time::timeout(WAIT, waiting).await;
+        permit.map_err(|_| busy())?.map_err(Error::internal)
     }
 
-    fn announce(&self, push: Push) -> Result<Announced> {
+    fn announce(&self, push: Push, permit: Permit) -> Result<Announced> {
         let key = hex::encode(secret::random::<16>()?);
-        self.pushes().insert(key.clone(), push);
+        let underway = Underway {
+            push,
+            permit: Some(permit),
+        };
+        self.pushes().insert(key.clone(), underway);
         Ok(Announced {
             git: self.clone(),
             key,
         })
     }
 
-    fn pushes(&self) -> MutexGuard<'_, HashMap<String, Push>> {
+    fn pushes(&self) -> MutexGuard<'_, HashMap<String, Underway>> {
         lock(&self.pushes)
     }
 
@@ -159,25 +176,14 @@ impl Git {
     }
 }
 
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let mut all = lock(&self.git.of_accounts);
-        if let Some(own) = all.get_mut(&self.account) {
-            *own -= 1;
-            if *own == 0 {
-                all.remove(&self.account);
-            }
-        }
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Announced {
     fn drop(&mut self) {
-        self.git.pushes().remove(&self.key);
+        let underway = self.git.pushes().remove(&self.key);
+        drop(underway);
     }
 }
 

@@ -111,7 +111,10 @@ impl Git {
         if asked.service == Service::ReceivePack {
             self.check_hook()?;
         }
-        let announced = push.map(|push| self.announce(push)).transpose()?;
+        let (announced, permit) = match push {
+            Some(push) => (Some(self.announce(push, permit)?), None),
+            None => (None, Some(permit)),
+        };
         let mut child = self.spawn(&asked, &repository, announced.as_ref())?;
         let (answer, receiver) = mpsc::channel(16);
         confine(&child)?;

@@ -200,13 +200,18 @@ async fn the_source_is_what_was_committed_to_the_byte() {
     let Scene {
         client, work, url, ..
     } = &Scene::new().await;
-    let attributes = "* text eol=crlf ident export-subst\nhidden export-ignore\nbig filter=lfs\n";
+    let attributes = "* text eol=crlf ident export-subst\nhidden export-ignore\n";
+    // Whatever made it one.
+    let pointer = format!(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12345\n",
+        "ab".repeat(32)
+    );
     work.commit(&[
         ("Procfile", PROCFILE),
         (".gitattributes", attributes),
         ("hidden", "kept\n"),
         ("text", "$Id$ $Format:%H$\nnext\n"),
-        ("big", "version https://git-lfs.github.com/spec/v1\n"),
+        ("deep/big", &pointer),
     ]);
     let pushed = work.push(url, "main");
     assert!(pushed.succeeded, "{}", pushed.said);

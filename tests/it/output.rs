@@ -142,19 +142,99 @@ async fn a_silent_output_beats() {
 async fn an_output_over_its_limit_is_cut_once_and_keeps_its_last_words() {
     let mut kept = Kept::new();
     kept.outputs.max_bytes = 20;
+    kept.outputs.tail_bytes = 12;
     let writer = kept.outputs.writer(kept.id).unwrap();
     writer.write(&[b'a'; 15]);
     writer.write(&[b'b'; 15]);
-    writer.write(b"never seen");
+    writer.write(b"never\nseen\nthis\nis");
     drop(writer);
     let writer = kept.outputs.writer(kept.id).unwrap();
-    writer.write(b"nor this");
+    writer.write(b"nor this\nbut the end\n");
     writer.last("It failed.");
     drop(writer);
     assert_eq!(
         kept.whole().await,
-        "aaaaaaaaaaaaaaabbbbb\n !     The output is longer than 20 bytes, and the rest of it is not kept.\n !     It failed.\n"
+        concat!(
+            "aaaaaaaaaaaaaaabbbbb\n",
+            " !     The output is longer than 20 bytes. Of what comes now the last 12 are kept, and shown when it is over.\n",
+            " !     16 bytes are left out here.\n",
+            "seen\nthis\nis\n",
+            " !     9 bytes are left out here.\n",
+            "but the end\n",
+            " !     It failed.\n",
+        )
     );
+}
+
+/// What is shown of a text, where this is the config.
+async fn shown(vars: &[(&str, &str)], text: &str) -> String {
+    let kept = Kept::new();
+    let writer = kept.outputs.writer(kept.id).unwrap();
+    let vars = vars
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    writer.hide(&vars.collect());
+    // In pieces, as it comes from a pipe.
+    for piece in text.as_bytes().chunks(3) {
+        writer.write(piece);
+    }
+    drop(writer);
+    kept.whole().await
+}
+
+#[tokio::test]
+async fn what_is_named_a_secret_is_hidden_though_it_is_short() {
+    let vars = [
+        ("SHORT_PASS", "hunter2"),
+        ("API_TOKEN", "a1b2"),
+        ("DATABASE_URL", "postgres://shop:s3cr@db/shop"),
+        ("GREETING", "welcome"),
+        ("AUTH_MODE", "basic"),
+    ];
+    assert_eq!(
+        shown(&vars, "(hunter2) a1b2 pw=s3cr welcome basic\n").await,
+        "([hidden: SHORT_PASS]) [hidden: API_TOKEN] pw=[hidden: DATABASE_URL] welcome basic\n"
+    );
+}
+
+#[tokio::test]
+async fn what_is_encoded_is_hidden_too() {
+    let vars = [
+        ("SECRET_KEY", "p@ss/word+1234"),
+        ("DB_URL", "redis://a:x%2Fy9z@h/"),
+    ];
+    let text = concat!(
+        "p%40ss%2Fword%2B1234 p%40ss%2fword%2b1234\n",
+        "cEBzcy93b3JkKzEyMzQ= x/y9z\n",
+        // me:p@ss/word+1234
+        "bWU6cEBzcy93b3JkKzEyMzQ=\n",
+    );
+    let shown = shown(&vars, text).await;
+    for part in ["word", "cEBzcy93b3JkKzE", "y9z"] {
+        assert!(!shown.contains(part), "{part} is in {shown}");
+    }
+    assert_eq!(shown.matches("[hidden: SECRET_KEY]").count(), 4, "{shown}");
+}
+
+#[tokio::test]
+async fn addresses_and_files_of_certificates_are_no_secrets() {
+    let vars = [
+        (
+            "NODE_BINARY_URL",
+            "http://mirror.example-downloads.com:43210/dist/node-v22.11.0-linux-x64-glibc217.tar.gz",
+        ),
+        (
+            "NODE_EXTRA_CA_CERTS",
+            "/usr/local/share/ca-certificates/company-root.crt",
+        ),
+        (
+            "HOOK_URL",
+            "https://hooks.example.com/T024BE7LD/XxYyZz0123456789",
+        ),
+    ];
+    let text: String = vars.iter().map(|(_, value)| format!("{value}\n")).collect();
+    let expected = format!("{}\n{}\n[hidden: HOOK_URL]\n", vars[0].1, vars[1].1);
+    assert_eq!(shown(&vars, &text).await, expected);
 }
 
 #[tokio::test]

@@ -18,9 +18,9 @@ use crate::store::builds::Build;
 use super::halt::Halt;
 use super::workshop::{Step, Workshop};
 
-const SHELL: &str = "/bin/bash";
+pub(super) const SHELL: &str = "/bin/bash";
 /// Sources what earlier buildpacks export, and becomes what is named behind the `--`. All is data: nothing is put into the text.
-const WITH_EXPORTS: &str = concat!(
+pub(super) const WITH_EXPORTS: &str = concat!(
     "penstock=(\"$@\")\n",
     "while [ \"${penstock[0]}\" != -- ]; do\n",
     "  if [ -f \"${penstock[0]}\" ]; then . \"${penstock[0]}\"; fi\n",
@@ -64,17 +64,34 @@ impl Classic<'_> {
         let mut built = Built::default();
         let mut exports = Vec::new();
         for (at, pack) in packs.iter().enumerate() {
-            built.name = self.detect(pack).await?;
-            self.output.step(&format!("{} app detected", built.name));
-            let compiled = self.compile(pack, &built.name, &exports).await;
-            self.report(pack).await;
-            compiled?;
-            exports.push(text(&pack.folder.join("export")));
-            if at + 1 == packs.len() {
-                built.defaults = self.release(pack).await?;
-            }
+            let is_last = at + 1 == packs.len();
+            built = self.run_one(pack, &mut exports, is_last).await?;
         }
         Ok(built)
+    }
+
+    /// Runs one, with what those before it export, to which it may add. What it says of the app, if it is the last one.
+    pub(super) async fn run_one(
+        &self,
+        pack: &Pack,
+        exports: &mut Vec<String>,
+        is_last: bool,
+    ) -> Result<Built> {
+        let name = self.detect(pack).await?;
+        self.output.step(&format!("{name} app detected"));
+        let compiled = self.compile(pack, &name, exports).await;
+        self.report(pack).await;
+        compiled?;
+        exports.push(text(&pack.folder.join("export")));
+        let defaults = match is_last {
+            true => self.release(pack).await?,
+            false => BTreeMap::new(),
+        };
+        Ok(Built {
+            name,
+            defaults,
+            ..Built::default()
+        })
     }
 
     /// What the buildpack calls an app that it can build.

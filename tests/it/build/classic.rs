@@ -5,6 +5,7 @@ mod from;
 mod inside;
 mod levels;
 mod limits;
+mod mixed;
 mod names;
 mod real;
 

@@ -51,6 +51,8 @@ async fn refs_that_would_be_in_the_way_are_refused() {
         assert!(!pushed.succeeded);
         assert!(pushed.said.contains(reason), "{}", pushed.said);
     }
+    let bare = work.push(url.strip_suffix(".git").unwrap(), "main");
+    assert!(bare.said.contains("ends in .git"), "{}", bare.said);
     assert!(work.remote_refs(url).is_empty());
     let blob = work.git(&["rev-parse", "main:Procfile"]);
     work.git(&["tag", "file", &blob]);

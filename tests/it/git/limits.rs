@@ -9,8 +9,9 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::repository::Repository;
-use super::{PROCFILE, Scene, builds};
+use super::held::Held;
+use super::repository::{Pushing, Repository};
+use super::{PROCFILE, Scene, builds, until};
 use crate::binary::{Place, Server, in_time};
 
 /// A `git` that lets go of a push that has arrived whole only once somebody has heard of it and told it to go on.
@@ -252,4 +253,28 @@ async fn a_client_may_name_a_great_many_commits_that_it_has_but_not_any_number()
     });
     assert!(refusal.starts_with("HTTP/1.1 413 "), "{refusal}");
     assert!(refusal.contains("larger than 8 MB"), "{refusal}");
+}
+
+#[tokio::test]
+async fn pushes_that_wait_for_their_builds_keep_nobody_from_reading() {
+    let place = Place::new();
+    let server = Server::start(place.command(&["--builds", "1"]), &place.log());
+    let client = server.client();
+    client.create_app("other").await;
+    let held = Held::listen();
+    let source = json!({"source_blob": {"url": held.url()}});
+    client.post("/apps/other/builds", source).await.expect(201);
+    held.asked();
+    let work = Repository::new();
+    work.commit(&[("Procfile", PROCFILE)]);
+    let mut waiting = Vec::new();
+    // More than an account may have at once.
+    for number in 0..9 {
+        let app = format!("app-{number}");
+        client.create_app(&app).await;
+        waiting.push(work.begin_push(&work.url(&client, &app), "main"));
+        until(&client, &app, "pending").await;
+    }
+    assert!(work.remote_refs(&work.url(&client, "other")).is_empty());
+    waiting.into_iter().for_each(Pushing::kill);
 }
