@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use penstock::api::ROUTES;
 use serde_json::Value;
 
+use crate::harness::shape::shown::resource;
 use crate::harness::shape::{ABSENT, DEVIATIONS, LEDGER};
-use crate::harness::shown::resource;
 
 /// What a reference points at.
 fn followed<'a>(contract: &'a Value, mut schema: &'a Value) -> &'a Value {

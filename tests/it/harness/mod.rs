@@ -9,7 +9,6 @@ mod deploy;
 mod dynos;
 mod golden;
 pub mod shape;
-pub mod shown;
 mod visitors;
 
 use std::path::Path;

@@ -4,6 +4,8 @@
 //! its path stands for each element. Its facts are those of the schema, less the patterns of Heroku's own host names. Where we do
 //! otherwise `tests/golden/deviations.json` says what, and why; nothing else is let through.
 
+pub mod shown;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -11,8 +13,8 @@ use penstock::name::Id;
 use penstock::time::Timestamp;
 use serde_json::Value;
 
+use self::shown::resource;
 use super::Answer;
-use super::shown::resource;
 
 pub type Attributes = BTreeMap<String, String>;
 
