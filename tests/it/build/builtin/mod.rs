@@ -1,5 +1,6 @@
 //! Built-in builders at work, in a real sandbox, with the programs of this machine and no network.
 
+mod compiled;
 mod node;
 mod python;
 
