@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::code::{self, Code};
 use super::exchange::Exchange;
@@ -212,4 +213,12 @@ impl Body for Answer {
             Answer::Paced(_) => SizeHint::default(),
         }
     }
+}
+
+/// Whether it is a stream of server-sent events, whose reader comes again when it ends.
+pub(super) fn is_of_events(headers: &HeaderMap) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let start = kind.and_then(|kind| kind.get(..EVENTS.len()));
+    start.is_some_and(|start| start.eq_ignore_ascii_case(EVENTS))
 }

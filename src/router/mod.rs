@@ -3,7 +3,7 @@
 //! It serves from memory and knows nothing of the store, the API or how dynos are run. It is told where they are with
 //! [`Router::replace`], and it tells what it did through [`RequestLog`].
 //!
-//! - `listener`, `guests`, `converse` and `visitor`: threads, connections and sockets. `proxy`: the way of one request. `table`: where it may lead.
+//! - `listener`, `guests`, `converse` and `visitor`: threads, connections and sockets. `proxy` and `queue`: the way of one request. `table`: where it may lead.
 //! - `admit`, `host` and `forward`: what may come in, what it is for, and what of its head is changed.
 //! - `load`, `send`, `pool`, `upload`, `answer` and `tunnel`: the dyno's side, streamed in bounded memory.
 //! - `beside`: the one host that leads to no app.
@@ -32,6 +32,7 @@ mod paced;
 mod page;
 mod pool;
 mod proxy;
+mod queue;
 mod request_id;
 mod send;
 mod table;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
@@ -19,13 +19,14 @@ use super::lines::Lines;
 use super::paced::Paced;
 use super::page::{self, Page};
 use super::pool::{Lease, Pool, Unreachable};
+use super::queue::Place;
 use super::send::{self, Outgoing};
 use super::table::{Backends, Entry, Pick, Table, pick};
 use super::under_way::UnderWay;
 use super::upload::{Progress, Upload};
 use super::visitor::Visitor;
 use super::visits::Visit;
-use super::{Options, Pages, admit, challenge, forward, host, https_only, tunnel};
+use super::{Options, Pages, admit, answer, challenge, forward, host, https_only, tunnel};
 use crate::name::Id;
 
 /// What all requests of one thread share.
@@ -377,7 +378,7 @@ impl Proxy {
         }
         let (mut head, body) = response.into_parts();
         forward::response(&mut head, false);
-        if is_of_events(&head.headers) {
+        if answer::is_of_events(&head.headers) {
             exchange.goes_on();
         }
         let idle = self.options.idle;
@@ -394,29 +395,5 @@ impl Proxy {
             false => Answer::Dyno(Box::new(download)),
         };
         Response::from_parts(head, answer)
-    }
-}
-
-/// Whether it is a stream of server-sent events, whose reader comes again when it ends.
-fn is_of_events(headers: &HeaderMap) -> bool {
-    const EVENTS: &[u8] = b"text/event-stream";
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let start = kind.and_then(|kind| kind.get(..EVENTS.len()));
-    start.is_some_and(|start| start.eq_ignore_ascii_case(EVENTS))
-}
-
-/// A place among the requests that wait for starting apps.
-struct Place<'a>(&'a AtomicUsize);
-
-impl Place<'_> {
-    fn take(queued: &AtomicUsize, most: usize) -> Option<Place<'_>> {
-        let place = Place(queued);
-        (queued.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

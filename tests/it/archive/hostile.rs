@@ -201,7 +201,7 @@ fn anything_but_files_folders_and_links_is_refused_by_its_kind() {
         (b'6', "named pipe"),
         (b'7', "contiguous"),
         (b'S', "sparse"),
-        (b'V', "unknown type `V`"),
+        (b'V', "volume label"),
         (b'M', "unknown type `M`"),
         (b'\n', "unknown type `\\n`"),
     ] {

@@ -22,7 +22,7 @@ async fn an_unknown_host_gets_a_page_that_says_so() {
     assert_eq!(status(&answer), 404);
     has(&answer, "No such app");
     has(&answer, "heroku apps");
-    lacks(&answer, "heroku domains");
+    has(&answer, "heroku domains");
     has(&answer, "x-content-type-options: nosniff");
     lacks(&answer, "evil");
     assert!(edge.lines.try_recv().is_err(), "it belongs to no app");
@@ -43,7 +43,6 @@ async fn every_page_stands_alone_and_names_its_code() {
         has(&answer, "content-type: text/html; charset=utf-8");
         has(&answer, "prefers-color-scheme: dark");
         has(&answer, "If this is your app, ");
-        lacks(&answer, "git push");
         for outside in ["http://", "https://", "src=", "<script", "{{"] {
             lacks(&answer, outside);
         }

@@ -67,7 +67,7 @@ fn what_is_no_buildpack_or_no_name_is_not_kept() {
     let error = registry
         .import("a/b", &dir.path().join("none"))
         .unwrap_err();
-    assert!(error.message.contains("cannot be read"), "{error}");
+    assert!(error.message.contains("There is no"), "{error}");
     let archive = dir.path().join("pack.tgz");
     // As GitHub makes them.
     let tar = Tar::new()
