@@ -67,7 +67,7 @@ pub struct Following {
 
 /// Where output goes.
 enum Output {
-    Log(Lines),
+    Log(Box<Lines>),
     Attached(Ends),
     /// All of it has come.
     Over,
@@ -97,7 +97,7 @@ impl Running {
             None => {
                 let mut lines = logs.lines(who.app, Source::App, &who.name);
                 who.copy.into_iter().for_each(|copy| lines.copy_to(copy));
-                Output::Log(lines)
+                Output::Log(Box::new(lines))
             }
         };
         let running = Running {
