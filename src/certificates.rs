@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -51,6 +51,8 @@ pub struct Certificates {
     clock: Clock,
     /// By host or wildcard.
     assigned: ArcSwap<HashMap<String, Key>>,
+    /// That of this server's own host, which no app's stands in for.
+    of_api: ArcSwapOption<CertifiedKey>,
     /// What was read, by the id that each change of a certificate makes anew.
     read: Mutex<HashMap<Id, Key>>,
     own: Mutex<HashMap<String, (Key, Instant)>>,
@@ -75,6 +77,7 @@ impl Certificates {
             files: Files::new(files),
             clock,
             assigned: ArcSwap::default(),
+            of_api: ArcSwapOption::default(),
             read: Mutex::default(),
             own: Mutex::default(),
             api_host,
@@ -153,17 +156,27 @@ impl Certificates {
             }
             shown.extend(read.get(&certificate).map(|key| (hostname, key.clone())));
         }
-        if let Some((host, chain, key)) = self.store.read(server_certificates::served)? {
-            match certificate::key_pair(&chain, &key) {
-                Ok(key) => drop(shown.insert(host, Arc::new(key))),
-                Err(error) => {
-                    tracing::error!(%error, host, "the API's certificate cannot be served; it shows one of this server's own");
-                }
-            }
-        }
+        self.of_api.store(self.read_of_api()?);
         self.assigned.store(Arc::new(shown));
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) = read;
         self.files.read(self.clock.now())
+    }
+
+    /// The certificate of this server's own host.
+    fn read_of_api(&self) -> Result<Option<Key>> {
+        let Some((host, chain, key)) = self.store.read(server_certificates::served)? else {
+            return Ok(None);
+        };
+        if self.api_host.as_deref() != Some(host.as_str()) {
+            return Ok(None);
+        }
+        match certificate::key_pair(&chain, &key) {
+            Ok(key) => Ok(Some(Arc::new(key))),
+            Err(error) => {
+                tracing::error!(%error, host, "the API's certificate cannot be served; it shows one of this server's own");
+                Ok(None)
+            }
+        }
     }
 
     /// A certificate with its key; `None` if it was replaced meanwhile, or cannot be used.
@@ -242,7 +255,7 @@ impl ResolvesServerCert for Certificates {
         let named = || named.map(|named| named.key.clone());
         // What the operator gives goes before what this server asks an authority for in its own name.
         let chosen = match is_ours {
-            true => named().or_else(|| self.assigned(&host)),
+            true => named().or_else(|| self.of_api.load_full()),
             false => self.assigned(&host).or_else(named),
         };
         chosen.or_else(|| match (is_known(&host), &operators) {

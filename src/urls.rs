@@ -80,8 +80,14 @@ impl Urls {
 
     /// Whether visitors of this name could be looking for the API, or for an app under its own name. No app may add such a name.
     pub fn has(&self, hostname: &Hostname) -> bool {
+        let api = self.api_host().trim_matches(['[', ']']);
+        let is_above_api = |under: &str| {
+            let rest = api.strip_suffix(under);
+            rest.is_some_and(|rest| rest.ends_with('.'))
+        };
         hostname.meets(&self.base_domain)
-            || hostname.as_str() == self.api_host().trim_matches(['[', ']'])
+            || hostname.as_str() == api
+            || hostname.wildcard().is_some_and(is_above_api)
     }
 
     /// The host under which the router knows an app.

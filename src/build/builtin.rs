@@ -195,15 +195,19 @@ impl Builtin<'_> {
         Ok((built, path))
     }
 
-    /// Lets buildpacks after it find its programs: the file that they source, as seen from inside.
-    pub(super) async fn export(&self, path: &str, at: usize) -> Result<String> {
+    /// Lets buildpacks after it find its programs: the file that they source, as seen from inside. None where all its programs are
+    /// the machine's: those would go before what comes later brings along.
+    pub(super) async fn export(&self, path: &str, at: usize) -> Result<Option<String>> {
+        let Some(own) = path.strip_suffix(&format!(":{}", self.path)) else {
+            return Ok(None);
+        };
         let file = text(&self.workshop.tmp().join(format!("export-{at}")));
-        let argv = [SHELL, "-c", EXPORT, SHELL, &file, path].map(str::to_owned);
+        let argv = [SHELL, "-c", EXPORT, SHELL, &file, own].map(str::to_owned);
         let step = self.step(argv.to_vec(), BTreeMap::new());
         self.workshop
             .capture(step, CONDITION_BYTES, self.halt)
             .await?;
-        Ok(file)
+        Ok(Some(file))
     }
 
     /// Asks programs for their versions, from inside: what is not seen there is of no use.

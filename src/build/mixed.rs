@@ -49,7 +49,7 @@ pub(super) async fn run(classic: &Classic<'_>, path: &str, parts: &[Part]) -> Re
                 };
                 let (built, path) = builtin.run_named(name, *kind).await?;
                 let export = builtin.export(&path, at).await?;
-                exports.push(export);
+                exports.extend(export);
                 built
             }
         };

@@ -13,6 +13,8 @@ const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 const POINTER_BYTES: std::ops::RangeInclusive<u64> = 100..=200;
 /// Files of such a size that are looked into.
 const MAX_LOOKED_INTO: usize = 2_000;
+/// Characters of the name that a warning shows.
+const MAX_SHOWN: usize = 200;
 
 #[derive(Default)]
 pub(super) struct LeftOut {
@@ -103,5 +105,7 @@ fn may_be_pointer(line: &str) -> Option<(String, String)> {
     let mut words = entry.split_whitespace();
     let (kind, object, size) = (words.nth(1)?, words.next()?, words.next()?);
     let size: u64 = size.parse().ok()?;
-    (kind == "blob" && POINTER_BYTES.contains(&size)).then(|| (object.to_owned(), name.to_owned()))
+    // Enough to know it by; git lets a name be of any length.
+    let name = || name.chars().take(MAX_SHOWN).collect();
+    (kind == "blob" && POINTER_BYTES.contains(&size)).then(|| (object.to_owned(), name()))
 }

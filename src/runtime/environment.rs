@@ -118,15 +118,15 @@ impl Shell {
     }
 }
 
-/// The folders in which dynos look for programs: those of the server that they are shown, and then the usual ones.
+/// The folders in which dynos look for programs: those of the server that they are shown, in its order, which is that of builds too,
+/// and then the usual ones.
 fn search_path(of_server: &OsStr, shows: &dyn Fn(&Path) -> bool) -> OsString {
-    let is_usual = |folder: &Path| PATH.iter().any(|usual| folder == Path::new(usual));
     let is_for_apps = |folder: &Path| {
         let not = NOT_FOR_APPS.iter().any(|other| folder == Path::new(other));
         folder.is_absolute() && !not && shows(folder)
     };
     let own = std::env::split_paths(of_server);
-    let own = own.filter(|folder| is_for_apps(folder) && !is_usual(folder));
+    let own = own.filter(|folder| is_for_apps(folder));
     let mut all: Vec<PathBuf> = Vec::new();
     for folder in own.chain(PATH.map(PathBuf::from)) {
         if !all.contains(&folder) {
@@ -149,13 +149,13 @@ mod tests {
         for plain in [
             "",
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games",
-            "/root/.cargo/bin:/bin:.::relative/bin",
+            "/root/.cargo/bin:.::relative/bin",
         ] {
             assert_eq!(path(plain), usual, "{plain}");
         }
         assert_eq!(
             path("/usr/bin:/opt/node/bin:/root/bin:/usr/local/go/bin:/opt/node/bin"),
-            "/opt/node/bin:/usr/local/go/bin:/usr/local/bin:/usr/bin:/bin"
+            "/usr/bin:/opt/node/bin:/usr/local/go/bin:/usr/local/bin:/bin"
         );
     }
 }

@@ -1,9 +1,7 @@
 //! A real authority: Pebble, of Let's Encrypt's makers, with its own small DNS server. Both are Debian's package `pebble`.
 
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 
 use penstock::acm::Settings;
@@ -11,6 +9,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::binary::HANG;
+use crate::binary::ports::port;
 
 pub struct Pebble {
     dir: TempDir,
@@ -18,24 +17,6 @@ pub struct Pebble {
     management: u16,
     dns_management: u16,
     processes: Vec<Child>,
-}
-
-/// A port that stays free until Pebble listens on it: the system gives those of this range to nobody who does not name one, be
-/// it to listen on or to speak from.
-fn port() -> u16 {
-    static GIVEN: AtomicU32 = AtomicU32::new(0);
-    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
-    let first_of_system: u32 = range.split_whitespace().next().unwrap().parse().unwrap();
-    let (lowest, ports) = (first_of_system / 2, first_of_system / 2);
-    loop {
-        // Two runs of the tests at the same time begin at different ones.
-        let turn = GIVEN.fetch_add(1, Ordering::Relaxed);
-        let port = lowest + (std::process::id() * 16 + turn) % ports;
-        let address = ("127.0.0.1", u16::try_from(port).unwrap());
-        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
-            return address.1;
-        }
-    }
 }
 
 impl Pebble {

@@ -5,6 +5,7 @@
 
 mod client;
 mod deploy;
+pub mod ports;
 pub mod processes;
 pub mod sample;
 mod tail;

@@ -4,20 +4,16 @@ use serde_json::{Value, json};
 
 use super::repository::Repository;
 use super::{PROCFILE, until};
+use crate::binary::ports::port;
 use crate::binary::sample::PERL;
 use crate::binary::{Client, Place, Server, TIED};
 use crate::https::visitor;
 
 const HOST: &str = "paas.example.com";
 
-fn free_port() -> u16 {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port()
-}
-
 /// A server whose API has the router's port for its own, and a client of where it listens in truth.
 fn start(place: &Place) -> (Server, u16, Client) {
-    let (port, own) = (free_port(), free_port());
+    let (port, own) = (port(), port());
     let arguments = [
         TIED,
         "--api-url",
@@ -133,4 +129,17 @@ async fn stock_git_pushes_by_the_routers_port() {
     let here = format!("http.curloptResolve={HOST}:{port}:127.0.0.1");
     work.git(&["-c", &trusting, "-c", &here, "push", "-q", &secure, "main"]);
     until(&local, "app", "succeeded").await;
+}
+
+#[tokio::test]
+async fn no_app_takes_a_wildcard_that_covers_the_apis_name() {
+    let place = Place::new();
+    let (_server, _, client) = start(&place);
+    client.create_app("app").await;
+    for hostname in ["*.example.com", HOST] {
+        let domain = json!({ "hostname": hostname });
+        client.post("/apps/app/domains", domain).await.expect(422);
+    }
+    let beside = json!({"hostname": "*.paas.example.com"});
+    client.post("/apps/app/domains", beside).await.expect(201);
 }
