@@ -15,6 +15,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use sha2::{Digest, Sha256};
+
 use super::connect::netrc;
 use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
@@ -34,6 +36,8 @@ pub const NODE_CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
 
 /// Where it stands, it is the login, and none that is kept.
 pub const API_KEY: &str = "HEROKU_API_KEY";
+/// By which the token that `penstock env` has set is known again.
+pub const KEY_DIGEST: &str = "PENSTOCK_API_KEY_DIGEST";
 
 /// What a shell says of a command that is not there, and of one that cannot be started.
 const NOT_THERE: u8 = 127;
@@ -133,26 +137,24 @@ fn run(arguments: &[OsString]) -> u8 {
     let mut command = Command::new(&program);
     command.args(arguments);
     if let Some(url) = set(URL) {
-        match set("HEROKU_HOST") {
-            None => {
-                eprintln!(
-                    "penstock: HEROKU_HOST is not set any more, so this would go to Heroku, with what else `penstock env` has set. Leave \
-                     the server altogether: eval \"$(penstock env --unset)\""
-                );
+        let Some(host) = set("HEROKU_HOST") else {
+            eprintln!(
+                "penstock: HEROKU_HOST is not set any more, so this would go to Heroku, with what else `penstock env` has set. Leave the \
+                 server altogether: eval \"$(penstock env --unset)\""
+            );
+            return REFUSED;
+        };
+        if is_same_server(&host, &url) {
+            if let Some(sentence) = page(arguments) {
+                eprintln!("penstock: {sentence}");
                 return REFUSED;
             }
-            // Somebody means another server.
-            Some(host) if host != url => {}
-            Some(_) => {
-                if let Some(sentence) = page(arguments) {
-                    eprintln!("penstock: {sentence}");
-                    return REFUSED;
-                }
-                point(&mut command, arguments, &url);
-                if matches!(name(arguments), "auth:logout" | "logout") && set(API_KEY).is_none() {
-                    return log_out(command, &url);
-                }
+            point(&mut command, arguments, &url);
+            if matches!(name(arguments), "auth:logout" | "logout") && set(API_KEY).is_none() {
+                return log_out(command, &url);
             }
+        } else {
+            withhold_key(&mut command);
         }
     }
     let cause = command.exec();
@@ -161,6 +163,37 @@ fn run(arguments: &[OsString]) -> u8 {
         program.display()
     );
     NOT_STARTED
+}
+
+/// Whether both lead to the same port of this machine, however it is named there.
+fn is_same_server(host: &OsStr, url: &OsStr) -> bool {
+    match (own_port(host), own_port(url)) {
+        (Some(one), Some(other)) => one == other,
+        _ => host == url,
+    }
+}
+
+/// The port that is asked, if it is one of this machine.
+fn own_port(url: &OsStr) -> Option<u16> {
+    let url = url.to_str()?.to_ascii_lowercase();
+    let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host);
+    let (name, port) = host.trim_end_matches('/').rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    matches!(name, "127.0.0.1" | "localhost").then_some(port)
+}
+
+/// Somebody means another server, which must not see the token of this one. One that was set for the other stays.
+fn withhold_key(command: &mut Command) {
+    let digest = set(API_KEY).map(|key| key_digest(key.as_bytes()));
+    let known = set(KEY_DIGEST);
+    if digest.is_some_and(|digest| known.is_some_and(|known| known == digest.as_str())) {
+        command.env_remove(API_KEY);
+    }
+}
+
+/// What may be known of a token by whoever reads the variables.
+pub fn key_digest(key: &[u8]) -> String {
+    hex::encode(Sha256::digest(key))
 }
 
 /// The CLI forgets the login of its own two hosts. Those of git and curl, which open nothing any more, are forgotten after it.
@@ -187,6 +220,8 @@ fn log_out(mut command: Command, url: &OsStr) -> u8 {
 
 /// The CLI decides by the API's own host whether to use a proxy, so that has to be asked by way of it too.
 fn point(command: &mut Command, arguments: &[OsString], url: &OsStr) {
+    // The login is kept for this one of its names, and the proxy leads to no other.
+    command.env("HEROKU_HOST", url);
     if let Some(file) = set(CA_FILE) {
         command.env(NODE_CERTIFICATES, file);
     }
@@ -249,6 +284,30 @@ fn find() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_of_this_machine_is_the_same_by_each_of_its_names() {
+        let url = OsStr::new("http://127.0.0.1:7811");
+        for host in [
+            "http://127.0.0.1:7811",
+            "http://localhost:7811",
+            "http://LOCALHOST:7811/",
+            "https://127.0.0.1:7811",
+            "localhost:7811",
+        ] {
+            assert!(is_same_server(OsStr::new(host), url), "{host}");
+        }
+        for host in [
+            "heroku.com",
+            "http://localhost:7812",
+            "http://127.0.0.2:7811",
+            "http://localhost.example.com:7811",
+            "http://localhost",
+            "http://x@localhost:7811",
+        ] {
+            assert!(!is_same_server(OsStr::new(host), url), "{host}");
+        }
+    }
 
     #[test]
     fn the_commands_with_hosts_of_their_own_are_known_by_name() {

@@ -99,15 +99,7 @@ impl Connect {
         let at = listener.local_addr()?;
         let netrc = netrc::path()?;
         let login = self.login(&server, &netrc).await?;
-        let mut hosts = hosts(&server, at);
-        // curl looks for this machine without a port. What somebody else has put there stays.
-        let bare = at.ip().to_string();
-        let before = netrc::find(&netrc, &at.to_string())?;
-        let known = netrc::find(&netrc, &bare)?;
-        if known.is_none() || known == before {
-            hosts.push(bare);
-        }
-        netrc::keep(&netrc, &hosts, &login)?;
+        netrc::keep(&netrc, &hosts(&server, at), &login)?;
         let (trusted, tls) = fixed_hosts(&folder, &server)?;
         let connection = Connection::begin(&folder, &server, trusted, at)?;
         // Before anybody is told that it is there: whoever reads that may end it at once.
@@ -155,7 +147,8 @@ fn fixed_hosts(folder: &DataDir, server: &Server) -> Result<(PathBuf, TlsAccepto
     Ok((folder.path(TRUSTED), tls.into()))
 }
 
-/// Under which the tools look: the CLI by the forward's host with its port, and by git's; curl and git by the name alone.
+/// Under which the tools look: the CLI by the forward's host with its port, and by git's; curl and git by the server's name alone.
+/// The forward's is not there without its port: whatever else listens on this machine would be sent the token.
 fn hosts(server: &Server, at: SocketAddr) -> Vec<String> {
     let name = server
         .host

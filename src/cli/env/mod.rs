@@ -9,7 +9,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::connect::{self, Connection};
-use super::official_cli::{self, API_KEY, CA_FILE, NODE_CERTIFICATES, URL};
+use super::official_cli::{self, API_KEY, CA_FILE, KEY_DIGEST, NODE_CERTIFICATES, URL};
 use super::print::{self, Json};
 use crate::config::DataDirArg;
 use crate::data_dir::DataDir;
@@ -148,6 +148,10 @@ fn of_server(ready: &Ready, host: &str, data: &DataDir) -> Result<Vec<Variable>>
     let mut variables = vec![
         set("HEROKU_HOST", &url),
         set(API_KEY, &ready.api_key),
+        set(
+            KEY_DIGEST,
+            &official_cli::key_digest(ready.api_key.as_bytes()),
+        ),
         set(NODE_CERTIFICATES, &ready.ca_file),
         set("HEROKU_GIT_HOST", host),
         set(CA_FILE, &ready.ca_file),
@@ -169,6 +173,7 @@ fn of_connection(connection: &Connection) -> Result<Vec<Variable>> {
     let mut variables = vec![
         set("HEROKU_HOST", &connection.forward_url),
         (API_KEY.to_owned(), None),
+        (KEY_DIGEST.to_owned(), None),
         set("HEROKU_NETRC_WRITE", "true"),
         set("HEROKU_GIT_HOST", &connection.git_host),
         set(NODE_CERTIFICATES, &ca_file),
@@ -213,6 +218,7 @@ fn taken_back() -> Vec<Variable> {
     let own = [
         "HEROKU_HOST",
         API_KEY,
+        KEY_DIGEST,
         "HEROKU_NETRC_WRITE",
         "HEROKU_GIT_HOST",
         "PENSTOCK_ROUTER_URL",

@@ -148,15 +148,23 @@ async fn a_logout_leaves_nothing_of_the_login_and_all_of_what_is_anothers() {
     std::fs::write(&netrc, before).unwrap();
     let forward = Forward::start(&home, &remote.url, &arguments, &server.ready.api_key);
     let url = forward.ready();
+    // Whatever else listens on this machine would be sent the token.
+    let kept = std::fs::read_to_string(&netrc).unwrap();
+    assert!(!kept.contains("machine 127.0.0.1\n"), "{kept}");
     let script = r#"
         eval "$("$PENSTOCK" env)"
-        curl -sS -n "$PENSTOCK_URL/account" | grep -o '"email":"[^"]*"'
+        curl -sS -H "Authorization: Bearer $(heroku auth:token)" "$PENSTOCK_URL/account" | grep -o '"email":"[^"]*"'
         heroku logout
     "#;
     let folder = home.path("bin");
     std::fs::create_dir(&folder).unwrap();
     let cli = folder.join("heroku");
-    std::fs::write(&cli, "#!/bin/sh\necho \"$1\"\n").unwrap();
+    // The token is the one that is kept for the forward with its port.
+    let told = r#"#!/bin/sh
+        [ "$1" = auth:token ] || exec echo "$1"
+        grep -A 2 "^machine ${HEROKU_HOST#*://}\$" "$HOME/.netrc" | sed -n 's/^ *password //p'
+    "#;
+    std::fs::write(&cli, told).unwrap();
     std::fs::set_permissions(&cli, std::fs::Permissions::from_mode(0o755)).unwrap();
     let output = Command::new("sh")
         .args(["-euc", script])

@@ -21,7 +21,7 @@ fn shell(place: &Place, script: &str) -> (Option<i32>, String) {
     let folder = place.path("bin");
     std::fs::create_dir_all(&folder).unwrap();
     let cli = folder.join("heroku");
-    let told = "#!/bin/sh\necho \"cli $1 by ${HTTPS_PROXY:-none} ${http_proxy:-none} but ${NO_PROXY-none} believes ${NODE_EXTRA_CA_CERTS-none}\"\n";
+    let told = "#!/bin/sh\necho \"cli $1 by ${HTTPS_PROXY:-none} ${http_proxy:-none} but ${NO_PROXY-none} believes ${NODE_EXTRA_CA_CERTS-none} with ${HEROKU_API_KEY-none}\"\n";
     std::fs::write(&cli, told).unwrap();
     std::fs::set_permissions(&cli, std::fs::Permissions::from_mode(0o755)).unwrap();
     let output = Command::new("sh")
@@ -142,8 +142,9 @@ fn whoever_starts_heroku_starts_it_with_what_it_needs_and_no_other_program() {
     let server = place.start();
     let url = &server.ready.api_url;
     let ca = &server.ready.ca_file;
-    let usual = format!("by none none but none believes {ca}");
-    let proxied = format!("by {url} {url} but  believes {ca}");
+    let key = &server.ready.api_key;
+    let usual = format!("by none none but none believes {ca} with {key}");
+    let proxied = format!("by {url} {url} but  believes {ca} with {key}");
     let script = r#"
         heroku apps
         heroku apps:favorites:add -a x
@@ -183,14 +184,33 @@ fn what_only_opens_a_page_of_herokus_says_what_there_is_instead() {
 }
 
 #[test]
+fn another_server_is_not_told_the_token_and_the_same_one_is_by_each_of_its_names() {
+    let place = Place::new();
+    let server = place.start();
+    for host in ["http://127.0.0.1:1", "heroku.com"] {
+        let started = format!("HEROKU_HOST={host} heroku apps:errors");
+        let (_, said) = shell(&place, &started);
+        assert!(said.starts_with("cli apps:errors by none none"), "{said}");
+        assert!(said.ends_with(" with none\n"), "{host}: {said}");
+        let (_, said) = shell(&place, &format!("export HEROKU_API_KEY=its-own; {started}"));
+        assert!(said.ends_with(" with its-own\n"), "{host}: {said}");
+    }
+    let (url, key) = (&server.ready.api_url, &server.ready.api_key);
+    let localhost = url.replace("127.0.0.1", "localhost");
+    let started = format!("HEROKU_HOST={localhost} heroku apps:errors");
+    let (_, said) = shell(&place, &started);
+    let proxied = format!("cli apps:errors by {url} {url} but ");
+    assert!(said.starts_with(&proxied), "{said}");
+    assert!(said.ends_with(&format!(" with {key}\n")), "{said}");
+}
+
+#[test]
 fn a_shell_leaves_a_server_altogether_or_is_told_that_it_has_not() {
     let place = Place::new();
     let _server = place.start();
     let (status, said) = shell(&place, "unset HEROKU_HOST; heroku apps");
     assert_eq!(status, Some(1));
     assert!(said.contains("penstock env --unset"), "{said}");
-    let (_, said) = shell(&place, "HEROKU_HOST=http://127.0.0.1:1 heroku apps:errors");
-    assert!(said.starts_with("cli apps:errors by none none"), "{said}");
     let script = r#"
         before=$PATH
         eval "$("$PENSTOCK" env)"
@@ -199,7 +219,7 @@ fn a_shell_leaves_a_server_altogether_or_is_told_that_it_has_not() {
         export GIT_CONFIG_KEY_$((GIT_CONFIG_COUNT - 1))=user.name GIT_CONFIG_VALUE_$((GIT_CONFIG_COUNT - 1))=Ann
         eval "$("$PENSTOCK" env --unset)"
         heroku apps
-        env | grep -c -e HEROKU -e PENSTOCK_URL -e PENSTOCK_CA -e NODE -e TELEMETRY
+        env | grep -c -e HEROKU -e PENSTOCK_URL -e PENSTOCK_CA -e PENSTOCK_API -e NODE -e TELEMETRY
         git config --get user.name
         echo "$GIT_CONFIG_COUNT"
         eval "$("$PENSTOCK" env --unset)"
@@ -208,6 +228,6 @@ fn a_shell_leaves_a_server_altogether_or_is_told_that_it_has_not() {
     let (_, said) = shell(&place, script);
     assert_eq!(
         said,
-        "cli apps by none none but none believes none\n0\nAnn\n1\n1\n"
+        "cli apps by none none but none believes none with none\n0\nAnn\n1\n1\n"
     );
 }
