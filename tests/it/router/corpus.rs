@@ -19,6 +19,8 @@ const SENTINEL: &str = "GET /sentinel HTTP/1.1\r\nHost: app.test\r\nConnection: 
 /// One line of a file.
 pub struct Case {
     pub expected: Vec<String>,
+    /// What arrives instead where it is answered before the part that is wrong with it has come: after a `?`.
+    pub perhaps: Vec<String>,
     pub tries: String,
     pub message: String,
 }
@@ -36,10 +38,17 @@ pub fn cases(file: &str) -> Vec<Case> {
             part.unwrap_or_else(|| panic!("three parts: {line}"))
                 .to_owned()
         };
-        let expected = part();
-        let expected = expected.split(' ').filter(|path| *path != "-");
+        let words = part();
+        let (perhaps, expected) = words
+            .split(' ')
+            .partition::<Vec<_>, _>(|path| path.starts_with('?'));
+        let expected = expected.into_iter().filter(|path| *path != "-");
         Case {
             expected: expected.map(str::to_owned).collect(),
+            perhaps: perhaps
+                .into_iter()
+                .map(|path| path[1..].to_owned())
+                .collect(),
             tries: part(),
             message: part(),
         }

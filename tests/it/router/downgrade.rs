@@ -95,6 +95,9 @@ async fn nothing_ambiguous_reaches_a_dyno_by_http_2() {
             asked.retain(|path| path != "/sentinel");
             asked
         });
+        if !case.perhaps.is_empty() && asked.as_ref() == Ok(&case.perhaps) {
+            continue;
+        }
         if asked.as_ref() != Ok(&case.expected) || (case.expected.is_empty() && !refused) {
             wrong.push(format!("{}: {asked:?}, {end:?}", case.tries));
         }
