@@ -10,6 +10,7 @@ use crate::acm;
 use crate::build;
 use crate::certificates;
 use crate::sandbox::Settings;
+use crate::urls::Urls;
 
 /// Short, since whoever runs the server is also the one who waits. Heroku's own would be 0s,20m,40m,1h,3h,320m.
 pub const DEFAULT_BACKOFF: &str = "0s,1s,2s,4s,8s,16s,30s,60s";
@@ -102,7 +103,7 @@ pub struct Config {
     #[command(flatten)]
     pub buildpacks: build::Shelves,
 
-    /// Whether source URLs may lead to this machine and private networks [default: only when the API listens on loopback]
+    /// Whether what is fetched or sent for others may lead to this machine and private networks [default: only where the API listens on loopback, and --api-url names no other host]
     #[arg(long, env = "PENSTOCK_ALLOW_PRIVATE_FETCH", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub allow_private_fetch: Option<bool>,
 
@@ -145,10 +146,11 @@ pub struct Waits(pub Vec<Duration>);
 pub struct EcoIdle(pub Option<Duration>);
 
 impl Config {
-    /// A server that only this machine can reach may fetch what this machine can reach.
-    pub fn may_fetch_privately(&self) -> bool {
-        self.allow_private_fetch
-            .unwrap_or_else(|| self.listen.ip().is_loopback())
+    /// A server that only this machine can reach may fetch what this machine can reach. Where clients know it by another host, somebody
+    /// leads them from elsewhere to where it listens: a proxy, a tunnel, or its own router.
+    pub fn may_fetch_privately(&self, urls: &Urls) -> bool {
+        let reached_from_here = || self.listen.ip().is_loopback() && urls.api_is_here();
+        self.allow_private_fetch.unwrap_or_else(reached_from_here)
     }
 }
 

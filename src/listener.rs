@@ -6,20 +6,22 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_http::{HttpService, KeepAlive};
+use actix_http::{ConnectionType, HttpService, KeepAlive};
 use actix_server::{Server, ServerHandle};
 use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
-use actix_web::{App, HttpRequest, web};
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::Platform;
-use crate::api::Api;
+use crate::api::{Api, sending};
 use crate::error::Result;
 use crate::fixed_hosts;
 use crate::router::{Handed, UnderWay};
@@ -34,6 +36,35 @@ const MAX_CONNECTIONS: usize = 8_192;
 const WORKERS: usize = 2;
 /// How long requests that are under way may take to end when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// How long clients whose connections rest may take to ask once more, before a server that makes room lets nobody in any more.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// Those who use the API at the moment. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Clients {
+    /// Requests that have not been answered, or not whole.
+    pub asked: Arc<UnderWay>,
+    connections: Arc<UnderWay>,
+    parting: Arc<AtomicBool>,
+}
+
+impl Clients {
+    /// As [`Router::take_leave`](crate::router::Router::take_leave): from here on each answer is the last one of its connection, and
+    /// says so, since a request that meets the end of its connection on its way is lost.
+    pub async fn take_leave(&self) {
+        self.parting.store(true, Ordering::SeqCst);
+        UnderWay::settle(std::slice::from_ref(&self.connections), LAST_CALL).await;
+    }
+
+    fn last(&self, mut answer: HttpResponse) -> HttpResponse {
+        let keeps = answer.status() != StatusCode::SWITCHING_PROTOCOLS;
+        if keeps && self.parting.load(Ordering::SeqCst) {
+            answer.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        answer
+    }
+}
 
 /// What clients that begin a TLS handshake are shown.
 pub struct Certificates {
@@ -52,13 +83,13 @@ struct Tls {
     names: Arc<[String]>,
 }
 
-/// Serves the API on the listener; within TLS too, where there are certificates, and to those whom the router has handed over. What
-/// has not been answered yet is `under_way`.
+/// Serves the API on the listener to its clients; within TLS too, where there are certificates, and to those whom the router has
+/// handed over.
 pub fn serve(
     platform: &Arc<Platform>,
     listener: TcpListener,
     certificates: Option<Certificates>,
-    (handed, under_way): (Handed, Arc<UnderWay>),
+    (handed, clients): (Handed, Clients),
 ) -> Result<(ServerHandle, JoinHandle<io::Result<()>>)> {
     let (api, platform) = (Arc::new(Api::new(platform.clone())?), platform.clone());
     let address = listener.local_addr()?;
@@ -77,19 +108,19 @@ pub fn serve(
             actix_web::rt::spawn(Courier::enlist().run());
             let (api, platform) = (api.clone(), platform.clone());
             let (tls, handed) = (tls.clone(), handed.clone());
-            let under_way = under_way.clone();
+            let (asking, connected) = (clients.clone(), clients.connections.clone());
             let answer = move |request: HttpRequest, payload: web::Payload| {
-                let (api, turn) = (api.clone(), under_way.begin());
+                let (api, clients, turn) = (api.clone(), asking.clone(), asking.asked.begin());
                 async move {
                     let answer = api.answer(request, payload).await;
-                    drop(turn);
-                    answer
+                    sending::held(clients.last(answer), turn)
                 }
             };
             let app = App::new().default_service(web::to(answer));
             // Nothing of ours asks actix under which name it is served.
             let config = |()| AppConfig::default();
             let http = HttpService::build()
+                .on_connect_ext(move |_: &Connection, data| drop(data.insert(connected.begin())))
                 .graceful_shutdown_signal(move || stopping(platform.clone()))
                 .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
                 .client_request_timeout(HEAD_TIMEOUT)

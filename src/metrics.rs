@@ -41,6 +41,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
     errors: IntCounterVec,
+    unrouted: IntCounterVec,
     api: IntCounterVec,
     api_seconds: Histogram,
     builds: IntCounterVec,
@@ -91,7 +92,7 @@ impl Metrics {
                 seconds: HistogramVec::new(
                     times(
                         "router_request_seconds",
-                        "From a request's head to the end of its answer, by app.",
+                        "From a request's head to the end of its answer, by app; not of WebSockets and streams of events.",
                         ANSWERS,
                     ),
                     &["app"],
@@ -102,6 +103,13 @@ impl Metrics {
                         "Visitors' requests that ended with one of Heroku's codes.",
                     ),
                     &["code"],
+                )?,
+                unrouted: IntCounterVec::new(
+                    opts(
+                        "router_unrouted_total",
+                        "Visitors who were answered or turned away before it was known which app is meant, by status.",
+                    ),
+                    &["status"],
                 )?,
                 api: IntCounterVec::new(
                     opts(
@@ -131,6 +139,7 @@ impl Metrics {
             registry.register(Box::new(metrics.requests.clone()))?;
             registry.register(Box::new(metrics.seconds.clone()))?;
             registry.register(Box::new(metrics.errors.clone()))?;
+            registry.register(Box::new(metrics.unrouted.clone()))?;
             registry.register(Box::new(metrics.api.clone()))?;
             registry.register(Box::new(metrics.api_seconds.clone()))?;
             registry.register(Box::new(metrics.builds.clone()))?;
@@ -182,13 +191,35 @@ impl Metrics {
 
     /// A visitor's request is over. `code` is Heroku's, such as `H12`.
     pub fn request(&self, app: Id, status: u16, code: Option<&'static str>, took: Duration) {
+        self.count(app, status, code, Some(took));
+    }
+
+    /// The same for one that had no end of its own, a WebSocket or a stream of events: how long it took says nothing of the app.
+    pub fn endless(&self, app: Id, status: u16, code: Option<&'static str>) {
+        self.count(app, status, code, None);
+    }
+
+    fn count(&self, app: Id, status: u16, code: Option<&'static str>, took: Option<Duration>) {
         let apps = self.apps.load();
         if let Some(app) = apps.named.get(&app).or(apps.others.as_ref()) {
             let at = place(status);
             let named = || self.requests.with_label_values(&[&app.name, &label(at)]);
             app.requests[at].get_or_init(named).inc();
-            app.seconds.observe(took.as_secs_f64());
+            if let Some(took) = took {
+                app.seconds.observe(took.as_secs_f64());
+            }
         }
+        self.failed(code);
+    }
+
+    /// A visitor was answered, or turned away, before it was known which app is meant.
+    pub fn unrouted(&self, status: u16, code: Option<&'static str>) {
+        let status = label(place(status));
+        self.unrouted.with_label_values(&[&status]).inc();
+        self.failed(code);
+    }
+
+    fn failed(&self, code: Option<&'static str>) {
         if let Some(code) = code {
             self.errors.with_label_values(&[code]).inc();
         }

@@ -81,7 +81,7 @@ impl Platform {
             caches: Caches::open(&data.path("caches"))?,
             buildpacks: Registry::new(data.path("buildpacks")),
             git: Git::open(data.path("git"))?,
-            outbound: Outbound::new(config.may_fetch_privately()),
+            outbound: Outbound::new(config.may_fetch_privately(&urls)),
             signed_urls: SignedUrls::new(data.signing_key()?),
             ca_certificate: data.read_private("ca.pem")?.unwrap_or_default(),
             metrics: Metrics::new()?,

@@ -1,8 +1,10 @@
 //! What is pushed with git becomes a source and a build, the same rows that the API makes; whoever pushes sees the build's output
-//! as it comes, and the push succeeds when the build does.
+//! as it comes, and the push succeeds when the build does. Then the release command's output is shown, if there is one.
 //!
 //! The conversation is with our own hook, over a socket that only this server's user can open, and about a push that the API let
 //! in. The build is the app's: should the hook, git or the client go away, it goes on.
+
+mod released;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -104,6 +106,9 @@ async fn converse(platform: &Arc<Platform>, pushing: &Pushing, stream: UnixStrea
     let begin: Begin = serde_json::from_slice(&begin).map_err(Error::internal)?;
     let push = match platform.git.push(&begin.key) {
         Some(push) if kind == Kind::Push => push,
+        Some(_) if kind == Kind::Moved => {
+            return released::follow(platform, platform.git.made_of(&begin.key), &mut to).await;
+        }
         _ => return refuse(&mut to, "This push is not one of this server's.").await,
     };
     let Some(commit) = begin.commit else {
@@ -126,7 +131,7 @@ async fn converse(platform: &Arc<Platform>, pushing: &Pushing, stream: UnixStrea
     send(&mut to, Kind::Continue, b"").await?;
     let build = match build(platform, push, commit, from).await {
         Ok(build) => {
-            platform.git.received(&begin.key);
+            platform.git.received(&begin.key, build.id);
             build
         }
         Err(error) => return refuse(&mut to, &error.message).await,
@@ -199,15 +204,7 @@ fn deed(app: Id) -> Deed {
 
 /// Passes the build's output on, then says how it ended.
 async fn follow(platform: &Arc<Platform>, build: &Build, to: &mut OwnedWriteHalf) -> Result<()> {
-    let mut output = std::pin::pin!(platform.build_output(build.id, 0));
-    while let Some(chunk) = output.next().await {
-        for part in chunk?.chunks(frame::MAX) {
-            // Git itself tells the client that all is well while nothing is printed.
-            if part != crate::output::HEARTBEAT {
-                send(to, Kind::Text, part).await?;
-            }
-        }
-    }
+    pass_on(platform.build_output(build.id, 0), to).await?;
     let id = build.id;
     let ended = platform
         .store
@@ -226,6 +223,19 @@ async fn follow(platform: &Arc<Platform>, build: &Build, to: &mut OwnedWriteHalf
         Some(Status::Failed) => refuse(to, "Push failed").await,
         None => refuse(to, "The app was deleted.").await,
     }
+}
+
+async fn pass_on(output: impl Stream<Item = Result<Bytes>>, to: &mut OwnedWriteHalf) -> Result<()> {
+    let mut output = std::pin::pin!(output);
+    while let Some(chunk) = output.next().await {
+        for part in chunk?.chunks(frame::MAX) {
+            // Git itself tells the client that all is well while nothing is printed.
+            if part != crate::output::HEARTBEAT {
+                send(to, Kind::Text, part).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn refuse(to: &mut OwnedWriteHalf, reason: &str) -> Result<()> {

@@ -59,6 +59,8 @@ impl Routes {
             Table::Domain,
             Table::Dyno,
             Table::Formation,
+            // Visitors wait for the first, and are told when it fails.
+            Table::Release,
         ]);
         Routes {
             platform,
@@ -148,8 +150,15 @@ impl RequestLog for RouterLog {
         self.0.append_each(app, Source::Heroku, "router", lines);
     }
 
-    fn counted(&self, app: Id, status: u16, code: Option<&'static str>, took: Duration) {
-        self.1.request(app, status, code, took);
+    fn counted(&self, app: Id, status: u16, code: Option<&'static str>, took: Option<Duration>) {
+        match took {
+            Some(took) => self.1.request(app, status, code, took),
+            None => self.1.endless(app, status, code),
+        }
+    }
+
+    fn unrouted(&self, status: u16, code: Option<&'static str>) {
+        self.1.unrouted(status, code);
     }
 }
 
@@ -176,7 +185,10 @@ fn route(app: &Visited, urls: &Urls) -> Route {
 /// visitors are swapped whole and never see two releases at once.
 fn web(app: &Visited) -> Web {
     if !app.deployed {
-        return Web::Blank;
+        return match app.releasing {
+            true => Web::Starting,
+            false => Web::Blank,
+        };
     }
     if app.quantity == 0 {
         return Web::NoWebDynos;

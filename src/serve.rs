@@ -77,8 +77,7 @@ pub struct Server {
     pub platform: Arc<Platform>,
     router: Router,
     api: ServerHandle,
-    /// Requests of the API that have not been answered.
-    asked: Arc<UnderWay>,
+    clients: listener::Clients,
     api_task: JoinHandle<std::io::Result<()>>,
     loops: JoinSet<()>,
     /// What the router relies on: its table, and what wakes apps that sleep.
@@ -128,13 +127,6 @@ impl Server {
         let config = sockets.as_bound(config)?;
         let urls = sockets.urls(&config)?;
         let api_host = urls.api_by_router();
-        let config = Config {
-            // Whom the router leads to the API is not of this machine.
-            allow_private_fetch: config
-                .allow_private_fetch
-                .or(api_host.is_some().then_some(false)),
-            ..config
-        };
         let authority = Arc::new(Authority::open(&data)?);
         let program = options.shim.unwrap_or(Shims::default().program);
         let level = isolation::choose(&config.isolation, &data, &program).await?;
@@ -255,8 +247,8 @@ impl Server {
             fixed_hosts: authority.server(&fixed_hosts::HOSTS.map(str::to_owned))?,
             names,
         };
-        let asked = Arc::<UnderWay>::default();
-        let known = (handed, asked.clone());
+        let clients = listener::Clients::default();
+        let known = (handed, clients.clone());
         let (api, api_task) = listener::serve(&platform, sockets.api, Some(certificates), known)?;
         data.write_passing("server.json", &ready.to_json())?;
         Ok(Server {
@@ -264,7 +256,7 @@ impl Server {
             platform,
             router,
             api,
-            asked,
+            clients,
             api_task,
             loops,
             visiting,
@@ -276,14 +268,21 @@ impl Server {
         })
     }
 
+    /// Serves on, but lets those who are here come to an end: their connections, as far as they ask for something, and their requests.
+    async fn make_room(&self) {
+        tokio::join!(self.router.take_leave(), self.clients.take_leave());
+        let mut all = self.router.under_way().to_vec();
+        all.push(self.clients.asked.clone());
+        UnderWay::settle(&all, PATIENCE).await;
+    }
+
     /// Ends what is under way, parts from the dynos, and lets go of the data directory. Where another server is to follow, it goes on
     /// as ever while requests are under way that take long: those who come meanwhile find somebody, and wait only for the short ones.
     pub async fn stop(mut self, parting: Parting) {
         let parting = if self.tied { Parting::End } else { parting };
-        if parting == Parting::Leave {
-            let mut all = self.router.under_way().to_vec();
-            all.push(self.asked.clone());
-            UnderWay::settle(&all, PATIENCE).await;
+        match parting {
+            Parting::Leave => self.make_room().await,
+            Parting::End => self.router.hurry(),
         }
         // The API waits for the answers under way, and a build's output ends only when nobody writes to it any more.
         self.platform.end_streams();

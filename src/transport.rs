@@ -5,10 +5,13 @@
 //! always `https://`. It must not know what is said on the connection.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use nix::errno::Errno;
+use nix::libc;
 use rustls::ServerConfig;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -72,6 +75,23 @@ impl Connection {
 
     pub fn is_encrypted(&self) -> bool {
         matches!(self, Connection::Tls(_))
+    }
+
+    /// How many of the bytes that were written the machine at the other end has not acknowledged: they are in this one's buffers, or
+    /// on their way. It says nothing of whether somebody there has read the others (tcp(7), `SIOCOUTQ`).
+    pub fn unacknowledged(&self) -> io::Result<usize> {
+        let socket = match self {
+            Connection::Plain(stream) => stream,
+            Connection::Tls(stream) => stream.get_ref().0,
+        };
+        let mut bytes: libc::c_int = 0;
+        #[expect(
+            unsafe_code,
+            reason = "the kernel answers one number, for which there is room"
+        )]
+        let asked = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+        Errno::result(asked)?;
+        Ok(usize::try_from(bytes).unwrap_or(0))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where this server is found: the URLs that it tells clients.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::hostname::Hostname;
 
@@ -57,6 +57,13 @@ impl Urls {
             Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
             _ => authority,
         }
+    }
+
+    /// Whether the API's host is this machine to whoever reads its URL: `localhost`, or an address of loopback.
+    pub fn api_is_here(&self) -> bool {
+        let host = self.api_host().trim_matches(['[', ']']);
+        let address = host.parse::<IpAddr>();
+        host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
     }
 
     /// The host of the API, where it is the router's ports that it is reached by: a name, within TLS, at the port that visitors of

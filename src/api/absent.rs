@@ -15,7 +15,7 @@ pub(super) fn not_answered(method: &str, path: &str, routes: &[&Route]) -> Error
             resource: Some("space"),
             ..Error::new(
                 ErrorId::NotFound,
-                "This server has no private spaces. Make apps with POST /apps.",
+                "This server has no private spaces. Make apps with `heroku create`, or POST /apps.",
             )
         },
         _ => Error::new(

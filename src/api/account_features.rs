@@ -12,7 +12,7 @@ use super::reply::Reply;
 use crate::catalog::{self, Entry, REPOSITORIES};
 use crate::error::{Error, Result};
 use crate::name::{Id, Identity};
-use crate::store::account_features;
+use crate::store::features::{self, Owner};
 use crate::store::page::{Field, Kind};
 use crate::time::Timestamp;
 
@@ -64,7 +64,7 @@ pub fn meant(call: &Call, parameter: &str, features: Vec<View>) -> Result<View> 
     found.ok_or_else(|| Error::not_found("feature"))
 }
 
-fn features(switched: &BTreeMap<String, (bool, Timestamp)>) -> Vec<View> {
+fn shown(switched: &BTreeMap<String, (bool, Timestamp)>) -> Vec<View> {
     let mut repositories = view(
         REPOSITORIES,
         "Repositories",
@@ -91,27 +91,29 @@ impl Body {
 
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let switched = switched(&call)?;
-    call.page_of(FIELDS, features(&switched))
+    call.page_of(FIELDS, shown(&switched))
 }
 
 pub async fn info(call: Call) -> Result<Reply<View>> {
     let switched = switched(&call)?;
-    Reply::of(&meant(&call, "account_feature", features(&switched))?)
+    Reply::of(&meant(&call, "account_feature", shown(&switched))?)
 }
 
 pub async fn update(call: Call, body: Body) -> Result<Reply<View>> {
-    let name = meant(&call, "account_feature", features(&BTreeMap::new()))?.name;
+    let name = meant(&call, "account_feature", shown(&BTreeMap::new()))?.name;
     let enabled = body.enabled()?;
     let switched = call
         .write(move |connection, caller| {
-            let account = caller.account.id;
-            account_features::switch(connection, account, name, enabled, caller.now)?;
-            account_features::switched(connection, account)
+            let owner = Owner::Account(caller.account.id);
+            features::switch(connection, owner, name, enabled, caller.now)?;
+            features::switched(connection, owner)
         })
         .await?;
-    Reply::of(&meant(&call, "account_feature", features(&switched))?)
+    Reply::of(&meant(&call, "account_feature", shown(&switched))?)
 }
 
 fn switched(call: &Call) -> Result<BTreeMap<String, (bool, Timestamp)>> {
-    call.read(|connection, caller| account_features::switched(connection, caller.account.id))
+    call.read(|connection, caller| {
+        features::switched(connection, Owner::Account(caller.account.id))
+    })
 }

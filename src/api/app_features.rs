@@ -7,10 +7,10 @@ use super::call::Call;
 use super::reply::Reply;
 use crate::catalog::{HTTPS_ONLY, METADATA, PREBOOT, RUNTIME_METRICS};
 use crate::error::{Error, ErrorId, Result};
-use crate::store::app_features;
+use crate::store::features::{self, Owner};
 use crate::time::Timestamp;
 
-fn features(switched: &BTreeMap<String, (bool, Timestamp)>) -> Vec<View> {
+fn shown(switched: &BTreeMap<String, (bool, Timestamp)>) -> Vec<View> {
     let mut preboot = view(
         PREBOOT,
         "Preboot",
@@ -42,18 +42,14 @@ fn features(switched: &BTreeMap<String, (bool, Timestamp)>) -> Vec<View> {
 }
 
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
-    let switched = call.read(|connection, caller| {
-        app_features::switched(connection, caller.app_id(connection)?)
-    })?;
-    call.page_of(FIELDS, features(&switched))
+    let switched = switched(&call)?;
+    call.page_of(FIELDS, shown(&switched))
 }
 
 pub async fn info(call: Call) -> Result<Reply<View>> {
     refuse_exec(&call)?;
-    let switched = call.read(|connection, caller| {
-        app_features::switched(connection, caller.app_id(connection)?)
-    })?;
-    Reply::of(&meant(&call, "app_feature", features(&switched))?)
+    let switched = switched(&call)?;
+    Reply::of(&meant(&call, "app_feature", shown(&switched))?)
 }
 
 /// The official CLI looks for this feature before it opens a shell in a dyno by SSH: `ps:exec`, `ps:copy`, `ps:forward`, `ps:socks`.
@@ -76,7 +72,7 @@ pub async fn update(call: Call, body: Body) -> Result<Reply<View>> {
     let app = call.read(|connection, caller| caller.app_id(connection))?;
     refuse_exec(&call)?;
     let enabled = body.enabled()?;
-    let feature = meant(&call, "app_feature", features(&BTreeMap::new()))?;
+    let feature = meant(&call, "app_feature", shown(&BTreeMap::new()))?;
     let name = feature.name;
     if name == PREBOOT.name && !enabled {
         return Err(Error::invalid(
@@ -86,9 +82,15 @@ pub async fn update(call: Call, body: Body) -> Result<Reply<View>> {
     let switched = call
         .write(move |connection, caller| {
             caller.app_id(connection)?;
-            app_features::switch(connection, app, name, enabled, caller.now)?;
-            app_features::switched(connection, app)
+            features::switch(connection, Owner::App(app), name, enabled, caller.now)?;
+            features::switched(connection, Owner::App(app))
         })
         .await?;
-    Reply::of(&meant(&call, "app_feature", features(&switched))?)
+    Reply::of(&meant(&call, "app_feature", shown(&switched))?)
+}
+
+fn switched(call: &Call) -> Result<BTreeMap<String, (bool, Timestamp)>> {
+    call.read(|connection, caller| {
+        features::switched(connection, Owner::App(caller.app_id(connection)?))
+    })
 }

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use rusqlite::Connection;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::builds::{SourceBlobParam, checked_source};
-use super::call::Call;
+use super::call::{Call, Caller};
 use super::params::{self, Reference};
 use super::reply::Reply;
 use super::view::Named;
 use crate::catalog;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::name::{AppName, Id, Identity};
 use crate::store::app_setups::{self, NewSetup, Setup, Status};
 use crate::store::buildpacks::Buildpack;
@@ -148,6 +149,22 @@ pub async fn create(call: Call, body: Body) -> Result<Reply<View, 202>> {
         .await?;
     super::apps::announce(&call, app.id);
     Reply::of(&view(&call, setup))
+}
+
+/// The app in the path is not there; should that be so because its setup failed, whoever asked for it is told why. The official CLI
+/// looks for the app of a review app as soon as it is asked for, and shows nothing but what it is told then.
+pub fn missing(connection: &Connection, caller: &Caller, error: Error) -> Error {
+    if error.resource != Some("app") {
+        return error;
+    }
+    let app = caller.params.identity("app");
+    match app_setups::why_missing(connection, caller.account.id, &app) {
+        Ok(Some(why)) => Error {
+            message: format!("{} Its setup failed: {why}", error.message).into(),
+            ..error
+        },
+        _ => error,
+    }
 }
 
 async fn new_setup(call: &Call, body: Body) -> Result<NewSetup> {

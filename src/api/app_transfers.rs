@@ -90,8 +90,9 @@ pub async fn create(call: Call, new: NewTransfer) -> Result<Created<View>> {
         })
         .await?;
     let warning = format!(
-        "No mail is sent by this server. Tell {} to accept by: PATCH /account/app-transfers/{} {{\"state\": \"accepted\"}}",
-        transfer.recipient_email, transfer.id
+        "No mail is sent by this server. Tell {} to accept: curl -X PATCH {}/account/app-transfers/{} \
+         -H \"Authorization: Bearer $(heroku auth:token)\" -d '{{\"state\": \"accepted\"}}'",
+        transfer.recipient_email, call.platform.urls.api, transfer.app_name
     );
     let reply = Reply::of(&view(transfer.clone()))?;
     Ok(match transfer.state {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::account;
+use super::app_setups;
 use super::call::Call;
 use super::params::{self, Reference};
 use super::reply::{Created, Reply};
@@ -107,7 +108,10 @@ pub async fn list_personal(call: Call) -> Result<Reply<Vec<View>>> {
 }
 
 pub async fn info(call: Call) -> Result<Reply<View>> {
-    let app = call.read(|connection, caller| caller.app(connection))?;
+    let app = call.read(|connection, caller| {
+        let app = caller.app(connection);
+        app.map_err(|error| app_setups::missing(connection, caller, error))
+    })?;
     Reply::of(&view(app, &call.platform.urls))
 }
 

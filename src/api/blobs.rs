@@ -5,6 +5,7 @@ use actix_web::http::header;
 use futures_util::TryStreamExt;
 
 use super::call::Visit;
+use super::sending;
 use crate::app_json;
 use crate::archive;
 use crate::blob::signed::Method;
@@ -127,9 +128,10 @@ async fn send(visit: &Visit, digest: Option<String>) -> Result<HttpResponse> {
         .and_then(Digest::parse)
         .ok_or_else(|| Error::not_found("blob"))?;
     let (size, bytes) = visit.platform.blobs.read(&digest).await?;
-    Ok(HttpResponse::Ok()
+    let answer = HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "application/gzip"))
         .insert_header((header::ETAG, format!("\"{digest}\"")))
         .no_chunking(size)
-        .streaming(bytes.map_err(actix_web::error::ErrorInternalServerError)))
+        .streaming(bytes.map_err(actix_web::error::ErrorInternalServerError));
+    Ok(sending::ends(answer))
 }

@@ -72,8 +72,7 @@ fn invited(api: &str, token: &str) -> String {
     format!(
         "<p>Somebody has invited you into a team on this server. To accept, type this where the <code>heroku</code> CLI is logged in to it, \
          with the account of the address that was invited:</p>
-<pre><code>curl -X POST {}/teams/invitations/{token}/accept \\
-  -H \"Authorization: Bearer $(heroku auth:token)\"</code></pre>
+<pre><code>curl -X POST {}/teams/invitations/{token}/accept -H \"Authorization: Bearer $(heroku auth:token)\"</code></pre>
 <p class=\"hint\">Without an account, ask whoever invited you for one. The invitation is good for seven days, and for nobody else. How to
 log in stands in the <a href=\"/docs\">documentation</a>.</p>",
         escaped(api)

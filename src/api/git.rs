@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt, unfold};
 
 use super::call::Call;
-use super::{body, conditional, reply, upload};
+use super::{body, conditional, reply, sending, upload};
 use crate::error::{Error, ErrorId, Result};
 use crate::git::{Conversation, Push, Service};
 
@@ -113,6 +113,6 @@ fn streamed(
             let next = bytes.recv().await?;
             Some((next, bytes))
         }));
-    Ok(answer(service, "result")
-        .streaming(bytes.map(|chunk| chunk.map_err(actix_web::error::ErrorInternalServerError))))
+    let bytes = bytes.map(|chunk| chunk.map_err(actix_web::error::ErrorInternalServerError));
+    Ok(sending::ends(answer(service, "result").streaming(bytes)))
 }

@@ -1,8 +1,10 @@
 //! Log sessions: a URL that shows an app's log for a while, as plain text or as server-sent events.
 //!
 //! Who has the URL needs nothing else, but it is good only while the token that it was asked for with would open the log, and a
-//! stream that is open ends with that too.
+//! stream that is open ends with that too. A tail that is cut off, as by a restart of the server, goes on for as long as it would have
+//! gone on uncut: the ids of its events prove that whoever comes back was in.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use super::call::{Call, Visit};
 use super::params;
 use super::reply::{Created, Reply};
 use crate::Platform;
-use crate::blob::signed::Method;
+use crate::blob::signed::{Method, SignedUrls};
 use crate::error::{Error, Result};
 use crate::log::session::{Batch, DEFAULT_LINES, HISTORY_LINES};
 use crate::log::{Filter, Session, Source, sse, terminal};
@@ -28,10 +30,12 @@ use crate::store::access::{self, Permission};
 use crate::store::{Table, oauth_tokens};
 use crate::time::Timestamp;
 
-/// How long a session's URL may be connected to, as on Heroku.
+/// How long a session may be opened by its URL, as on Heroku.
 const LIFE: Duration = Duration::from_secs(6 * 60);
-/// A silent session of server-sent events says so often that it is alive.
-const PING_EVERY: Duration = Duration::from_secs(15);
+/// A silent session of server-sent events says so often that it is alive. The official CLI gives up after 300 seconds of silence.
+pub const PING_EVERY: Duration = Duration::from_secs(15);
+/// Where a tail stands that had lines to show, and has not shown any yet.
+const NOWHERE: &str = "-";
 /// How often it is looked whether an open session may still be seen, however much changes, and however little.
 const LOOK_AT_MOST: Duration = Duration::from_secs(1);
 const LOOK_AT_LEAST: Duration = Duration::from_secs(30);
@@ -60,6 +64,7 @@ pub struct View {
 /// What a session shows. It travels in the session's URL, under its signature.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Wanted {
+    session: Id,
     /// What it was asked for with.
     token: Id,
     process: Option<String>,
@@ -69,7 +74,7 @@ pub struct Wanted {
 }
 
 impl Body {
-    fn check(self, token: Id) -> Result<Wanted> {
+    fn check(self, session: Id, token: Id) -> Result<Wanted> {
         let process = params::text(self.dyno.or(self.dyno_name).or(self.r#type), "dyno", 160)?;
         if self
             .source
@@ -84,6 +89,7 @@ impl Body {
                 .map_err(|_| Error::invalid("The number of lines cannot be negative."))?,
         };
         Ok(Wanted {
+            session,
             token,
             process,
             source: self.source,
@@ -94,7 +100,8 @@ impl Body {
 }
 
 pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
-    let wanted = body.check(call.caller.token)?;
+    let id = Id::new();
+    let wanted = body.check(id, call.caller.token)?;
     let app = call.read(|connection, caller| caller.app(connection))?;
     let now = call.caller.now;
     let wanted = hex::encode(serde_json::to_vec(&wanted).map_err(Error::internal)?);
@@ -102,51 +109,111 @@ pub async fn create(call: Call, body: Body) -> Result<Created<View>> {
     let logplex_url = call.platform.signed_url(Method::Get, &path, now.plus(LIFE));
     Reply::of(&View {
         created_at: now,
-        id: Id::new(),
+        id,
         logplex_url,
         updated_at: now,
     })
 }
 
 pub async fn stream(visit: Visit) -> Result<HttpResponse> {
-    visit.verify(Method::Get)?;
+    visit.verify_again(Method::Get)?;
+    let (wanted, ids) = (Wanted::of(&visit)?, Ids::of(&visit));
+    let (place, is_back) = ids.last(&visit);
+    // Else a tail would end with its first break after those six minutes.
+    if !(wanted.tail && is_back) {
+        visit.verify(Method::Get)?;
+    }
     let app = visit.params.id("app", "app")?;
-    let wanted: Wanted = hex::decode(visit.params.text("session"))
-        .ok()
-        .and_then(|json| serde_json::from_slice(&json).ok())
-        .ok_or_else(|| Error::not_found("log session"))?;
-    let (lines, tail) = (wanted.lines, wanted.tail);
     let access = Access::new(&visit, wanted.token, app);
     if !access.is_open()? {
         return Err(Error::forbidden(
             "This log session is over: the token that it was asked for with does not open the app's log any more.",
         ));
     }
-    let events =
-        header(&visit, "accept").is_some_and(|accept| accept.contains("text/event-stream"));
-    let filter = filter(&visit, wanted, events);
-    let session = visit.platform.logs.session(app, filter, lines, tail);
+    let filter = wanted.filter(place);
+    let opening = ids.opening(&wanted, place, visit.now);
+    let logs = &visit.platform.logs;
+    let batches = batches(logs.session(app, filter, wanted.lines, wanted.tail), access);
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-store"));
-    Ok(match events {
+    Ok(match wants_events(&visit) {
         true => response
             .content_type("text/event-stream")
-            .streaming(as_events(session, access, tail)),
+            .streaming(sent(as_events(opening, batches, ids, PING_EVERY))),
         false => response
             .content_type("text/plain; charset=utf-8")
-            .streaming(as_text(session, access)),
+            .streaming(sent(batches.map(|batch| terminal::reset(batch.text)))),
     })
 }
 
-/// The wanted lines; of those, a browser that comes back gets what it has not seen.
-fn filter(visit: &Visit, wanted: Wanted, events: bool) -> Filter {
-    Filter {
-        source: wanted.source.as_deref().and_then(Source::parse),
-        process: wanted.process,
-        after: header(visit, "last-event-id")
-            .filter(|_| events)
-            .and_then(sse::resume),
+impl Wanted {
+    fn of(visit: &Visit) -> Result<Wanted> {
+        hex::decode(visit.params.text("session"))
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok())
+            .ok_or_else(|| Error::not_found("log session"))
     }
+
+    /// The wanted lines; of those, a browser that comes back gets what it has not seen.
+    fn filter(&self, place: &str) -> Filter {
+        Filter {
+            source: self.source.as_deref().and_then(Source::parse),
+            process: self.process.clone(),
+            after: sse::resume(place),
+        }
+    }
+}
+
+/// The ids of a session's events. Each says where a reader stands, and under this server's signature that it was sent in this
+/// session, which whoever has but found the session's URL cannot show.
+pub struct Ids {
+    signed_urls: SignedUrls,
+    path: String,
+}
+
+impl Ids {
+    fn of(visit: &Visit) -> Ids {
+        Ids::new(
+            visit.platform.signed_urls.clone(),
+            visit.request.uri().path(),
+        )
+    }
+
+    pub fn new(signed_urls: SignedUrls, path: &str) -> Ids {
+        Ids {
+            signed_urls,
+            path: path.to_owned(),
+        }
+    }
+
+    fn make(&self, place: &str) -> String {
+        format!("{place}/{}", self.signed_urls.sign_sent(&self.path, place))
+    }
+
+    /// The place that a reader of events was at last, if any, and whether he was there in this session.
+    fn last<'a>(&self, visit: &'a Visit) -> (&'a str, bool) {
+        let id = header(visit, "last-event-id").filter(|_| wants_events(visit));
+        let id = id.unwrap_or_default().trim();
+        let (place, signature) = id.split_once('/').unwrap_or((id, ""));
+        let is_sent = self.signed_urls.was_sent(&self.path, place, signature);
+        (place, is_sent)
+    }
+
+    /// What events begin with. A tail has an id from the start, so that it goes on even if nothing was said until it was cut off.
+    fn opening(&self, wanted: &Wanted, last: &str, now: Timestamp) -> Bytes {
+        let opening = sse::opening(wanted.tail);
+        let place = match (wanted.tail, sse::resume(last)) {
+            (false, _) => return Bytes::from_static(opening),
+            (true, Some(after)) => after.to_log(),
+            (true, None) if wanted.lines == 0 => now.to_log(),
+            (true, None) => NOWHERE.to_owned(),
+        };
+        [opening, &sse::opened(&self.make(&place))].concat().into()
+    }
+}
+
+fn wants_events(visit: &Visit) -> bool {
+    header(visit, "accept").is_some_and(|accept| accept.contains("text/event-stream"))
 }
 
 fn header<'a>(visit: &'a Visit, name: &str) -> Option<&'a str> {
@@ -224,39 +291,43 @@ impl Access {
 }
 
 /// The next lines, while they may be seen.
-async fn next(session: &mut Session, access: &mut Access) -> Option<Batch> {
-    tokio::select! {
-        batch = session.next() => batch,
-        () = access.lost() => None,
-    }
-}
-
-fn as_text(
-    session: Session,
-    access: Access,
-) -> impl Stream<Item = std::result::Result<Bytes, actix_web::Error>> {
+fn batches(session: Session, access: Access) -> impl Stream<Item = Batch> {
     stream::unfold((session, access), |(mut session, mut access)| async {
-        let batch = next(&mut session, &mut access).await?;
-        Some((Ok(terminal::reset(batch.text)), (session, access)))
+        let batch = tokio::select! {
+            batch = session.next() => batch,
+            () = access.lost() => None,
+        };
+        Some((batch?, (session, access)))
     })
 }
 
-fn as_events(
-    session: Session,
-    access: Access,
-    tail: bool,
+/// Each batch as an event, and a word that it is alive whenever there was none for so long.
+pub fn as_events(
+    opening: Bytes,
+    batches: impl Stream<Item = Batch>,
+    ids: Ids,
+    ping_every: Duration,
+) -> impl Stream<Item = Bytes> {
+    let live = stream::unfold(
+        (Box::pin(batches), ids),
+        move |(mut batches, ids)| async move {
+            let event = match timeout(ping_every, batches.next()).await {
+                Ok(Some(mut batch)) => {
+                    batch.text = terminal::reset(batch.text);
+                    sse::event(&batch, &ids.make(&batch.last.to_log()))
+                }
+                Ok(None) => return None,
+                Err(_) => Bytes::from_static(sse::PING),
+            };
+            Some((event, (batches, ids)))
+        },
+    );
+    stream::once(ready(opening)).chain(live)
+}
+
+/// Nothing of it fails.
+fn sent(
+    stream: impl Stream<Item = Bytes>,
 ) -> impl Stream<Item = std::result::Result<Bytes, actix_web::Error>> {
-    let opening = Bytes::from_static(sse::opening(tail));
-    let live = stream::unfold((session, access), |(mut session, mut access)| async {
-        let event = match timeout(PING_EVERY, next(&mut session, &mut access)).await {
-            Ok(Some(mut batch)) => {
-                batch.text = terminal::reset(batch.text);
-                sse::event(&batch)
-            }
-            Ok(None) => return None,
-            Err(_) => Bytes::from_static(sse::PING),
-        };
-        Some((Ok(event), (session, access)))
-    });
-    stream::once(async { Ok(opening) }).chain(live)
+    stream.map(Ok)
 }

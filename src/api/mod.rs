@@ -84,6 +84,7 @@ mod routes;
 pub mod run_inside;
 pub mod schema;
 mod scopes;
+pub mod sending;
 pub mod server;
 pub mod slugs;
 pub mod sni_endpoints;

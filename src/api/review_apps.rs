@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::app_setups;
 use super::branches;
 use super::builds::{SourceBlobParam, checked_source};
 use super::call::{Call, Caller};
@@ -94,8 +95,11 @@ pub async fn info(call: Call) -> Result<Reply<View>> {
 }
 
 pub async fn of_app(call: Call) -> Result<Reply<View>> {
-    let review = call
-        .read(|connection, caller| review_apps::of_app(connection, caller.app_id(connection)?))?;
+    let review = call.read(|connection, caller| {
+        let app = caller.app_id(connection);
+        let app = app.map_err(|error| app_setups::missing(connection, caller, error))?;
+        review_apps::of_app(connection, app)
+    })?;
     Reply::of(&view(review))
 }
 

@@ -148,9 +148,10 @@ fn transfer(connection: &Connection, caller: &Caller, app: &App, owner: &Identit
     ownership::may_give(connection, by, app)?;
     let to = new_owner(connection, by, owner)?;
     if let (None, Owner::Account(_)) = (&app.team, to) {
-        return Err(Error::invalid(
-            "This app belongs to an account. POST /account/app-transfers offers it to another.",
-        ));
+        return Err(Error::invalid(format!(
+            "This app belongs to an account. `heroku apps:transfer EMAIL --app {}` offers it to another, by POST /account/app-transfers.",
+            app.name
+        )));
     }
     ownership::may_get(connection, by, app, to)?;
     ownership::give_app(connection, app, to, by, caller.now)

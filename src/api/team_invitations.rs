@@ -86,8 +86,8 @@ pub async fn create(call: Call, body: Body) -> Result<Reply<NewView>> {
         call.platform.urls.api
     );
     let warning = format!(
-        "No mail is sent by this server. Hand this over to {}, who accepts within 7 days by a POST with a token of the account: {accept_url}",
-        invitation.email
+        "No mail is sent by this server. Hand this link to {}: in a browser it says how to accept, within 7 days: {}/teams/invitations/{token}",
+        invitation.email, call.platform.urls.api
     );
     let view = NewView {
         invitation: view(invitation),
@@ -110,7 +110,9 @@ fn invite(
         && members::is_member(connection, &team, &account)?
     {
         return Err(Error::invalid(format!(
-            "{email} is in the team already. PATCH to the team's members gives a member another role."
+            "{email} is in the team already. Another role is given with `heroku members:set {email} --role {} --team {}`.",
+            role.as_str(),
+            team.name
         )));
     }
     let by = &caller.account;

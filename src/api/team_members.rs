@@ -155,7 +155,8 @@ fn leave(connection: &Connection, caller: &Caller) -> Result<Member> {
 fn account(connection: &Connection, email: &str) -> Result<Account> {
     accounts::by_email(connection, email)?.ok_or_else(|| {
         Error::invalid(format!(
-            "There is no account for {email}. Invite the address, by PUT to the team's invitations, or have one made first."
+            "There is no account for {email}. Invite the address with `heroku members:add {email} --role ROLE --team TEAM`, or have whoever runs the \
+             server make one first: penstock account create {email}"
         ))
     })
 }

@@ -25,6 +25,14 @@ impl Visit {
             .verify(method, uri.path(), uri.query().unwrap_or(""), self.now)
     }
 
+    /// The same for somebody who was let in before: 403 unless the URL was signed, be it long ago.
+    pub fn verify_again(&self, method: Method) -> Result<()> {
+        let uri = self.request.uri();
+        let urls = &self.platform.signed_urls;
+        urls.expires(method, uri.path(), uri.query().unwrap_or(""))
+            .map(drop)
+    }
+
     /// Keeps the body as a blob. 413 past `max_bytes`, which is looked at before the first byte where the client says its size.
     pub async fn store(&mut self, max_bytes: u64) -> Result<Blob> {
         let declared = declared(&self.request);

@@ -27,7 +27,10 @@ use crate::time::Timestamp;
 
 /// The words of Heroku.
 const NO_MANIFEST: &str = "app.json not found";
-const BAD_MANIFEST: &str = "app.json is not valid. manifest_errors says what is wrong with it.";
+/// Before what is wrong with it: most clients show nothing but the message.
+const BAD_MANIFEST: &str = "app.json is not valid";
+/// Errors that a message names. All of them are in `manifest_errors`.
+const NAMED: usize = 3;
 
 /// Why a setup came to nothing.
 struct Fault {
@@ -46,8 +49,13 @@ impl From<Error> for Fault {
 
 impl Fault {
     fn manifest(errors: Vec<String>) -> Fault {
+        let named = &errors[..errors.len().min(NAMED)];
+        let more = match errors.len() - named.len() {
+            0 => String::new(),
+            more => format!("; manifest_errors has {more} more"),
+        };
         Fault {
-            message: BAD_MANIFEST.to_owned(),
+            message: format!("{BAD_MANIFEST}: {}{more}.", named.join("; ")),
             manifest_errors: errors,
         }
     }

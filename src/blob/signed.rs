@@ -7,8 +7,9 @@ use crate::error::{Error, Result};
 use crate::secret::SigningKey;
 use crate::time::Timestamp;
 
-/// Told apart from everything else that the same key might sign.
+/// Told apart from everything else that the same key might sign, and from one another.
 const PURPOSE: &str = "signed-url-1";
+const SENT_PURPOSE: &str = "sent-at-url-1";
 
 /// What a signed URL allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,16 @@ impl SignedUrls {
     ///
     /// The signature is looked at first: who has altered a link learns only that, and not whether it would still be good.
     pub fn verify(&self, method: Method, path: &str, query: &str, now: Timestamp) -> Result<()> {
+        if now.seconds() >= self.expires(method, path, query)? {
+            return Err(Error::forbidden(
+                "This link has expired. Ask for a new one.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The second at which a link expires or has expired, once everything else about it is found good.
+    pub fn expires(&self, method: Method, path: &str, query: &str) -> Result<i64> {
         let signed = Signed::parse(query).ok_or_else(altered)?;
         let parts = [PURPOSE, signed.method, path, signed.expires];
         if !self.key.verify(&parts, signed.signature) {
@@ -64,12 +75,17 @@ impl SignedUrls {
                 signed.method.to_uppercase()
             )));
         }
-        if now.seconds() >= expires {
-            return Err(Error::forbidden(
-                "This link has expired. Ask for a new one.",
-            ));
-        }
-        Ok(())
+        Ok(expires)
+    }
+
+    /// Proves later that `text` was sent to somebody who had a link for this path while it was good.
+    pub fn sign_sent(&self, path: &str, text: &str) -> String {
+        self.key.sign(&[SENT_PURPOSE, path, text])
+    }
+
+    /// Whether it was.
+    pub fn was_sent(&self, path: &str, text: &str, signature: &str) -> bool {
+        self.key.verify(&[SENT_PURPOSE, path, text], signature)
     }
 }
 

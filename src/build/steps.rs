@@ -141,11 +141,13 @@ impl Work {
             platform::scaled(logs, app, &formation::text(scaled), user);
         }
         platform::build_succeeded(logs, app);
+        let pending = release.status == releases::Status::Pending;
+        if pending {
+            output.warning(awaited(release));
+        }
         output.detail(&format!("Released v{version}"));
-        if release.status == releases::Status::Pending {
-            return output.warning(&format!(
-                "v{version} is pending: what ran until now goes on, and v{version} takes its place once its release command has ended well."
-            ));
+        if pending {
+            return;
         }
         output.detail(&format!("{} deployed", (links.app)(&release.app_name)));
     }
@@ -229,6 +231,18 @@ fn reason(build: &Build, error: &Error) -> String {
             build.id
         ),
         _ => error.message.to_string(),
+    }
+}
+
+/// What a release waits for, as Heroku says it.
+fn awaited(release: &Release) -> &'static str {
+    match release.has_output {
+        true => {
+            "Release command declared: this new release will not be available until the command succeeds."
+        }
+        false => {
+            "The release before has not ended: this new release will not be available until it has."
+        }
     }
 }
 

@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorId, Result};
 use crate::sockets;
 
+/// Where systemd looks for units of a machine's own.
+const UNITS: &str = "/etc/systemd/system";
 /// Where clients meet their one-off dynos, on the host of the API: who reaches the one is to reach the other.
 const RENDEZVOUS_PORT: u16 = 5001;
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
@@ -44,7 +46,7 @@ pub struct Install {
     rendezvous_listen: Option<SocketAddr>,
 
     /// Where the units are written
-    #[arg(long, value_name = "DIR", default_value = "/etc/systemd/system")]
+    #[arg(long, value_name = "DIR", default_value = UNITS)]
     units: PathBuf,
 
     /// What else the server is started with, such as --base-domain apps.example.com
@@ -53,7 +55,7 @@ pub struct Install {
 }
 
 impl Install {
-    /// 409 where a unit cannot be written, 422 for an argument that no unit can have.
+    /// 404 where there is no such folder, 409 where a unit cannot be written, 422 for an argument that no unit can have.
     pub fn run(&self) -> Result<()> {
         let program = std::env::current_exe()?;
         let sockets = self.sockets()?;
@@ -62,7 +64,20 @@ impl Install {
         }
         let names = sockets.map(|(name, _)| format!("penstock-{name}.socket"));
         self.write("penstock.service", &self.service(&program, &names)?)?;
-        println!("Now start it:\n\n    systemctl daemon-reload");
+        self.say_what_is_next(&program, &names);
+        Ok(())
+    }
+
+    fn say_what_is_next(&self, program: &Path, names: &[String]) {
+        match self.units == Path::new(UNITS) {
+            true => println!("Now start it:\n"),
+            // Without them there, `systemctl enable` finds nothing.
+            false => println!(
+                "systemd looks for units in {UNITS}. To start the server, copy them there:\n\n    cp {}/penstock* {UNITS}/",
+                self.units.display()
+            ),
+        }
+        println!("    systemctl daemon-reload");
         println!(
             "    systemctl enable --now {} penstock.service",
             names.join(" ")
@@ -75,7 +90,6 @@ impl Install {
         println!(
             "\nIts apps go on meanwhile. Requests that are under way are answered first, and who comes then waits for a moment."
         );
-        Ok(())
     }
 
     /// Where is listened, by the names of the sockets: as it is said before `--` or after it, since the sockets that systemd hands over
@@ -118,6 +132,11 @@ impl Install {
     fn write(&self, name: &str, text: &str) -> Result<()> {
         let path = self.units.join(name);
         fs::write(&path, text).map_err(|cause| {
+            let folder = self.units.display();
+            if cause.kind() == std::io::ErrorKind::NotFound {
+                let missing = format!("There is no folder {folder}. Make it first: mkdir -p {folder}");
+                return Error::new(ErrorId::NotFound, missing);
+            }
             Error::conflict(format!(
                 "{} cannot be written: {cause}. Run this as root, or name another folder with --units.",
                 path.display()

@@ -7,6 +7,9 @@ use clap::Args;
 use crate::error::Result;
 use crate::static_site::{self, Options};
 
+/// None of those that a server beside it listens on.
+const PORT: u16 = 8_081;
+
 #[derive(Args)]
 pub struct StaticSite {
     /// The site's folder; else what static.json says, else the first of ., public_html, public and dist with an index.html
@@ -17,8 +20,8 @@ pub struct StaticSite {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// The port to listen on; 0 takes a free one
-    #[arg(long, env = "PORT", default_value_t = 5_000)]
+    /// The port to listen on, in a dyno its $PORT; 0 takes a free one
+    #[arg(long, env = "PORT", default_value_t = PORT)]
     port: u16,
 
     /// What visitors have to give where static.json says basic_auth

@@ -111,14 +111,17 @@ impl From<Authorization> for View {
 }
 
 impl Row for View {
-    const HEADS: &'static [&'static str] = &["id", "account", "token", "expires", "description"];
+    const HEADS: &'static [&'static str] =
+        &["id", "account", "token", "scopes", "expires", "description"];
 
     fn values(&self) -> Vec<String> {
         let expires = self.expires_at.map(|at| at.to_seconds());
+        let scopes: Vec<&str> = self.scope.iter().map(|scope| scope.as_str()).collect();
         vec![
             self.id.to_string(),
             self.email.clone(),
             self.token.clone().unwrap_or_default(),
+            scopes.join(","),
             expires.unwrap_or_else(|| "never".to_owned()),
             self.description.clone(),
         ]

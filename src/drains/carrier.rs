@@ -117,12 +117,13 @@ impl Carrier {
                 Err(failure) => return Outcome::Failed(Fault::Broken(failure)),
             },
         };
-        match connection.write(framed, self.attempt).await {
-            Ok(()) => {
-                self.connection = Some(connection);
-                Outcome::Taken
-            }
-            // A part of it may have been written, so the connection cannot be used any more.
+        let written = connection.write(framed, self.attempt).await;
+        // One that has taken but a part of it is asked once more what it has taken before, and cannot be used for anything else.
+        if !matches!(written, Err(Failure::NotConnected)) {
+            self.connection = Some(connection);
+        }
+        match written {
+            Ok(()) => Outcome::Taken,
             Err(failure) => Outcome::Failed(Fault::Broken(failure)),
         }
     }
@@ -133,6 +134,16 @@ impl Carrier {
             Some(connection) => connection.ended().await,
             None => std::future::pending().await,
         }
+        self.hang_up();
+    }
+
+    /// How many bytes of what was taken have not got to the machine at the other end.
+    pub fn unacknowledged(&self) -> usize {
+        let connection = self.connection.as_ref();
+        connection.map_or(usize::MAX, Connection::unacknowledged)
+    }
+
+    pub fn hang_up(&mut self) {
         self.connection = None;
     }
 

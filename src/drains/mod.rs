@@ -2,12 +2,15 @@
 //!
 //! Each drain has a task of its own that reads the app's log like any other reader, so who is slow or dead holds no lines, which
 //! stay in the log's files. What is on its way at once is limited, for each owner of apps and for all of them: dead receivers keep
-//! only their owner's other drains waiting. How far a drain has come is kept beside the lines. So a drain gets every line at least once, as long as it falls no further behind than what is kept of the log, and across restarts of the server too; what
-//! went before it could be sent is counted and told. It must not know who adds drains, nor what a line means.
+//! only their owner's other drains waiting. How far a drain has come is kept beside the lines. So a drain gets every line at least
+//! once, as long as it falls no further behind than what is kept of the log, and across restarts of the server too; what went
+//! before it could be sent is counted and told: to the drain as Heroku's L10, and to the app's log by the drain's name.
+//! It must not know who adds drains, nor what a line means.
 
 mod carrier;
 mod otlp;
 mod syslog;
+mod unsure;
 mod worker;
 
 use std::collections::HashMap;
@@ -38,12 +41,14 @@ pub struct Limits {
     pub frames: usize,
     /// Of those, how many may be of apps of one owner.
     pub frames_of_one: usize,
-    /// For one frame to be taken, as on Heroku. The time to connect comes before it.
+    /// For one frame to be taken, as on Heroku. The time to connect comes before it. Who acknowledges nothing more of what was
+    /// written to a syslog connection for as long is given up, too.
     pub attempt: Duration,
     /// Between the first attempt and the second. It doubles with each one after that.
     pub first_wait: Duration,
     pub longest_wait: Duration,
-    /// How long a syslog connection has to live on until what was written to it counts as delivered: nobody acknowledges it.
+    /// How long a syslog connection has to live on until what was written to it counts as delivered. By then its machine has to
+    /// have acknowledged it, which is all there is: nobody says that it was read.
     pub settle: Duration,
     /// Between two lines in an app's log that tell of the same drain.
     pub telling: Duration,
@@ -60,6 +65,15 @@ impl Default for Limits {
             settle: Duration::from_secs(2),
             telling: Duration::from_secs(60),
         }
+    }
+}
+
+impl Limits {
+    /// How long a drain rests after so many attempts in a row that came to nothing.
+    pub fn wait(&self, failures: u32) -> Duration {
+        let doublings = failures.saturating_sub(1).min(16);
+        let wait = self.first_wait.saturating_mul(1 << doublings);
+        wait.min(self.longest_wait)
     }
 }
 

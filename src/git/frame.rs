@@ -1,7 +1,8 @@
 //! What a hook and the server say to each other: frames of a kind, a length (four bytes, the greatest first) and as many bytes.
 //!
 //! The hook begins with [`Kind::Push`]. The server lets it go on or not, takes the source in [`Kind::Source`]s, ended by an empty
-//! one, then sends what the build prints, and ends with its verdict.
+//! one, then sends what the build prints, and ends with its verdict. The hook that comes after it begins with [`Kind::Moved`], and
+//! hears of the release in the same way.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -19,22 +20,24 @@ pub enum Kind {
     Continue = 3,
     /// From the server: text for the person who pushes.
     Text = 4,
-    /// From the server: the build has succeeded.
+    /// From the server: the build has succeeded, or there is no more to be told of the release.
     Accepted = 5,
     /// From the server: the push is refused, with the reason.
     Rejected = 6,
+    /// From the hook that comes after: the refs have moved; the key of the push, as JSON.
+    Moved = 7,
 }
 
 impl Kind {
     fn parse(byte: u8) -> Option<Kind> {
-        use Kind::{Accepted, Continue, Push, Rejected, Source, Text};
-        [Push, Source, Continue, Text, Accepted, Rejected]
+        use Kind::{Accepted, Continue, Moved, Push, Rejected, Source, Text};
+        [Push, Source, Continue, Text, Accepted, Rejected, Moved]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }
 }
 
-/// What the hook begins with.
+/// What a hook begins with.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Begin {
     pub key: String,

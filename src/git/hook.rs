@@ -14,7 +14,7 @@ use flate2::write::GzEncoder;
 
 use super::frame::{self, Begin, Kind};
 use super::left_out::LeftOut;
-use super::{HOOK, PUSH, SOCKET};
+use super::{AFTER, HOOK, PUSH, SOCKET, moved};
 
 /// The branches that are built. All others are kept, and that is all.
 const BUILT: [&str; 2] = ["refs/heads/main", "refs/heads/master"];
@@ -32,14 +32,14 @@ const MAX_BYTES: u64 = 2 << 30;
 const MAX_REPOSITORY: u64 = 4 << 30;
 
 /// One line of what git tells the hook: a ref, where it points, and where it shall.
-struct Update {
+pub(super) struct Update {
     old: String,
     new: String,
     name: String,
 }
 
 impl Update {
-    fn parse(line: &str) -> Option<Update> {
+    pub(super) fn parse(line: &str) -> Option<Update> {
         let mut words = line.splitn(3, ' ').map(str::to_owned);
         Some(Update {
             old: words.next()?,
@@ -56,7 +56,7 @@ impl Update {
         is_nothing(&self.old) && !self.deletes()
     }
 
-    fn is_built(&self) -> bool {
+    pub(super) fn is_built(&self) -> bool {
         BUILT.contains(&self.name.as_str()) && !self.deletes()
     }
 
@@ -79,10 +79,14 @@ fn is_nothing(object: &str) -> bool {
     object.bytes().all(|digit| digit == b'0')
 }
 
-/// Runs the hook, if this process is one: it is known by its name alone, and is started in the repository without arguments.
+/// Runs a hook, if this process is one: it is known by its name alone, and is started in the repository without arguments.
 pub fn run_if_asked() -> Option<ExitCode> {
     let name = std::env::args_os().next().map(PathBuf::from)?;
-    (name.file_name()? == HOOK).then(run)
+    match name.file_name()?.to_str()? {
+        HOOK => Some(run()),
+        AFTER => Some(moved::run()),
+        _ => None,
+    }
 }
 
 fn run() -> ExitCode {
@@ -99,11 +103,11 @@ fn run() -> ExitCode {
 }
 
 /// Whoever pushes may be gone; the build goes on all the same.
-fn say(text: &str) {
+pub(super) fn say(text: &str) {
     pass_on(text.as_bytes());
 }
 
-fn pass_on(text: &[u8]) {
+pub(super) fn pass_on(text: &[u8]) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text).and_then(|()| out.flush());
 }
@@ -150,7 +154,7 @@ fn decide() -> io::Result<bool> {
 
 /// Nothing of the push is built; the server is asked all the same, since who pushes may have lost the app meanwhile.
 fn keep(only_deletes: bool) -> io::Result<bool> {
-    let may = allowed(&mut begin(None)?)?;
+    let may = allowed(&mut begin(Kind::Push, None)?)?;
     if may && only_deletes {
         say("Nothing is built of what is deleted: the app goes on with what it runs.\n");
     } else if may {
@@ -230,14 +234,14 @@ pub(super) fn git(arguments: &[&str]) -> Command {
 }
 
 /// Tells the server of the push.
-fn begin(commit: Option<&str>) -> io::Result<UnixStream> {
+pub(super) fn begin(kind: Kind, commit: Option<&str>) -> io::Result<UnixStream> {
     // The repository's folder stands beside the socket; the short path fits wherever the data directory may be.
     let mut server = UnixStream::connect(format!("../{SOCKET}"))?;
     let begin = Begin {
         key: std::env::var(PUSH).unwrap_or_default(),
         commit: commit.map(str::to_owned),
     };
-    frame::send(&mut server, Kind::Push, &serde_json::to_vec(&begin)?)?;
+    frame::send(&mut server, kind, &serde_json::to_vec(&begin)?)?;
     Ok(server)
 }
 
@@ -249,7 +253,7 @@ fn allowed(server: &mut UnixStream) -> io::Result<bool> {
 }
 
 fn build(commit: &str) -> io::Result<bool> {
-    let mut server = begin(Some(commit))?;
+    let mut server = begin(Kind::Push, Some(commit))?;
     if !allowed(&mut server)? {
         return Ok(false);
     }

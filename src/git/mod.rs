@@ -1,8 +1,9 @@
 //! git push and clone: a bare repository for each app, served by the machine's own `git`, which is spawned for the pack protocol.
 //!
 //! Stock git runs on both ends. What it receives waits in quarantine until our `pre-receive` hook (this binary under another
-//! name) has handed the pushed commit to the server as a source and seen its build through: only then the ref moves. The hook
-//! finds the server by a socket beside the repositories, and shows it the key of the push that it is a part of.
+//! name) has handed the pushed commit to the server as a source and seen its build through: only then the ref moves. Then the
+//! `post-receive` hook shows what becomes of it. The hooks find the server by a socket beside the repositories, and show it the key
+//! of the push that they are a part of.
 //!
 //! It must not know HTTP, nor what a build is: the API brings requests here, and [`crate::pushes`] makes builds of what is pushed.
 
@@ -11,6 +12,8 @@ pub mod fetch;
 pub mod frame;
 pub mod hook;
 mod left_out;
+mod moved;
+mod permit;
 mod repository;
 mod service;
 pub mod version;
@@ -20,29 +23,29 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
 use crate::secret;
 
+use self::permit::{Permit, Permits};
+
 pub use service::{Conversation, Service};
 
 /// The name under which git runs the hook, and by which this binary knows that it is one.
 pub const HOOK: &str = "pre-receive";
+/// The name of the hook that comes after it, when the refs have moved.
+const AFTER: &str = "post-receive";
 /// The socket on which the server listens to its hooks, beside the repositories.
 pub const SOCKET: &str = "hook.sock";
 /// The key of a push, in the environment of its hook.
 const PUSH: &str = "PENSTOCK_PUSH";
 /// Conversations with git at the same time, and of one account among them.
-const AT_ONCE: usize = 32;
-const OF_AN_ACCOUNT: usize = 8;
+const TALKING: (usize, usize) = (32, 8);
+/// Pushes that wait for their builds and releases, likewise: each is two processes that do nothing.
+const WAITING: (usize, usize) = (256, 32);
 /// Of a git process: it makes way for whoever is served.
 const NICENESS: i32 = 10;
-/// How long one waits for others to end.
-const WAIT: Duration = Duration::from_secs(15);
 
 /// A push that is under way: to which app, and by whose token. Whether that still may is asked when the push has arrived.
 #[derive(Clone, Copy, Debug)]
@@ -56,21 +59,16 @@ pub struct Push {
 pub struct Git {
     root: Arc<Path>,
     pushes: Arc<Mutex<HashMap<String, Underway>>>,
-    processes: Arc<Semaphore>,
-    /// What each account has left of its own.
-    of_accounts: Arc<Mutex<HashMap<Id, Arc<Semaphore>>>>,
+    talking: Permits,
+    waiting: Permits,
 }
 
-/// A push whose git has not ended, and until its source is here the right to that.
+/// A push whose git has not ended, and the right to that.
 struct Underway {
     push: Push,
-    permit: Option<Permit>,
-}
-
-/// The right to one conversation with git.
-pub(super) struct Permit {
-    _own: OwnedSemaphorePermit,
-    _process: OwnedSemaphorePermit,
+    permit: Permit,
+    /// By what the server knows that which it makes of the push.
+    made: Option<Id>,
 }
 
 /// Removes the push from those under way when its git has ended.
@@ -88,13 +86,13 @@ impl Git {
             .mode(0o700)
             .create(root.join("hooks"))?;
         let root = std::fs::canonicalize(root)?;
-        repository::install_hook(&root.join("hooks"))?;
+        repository::install_hooks(&root.join("hooks"))?;
         repository::remove_unfinished(&root)?;
         Ok(Git {
             root: root.into(),
             pushes: Arc::default(),
-            processes: Arc::new(Semaphore::new(AT_ONCE)),
-            of_accounts: Arc::default(),
+            talking: Permits::new(TALKING),
+            waiting: Permits::new(WAITING),
         })
     }
 
@@ -107,39 +105,34 @@ impl Git {
         self.pushes().get(key).map(|underway| underway.push)
     }
 
-    /// The push waits for its build now, of which an app has one at a time: it is in nobody's way any more.
-    pub fn received(&self, key: &str) {
-        let permit = self
-            .pushes()
-            .get_mut(key)
-            .and_then(|underway| underway.permit.take());
-        drop(permit);
+    /// The push waits now for what is `made` of it: it is in nobody's way any more, unless too many wait already.
+    pub fn received(&self, key: &str, made: Id) {
+        let mut pushes = self.pushes();
+        let Some(underway) = pushes.get_mut(key) else {
+            return;
+        };
+        underway.made = Some(made);
+        if let Some(waiting) = self.waiting.at_once(underway.permit.account) {
+            underway.permit = waiting;
+        }
     }
 
-    /// Waits a little for its turn. 503 when many are before it, of its own account or of others.
+    /// What is made of a push; `None` as long as it was not received, and where nothing is made of it.
+    pub fn made_of(&self, key: &str) -> Option<Id> {
+        self.pushes().get(key)?.made
+    }
+
+    /// The right to a conversation with git. 503 as [`Permits::in_turn`].
     async fn permit(&self, account: Id) -> Result<Permit> {
-        let own = {
-            let mut all = lock(&self.of_accounts);
-            // Each permit has a share in its semaphore, so those that nobody else has are idle.
-            all.retain(|_, own| Arc::strong_count(own) > 1);
-            let new = || Arc::new(Semaphore::new(OF_AN_ACCOUNT));
-            all.entry(account).or_insert_with(new).clone()
-        };
-        let waiting = async {
-            Ok::<_, tokio::sync::AcquireError>(Permit {
-                _own: own.acquire_owned().await?,
-                _process: self.processes.clone().acquire_owned().await?,
-            })
-        };
-        let permit = tokio::time::timeout(WAIT, waiting).await;
-        permit.map_err(|_| busy())?.map_err(Error::internal)
+        self.talking.in_turn(account).await
     }
 
     fn announce(&self, push: Push, permit: Permit) -> Result<Announced> {
         let key = hex::encode(secret::random::<16>()?);
         let underway = Underway {
             push,
-            permit: Some(permit),
+            permit,
+            made: None,
         };
         self.pushes().insert(key.clone(), underway);
         Ok(Announced {
@@ -185,13 +178,6 @@ impl Drop for Announced {
         let underway = self.git.pushes().remove(&self.key);
         drop(underway);
     }
-}
-
-fn busy() -> Error {
-    Error::new(
-        ErrorId::Unavailable,
-        "The server is busy with other pushes and clones. Try again in a moment.",
-    )
 }
 
 fn no_git() -> Error {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 use tokio::process::Command;
 
-use super::{Git, HOOK, no_git};
+use super::{AFTER, Git, HOOK, no_git};
 use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
 
@@ -19,9 +19,9 @@ const ATTRIBUTES: &str =
     "* -export-ignore -export-subst -text -eol -ident -filter -working-tree-encoding\n";
 /// A pack of more bytes is refused: Heroku's limit for a checkout, and as many again for its history.
 const MAX_PACK: u64 = 2 << 30;
-/// What git runs as the hook. It is there whatever becomes of the server, so that a push whose server is gone fails: a link to a
+/// What git runs as a hook. It is there whatever becomes of the server, so that a push whose server is gone fails: a link to a
 /// program that is not there would be no hook to git, and the push taken unbuilt.
-const SCRIPT: &str = "#!/bin/sh\nexec \"${0%/*}/self/pre-receive\" \"$@\"\n";
+const SCRIPT: &str = "#!/bin/sh\nexec \"${0%/*}/self/${0##*/}\" \"$@\"\n";
 
 impl Git {
     /// A git program that sees none of the settings of this machine or of whoever started the server.
@@ -177,20 +177,23 @@ pub(super) fn spawn_failed(cause: std::io::Error) -> Error {
     }
 }
 
-/// Makes this program the hook, by way of a script. The program is named by way of this process: its file may be replaced or removed
+/// Makes this program the hooks, by way of a script. The program is named by way of this process: its file may be replaced or removed
 /// while the server runs.
-pub(super) fn install_hook(hooks: &Path) -> Result<()> {
+pub(super) fn install_hooks(hooks: &Path) -> Result<()> {
     let own = hooks.join("self");
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&own)?;
     let program = format!("/proc/{}/exe", std::process::id());
-    replace(&own.join(HOOK), |fresh| symlink(program, fresh))?;
-    replace(&hooks.join(HOOK), |fresh| {
-        fs::write(fresh, SCRIPT)?;
-        fs::set_permissions(fresh, fs::Permissions::from_mode(0o700))
-    })
+    for hook in [HOOK, AFTER] {
+        replace(&own.join(hook), |fresh| symlink(&program, fresh))?;
+        replace(&hooks.join(hook), |fresh| {
+            fs::write(fresh, SCRIPT)?;
+            fs::set_permissions(fresh, fs::Permissions::from_mode(0o700))
+        })?;
+    }
+    Ok(())
 }
 
 /// There is always the old one or the new one: a push of an earlier run may be under way.

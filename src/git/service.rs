@@ -22,7 +22,8 @@ use crate::name::Id;
 const CHUNK: usize = 64 * 1024;
 /// Bytes that are kept of what a git process complains of.
 const COMPLAINT: usize = 8 * 1024;
-/// A push or a clone that takes longer is given up. A build takes 15 minutes at most, and may have to wait for others.
+/// A push or a clone that takes longer is given up. A build takes 15 minutes at most, and may have to wait for others; a release
+/// command that is shown then takes an hour.
 const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 /// Bytes of memory that a git process may map, packs included.
 const MEMORY: u64 = 2 << 30;

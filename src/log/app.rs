@@ -150,11 +150,11 @@ impl AppLog {
             for text in line::pieces(line::printable(piece).as_bytes()) {
                 batch.push(&mut state.stamps, said, label, text);
                 if batch.text.len() >= full {
-                    self.commit(state, &mut batch, now);
+                    self.commit(state, &mut batch, label, now);
                 }
             }
         }
-        self.commit(state, &mut batch, now);
+        self.commit(state, &mut batch, label, now);
     }
 
     /// Tells of dropped lines that no later line came to tell of.
@@ -235,13 +235,14 @@ impl AppLog {
         }
     }
 
-    fn commit(&self, state: &mut State, batch: &mut Batch, now: Timestamp) {
+    fn commit(&self, state: &mut State, batch: &mut Batch, label: &str, now: Timestamp) {
         if batch.lines == 0 {
             return;
         }
+        let speaker = Some(label).filter(|_| batch.told == 0);
         let stored = match &mut state.segments {
             Some(segments) => segments
-                .write(&batch.text, batch.lines, &self.room())
+                .write(&batch.text, batch.lines, speaker, &self.room())
                 .inspect(|()| self.announce(segments)),
             None => Err(std::io::ErrorKind::NotConnected.into()),
         };

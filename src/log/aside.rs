@@ -5,18 +5,24 @@
 //! twice, which the reader looks after. It must not know who reads, nor when a file has to go.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::filter::Filter;
-use super::line::{Line, STAMP_BYTES};
+use super::line::{LINE_BYTES, Line, STAMP_BYTES};
 use super::segments::{numbers, segment_path, whole_lines};
 use crate::time::Timestamp;
 
-/// Kept of each kind at least, in bytes, once there was so much; twice of it at most.
+/// Kept of each kind at least, in bytes, once there was so much; twice of it at most, or one file that was full of nothing else.
 pub(super) const ROOM: usize = 256 * 1024;
+
+/// No line is longer, in bytes.
+const LONGEST: u64 = LINE_BYTES as u64 + 512;
+
+/// Freed of a file at once, in bytes.
+const STEP: u64 = 128 * 1024;
 
 /// A file that took longer to fill, in microseconds, was filled by nobody who prints without end.
 const SLOWLY: i64 = 60_000_000;
@@ -34,9 +40,9 @@ enum Kind {
 impl Kind {
     const ALL: [Kind; 3] = [Kind::Platform, Kind::Router, Kind::Others];
 
-    /// By what stands between timestamp and message.
+    /// By what stands between timestamp and message, up to the bracket at least.
     fn of(label: &[u8]) -> Kind {
-        match label {
+        match label.split(|byte| *byte == b']').next().unwrap_or(label) {
             b"heroku[router" => Kind::Router,
             b"app[api" => Kind::Platform,
             _ if label.starts_with(b"heroku[") => Kind::Platform,
@@ -56,8 +62,14 @@ impl Kind {
 /// Lines of before that one reader gets at most.
 const MOST: usize = 10_000;
 
-/// Takes out of a file that is about to be deleted what is to outlive it.
-pub(super) fn set_aside(path: &Path) -> io::Result<()> {
+/// Takes out of a file that is about to be deleted what is to outlive it, which may be the whole file. `speaker` is the label of all
+/// its lines, if they have one.
+pub(super) fn set_aside(path: &Path, speaker: Option<&str>) -> io::Result<()> {
+    if let Some(label) = speaker
+        && is_settled_unread(path, Kind::of(label.as_bytes()))?
+    {
+        return Ok(());
+    }
     let bytes = fs::read(path)?;
     let whole = whole_lines(&bytes);
     let Some(dir) = path.parent() else {
@@ -71,6 +83,57 @@ pub(super) fn set_aside(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a file with lines of one speaker needs no look at each: the platform's and the router's become what is set aside of their
+/// kind, and of a loud dyno's none are.
+fn is_settled_unread(path: &Path, kind: Kind) -> io::Result<bool> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if kind == Kind::Others {
+        return Ok(length > 0 && duration_of(&file, length)? < SLOWLY);
+    }
+    let (true, Some(dir)) = (length >= ROOM as u64, path.parent()) else {
+        return Ok(false);
+    };
+    // The older lines first, since to put a file in the place of another flushes it to the disk (ext4).
+    let place = kind.path(dir);
+    let older = older(&place);
+    let had_some = match fs::rename(&place, &older) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+        moved => moved.is_ok(),
+    };
+    fs::rename(path, place)?;
+    if had_some {
+        remove_by_steps(&older)?;
+    }
+    Ok(true)
+}
+
+/// Removes what a kill has left of files that were on their way out.
+pub(super) fn clear(dir: &Path) {
+    for kind in Kind::ALL {
+        // As a rule there is none, and one that stays is in nobody's way.
+        let _ = fs::remove_file(older(&kind.path(dir)));
+    }
+}
+
+/// Where a file goes to be removed.
+fn older(place: &Path) -> PathBuf {
+    place.with_extension("older")
+}
+
+/// To free the memory of a large file takes a while, in which nobody else is served by the same processor: so others have their
+/// turn in between.
+fn remove_by_steps(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let mut length = file.metadata()?.len();
+    while length > STEP {
+        length -= STEP;
+        file.set_len(length)?;
+        std::thread::yield_now();
+    }
+    fs::remove_file(path)
+}
+
 /// The last lines of each kind that are no loud dyno's.
 fn wanted(whole: &[u8]) -> [(Kind, Vec<u8>); 3] {
     let runs = runs(whole);
@@ -78,7 +141,7 @@ fn wanted(whole: &[u8]) -> [(Kind, Vec<u8>); 3] {
     for &(label, run) in &runs {
         *said.entry(label).or_default() += run.len();
     }
-    let slow = duration(whole) >= SLOWLY;
+    let slow = duration(whole, whole) >= SLOWLY;
     let mut texts = Kind::ALL.map(|kind| (kind, Vec::new()));
     for (label, run) in runs {
         let kind = Kind::of(label);
@@ -137,15 +200,27 @@ fn is_of(line: &[u8], label: &[u8]) -> bool {
         .is_some_and(|rest| rest.first() == Some(&b']'))
 }
 
-/// From the first line to the last, in microseconds.
-fn duration(whole: &[u8]) -> i64 {
+/// From the first line of one text to the last of another, in microseconds.
+fn duration(first: &[u8], last: &[u8]) -> i64 {
     let stamp = |line: &[u8]| {
         let stamp = std::str::from_utf8(line.get(..STAMP_BYTES)?).ok()?;
         Timestamp::parse(stamp).map(|at| at.micros())
     };
-    let before_last = whole_lines(&whole[..whole.len().saturating_sub(1)]).len();
-    let (first, last) = (stamp(whole), stamp(&whole[before_last..]));
+    let before_last = whole_lines(&last[..last.len().saturating_sub(1)]).len();
+    let (first, last) = (stamp(first), stamp(&last[before_last..]));
     first.zip(last).map_or(0, |(first, last)| last - first)
+}
+
+/// How long a file took to fill, by its ends alone.
+fn duration_of(file: &File, length: u64) -> io::Result<i64> {
+    let part = |from: u64, most: usize| {
+        let mut part = vec![0; most.min(usize::try_from(length - from).unwrap_or(most))];
+        file.read_exact_at(&mut part, from)?;
+        Ok::<_, io::Error>(part)
+    };
+    let first = part(0, STAMP_BYTES)?;
+    let last = part(length.saturating_sub(LONGEST), LONGEST as usize)?;
+    Ok(duration(&first, whole_lines(&last)))
 }
 
 /// How many bytes of whole lines are too many.

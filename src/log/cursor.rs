@@ -1,5 +1,5 @@
 //! How far a drain has come in an app's log, in a file beside the lines: the timestamp of the last line that it is done with, and what
-//! it has lost on the way there that no line tells of yet.
+//! it has lost on the way there that nothing has told of yet.
 //!
 //! It is written in place and not synced, as lines are not: a killed server loses nothing of it, and after a power cut a drain may
 //! send some lines once more. It goes with the app's log. It must not know what a drain is.
@@ -15,7 +15,7 @@ fn path(dir: &Path, drain: Id) -> PathBuf {
     dir.join(format!("{drain}.cursor"))
 }
 
-/// Lines that were lost, and that no line tells of yet.
+/// Lines that were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
     pub lines: u64,
@@ -23,11 +23,23 @@ pub struct Lost {
     pub since: Timestamp,
 }
 
+impl Lost {
+    /// What was lost before, and so many lines more.
+    pub fn and(before: Option<Lost>, lines: u64, since: Timestamp) -> Option<Lost> {
+        let since = before.map_or(since, |before| before.since);
+        let lines = before.map_or(0, |before| before.lines) + lines;
+        (lines > 0).then_some(Lost { lines, since })
+    }
+}
+
 /// A place in the log, and what was lost before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     pub last: Timestamp,
+    /// Of which the app's log does not tell yet.
     pub lost: Option<Lost>,
+    /// Of which the drain was not told yet.
+    pub owed: Option<Lost>,
 }
 
 /// Where the drain is to go on. `None` if it has never delivered anything, or what is there cannot be read.
@@ -35,13 +47,16 @@ pub(super) fn read(dir: &Path, drain: Id) -> Option<Cursor> {
     let text = fs::read_to_string(path(dir, drain)).ok()?;
     let mut words = text.split_ascii_whitespace();
     let last = Timestamp::parse(words.next()?)?;
-    let lines = words.next().and_then(|lines| lines.parse().ok());
-    let since = words.next().and_then(Timestamp::parse);
-    let lost = lines
-        .filter(|lines| *lines > 0)
-        .zip(since)
-        .map(|(lines, since)| Lost { lines, since });
-    Some(Cursor { last, lost })
+    let mut lost = || {
+        let lines = words.next().and_then(|lines| lines.parse().ok())?;
+        let since = words.next().and_then(Timestamp::parse)?;
+        Lost::and(None, lines, since)
+    };
+    Some(Cursor {
+        last,
+        lost: lost(),
+        owed: lost(),
+    })
 }
 
 /// The text is of one width, so the new one covers the old. Fails where the log is gone, rather than bring it back.
@@ -52,12 +67,12 @@ pub(super) fn write(dir: &Path, drain: Id, cursor: &Cursor) -> std::io::Result<(
         .truncate(false)
         .mode(0o600)
         .open(path(dir, drain))?;
-    let last = cursor.last.to_log();
-    let (lines, since) = match cursor.lost {
-        Some(lost) => (lost.lines, lost.since.to_log()),
-        None => (0, last.clone()),
+    let words = |lost: Option<Lost>| {
+        let (lines, since) = lost.map_or((0, cursor.last), |lost| (lost.lines, lost.since));
+        format!("{lines:020} {}", since.to_log())
     };
-    let text = format!("{last} {lines:020} {since}\n");
+    let (last, lost, owed) = (cursor.last.to_log(), words(cursor.lost), words(cursor.owed));
+    let text = format!("{last} {lost} {owed}\n");
     file.write_all_at(text.as_bytes(), 0)
 }
 

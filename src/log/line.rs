@@ -134,7 +134,11 @@ pub(super) fn pieces(message: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Makes raw bytes printable on one line: invalid UTF-8 becomes U+FFFD, and characters that a terminal or a reader could
 /// take for a new line or a command (C0 but tab, DEL, C1, the Unicode line and paragraph separators) are escaped. Colours stay.
 pub(super) fn printable(message: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(message);
+    // Most are well-formed, which is known sooner than what would have to be replaced.
+    let text = match std::str::from_utf8(message) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(message),
+    };
     // Folded without an early exit, so that the compiler can look at many bytes at once; 0xc2 and 0xe2 begin C1 and U+2028.
     let suspicious = text.bytes().fold(false, |found, byte| {
         found | ((byte < 0x20) & (byte != b'\t')) | matches!(byte, 0x7f | 0xc2 | 0xe2)

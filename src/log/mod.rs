@@ -9,7 +9,7 @@
 //! - `app`: one app's log, where lines get their order
 //! - `segments`, `reader`, `deleter`, `aside`: its files, written, read and given up, and what outlives them
 //! - `session`, `filter`, `sse`, `terminal`: following a log
-//! - `platform`: the platform's own lines, word for word
+//! - `platform`, `losses`: the platform's own lines, word for word, and those about lines that were lost
 //! - `syslog`, `cursor`: lines on their way to a drain, which is a session that tails, and how far it has come
 
 mod app;
@@ -19,6 +19,7 @@ mod deleter;
 mod filter;
 mod line;
 mod lines;
+pub mod losses;
 pub mod platform;
 mod reader;
 mod segments;

@@ -1,7 +1,8 @@
 //! The platform's own lines, word for word as Heroku writes them.
 //!
 //! Lines of the API stand under `app[api]`, those of a dyno's life under `heroku[web.1]`. Other programs parse these texts, so
-//! they are written here and nowhere else. It must not know when any of this happens. `user` is an account's e-mail address.
+//! they are written here and nowhere else, but for what is said of lost lines (`losses`, `session`). It must not know when any of
+//! this happens. `user` is an account's e-mail address.
 
 use super::{Logs, Source};
 use crate::blob::Mismatch;
@@ -10,7 +11,6 @@ use crate::name::Id;
 use crate::shim::memory::Usage;
 use crate::store::dynos::Dyno;
 use crate::store::releases::Release;
-use crate::time::Timestamp;
 
 fn api(logs: &Logs, app: Id, messages: &[&str]) {
     logs.append_each(app, Source::App, "api", messages);
@@ -285,37 +285,6 @@ pub fn runtime_metrics(logs: &Logs, who: &Dyno, load: Load, usage: Usage, quota:
     ];
     let messages = messages.each_ref().map(String::as_str);
     dyno(logs, who.app_id, &name, &messages);
-}
-
-/// L10: nobody was there to take what the app printed, and it was more than could be kept.
-pub fn output_dropped(logs: &Logs, app: Id, lines: u64, since: Timestamp) {
-    let error = output_buffer_overflow(lines, since);
-    dyno(logs, app, "logplex", &[&error]);
-}
-
-/// L10: a drain did not take its lines before they went. Heroku does not say which.
-pub fn drain_overflow(logs: &Logs, app: Id, drain: &str, lines: u64, since: Timestamp) {
-    let error = output_buffer_overflow(lines, since);
-    dyno(logs, app, "logplex", &[&format!("{error} drain={drain}")]);
-}
-
-/// L14: whoever is at the end of a drain could not prove who he is. `uri` is without its path, in which there may be secrets.
-pub fn drain_untrusted(logs: &Logs, app: Id, drain: &str, error: &str, uri: &str) {
-    let error = format!(
-        "Error L14 (certificate validation): error=\"{error}\" uri=\"{uri}\" drain={drain}"
-    );
-    dyno(logs, app, "logplex", &[&error]);
-}
-
-/// A drain takes nothing, for a reason such as `ConnectionRefused`. The words are ours.
-pub fn drain_fails(logs: &Logs, app: Id, drain: &str, reason: &str) {
-    let text = format!("Drain {drain} takes no lines: {reason}. They wait, and are sent again.");
-    dyno(logs, app, "logplex", &[&text]);
-}
-
-fn output_buffer_overflow(lines: u64, since: Timestamp) -> String {
-    let since = since.to_log();
-    format!("Error L10 (output buffer overflow): {lines} messages dropped since {since}.")
 }
 
 /// R15: the dyno uses several times its `quota`, and is killed. Both in bytes.

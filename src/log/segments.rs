@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::deleter::Deleter;
+use super::aside;
+use super::deleter::{Deleter, Old};
 use super::line::Line;
 use crate::time::Timestamp;
 
@@ -49,6 +50,8 @@ struct Segment {
     number: u64,
     /// [`Position::line`] of its start.
     first_line: u64,
+    /// Who says all of its lines, as far as that is known.
+    speaker: Option<String>,
 }
 
 /// The files of one app.
@@ -92,6 +95,7 @@ impl Segments {
             deleter,
             dir,
         };
+        aside::clear(&found.dir);
         let mut newest = None;
         for number in numbers(&found.dir)? {
             let bytes = fs::read(segment_path(&found.dir, number))?;
@@ -99,6 +103,7 @@ impl Segments {
             found.kept.push_back(Segment {
                 number,
                 first_line: found.lines,
+                speaker: None,
             });
             found.size = whole.len() as u64;
             found.lines += whole.iter().filter(|byte| **byte == b'\n').count() as u64;
@@ -127,11 +132,22 @@ impl Segments {
             })
     }
 
-    /// Appends `lines` whole lines. On failure none of them is stored.
-    pub(super) fn write(&mut self, text: &[u8], lines: u64, room: &Room) -> io::Result<()> {
+    /// Appends `lines` whole lines, all said by `speaker` if one is named. On failure none of them is stored.
+    pub(super) fn write(
+        &mut self,
+        text: &[u8],
+        lines: u64,
+        speaker: Option<&str>,
+        room: &Room,
+    ) -> io::Result<()> {
         let full = self.size > 0 && self.size + text.len() as u64 > room.segment_bytes;
         if self.kept.is_empty() || full {
-            self.rotate(room)?;
+            self.rotate(speaker, room)?;
+        }
+        if let Some(newest) = self.kept.back_mut()
+            && newest.speaker.as_deref() != speaker
+        {
+            newest.speaker = None;
         }
         let mut open = match self.file.take() {
             Some(open) => open,
@@ -155,30 +171,46 @@ impl Segments {
 
     /// The old goes before the new is made, or soon after: on a full disk that is where the room comes from. One that a kill has
     /// saved goes next time.
-    fn rotate(&mut self, room: &Room) -> io::Result<()> {
+    fn rotate(&mut self, speaker: Option<&str>, room: &Room) -> io::Result<()> {
         self.file = None;
         let number = self.kept.back().map_or(1, |newest| newest.number + 1);
         while self.kept.len() >= room.segments.max(2) {
             let Some(oldest) = self.kept.front() else {
                 break;
             };
-            let path = segment_path(&self.dir, oldest.number);
-            self.deleter.delete(path, room.segment_bytes)?;
+            let old = Old {
+                path: segment_path(&self.dir, oldest.number),
+                speaker: oldest.speaker.clone(),
+            };
+            self.deleter.delete(old, room.segment_bytes)?;
             self.kept.pop_front();
         }
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.dir)?;
-        let open = self.open_file(number)?;
-        open.file.set_len(0)?;
+        let open = self.open_new(number)?;
         self.kept.push_back(Segment {
             number,
             first_line: self.lines,
+            speaker: speaker.map(str::to_owned),
         });
         self.size = 0;
         self.file = Some(open);
         Ok(())
+    }
+
+    fn open_new(&self, number: u64) -> io::Result<OpenFile> {
+        let open = match self.open_file(number) {
+            Err(cause) if cause.kind() == ErrorKind::NotFound => {
+                let mut dir = DirBuilder::new();
+                dir.recursive(true).mode(0o700).create(&self.dir)?;
+                self.open_file(number)?
+            }
+            opened => opened?,
+        };
+        // Only what is there: a file that was once emptied is flushed to the disk when it is closed (ext4), and a busy app's might
+        // have been deleted before it ever got there.
+        if open.file.metadata()?.len() > 0 {
+            open.file.set_len(0)?;
+        }
+        Ok(open)
     }
 
     fn open_newest(&mut self) -> io::Result<OpenFile> {

@@ -21,13 +21,19 @@ pub fn opening(tail: bool) -> &'static [u8] {
     }
 }
 
-/// One event for a whole batch: one per line would halve the throughput. Its id names the last line, and comes back as
-/// `Last-Event-ID` when the client goes on after a break; see [`resume`].
-pub fn event(batch: &Batch) -> Bytes {
+/// An event that is for nobody's eyes, since the CLI shows those without a name alone: it gives the client an id before there is a
+/// line, with which it may go on after a break.
+pub fn opened(id: &str) -> Bytes {
+    format!("event: opened\nid: {id}\ndata:\n\n").into()
+}
+
+/// One event for a whole batch: one per line would halve the throughput. Its id says how far it goes ([`Batch::last`]), and comes
+/// back as `Last-Event-ID` when the client goes on after a break; see [`resume`].
+pub fn event(batch: &Batch, id: &str) -> Bytes {
     let text = batch.text.strip_suffix(b"\n").unwrap_or(&batch.text);
-    let mut event = Vec::with_capacity(text.len() + text.len() / 8 + 64);
+    let mut event = Vec::with_capacity(text.len() + text.len() / 8 + id.len() + 64);
     event.extend_from_slice(b"id: ");
-    event.extend_from_slice(batch.last.to_log().as_bytes());
+    event.extend_from_slice(id.as_bytes());
     for line in text.split(|byte| *byte == b'\n') {
         event.extend_from_slice(b"\ndata: ");
         event.extend_from_slice(line);

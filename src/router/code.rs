@@ -80,7 +80,7 @@ codes! {
         "It did not take the connection in time. Please try again in a moment.", LOGS;
     H20 "error" "" "App boot timeout" 503 503: "The app is taking too long to start",
         "It is still starting. Please try again in a minute.",
-        "If this is your app, see with <code>heroku logs --tail</code> whether it listens on <code>$PORT</code>.";
+        "If this is your app, see with <code>heroku logs --tail</code> whether it listens on <code>$PORT</code>, or waits for its first release command.";
     H21 "error" "" "Backend connection refused" 503 503: "The app refused the connection",
         "It is there but does not take connections. Please try again in a moment.",
         "If this is your app, check with <code>heroku logs --tail</code> that it listens on <code>$PORT</code>.";

@@ -126,10 +126,7 @@ fn service(
     Error = Infallible,
     Future: Future<Output = Result<Response<Answer>, Infallible>> + Send,
 > {
-    service_fn(move |request| {
-        let answer = proxy::serve(proxy.clone(), visitor.clone(), request);
-        async move { Ok(answer.await) }
-    })
+    service_fn(move |request| proxy::serve(proxy.clone(), visitor.clone(), request))
 }
 
 async fn by_http1(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStream) {
@@ -144,10 +141,28 @@ async fn by_http1(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
             service(proxy.clone(), visitor.clone()),
         )
         .with_upgrades();
-    see_through(&proxy, &visitor, std::pin::pin!(connection), |connection| {
+    let connection = std::pin::pin!(connection);
+    let conversing = see_through(&proxy, &visitor, connection, |connection| {
         connection.graceful_shutdown();
-    })
-    .await;
+    });
+    if let Err(error) = conversing.await
+        && let Some(status) = told_by_parser(&error)
+    {
+        proxy.lines.log.unrouted(status, None);
+    }
+}
+
+/// The status of what the parser has answered by itself. It says nothing to who took too long over a head.
+fn told_by_parser(error: &hyper::Error) -> Option<u16> {
+    if error.is_parse_version_h2() || !error.is_parse() {
+        return None;
+    }
+    // The parser has no other word for a target that is too long, which it finds too large as well.
+    match error.is_parse_too_large() {
+        true if error.to_string().contains("URI too long") => Some(414),
+        true => Some(431),
+        false => Some(400),
+    }
 }
 
 async fn by_http2(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStream) {
@@ -171,7 +186,7 @@ async fn by_http2(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
     });
     tokio::select! {
         biased;
-        () = conversing => return,
+        _ = conversing => return,
         () = visitor.activity.silence(silence) => {}
         // Whatever bytes come, that of a head that never ends among them.
         () = visitor.unused(options.header_read) => {}
@@ -181,29 +196,30 @@ async fn by_http2(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
     let _ = tokio::time::timeout(FAREWELL, connection).await;
 }
 
-/// Waits for the end of a connection, which is told to end when the router stops, but not before a visitor who has only just come
-/// could ask for something.
+/// Waits for the end of a connection, which is told to end when the router stops, but not before its visitor could ask for
+/// something.
 async fn see_through<C: Future>(
     proxy: &Proxy,
     visitor: &Visitor,
     mut connection: Pin<&mut C>,
     shut_down: impl Fn(Pin<&mut C>),
-) {
+) -> C::Output {
     let close = async {
         proxy.open.closed().await;
-        visitor.heard(proxy.options.first_word).await;
+        visitor.last_call(&proxy.options).await;
     };
-    // How it ended stands in the log lines of its requests.
     tokio::select! {
         biased;
-        _ = connection.as_mut() => return,
-        () = close => shut_down(connection.as_mut()),
+        end = connection.as_mut() => return end,
+        () = close => {}
+        () = proxy.open.cut() => {}
     }
+    shut_down(connection.as_mut());
     tokio::select! {
         biased;
-        _ = connection.as_mut() => return,
+        end = connection.as_mut() => return end,
         () = proxy.open.cut() => {}
     }
     // Asked once more, whatever it waits for finds that the time is over.
-    let _ = connection.await;
+    connection.await
 }

@@ -2,7 +2,7 @@
 //!
 //! The line is handed over when the exchange is dropped, so there is exactly one however the request ends.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use super::code::{self, Code};
 use super::lines::Lines;
 use super::table::Ticket;
 use super::under_way::Turn;
-use super::visitor::Visitor;
+use super::visitor::{Lost, Visitor};
 use super::visits::Visit;
 use crate::name::Id;
 
@@ -98,9 +98,10 @@ impl Exchange {
         self.started.elapsed()
     }
 
-    /// It may go on for ever, so nobody who stops waits for its end.
+    /// It may go on for ever, so nobody who stops waits for its end, nor for another request after it.
     pub(super) fn goes_on(&mut self) {
         self.turn = None;
+        self.visitor.endless.store(true, Ordering::Relaxed);
     }
 
     /// Whether it may go on for ever.
@@ -122,6 +123,26 @@ impl Exchange {
     pub(super) fn refused(&mut self, code: &'static Code, cause: &'static str) {
         self.failed(code);
         self.cause = Some(cause);
+    }
+
+    /// The code for a request of which nothing came.
+    pub(super) fn lost(&self, lost: &Lost) -> &'static Code {
+        let Lost::Panicked(panic) = lost else {
+            return &code::H24;
+        };
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or(panic.downcast_ref::<&str>().copied());
+        self.report("a panic", &said.unwrap_or("standard error says which"));
+        &code::H99
+    }
+
+    /// Says in the server's own log why it ends with H99.
+    #[cold]
+    pub(super) fn report(&self, what: &str, error: &dyn Display) {
+        let request_id = self.subject.request_id.to_str().unwrap_or("");
+        let dyno = self.ticket.as_ref().map_or("", |ticket| &*ticket.name);
+        let app = self.subject.app;
+        tracing::error!(request_id, %app, dyno, %error, "a request ends with H99: {what}");
     }
 
     fn outcome(&self) -> Option<&'static Code> {
@@ -214,7 +235,12 @@ impl Drop for Exchange {
         if self.ticket.as_ref().is_some_and(is_last) {
             self.lines.write();
         }
+        if std::thread::panicking() {
+            self.report("a panic", &"standard error says which");
+        }
         let name = code.map(|code| code.name);
+        // How long a visitor stays in a chat says nothing of how fast an app is.
+        let took = (!self.is_endless()).then_some(took);
         self.lines.log.counted(app, status, name, took);
         self.visitor.ended();
     }

@@ -83,9 +83,14 @@ impl Activity {
 
     /// Resolves when nothing has passed for `limit`.
     pub(super) async fn silence(&self, limit: Duration) {
+        self.silence_since(None, limit).await;
+    }
+
+    /// The same, where silence counts from a later moment on.
+    pub(super) async fn silence_since(&self, begin: Option<Instant>, limit: Duration) {
         loop {
             let last = self.born + Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
-            let due = last + limit;
+            let due = begin.map_or(last, |begin| last.max(begin)) + limit;
             if Instant::now() >= due {
                 return;
             }

@@ -5,23 +5,18 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 
-use super::code;
 use super::converse::{Arrival, converse};
-use super::guests::{Guest, Guests};
-use super::options::Options;
+use super::door::Door;
+use super::guests::Guest;
 use super::proxy::Proxy;
-use super::visitor::linger;
-use crate::transport::Connection;
-
-/// Visitors who were turned away and may still be sending what they came for.
-const FAREWELLS: usize = 64;
 
 /// How long pages of the end may take to their visitors, when the time is over.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -34,6 +29,8 @@ const BREATH: Duration = Duration::from_millis(50);
 pub(super) struct Open {
     count: AtomicUsize,
     none: Notify,
+    leaving: OnceLock<Instant>,
+    hurried: AtomicBool,
     closing: AtomicBool,
     close: Notify,
     cut_off: AtomicBool,
@@ -68,6 +65,26 @@ impl Open {
         self.count.load(Ordering::Relaxed)
     }
 
+    /// From here on each answer by HTTP/1.1 is the last one of its connection, and says so.
+    pub(super) fn leave(&self) {
+        // It counts from the first time.
+        let _ = self.leaving.set(Instant::now());
+    }
+
+    /// Since when that is so, if it is.
+    pub(super) fn leaving(&self) -> Option<Instant> {
+        self.leaving.get().copied()
+    }
+
+    /// Nobody follows who would have to be spared a closed connection.
+    pub(super) fn hurry(&self) {
+        self.hurried.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_hurried(&self) -> bool {
+        self.hurried.load(Ordering::SeqCst)
+    }
+
     /// Whether the router stops, so that what may go on for ever has to end.
     pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::SeqCst)
@@ -99,7 +116,8 @@ impl Open {
         Place(self.clone())
     }
 
-    async fn empty(&self) {
+    /// Resolves when there are none.
+    pub(super) async fn empty(&self) {
         loop {
             let mut none = std::pin::pin!(self.none.notified());
             none.as_mut().enable();
@@ -135,7 +153,7 @@ impl Drop for Place {
 pub(super) async fn accept(
     listener: TcpListener,
     targets: Arc<[Target]>,
-    (options, guests): (Arc<Options>, Guests),
+    door: Arc<Door>,
     (mut tables, mut stop): (watch::Receiver<u64>, watch::Receiver<Option<Duration>>),
 ) {
     tokio::select! {
@@ -143,7 +161,6 @@ pub(super) async fn accept(
         _ = stop.changed() => return,
         _ = tables.wait_for(|version| *version > 0) => {}
     }
-    let farewells = Arc::new(Semaphore::new(FAREWELLS));
     let port = listener.local_addr().map_or(0, |address| address.port());
     loop {
         let accepted = tokio::select! {
@@ -157,9 +174,8 @@ pub(super) async fn accept(
         };
         let load = |target: &&Target| target.open.count.load(Ordering::Relaxed);
         let total: usize = targets.iter().map(|target| load(&target)).sum();
-        let guest = guests.admit(peer.ip(), options.max_connections_of_one);
-        let Some(guest) = guest.filter(|_| total < options.max_connections) else {
-            turn_away(socket, &farewells);
+        let Some(guest) = door.admit(peer, total) else {
+            door.turn_away(socket, (peer, port));
             continue;
         };
         if let Some(target) = targets.iter().min_by_key(load)
@@ -169,26 +185,6 @@ pub(super) async fn accept(
             let place = (target.open.place(), guest);
             let _ = target.connections.send((socket, peer, port, place));
         }
-    }
-}
-
-/// Says why, if it can be said at once. There is no room for a visitor who reads slowly, and little for those who have said
-/// something already: to close at once would destroy the page on its way to them.
-fn turn_away(socket: TcpStream, farewells: &Arc<Semaphore>) {
-    let html = code::H22.page.html();
-    let mut answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n\
-         Cache-Control: no-cache, no-store\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        html.len()
-    )
-    .into_bytes();
-    answer.extend_from_slice(&html);
-    let _ = socket.try_write(&answer);
-    if let Ok(place) = farewells.clone().try_acquire_owned() {
-        tokio::spawn(async move {
-            linger(Connection::Plain(socket)).await;
-            drop(place);
-        });
     }
 }
 
@@ -208,6 +204,7 @@ impl Worker {
         }
         let grace = self.stop.borrow().unwrap_or_default();
         let open = self.proxy.open.clone();
+        open.leave();
         open.closing.store(true, Ordering::SeqCst);
         open.close.notify_waiters();
         let rest = async {

@@ -3,7 +3,8 @@
 //! It serves from memory and knows nothing of the store, the API or how dynos are run. It is told where they are with
 //! [`Router::replace`], and it tells what it did through [`RequestLog`].
 //!
-//! - `listener`, `guests`, `converse` and `visitor`: threads, connections and sockets. `proxy` and `queue`: the way of one request. `table`: where it may lead.
+//! - `listener`, `door`, `guests`, `converse` and `visitor`: threads, connections and sockets. `proxy`, `passage`, `dispatch` and
+//!   `queue`: the way of one request. `table`: where it may lead.
 //! - `admit`, `host` and `forward`: what may come in, what it is for, and what of its head is changed.
 //! - `load`, `send`, `pool`, `upload`, `answer` and `tunnel`: the dyno's side, streamed in bounded memory.
 //! - `beside`: the one host that leads to no app.
@@ -18,6 +19,8 @@ mod beside;
 mod challenge;
 mod code;
 mod converse;
+mod dispatch;
+mod door;
 mod exchange;
 mod forward;
 mod guests;
@@ -30,6 +33,7 @@ mod load;
 mod options;
 mod paced;
 mod page;
+mod passage;
 mod pool;
 mod proxy;
 mod queue;
@@ -48,7 +52,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
@@ -58,7 +62,7 @@ pub use converse::{ACME_PROTOCOL, PROTOCOLS};
 pub use options::Options;
 pub use under_way::UnderWay;
 
-use self::guests::Guests;
+use self::door::Door;
 use self::lines::Lines;
 use self::listener::{Open, Target, Worker};
 use self::pool::Pool;
@@ -123,8 +127,19 @@ pub trait RequestLog: Send + Sync {
     fn requests(&self, app: Id, lines: &[&str]);
 
     /// The same request in numbers: the status that the visitor saw (0 for none), Heroku's code where it ended with one, and how
-    /// long it took.
-    fn counted(&self, _app: Id, _status: u16, _code: Option<&'static str>, _took: Duration) {}
+    /// long it took, unless it was one that has no end of its own.
+    fn counted(
+        &self,
+        _app: Id,
+        _status: u16,
+        _code: Option<&'static str>,
+        _took: Option<Duration>,
+    ) {
+    }
+
+    /// A visitor was answered, or turned away, before it was known which app is meant: with this status, and Heroku's code if
+    /// there is one for it.
+    fn unrouted(&self, _status: u16, _code: Option<&'static str>) {}
 }
 
 /// Where the table comes from.
@@ -151,6 +166,7 @@ struct Inner {
     under_way: Vec<Arc<UnderWay>>,
     open: Vec<Arc<Open>>,
     queued: Arc<AtomicUsize>,
+    options: Arc<Options>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -182,7 +198,7 @@ impl Router {
             targets.push(target);
         }
         let targets: Arc<[Target]> = targets.into();
-        let guests = Guests::default();
+        let door = Arc::new(Door::new(shared.options.clone(), shared.log.clone()));
         for (listener, (runtime, _)) in listeners.into_iter().zip(workers.iter().cycle()) {
             listener.set_nonblocking(true)?;
             let _inside = runtime.enter();
@@ -190,7 +206,7 @@ impl Router {
             runtime.spawn(listener::accept(
                 listener,
                 targets.clone(),
-                (shared.options.clone(), guests.clone()),
+                door.clone(),
                 (table.changes(), stop.subscribe()),
             ));
         }
@@ -202,6 +218,7 @@ impl Router {
                 under_way,
                 open,
                 queued: shared.queued.clone(),
+                options: shared.options.clone(),
                 threads: Mutex::default(),
             }),
         };
@@ -266,9 +283,25 @@ impl Router {
         &self.inner.under_way
     }
 
+    /// From here on each answer by HTTP/1.1 says that it is the last one of its connection: who asks again comes by another, and
+    /// nobody has one in hand when it is closed. Who comes is served as ever. Resolves when no connection is left, or when visitors
+    /// whose connections rest have had [`Options::last_call`] to ask once more.
+    pub async fn take_leave(&self) {
+        let open = &self.inner.open;
+        open.iter().for_each(|open| open.leave());
+        let gone = join_all(open.iter().map(|open| open.empty()));
+        // Who has not asked by then is asked for no longer.
+        let _ = tokio::time::timeout(self.inner.options.last_call, gone).await;
+    }
+
+    /// Connections that rest are closed at once when the router stops: what they led to ends as well, and nobody follows.
+    pub fn hurry(&self) {
+        self.inner.open.iter().for_each(|open| open.hurry());
+    }
+
     /// Stops accepting, ends tunnels, streams of events, and answers that have lasted for longer than a dyno may take to begin
-    /// one, lets what else is in flight end for at most `grace`, tells those H24 who have had no answer by then, and ends the
-    /// threads. Blocks until then, so not to be called on a thread that drives other tasks.
+    /// one, lets what else is in flight end for at most `grace`, and visitors whose connections rest ask once more, tells those H24
+    /// who have had no answer by then, and ends the threads. Blocks until then, so not to be called on a thread that drives other tasks.
     pub fn stop(&self, grace: Duration) {
         self.inner.stop.send_replace(Some(grace));
         let threads = std::mem::take(&mut *self.threads());

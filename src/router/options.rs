@@ -20,7 +20,7 @@ pub struct Options {
     pub challenges: Option<Arc<dyn Challenges>>,
     /// OS threads, each with a runtime and a pool of connections of its own. One a core is best.
     pub threads: usize,
-    /// Connections of visitors at one time, over all threads; what comes beyond is told H22 and closed.
+    /// Connections of visitors at one time, over all threads; what comes beyond is closed, and told H22 where that can be read.
     pub max_connections: usize,
     /// Of those, how many one address may have, or one network of IPv6; what comes beyond is told the same.
     pub max_connections_of_one: usize,
@@ -28,6 +28,8 @@ pub struct Options {
     pub max_in_flight: usize,
     /// Requests that wait for starting apps at one time, over all apps; beyond it H11.
     pub max_queued: usize,
+    /// Of those, how many one app may have, so that an app that never starts leaves room for others; beyond it H11.
+    pub max_queued_of_one: usize,
     /// The longest request target in bytes; beyond it 414. Heroku's figure is 8 KB.
     pub max_target: usize,
     /// The longest header of a request in bytes, name and value; beyond it 431. Heroku's figure is 8 KB.
@@ -44,8 +46,10 @@ pub struct Options {
     pub max_response_head: usize,
     /// How long a visitor may take over the head of a request, and may stay silent between requests.
     pub header_read: Duration,
-    /// How long a visitor may take to say a first word who came just before the router is told to stop.
+    /// How long a visitor may take to say a first word who came just before the router is told to stop, or who is turned away.
     pub first_word: Duration,
+    /// How long a visitor by HTTP/1.1 whose connection rests may take to ask once more, before a router that stops closes it.
+    pub last_call: Duration,
     /// How long a dyno may take to its first byte, counted from the last byte of the request that it took; then H12.
     pub first_byte: Duration,
     /// How long either side may be silent after that; then H15, or H28 in the midst of an upload.
@@ -78,6 +82,7 @@ impl Default for Options {
             max_connections_of_one: 5_000,
             max_in_flight: 50,
             max_queued: 1_000,
+            max_queued_of_one: 200,
             max_target: 8 * 1024,
             max_header: 8 * 1024,
             max_headers: 100,
@@ -87,6 +92,7 @@ impl Default for Options {
             max_response_head: 128 * 1024,
             header_read: Duration::from_secs(30),
             first_word: Duration::from_secs(1),
+            last_call: Duration::from_secs(2),
             first_byte: Duration::from_secs(30),
             idle: Duration::from_secs(55),
             connect: Duration::from_secs(5),

@@ -72,7 +72,7 @@ pub(super) enum Unreachable {
     Refused,
     Slow,
     /// This process or machine has no more sockets to give.
-    Ours,
+    Ours(io::Error),
 }
 
 impl Pool {
@@ -133,7 +133,7 @@ impl Pool {
         let socket =
             match tokio::time::timeout(self.0.connect, TcpStream::connect(ticket.address)).await {
                 Ok(Ok(socket)) => socket,
-                Ok(Err(error)) => return Err(reason(&error)),
+                Ok(Err(error)) => return Err(reason(error)),
                 Err(_) => return Err(Unreachable::Slow),
             };
         // A socket that cannot be told this works all the same, only more slowly.
@@ -271,13 +271,13 @@ impl Drop for Lease {
     }
 }
 
-fn reason(error: &io::Error) -> Unreachable {
+fn reason(error: io::Error) -> Unreachable {
     const EMFILE: i32 = 24;
     const ENFILE: i32 = 23;
     match (error.kind(), error.raw_os_error()) {
         (io::ErrorKind::TimedOut, _) => Unreachable::Slow,
         (io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory, _)
-        | (_, Some(EMFILE | ENFILE)) => Unreachable::Ours,
+        | (_, Some(EMFILE | ENFILE)) => Unreachable::Ours(error),
         _ => Unreachable::Refused,
     }
 }

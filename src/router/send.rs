@@ -1,6 +1,7 @@
 //! One request on one connection to a dyno, up to the head of the answer.
 
 use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -77,7 +78,7 @@ pub(super) async fn send(
     let (Some(sender), Some(request)) = (lease.sender(), outgoing.request.take()) else {
         return Err(Failure::Dyno(&code::H99));
     };
-    let answer = sender.try_send_request(request);
+    let answer = pin!(sender.try_send_request(request));
     let waiting = first(answer, &outgoing.progress, first_byte, &mut lease.alarm);
     let mut error = match waiting.await {
         None => return Err(Failure::Dyno(&code::H12)),
@@ -112,12 +113,11 @@ pub(super) async fn send(
 /// The answer, or nothing when the dyno took too long. Its time runs from when it last took something of the request, and does
 /// not while it waits for the visitor, whose own time runs meanwhile.
 async fn first<T>(
-    answer: impl Future<Output = T>,
+    mut answer: Pin<&mut impl Future<Output = T>>,
     upload: &Progress,
     limit: Duration,
     alarm: &mut Alarm,
 ) -> Option<T> {
-    let mut answer = std::pin::pin!(answer);
     let mut deadline = Instant::now() + limit;
     poll_fn(move |cx| {
         if let Poll::Ready(answer) = answer.as_mut().poll(cx) {

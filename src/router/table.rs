@@ -219,20 +219,21 @@ fn backend(
 }
 
 impl Backend {
-    /// Counts first and looks afterwards: either the one who drains sees the count, or this sees that the dyno is retired.
+    /// Counts first and looks afterwards: either the one who drains sees the count, or this sees that the dyno is retired. Whom there
+    /// is no room for is not counted, lest others find none either.
     fn enter(&self, limit: usize) -> Pick {
-        let before = self.load.in_flight.fetch_add(1, Ordering::SeqCst);
-        let ticket = Ticket {
+        let more = |before: usize| (before < limit).then_some(before + 1);
+        let in_flight = &self.load.in_flight;
+        let entered = in_flight.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
+        let ticket = entered.is_ok().then(|| Ticket {
             name: self.name.clone(),
             address: self.address,
             load: self.load.clone(),
-        };
-        if ticket.load.retired() {
-            Pick::Outdated
-        } else if before >= limit {
-            Pick::Busy
-        } else {
-            Pick::Dyno(ticket)
+        });
+        match ticket {
+            _ if self.load.retired() => Pick::Outdated,
+            Some(ticket) => Pick::Dyno(ticket),
+            None => Pick::Busy,
         }
     }
 }
@@ -246,18 +247,27 @@ impl Drop for Ticket {
 /// The least busy of the dynos not yet tried; among equals the first after `turn`, which moves on with every request. Dynos set
 /// aside are taken only when there are no others, since an app with one dyno is better served by another attempt than by none.
 pub(super) fn pick(backends: &[Backend], tried: &[Id], turn: usize, limit: usize) -> Pick {
-    let least = |aside: bool| {
-        let start = turn % backends.len().max(1);
-        let (before, from) = backends.split_at(start);
-        from.iter()
-            .chain(before)
-            .filter(|backend| !tried.contains(&backend.load.id))
-            .filter(|backend| aside || !backend.load.aside())
-            .min_by_key(|backend| backend.load.in_flight.load(Ordering::Relaxed))
-    };
-    match least(false).or_else(|| least(true)) {
-        Some(backend) => backend.enter(limit),
-        None => Pick::NoneLeft,
+    // Others may have taken the last place at a dyno since it was looked at, while there is room at the next.
+    let mut full: Vec<Id> = Vec::new();
+    loop {
+        let least = |aside: bool| {
+            let start = turn % backends.len().max(1);
+            let (before, from) = backends.split_at(start);
+            from.iter()
+                .chain(before)
+                .filter(|backend| !tried.contains(&backend.load.id))
+                .filter(|backend| !full.contains(&backend.load.id))
+                .filter(|backend| aside || !backend.load.aside())
+                .min_by_key(|backend| backend.load.in_flight.load(Ordering::Relaxed))
+        };
+        match least(false).or_else(|| least(true)) {
+            Some(backend) => match backend.enter(limit) {
+                Pick::Busy => full.push(backend.load.id),
+                entered => return entered,
+            },
+            None if full.is_empty() => return Pick::NoneLeft,
+            None => return Pick::Busy,
+        }
     }
 }
 
@@ -320,6 +330,20 @@ mod tests {
         assert!(matches!(offer(table.find(HOST).as_deref(), 1), Pick::Busy));
         drop(held);
         assert!(picked(&offer(table.find(HOST).as_deref(), 1)).is_some());
+    }
+
+    /// Each of the two holds one place at a time, and there are four.
+    #[test]
+    fn two_who_choose_the_same_dyno_are_not_told_that_all_are_busy() {
+        let table = Table::new();
+        table.replace(up(&[1, 2, 3, 4]));
+        let entry = table.find(HOST);
+        let visit = || (0..200_000).all(|_| !matches!(offer(entry.as_deref(), 1), Pick::Busy));
+        let served = std::thread::scope(|threads| {
+            let other = threads.spawn(visit);
+            visit() && other.join().is_ok_and(|served| served)
+        });
+        assert!(served);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! A visitor's connection: where it comes from, and a stream that does not wait for ever.
 
+use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,14 +17,20 @@ use tokio::time::timeout;
 use super::forward::Origin;
 use super::idle::{Activity, Silence};
 use super::listener::Open;
+use super::options::Options;
 use crate::transport::Connection;
 
 /// How long, and for how many bytes, a visitor may go on sending a body that nobody reads.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 1024 * 1024;
 
-/// There is no time left to wait.
-pub(super) struct Cut;
+/// Why nothing came of waiting.
+pub(super) enum Lost {
+    /// There is no time left.
+    Cut,
+    /// What was waited for has panicked.
+    Panicked(Box<dyn Any + Send>),
+}
 
 /// What the requests of one connection have in common.
 pub(super) struct Visitor {
@@ -31,7 +39,7 @@ pub(super) struct Visitor {
     pub stalled: AtomicBool,
     /// Some of a request was left unread, so closing at once would destroy the answer on its way.
     pub linger: AtomicBool,
-    /// When bytes last came or went.
+    /// When bytes last came or went: by HTTP/1.1, once the router takes its leave.
     pub activity: Activity,
     /// When a request last began or ended, and how many are under way.
     requests: Activity,
@@ -39,6 +47,8 @@ pub(super) struct Visitor {
     /// The visitor has said something, and who waits for that.
     heard: AtomicBool,
     word: Notify,
+    /// The last request is one that may be answered for ever.
+    pub endless: AtomicBool,
     pub is_http2: bool,
     /// The thread's, which knows whether it is about to end.
     pub open: Arc<Open>,
@@ -55,6 +65,7 @@ impl Visitor {
             under_way: AtomicUsize::new(0),
             heard: AtomicBool::new(false),
             word: Notify::new(),
+            endless: AtomicBool::new(false),
             is_http2,
             open,
         }
@@ -71,12 +82,38 @@ impl Visitor {
         }
     }
 
-    /// Resolves when the visitor has said something, or has not for so long.
-    pub(super) async fn heard(&self, limit: Duration) {
+    /// Resolves when the connection can be closed without a loss, as far as anybody can tell: once the router lets nobody in any
+    /// more. Who has only just come may still say what for.
+    pub(super) async fn last_call(&self, options: &Options) {
         let word = self.word.notified();
         if !self.heard.load(Ordering::SeqCst) {
-            let _ = timeout(limit, word).await;
+            let _ = timeout(options.first_word, word).await;
+        } else if !self.is_http2 && !self.open.is_hurried() {
+            self.rest(options.last_call).await;
         }
+    }
+
+    /// Resolves when the connection has rested for so long, at the earliest since the router took its leave.
+    ///
+    /// A request that meets the end of its connection on its way is lost, and none but the harmless ones are sent again (RFC 9112,
+    /// 9.3.1). HTTP/2 says which were not looked at; HTTP/1.1 knows no such word, only that an answer is the last one. Whoever asks
+    /// often is told so before this begins, while others are still let in, and then it keeps nobody waiting: here, visitors who come
+    /// wait for the next server. Who has not asked for so long will hardly do so in the very moment of the end.
+    async fn rest(&self, limit: Duration) {
+        let told = self.open.leaving();
+        // The reader of a stream of events that ends comes again after a while, by another connection.
+        while !self.endless.load(Ordering::Relaxed) {
+            self.activity.silence_since(told, limit).await;
+            if self.under_way.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            tokio::time::sleep(limit / 4).await;
+        }
+    }
+
+    /// Whether an answer is the last one of its connection, because the router takes its leave. By HTTP/2 that is told otherwise.
+    pub(super) fn is_parting(&self) -> bool {
+        !self.is_http2 && self.open.leaving().is_some()
     }
 
     /// A request has begun.
@@ -88,12 +125,17 @@ impl Visitor {
     /// A request has ended.
     pub(super) fn ended(&self) {
         self.stamp(&self.requests);
+        // One that the router ends stays what it was: its reader is not waited for.
+        if self.endless.load(Ordering::Relaxed) && !self.open.is_closing() {
+            self.endless.store(false, Ordering::Relaxed);
+        }
         self.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Nobody asks for the time of it but the connection by HTTP/2, whose requests come and go at once.
+    /// Nobody asks for the time of it but the connection by HTTP/2, whose requests come and go at once, and a router that takes its
+    /// leave.
     fn stamp(&self, activity: &Activity) {
-        if self.is_http2 {
+        if self.is_http2 || self.open.leaving().is_some() {
             activity.stamp();
         }
     }
@@ -105,21 +147,25 @@ impl Visitor {
         }
     }
 
-    /// What comes of waiting, or [`Cut`] when the router's time is over first.
-    pub(super) async fn unless_cut<F: Future>(&self, waiting: F) -> Result<F::Output, Cut> {
+    /// What comes of waiting, unless the router's time is over first. A panic meanwhile is no reason to leave the visitor without an
+    /// answer.
+    pub(super) async fn unless_lost<F: Future>(&self, waiting: F) -> Result<F::Output, Lost> {
         let mut waiting = pin!(waiting);
         // By HTTP/1.1 a request is asked again with its connection, which is told; by HTTP/2 it has a task of its own.
         let mut cut = pin!(self.is_http2.then(|| self.open.cut()));
         poll_fn(|cx| {
-            if let Poll::Ready(output) = waiting.as_mut().poll(cx) {
-                return Poll::Ready(Ok(output));
+            // What has panicked is not asked again, so it does not matter in which state it is left.
+            match catch_unwind(AssertUnwindSafe(|| waiting.as_mut().poll(cx))) {
+                Ok(Poll::Ready(output)) => return Poll::Ready(Ok(output)),
+                Ok(Poll::Pending) => {}
+                Err(panic) => return Poll::Ready(Err(Lost::Panicked(panic))),
             }
             let told = match cut.as_mut().as_pin_mut() {
                 Some(cut) => cut.poll(cx).is_ready(),
                 None => self.open.is_cut_off(),
             };
             match told {
-                true => Poll::Ready(Err(Cut)),
+                true => Poll::Ready(Err(Lost::Cut)),
                 false => Poll::Pending,
             }
         })
@@ -150,10 +196,20 @@ impl VisitorStream {
         }
     }
 
+    fn watch_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if poll.is_ready() {
+            self.visitor.stamp(&self.visitor.activity);
+        }
+        self.watch(cx, poll)
+    }
+
     fn watch<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.silence.broken();
-            self.visitor.stamp(&self.visitor.activity);
             return poll;
         }
         if self.silence.poll(cx, None).is_ready() {
@@ -186,7 +242,7 @@ impl AsyncWrite for VisitorStream {
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         let poll = self.socket()?.poll_write(cx, data);
-        self.watch(cx, poll)
+        self.watch_write(cx, poll)
     }
 
     fn poll_write_vectored(
@@ -195,7 +251,7 @@ impl AsyncWrite for VisitorStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let poll = self.socket()?.poll_write_vectored(cx, slices);
-        self.watch(cx, poll)
+        self.watch_write(cx, poll)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,13 +1,15 @@
 //! How many requests an app had, and how many are under way: what it takes to know that nobody visits it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The requests for one app, shared by all threads and all tables.
 #[derive(Default)]
 pub(super) struct Visits {
     begun: AtomicU64,
     ended: AtomicU64,
+    /// Those that wait for the app to start.
+    pub queued: AtomicUsize,
 }
 
 /// One of them. It is under way until this is dropped.

@@ -24,7 +24,7 @@ use crate::name::Id;
 use crate::output::Outputs;
 use crate::store::dyno_ends::{self, Left};
 use crate::store::dynos::{self, Attach, Dyno, State};
-use crate::store::{Store, app_features, app_uids, apps, config_vars, one_offs, release_phases};
+use crate::store::{Store, app_uids, apps, config_vars, features, one_offs, release_phases};
 use crate::time::Clock;
 
 /// Between two attempts to write what has happened and must not be forgotten.
@@ -136,7 +136,7 @@ impl Acts {
         let wanted = start.wanted;
         let config_set = wanted.config_set_id;
         let (config_vars, output, inside) = self.store.read(|connection| {
-            let mut vars = app_features::metadata(connection, &dyno)?;
+            let mut vars = features::metadata(connection, &dyno)?;
             vars.extend(config_vars::read(connection, config_set)?);
             if !dyno.one_off {
                 return Ok((vars, None, None));

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::attach::{self, Attached, Ends};
 use super::family::Family;
 use super::{Ended, LastWords};
-use crate::log::{Lines, Logs, Source, platform};
+use crate::log::{Lines, Logs, Lost, Source, losses, platform};
 use crate::name::Id;
 use crate::output::Writer;
 use crate::shim::client::{FromShim, Hearing, Shim, Speaking, ToShim};
@@ -213,7 +213,7 @@ impl Following {
                     since,
                 })) => {
                     let since = Timestamp::from_micros(since);
-                    platform::output_dropped(&self.logs, self.app, lines, since);
+                    losses::output_dropped(&self.logs, self.app, Lost { lines, since });
                     self.speaking.say(&ToShim::Ack(until));
                 }
                 Ok(Some(FromShim::Taken(bytes))) => {

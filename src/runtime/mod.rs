@@ -12,6 +12,7 @@ mod following;
 mod furnishing;
 mod inside;
 mod isolation;
+mod listeners;
 mod measuring;
 mod news;
 mod note;

@@ -61,7 +61,7 @@ impl Policy {
         if steady { 1 } else { dyno.crashes + 1 }
     }
 
-    /// When a crashed dyno may be started again; `None` for now. A moment further away than any wait of ours was written
+    /// When a crashed dyno may be started again, or `None` if it may at once. A moment further away than any wait of ours was written
     /// before the clock went back, and would hold the dyno up for as long as that.
     pub(super) fn held_until(&self, dyno: &Dyno, now: Timestamp) -> Option<Timestamp> {
         let longest = self.backoff.iter().max().copied().unwrap_or_default();

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Event;
 use super::following::Running;
+use super::listeners;
 use crate::health_checks::HealthCheck;
 use crate::name::Id;
 
@@ -48,7 +49,12 @@ impl Probe {
         let up = up(address, &self.checks, |found| running.note_probe(found));
         let event = match timeout(self.boot, up).await {
             Ok(()) => Event::Listening { dyno },
-            Err(_) => Event::BootTimeout { dyno },
+            Err(_) => {
+                if let Some(found) = unheard(address, running.pid).await {
+                    running.note_probe(found);
+                }
+                Event::BootTimeout { dyno }
+            }
         };
         // Nobody listens when the server is stopping.
         let _ = events.send(event);
@@ -72,6 +78,21 @@ pub async fn up(address: SocketAddr, checks: &[HealthCheck], found: impl Fn(Stri
             }
         }
     }
+}
+
+/// Of a dyno whose time is over: where it listens instead, and what to do, unless its port takes connections.
+async fn unheard(address: SocketAddr, first: i32) -> Option<String> {
+    let Err(Fault::Port(fault)) = connect(address).await else {
+        return None;
+    };
+    let listeners = tokio::task::spawn_blocking(move || listeners::of(first));
+    let listeners = listeners.await.unwrap_or_default();
+    let listeners: Vec<String> = listeners.iter().map(SocketAddr::to_string).collect();
+    let instead = match listeners.is_empty() {
+        true => String::new(),
+        false => format!(", but the app listens on {}", listeners.join(" and ")),
+    };
+    Some(format!("{fault}{instead}. Have it listen on 0.0.0.0:$PORT"))
 }
 
 /// Why a dyno is not up yet.

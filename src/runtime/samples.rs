@@ -12,8 +12,8 @@ use crate::catalog::RUNTIME_METRICS;
 use crate::error::Result;
 use crate::log::platform::{self, Load};
 use crate::name::Id;
-use crate::store::app_features;
 use crate::store::dynos::{self, Dyno, State};
+use crate::store::features;
 use crate::time::Timestamp;
 
 /// Between two samples of a dyno that are told, as on Heroku.
@@ -37,7 +37,7 @@ impl Samples {
     /// Looks at the dynos of the apps that ask for it, and tells what is due. To be called every few seconds.
     pub async fn take(&self, acts: &Arc<Acts>) -> Result<()> {
         let asked = acts
-            .read(|connection| app_features::apps_with(connection, RUNTIME_METRICS.name))
+            .read(|connection| features::apps_with(connection, RUNTIME_METRICS.name))
             .await?;
         if asked.is_empty() {
             self.known().clear();

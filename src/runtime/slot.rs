@@ -161,9 +161,7 @@ impl<'a> Slot<'a> {
 
 /// What a person has seen last of a dyno. Of one that went with the machine nobody was told.
 fn seen(dyno: &Dyno) -> Option<State> {
-    // One that is asked to restart begins to count anew.
-    let is_lost = dyno.state == State::Crashed && dyno.crashes == 0 && !dyno.restart;
-    (!is_lost).then_some(dyno.state)
+    (!dyno.is_lost()).then_some(dyno.state)
 }
 
 /// Of the current release and size, and not asked to restart.

@@ -32,8 +32,7 @@ impl Acts {
     /// is no more.
     pub fn tell_removed(&self, dyno: &Dyno, why: Why) {
         // The end of one that went with the machine or the server is no news.
-        let is_lost = dyno.state == State::Crashed && dyno.crashes == 0 && !dyno.restart;
-        if why == Why::Surplus && !is_lost {
+        if why == Why::Surplus && !dyno.is_lost() {
             self.tell_change(dyno, dyno.state, State::Down);
         }
         let unattended = dyno.attach.is_some_and(|attach| attach.by.is_some());

@@ -18,8 +18,6 @@ use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
 use crate::secret;
 
-/// Where this machine has its programs, as far as everything that runs here is shown them.
-const PROGRAMS: [&str; 5] = ["/usr", "/bin", "/sbin", "/opt", "/nix"];
 /// How often another address is tried.
 const ATTEMPTS: usize = 100;
 
@@ -74,9 +72,7 @@ impl Isolation {
 
     /// Whether what runs can read this folder of the machine and what is in it.
     pub fn shows(&self, folder: &Path) -> bool {
-        let shown = PROGRAMS.iter().map(Path::new);
-        let mut shown = shown.chain(self.settings.dyno_readable.iter().map(PathBuf::as_path));
-        self.level == Level::None || shown.any(|shown| folder.starts_with(shown))
+        self.level == Level::None || self.settings.shows(folder)
     }
 
     /// The range from which each app has a user of its own, if what runs does so as others than the server.

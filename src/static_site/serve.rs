@@ -37,7 +37,7 @@ pub struct Options {
     pub credentials: Option<String>,
 }
 
-/// Serves a site until the process is told to end.
+/// Serves a site until the process is told to end. 409 where the port cannot be listened on.
 pub fn serve(options: Options) -> Result<()> {
     let config = configure(&options)?;
     let site = Site::open(&options.home, &config).ok_or_else(|| {
@@ -61,8 +61,8 @@ pub fn serve(options: Options) -> Result<()> {
     let system = actix_web::rt::System::new();
     let port = options.port;
     system.block_on(run(hall, port)).map_err(|cause| {
-        Error::invalid(format!(
-            "The site cannot be served on port {port}: {cause}."
+        Error::conflict(format!(
+            "The site cannot be served on port {port}: {cause}. Name another one with --port, or 0 for any that is free."
         ))
     })
 }

@@ -231,6 +231,24 @@ pub fn find(connection: &Connection, account: &Account, id: Id) -> Result<Setup>
     )
 }
 
+/// Why there is no such app, if this account asked for it and its setup failed: the last one, where the name was tried again.
+pub fn why_missing(connection: &Connection, account: Id, app: &Identity) -> Result<Option<String>> {
+    let (column, value): (&str, &dyn rusqlite::ToSql) = match app {
+        Identity::Id(id) => ("app_id", id),
+        Identity::Name(name) => ("app_name", name),
+    };
+    let sql = format!(
+        "SELECT failure_message FROM app_setup WHERE account_id = ?1 AND {column} = ?2 AND status = 'failed'
+             AND NOT EXISTS (SELECT 1 FROM app WHERE app.id = app_setup.app_id)
+         ORDER BY id DESC LIMIT 1"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let found = optional(statement.query_row(params![account, value], |row| {
+        row.get::<_, Option<String>>(0)
+    }))?;
+    Ok(found.flatten())
+}
+
 /// A setup, for the platform's own work.
 pub fn by_id(connection: &Connection, id: Id) -> Result<Option<Setup>> {
     let sql = format!("SELECT {COLUMNS} FROM app_setup WHERE app_setup.id = ?1");

@@ -66,9 +66,10 @@ pub fn create(
     now: Timestamp,
 ) -> Result<Transfer> {
     let Owner::Account(owner) = app.owner() else {
-        return Err(Error::invalid(
-            "This app belongs to a team. PATCH /teams/apps/{app} with the new owner transfers it.",
-        ));
+        return Err(Error::invalid(format!(
+            "This app belongs to a team. `heroku apps:transfer {} --app {}` transfers it, by PATCH /teams/apps/{{app}} with the new owner.",
+            recipient.email, app.name
+        )));
     };
     if owner == recipient.id {
         return Err(Error::invalid(format!(
@@ -115,7 +116,8 @@ pub fn find(connection: &Connection, account: &Account, identity: &Identity) -> 
     };
     let sql = format!(
         "SELECT {COLUMNS} FROM {FROM}
-         WHERE {column} = ?2 AND (?3 OR app_transfer.owner_id = ?1 OR app_transfer.recipient_id = ?1)"
+         WHERE {column} = ?2 AND (?3 OR app_transfer.owner_id = ?1 OR app_transfer.recipient_id = ?1)
+         ORDER BY app_transfer.state = 'pending' DESC, app_transfer.id DESC LIMIT 1"
     );
     found(
         connection

@@ -74,6 +74,12 @@ impl Dyno {
         matches!(self.state, State::Starting | State::Up) && self.launched
     }
 
+    /// Whether it went with the machine or the server, of which nobody is told. One that is asked to restart begins to count its
+    /// crashes anew.
+    pub fn is_lost(&self) -> bool {
+        self.state == State::Crashed && self.crashes == 0 && !self.restart
+    }
+
     /// Whether something of it may run, or is about to.
     pub fn has_process(&self) -> bool {
         !matches!(self.state, State::Crashed | State::Idle)

@@ -6,7 +6,6 @@
 //! transaction. The store does not know HTTP, and what it tells the world is only that something changed.
 
 pub mod access;
-pub mod account_features;
 pub mod accounts;
 pub mod acm;
 pub mod addon_attaching;
@@ -18,7 +17,6 @@ pub mod addon_tasks;
 pub mod addon_tokens;
 pub mod addon_vars;
 pub mod addons;
-pub mod app_features;
 pub mod app_setup_ends;
 pub mod app_setups;
 pub mod app_transfers;
@@ -40,6 +38,7 @@ pub mod domains;
 pub mod dyno_ends;
 pub mod dynos;
 pub mod favorites;
+pub mod features;
 pub mod figures;
 pub mod formation;
 pub mod gates;

@@ -281,6 +281,13 @@ pub(super) fn dyno_ended(
     Ok(())
 }
 
+/// The command of a release, if one is to be run for it or was.
+pub fn command(connection: &Connection, release: Id) -> Result<Option<String>> {
+    let mut statement =
+        connection.prepare_cached("SELECT command FROM release_phase WHERE release_id = ?1")?;
+    Ok(optional(statement.query_row([release], |row| row.get(0)))?.flatten())
+}
+
 /// The release whose command a dyno runs, if it runs one.
 pub fn of_dyno(connection: &Connection, dyno: Id) -> Result<Option<Id>> {
     let mut statement =

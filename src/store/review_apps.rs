@@ -111,9 +111,10 @@ pub fn create(
     now: Timestamp,
 ) -> Result<(ReviewApp, App)> {
     let config = review_app_configs::find(connection, pipeline.id)?.ok_or_else(|| {
-        Error::invalid(
-            "Review apps are not enabled for this pipeline. POST to its review-app-config first.",
-        )
+        Error::invalid(format!(
+            "Review apps are not enabled for this pipeline. Enable them first: heroku reviewapps:enable --pipeline {}",
+            pipeline.name
+        ))
     })?;
     if let Some(number) = new.pr_number
         && of_pull_request(connection, pipeline.id, number)?

@@ -25,6 +25,8 @@ pub struct Visited {
     pub maintenance_page_url: Option<String>,
     /// Something was deployed, so there is a formation.
     pub deployed: bool,
+    /// Something is to be deployed once its release command has succeeded.
+    pub releasing: bool,
     /// Web dynos that are wanted.
     pub quantity: i64,
     /// Web dynos that are not being stopped, by id.
@@ -68,6 +70,7 @@ pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
         .prepare_cached("SELECT app_id FROM app_feature WHERE name = ?1 AND enabled = 1")?;
     let https_only = statement.query_map([HTTPS_ONLY.name], |row| row.get(0))?;
     let https_only: HashSet<Id> = https_only.collect::<rusqlite::Result<_>>()?;
+    let releasing = releasing(connection)?;
     let mut statement = connection.prepare_cached(
         "SELECT id, name, maintenance, error_page_url, maintenance_page_url FROM app",
     )?;
@@ -84,11 +87,21 @@ pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
             error_page_url: row.get(3)?,
             maintenance_page_url: row.get(4)?,
             deployed: quantity.is_some(),
+            releasing: releasing.contains(&app_id),
             quantity: quantity.copied().unwrap_or_default(),
             dynos,
             version,
         })
     })?;
+    Ok(apps.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The apps with a pending release of a slug.
+fn releasing(connection: &Connection) -> Result<HashSet<Id>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT app_id FROM release WHERE status = 'pending' AND slug_id IS NOT NULL",
+    )?;
+    let apps = statement.query_map([], |row| row.get(0))?;
     Ok(apps.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -30,9 +30,6 @@ pub struct Tally {
     pub answered: usize,
     /// Why requests failed.
     pub failed: Vec<String>,
-    /// Requests on a connection that was closed in that very moment, without a byte of an answer. Every client sends those again
-    /// (RFC 9112, 9.3.1), and so does this one.
-    pub again: usize,
     latencies: Vec<f32>,
     pub seconds: f64,
 }
@@ -65,7 +62,6 @@ impl Visitors {
         for task in tasks {
             let one = task.await?;
             all.answered += one.answered;
-            all.again += one.again;
             all.failed.extend(one.failed);
             all.latencies.extend(one.latencies);
         }
@@ -86,7 +82,7 @@ impl Visitors {
             // Who is late goes on from there: the rate is what is wanted, not a crowd.
             due = (due + pause).max(tokio::time::Instant::now());
             let begun = Instant::now();
-            let asked = tokio::time::timeout(PATIENCE, self.ask(&mut kept, &mut tally)).await;
+            let asked = tokio::time::timeout(PATIENCE, self.ask(&mut kept)).await;
             match asked.unwrap_or_else(|_| Err("no answer in time".into())) {
                 Ok(()) => {
                     tally.answered += 1;
@@ -101,37 +97,29 @@ impl Visitors {
         tally
     }
 
-    async fn ask(&self, kept: &mut Option<TcpStream>, tally: &mut Tally) -> Result<()> {
-        // One that was closed while nothing was asked is no loss, and anybody looks before asking.
-        if let Some(socket) = kept.take().filter(is_open) {
-            match self.ask_on(socket).await {
-                Ok(Some(socket)) => {
-                    *kept = socket;
-                    return Ok(());
-                }
-                Ok(None) => tally.again += 1,
-                Err(error) => return Err(error),
+    async fn ask(&self, kept: &mut Option<TcpStream>) -> Result<()> {
+        // One that was closed while nothing was asked is no loss, and anybody looks before asking. One that is closed afterwards is:
+        // no client knows whether such a request was read, and few send it again.
+        let socket = match kept.take().filter(is_open) {
+            Some(socket) => socket,
+            None => {
+                let socket = TcpStream::connect(self.address).await?;
+                socket.set_nodelay(true)?;
+                socket
             }
-        }
-        let socket = TcpStream::connect(self.address).await?;
-        socket.set_nodelay(true)?;
-        match self.ask_on(socket).await? {
-            Some(socket) => *kept = socket,
-            None => return Err("a new connection was closed without an answer".into()),
-        }
+        };
+        *kept = self.ask_on(socket).await?;
         Ok(())
     }
 
-    /// Nothing, if the connection was closed before a byte came; else the connection if it is good for more.
-    async fn ask_on(&self, mut socket: TcpStream) -> Result<Option<Option<TcpStream>>> {
+    /// The connection, if it is good for more.
+    async fn ask_on(&self, mut socket: TcpStream) -> Result<Option<TcpStream>> {
         let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
-        if socket.write_all(request.as_bytes()).await.is_err() {
-            return Ok(None);
-        }
+        socket.write_all(request.as_bytes()).await?;
         let mut bytes = Vec::with_capacity(1024);
         let head = loop {
             match socket.read_buf(&mut bytes).await {
-                Ok(0) | Err(_) if bytes.is_empty() => return Ok(None),
+                Ok(0) if bytes.is_empty() => return Err("closed without an answer".into()),
                 Ok(0) => return Err("an answer broke off".into()),
                 Err(error) => return Err(error.into()),
                 Ok(_) => {}
@@ -153,7 +141,7 @@ impl Visitors {
             }
         }
         let closes = text.contains("\r\nconnection: close\r\n");
-        Ok(Some((!closes).then_some(socket)))
+        Ok((!closes).then_some(socket))
     }
 }
 
@@ -179,13 +167,12 @@ impl Tally {
                 .map_or(0.0, |seconds| f64::from(*seconds) * 1e3)
         };
         println!(
-            "  {} answers, {:.0}/s   p50 {:.2} ms   p99 {:.2} ms   longest {:.0} ms   {} sent again",
+            "  {} answers, {:.0}/s   p50 {:.2} ms   p99 {:.2} ms   longest {:.0} ms",
             self.answered,
             self.answered as f64 / self.seconds,
             quantile(0.5),
             quantile(0.99),
-            quantile(1.0),
-            self.again
+            quantile(1.0)
         );
         let verdict = if self.failed.is_empty() {
             "met"

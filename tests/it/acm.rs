@@ -1,18 +1,14 @@
 //! Automatic certificates: asked for, proven, served, renewed, and given up with a reason.
 
 mod pebble;
+mod served;
 mod together;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use penstock::acm::{Acm, Challenges};
-use penstock::authority::Authority;
-use penstock::certificates::Certificates;
 use penstock::data_dir::DataDir;
-use penstock::router::{Options, Router};
-use penstock::routes::RouterLog;
 use serde_json::{Value, json};
 
 use self::pebble::Pebble;
@@ -118,9 +114,7 @@ async fn the_name_of_the_server_itself_gets_a_certificate_of_a_real_authority() 
     let Some(mut pebble) = Pebble::prepare() else {
         return;
     };
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = crate::binary::ports::port();
     // It is asked as soon as the server is there.
     pebble.start(port, port);
     let (host, settings) = ("paas.example.com", pebble.settings());
@@ -145,70 +139,6 @@ async fn the_name_of_the_server_itself_gets_a_certificate_of_a_real_authority() 
     };
     crate::https::until(async || visited().await.is_ok()).await;
     assert_eq!(visited().await.unwrap().status(), 200);
-}
-
-#[tokio::test]
-async fn a_certificate_is_renewed_when_two_thirds_of_its_life_are_over() {
-    let Some(mut pebble) = Pebble::prepare() else {
-        return;
-    };
-    let server = Server::with_acme(pebble.settings()).await;
-    let ann = server.account("ann").await;
-    ann.app("harbour").await;
-    let challenges = Challenges::default();
-    let data = DataDir::open(&server.platform.config.data_dir.data_dir).unwrap();
-    let authority = Arc::new(Authority::open(&data).unwrap());
-    let store = server.platform.store.clone();
-    let certificates = Certificates::new(
-        store,
-        authority,
-        challenges.clone(),
-        (
-            penstock::certificates::Settings::default(),
-            server.clock.clone(),
-        ),
-        None,
-    );
-    let options = Options {
-        tls: Some(certificates.server().unwrap()),
-        challenges: Some(Arc::new(challenges.clone())),
-        ..crate::router::options()
-    };
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let log = Arc::new(RouterLog(
-        server.platform.logs.clone(),
-        server.platform.metrics.clone(),
-    ));
-    let router = Router::start(vec![listener], log, options).unwrap();
-    router.replace(Vec::new());
-    let port = router.addresses()[0].port();
-    pebble.start(port, port);
-    let acm = Acm::new(server.platform.clone(), data, challenges);
-    ann.post("/apps/harbour/acm", json!({})).await.ok();
-    let domain = json!({"hostname": "www.example.com"});
-    ann.post("/apps/harbour/domains", domain).await.created();
-    let certificate = async || {
-        acm.tick().await.unwrap();
-        acm.idle().await;
-        let domain = ann.get("/apps/harbour/domains/www.example.com").await.ok();
-        assert_eq!(domain["acm_status"], "cert issued", "{domain}");
-        let endpoints = ann.get("/apps/harbour/sni-endpoints").await.list();
-        assert_eq!(endpoints.len(), 1);
-        endpoints[0]["ssl_cert"].clone()
-    };
-    let first = certificate().await;
-    assert_eq!(certificate().await["id"], first["id"]);
-    let instant = |of: &Value| {
-        let text = of.as_str().unwrap();
-        penstock::time::Timestamp::parse(text).unwrap()
-    };
-    let life = instant(&first["expires_at"]).since(instant(&first["starts_at"]));
-    let renewal = instant(&first["starts_at"]).plus(life * 2 / 3);
-    let wait = renewal.since(server.clock.now());
-    server.pass(wait - Duration::from_secs(60));
-    assert_eq!(certificate().await["id"], first["id"]);
-    server.pass(Duration::from_secs(120));
-    assert_ne!(certificate().await["id"], first["id"]);
 }
 
 #[tokio::test]

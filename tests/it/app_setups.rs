@@ -150,7 +150,7 @@ async fn what_is_wrong_with_a_manifest_is_told_thing_by_thing() {
     });
     let asked = ask(&ann, &manifest.to_string(), json!({})).await;
     server.settle().await;
-    let failed = assert_failed(&ann, &asked, "manifest_errors").await;
+    let failed = assert_failed(&ann, &asked, "app.json is not valid: ").await;
     let errors = failed["manifest_errors"].as_array().unwrap();
     let told = |path: &str| {
         let of = |error: &&Value| error.as_str().unwrap().starts_with(path);
@@ -174,6 +174,13 @@ async fn what_is_wrong_with_a_manifest_is_told_thing_by_thing() {
         told(path);
     }
     assert_eq!(errors.len(), 13);
+    // Most clients show the message alone.
+    let message = failed["failure_message"].as_str().unwrap();
+    assert!(message.contains(errors[0].as_str().unwrap()), "{message}");
+    assert!(
+        message.ends_with("; manifest_errors has 10 more."),
+        "{message}"
+    );
     assert_eq!(failed["app"]["name"], "harbour");
 }
 
@@ -194,7 +201,7 @@ async fn a_manifest_that_is_none_too_large_or_too_deep_fails_the_setup() {
     ] {
         let asked = ask(&ann, manifest, json!({})).await;
         server.settle().await;
-        let failed = assert_failed(&ann, &asked, "manifest_errors").await;
+        let failed = assert_failed(&ann, &asked, "app.json is not valid: ").await;
         let error = failed["manifest_errors"][0].as_str().unwrap();
         assert!(error.contains(words), "{error}");
     }

@@ -43,6 +43,11 @@ async fn an_app_is_offered_to_another_account_which_accepts() {
     assert_eq!(offered["recipient"]["email"], "bob@example.com");
     let warning = answer.header("warning-message");
     assert!(warning.contains("No mail is sent"), "{warning}");
+    let whole = format!(
+        "curl -X PATCH {}{TRANSFERS}/harbour -H \"Authorization: Bearer $(heroku auth:token)\" -d '{{\"state\": \"accepted\"}}'",
+        server.platform.urls.api
+    );
+    assert!(warning.ends_with(&whole), "{warning}");
     for client in [&ann, &bob] {
         assert_eq!(
             client.get(TRANSFERS).await.list(),
@@ -142,7 +147,7 @@ async fn what_cannot_be_transferred_is_refused() {
     ann.team_app("docks", "pier").await;
     let body = json!({"app": "pier", "recipient": "bob@example.com"});
     let refused = ann.post(TRANSFERS, body).await;
-    refused.invalid("PATCH /teams/apps");
+    refused.invalid("`heroku apps:transfer");
 }
 
 #[tokio::test]

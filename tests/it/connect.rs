@@ -1,6 +1,7 @@
 //! `penstock connect`, by the binary: a server at another address, within TLS, used by way of a port of this machine.
 
 mod official_cli;
+mod there;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -111,9 +112,19 @@ impl Forward {
     }
 
     fn ended(mut self) -> (Option<i32>, String) {
-        let status = in_time(move || self.child.wait().unwrap());
-        let said: Vec<String> = self.lines.iter().collect();
-        (status.code(), said.join("\n"))
+        in_time(move || {
+            let status = self.child.wait().unwrap();
+            let said: Vec<String> = self.lines.iter().collect();
+            (status.code(), said.join("\n"))
+        })
+    }
+}
+
+impl Drop for Forward {
+    fn drop(&mut self) {
+        // It has ended already, unless its test fails.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -203,15 +214,28 @@ async fn a_server_that_nobody_vouches_for_is_trusted_by_its_fingerprint_alone() 
     let fingerprint = said
         .lines()
         .map(str::trim)
-        .find(|line| line.len() == 64 && line.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .find(|line| line.split(':').count() == 32)
         .expect("the fingerprint is shown")
         .to_owned();
+    // As openssl prints it, to be compared by eye.
+    let is_pair = |pair: &str| pair.len() == 2 && pair == pair.to_ascii_uppercase();
+    assert!(fingerprint.split(':').all(is_pair), "{fingerprint}");
     let wrong = "0".repeat(64);
     let other = ["--token-stdin", "--ca-fingerprint", &wrong];
     let (status, said) = Forward::start(&home, &remote.url, &other, &token).ended();
     assert_eq!(status, Some(4), "{said}");
     assert!(said.contains("another one"), "{said}");
     assert!(!home.path(".netrc").exists());
+    // However it is copied.
+    let bare = fingerprint.replace(':', "").to_ascii_lowercase();
+    let whole = format!("sha256 Fingerprint={fingerprint}");
+    for copied in [&bare, &whole, &fingerprint] {
+        let trust = Place::new();
+        let arguments = ["--token-stdin", "--ca-fingerprint", copied];
+        let forward = Forward::start(&trust, &remote.url, &arguments, &token);
+        forward.ready();
+        assert_eq!(forward.end(Signal::TERM), Some(0));
+    }
     let right = ["--token-stdin", "--ca-fingerprint", &fingerprint];
     let forward = Forward::start(&home, &remote.url, &right, &token);
     forward.ready();

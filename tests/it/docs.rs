@@ -1,9 +1,16 @@
 //! The documentation: what its pages show to a browser, and whether what they say is so.
 //!
-//! Every command of a page is run, word for word, by someone with an empty home and the program on the PATH.
+//! Every command of a page is run, word for word, by someone with an empty home and the program on the PATH; or, where the page is
+//! about a machine, by its root, with nothing of Penstock on it.
 
+mod beside;
 mod commands;
+mod heroku;
 mod limits;
+mod machine;
+mod named;
+mod postgres;
+mod programs;
 mod script;
 mod shown;
 
@@ -18,7 +25,7 @@ macro_rules! commands_of {
             #[test]
             fn $name() {
                 let page = PAGES.iter().find(|page| page.name == $page).unwrap();
-                Script::read(page.name, page.markdown).run();
+                Script::of(page).run();
             }
         )+
 
@@ -28,8 +35,7 @@ macro_rules! commands_of {
             let tried: Vec<&Page> = PAGES.iter().filter(|page| tried.contains(&page.name)).collect();
             for page in PAGES {
                 let is_tried = tried.iter().any(|tried| tried.name == page.name);
-                let script = Script::read(page.name, page.markdown);
-                assert!(is_tried || script.is_empty(), "nobody runs the commands of {}", page.name);
+                assert!(is_tried || Script::read(page).is_empty(), "nobody runs the commands of {}", page.name);
             }
         }
     };
@@ -41,6 +47,7 @@ commands_of! {
     what_the_page_on_pipelines_says_works "pipelines";
     what_the_page_on_moving_says_works "moving";
     what_the_page_on_installing_says_works "installing";
+    what_the_page_on_operating_says_works "operating";
     what_the_page_on_teams_says_works "teams";
     what_the_page_on_security_says_works "security";
     what_the_page_on_the_api_says_works "api";
@@ -49,12 +56,12 @@ commands_of! {
 
 #[test]
 fn what_the_readme_says_works() {
-    Script::read("README", include_str!("../../README.md")).run();
+    Script::of_the_readme().run();
 }
 
 #[test]
 fn what_is_not_run_says_why() {
     for page in PAGES {
-        Script::read(page.name, page.markdown);
+        Script::read(page);
     }
 }

@@ -1,5 +1,7 @@
 //! Drains: what is sent where, that nothing is lost as long as the log has it, and that what is lost is told.
 
+mod hanging_up;
+mod losses;
 mod receiver;
 mod rsyslog;
 mod syslog;
@@ -74,6 +76,25 @@ impl World {
         let lines = logs.read(self.app, &filter, 1_500).unwrap();
         let text = |line: &String| line.split_once("]: ").unwrap().1.to_owned();
         lines.iter().map(text).collect()
+    }
+}
+
+/// What `GET /metrics` says.
+struct Numbers(String);
+
+impl Numbers {
+    async fn read(admin: &Client) -> Numbers {
+        Numbers(admin.get("/metrics").await.text())
+    }
+
+    fn of(&self, name: &str) -> f64 {
+        let mut lines = self.0.lines();
+        let found = lines.find_map(|line| line.strip_prefix("penstock_")?.strip_prefix(name));
+        found
+            .unwrap_or_else(|| panic!("{name} is not there"))
+            .trim()
+            .parse()
+            .unwrap()
     }
 }
 

@@ -1,8 +1,11 @@
 //! Features of accounts and apps, and what an app's dynos are told because of one.
 
+use std::time::Duration;
+
+use penstock::runtime::Usage;
 use serde_json::{Value, json};
 
-use crate::harness::Server;
+use crate::harness::{Client, Server};
 
 #[tokio::test]
 async fn a_feature_of_an_account_is_switched_for_that_account_alone() {
@@ -79,4 +82,65 @@ async fn dynos_are_told_of_their_app_once_dyno_metadata_is_on() {
     assert_eq!(told["HEROKU_APP_ID"], "my own");
     let vars = ann.get("/apps/harbour/config-vars").await.ok();
     assert_eq!(vars.get("HEROKU_APP_NAME"), None);
+}
+
+const METRICS: &str = "/apps/harbour/features/log-runtime-metrics";
+
+/// What the log has of what dynos use, without its times, and the id of the app in these words.
+async fn samples(client: &Client) -> Vec<String> {
+    let wanted = json!({"lines": 1_500, "source": "heroku"});
+    let session = client.post("/apps/harbour/log-sessions", wanted).await;
+    let url = session.created()["logplex_url"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let text = client.get(url).await.text();
+    let lines = text.lines().filter(|line| line.contains(" sample#"));
+    let lines = lines.map(|line| line.split_once(' ').unwrap().1.to_owned());
+    lines.collect()
+}
+
+#[tokio::test]
+async fn what_dynos_use_is_in_the_log_in_herokus_words_while_runtime_metrics_are_on() {
+    let server = Server::start().await;
+    let ann = server.account("ann").await;
+    server.running_app(&ann, "harbour").await;
+    let app = ann.get("/apps/harbour").await.ok()["id"].clone();
+    let dyno = ann.get("/apps/harbour/dynos/web.1").await.ok()["id"].clone();
+    let (app, dyno) = (app.as_str().unwrap(), dyno.as_str().unwrap());
+    server.dynos.measure(Usage {
+        memory: 22 << 20,
+        cache: (1 << 20) + (1 << 19),
+        swap: 1 << 19,
+        runnable: 2,
+    });
+    server.check_memory().await;
+    assert_eq!(samples(&ann).await, [""; 0]);
+    ann.patch(METRICS, json!({"enabled": true})).await.ok();
+    let source = format!("heroku[web.1]: source=web.1 dyno=heroku.{app}.{dyno}");
+    let load = |averages: [&str; 3]| {
+        let [one, five, fifteen] = averages;
+        format!(
+            "{source} sample#load_avg_1m={one} sample#load_avg_5m={five} sample#load_avg_15m={fifteen}"
+        )
+    };
+    let memory = format!(
+        "{source} sample#memory_total=24.00MB sample#memory_rss=22.00MB sample#memory_cache=1.50MB \
+         sample#memory_swap=0.50MB sample#memory_quota=512.00MB"
+    );
+    server.check_memory().await;
+    let first = [load(["0.00", "0.00", "0.00"]), memory.clone()];
+    assert_eq!(samples(&ann).await, first);
+    // Twenty seconds later, and not sooner.
+    server.pass(Duration::from_secs(19));
+    server.check_memory().await;
+    assert_eq!(samples(&ann).await, first);
+    server.pass(Duration::from_secs(1));
+    server.check_memory().await;
+    let second = [load(["0.57", "0.13", "0.04"]), memory];
+    assert_eq!(samples(&ann).await, [first, second].concat());
+    ann.patch(METRICS, json!({"enabled": false})).await.ok();
+    server.pass(Duration::from_secs(60));
+    server.check_memory().await;
+    assert_eq!(samples(&ann).await.len(), 4);
 }

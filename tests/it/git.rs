@@ -4,6 +4,7 @@ mod by_router;
 mod held;
 mod hostile;
 mod limits;
+mod released;
 mod repository;
 
 use std::collections::BTreeMap;

@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use reqwest::Certificate;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use crate::binary::sample::{PERL, tarball};
@@ -16,12 +18,28 @@ pub fn visitor(trusted: &str, hosts: &[&str], port: u16) -> reqwest::Client {
     let mut visitor = reqwest::Client::builder()
         .no_proxy()
         .timeout(HANG)
+        .tls_info(true)
         .tls_certs_only(trusted);
     for host in hosts {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         visitor = visitor.resolve(host, here);
     }
     visitor.build().unwrap()
+}
+
+/// The certificate that somebody who comes now is shown, in DER; none if he does not trust it.
+pub async fn shown(trusted: &str, host: &str, port: u16) -> Option<Vec<u8>> {
+    let visitor = visitor(trusted, &[host], port);
+    let answer = visitor.get(format!("https://{host}:{port}/")).send().await;
+    let answer = answer.ok()?;
+    let info = answer.extensions().get::<reqwest::tls::TlsInfo>().unwrap();
+    Some(info.peer_certificate().unwrap().to_vec())
+}
+
+/// The first certificate of a chain in PEM, in DER.
+pub fn first_of(chain: &Value) -> Vec<u8> {
+    let chain = chain.as_str().unwrap().as_bytes();
+    CertificateDer::from_pem_slice(chain).unwrap().to_vec()
 }
 
 /// An app that takes visitors within TLS alone, as frameworks do it: by what the router says of how they came.
@@ -105,6 +123,50 @@ async fn a_domain_shows_its_own_certificate_from_the_moment_it_has_one() {
     assert_eq!(trusts(&pem(&second), hosts[1]).await.unwrap(), 200);
     server.client().delete(path).await.expect(200);
     until(async || trusts(&authority, hosts[1]).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_hosts_own_certificate_goes_before_that_of_the_wildcard_above_it() {
+    let place = Place::new();
+    let server = place.start();
+    let client = deployed(&server, PERL.tarball("harbour")).await;
+    let names = ["www.example.org", "*.example.org"];
+    let pairs = names.map(|name| self_signed(&[name]));
+    let [own, wildcard] = pairs
+        .each_ref()
+        .map(|pair| first_of(&pair["certificate_chain"]));
+    let mut endpoints = Vec::new();
+    for pair in &pairs {
+        let endpoint = client.post("/apps/app/sni-endpoints", pair.clone()).await;
+        endpoints.push(endpoint.expect(201)["id"].clone());
+    }
+    let trusted = pairs
+        .each_ref()
+        .map(|pair| pair["certificate_chain"].as_str().unwrap());
+    let (port, hosts) = (
+        server.router_port(),
+        ["www.example.org", "blog.example.org"],
+    );
+    let trusted = trusted.concat();
+    let shows = async |host: &str, certificate: &Vec<u8>| {
+        until(async || shown(&trusted, host, port).await.as_ref() == Some(certificate)).await;
+    };
+    let domain = async |hostname: &str, endpoint: &Value| {
+        let domain = json!({"hostname": hostname, "sni_endpoint": endpoint});
+        client.post("/apps/app/domains", domain).await.expect(201);
+    };
+    // Both are good for the host: which of them it is shown is a matter of its name alone.
+    domain(names[1], &endpoints[1]).await;
+    shows(hosts[0], &wildcard).await;
+    shows(hosts[1], &wildcard).await;
+    domain(names[0], &endpoints[0]).await;
+    shows(hosts[0], &own).await;
+    shows(hosts[1], &wildcard).await;
+    client
+        .delete("/apps/app/domains/www.example.org")
+        .await
+        .expect(200);
+    shows(hosts[0], &wildcard).await;
 }
 
 #[tokio::test]

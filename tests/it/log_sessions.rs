@@ -1,5 +1,7 @@
 //! Log sessions: an app's log under a URL, as text and as server-sent events.
 
+mod resuming;
+
 use std::time::Duration;
 
 use penstock::log::Source;

@@ -1,5 +1,7 @@
 //! The server in numbers, and whether it is well.
 
+pub mod served;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 

@@ -97,6 +97,41 @@ async fn one_that_cannot_be_made_is_errored_and_says_why() {
 }
 
 #[tokio::test]
+async fn who_asks_for_an_app_that_could_not_be_made_is_told_why() {
+    let (server, ann, pipeline) = server().await;
+    ann.post(CONFIG, json!({"repo": "ann/water", "base_name": "tide"}))
+        .await
+        .created();
+    let manifest = r#"{"env": {"A": {"required": true}}}"#;
+    let review = ask(&ann, &pipeline, manifest, json!(12)).await.created();
+    server.settle().await;
+    let errored = shown(&ann, &review).await;
+    let why = "app.json is not valid: env.A is required";
+    assert!(
+        errored["message"].as_str().unwrap().starts_with(why),
+        "{errored}"
+    );
+    // What the official CLI asks for next, and what it has somebody ask for.
+    for path in [
+        format!("/apps/{}", id(&review["app"])),
+        "/apps/tide-pr-12".to_owned(),
+        "/apps/tide-pr-12/review-app".to_owned(),
+    ] {
+        let missing = ann.get(path).await;
+        missing.missing("app");
+        missing.refused(404, "not_found", why);
+    }
+    let bob = server.account("bob").await;
+    let refused = bob.get("/apps/tide-pr-12").await;
+    refused.missing("app");
+    assert!(!refused.text().contains("setup"), "{}", refused.text());
+    // Whoever has the name by now is another app, which ann may not see.
+    bob.app("tide-pr-12").await;
+    bob.get("/apps/tide-pr-12").await.ok();
+    ann.get("/apps/tide-pr-12").await.missing("app");
+}
+
+#[tokio::test]
 async fn review_apps_are_enabled_configured_and_disabled() {
     let (_server, ann, _) = server().await;
     ann.get(CONFIG).await.missing("review app config");

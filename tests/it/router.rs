@@ -1,13 +1,17 @@
 //! The router, over real sockets, against dynos that do what each test has them do.
 
+mod aside;
 mod codes;
 mod corpus;
+mod counts;
 mod downgrade;
 mod encrypted;
 mod failures;
 mod frames;
 mod heads;
+mod leaving;
 mod pages;
+mod said;
 mod slow;
 mod smuggling;
 mod stopping;
@@ -32,19 +36,53 @@ pub const HANG: Duration = Duration::from_secs(20);
 pub const HOST: &str = "app.test";
 pub const APP: Id = Id::fixed(1);
 
-/// A router with its log.
+/// A router with its log, and with what it counts.
 pub struct Edge {
     pub router: Router,
     pub lines: mpsc::UnboundedReceiver<(Id, String)>,
+    pub counts: mpsc::UnboundedReceiver<Count>,
 }
 
-struct Lines(mpsc::UnboundedSender<(Id, String)>);
+/// A request in numbers, of an app or of none.
+#[derive(Debug)]
+pub struct Count {
+    pub app: Option<Id>,
+    pub status: u16,
+    pub code: Option<&'static str>,
+    pub took: Option<Duration>,
+}
+
+struct Lines(
+    mpsc::UnboundedSender<(Id, String)>,
+    mpsc::UnboundedSender<Count>,
+);
 
 impl RequestLog for Lines {
     fn requests(&self, app: Id, lines: &[&str]) {
         for line in lines {
             self.0.send((app, (*line).to_owned())).ok();
         }
+    }
+
+    fn counted(&self, app: Id, status: u16, code: Option<&'static str>, took: Option<Duration>) {
+        let app = Some(app);
+        let count = Count {
+            app,
+            status,
+            code,
+            took,
+        };
+        self.1.send(count).ok();
+    }
+
+    fn unrouted(&self, status: u16, code: Option<&'static str>) {
+        let count = Count {
+            app: None,
+            status,
+            code,
+            took: None,
+        };
+        self.1.send(count).ok();
     }
 }
 
@@ -60,9 +98,15 @@ impl Edge {
     pub fn with(web: Web, options: Options) -> Edge {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (sender, lines) = mpsc::unbounded_channel();
-        let router = Router::start(vec![listener], Arc::new(Lines(sender)), options).unwrap();
+        let (counting, counts) = mpsc::unbounded_channel();
+        let log = Arc::new(Lines(sender, counting));
+        let router = Router::start(vec![listener], log, options).unwrap();
         router.replace(vec![route(web)]);
-        Edge { router, lines }
+        Edge {
+            router,
+            lines,
+            counts,
+        }
     }
 
     pub fn new(web: Web) -> Edge {
@@ -73,6 +117,12 @@ impl Edge {
     pub async fn line(&mut self) -> String {
         let next = timeout(HANG, self.lines.recv()).await;
         next.expect("no log line").unwrap().1
+    }
+
+    /// What is counted next.
+    pub async fn count(&mut self) -> Count {
+        let next = timeout(HANG, self.counts.recv()).await;
+        next.expect("nothing is counted").unwrap()
     }
 
     pub async fn connect(&self) -> Wire {

@@ -15,11 +15,11 @@ use penstock::store::accounts::Account;
 use penstock::store::page::Page;
 use penstock::store::webhook_events::Entity;
 use penstock::store::{
-    Store, accounts, addon_attachments, addon_services, addon_tasks, addons, app_features,
-    app_transfers, apps, audit_trail, builds, couplings, cron_jobs, cron_runs, domains, dynos,
-    formation, keys, log_drains, oauth_authorizations, oauth_clients, oauth_tokens, pipelines,
-    promotions, release_phases, releases, seals, sni_endpoints, team_invitations, team_members,
-    teams, telemetry_drains, webhook_deliveries, webhook_events, webhooks,
+    Store, accounts, addon_attachments, addon_services, addon_tasks, addons, app_transfers, apps,
+    audit_trail, builds, couplings, cron_jobs, cron_runs, domains, dynos, features, formation,
+    keys, log_drains, oauth_authorizations, oauth_clients, oauth_tokens, pipelines, promotions,
+    release_phases, releases, seals, sni_endpoints, team_invitations, team_members, teams,
+    telemetry_drains, webhook_deliveries, webhook_events, webhooks,
 };
 use penstock::time::Timestamp;
 use rusqlite::Connection;
@@ -235,7 +235,8 @@ fn no_look_up_reads_a_whole_table() {
             let _ = oauth_authorizations::api_key(connection, id);
             let _ = oauth_clients::secret_of(connection, id);
             let _ = keys::find(connection, id, &identity);
-            let _ = app_features::switched(connection, id);
+            let _ = features::switched(connection, features::Owner::App(id));
+            let _ = features::switched(connection, features::Owner::Account(id));
             let _ = audit_trail::unarchived(connection);
             let _ = audit_trail::forget_before(connection, account.created_at);
             let _ = accounts::delete(connection, &account, account.created_at);

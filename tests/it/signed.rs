@@ -92,3 +92,42 @@ fn no_changed_letter_of_a_link_passes_even_an_expired_one() {
     let other = SignedUrls::new(SigningKey::new([8; 32]));
     forbidden(other.verify(Method::Put, PATH, &query, expires), "altered");
 }
+
+#[test]
+fn that_a_text_was_sent_is_proven_for_its_path_alone_and_is_no_link() {
+    let (urls, expires, _) = urls();
+    let proof = urls.sign_sent(PATH, "one");
+    assert!(urls.was_sent(PATH, "one", &proof));
+    for (path, text, proof) in [
+        (PATH, "two", proof.as_str()),
+        ("/sources/0193/blob", "one", &proof),
+        (PATH, "one", &proof[1..]),
+        (PATH, "one", ""),
+        (
+            PATH,
+            "one",
+            &SignedUrls::new(SigningKey::new([8; 32])).sign_sent(PATH, "one"),
+        ),
+    ] {
+        assert!(!urls.was_sent(path, text, proof), "{path} {text} {proof}");
+    }
+    let link = format!("expires={}&method=put&signature={proof}", expires.seconds());
+    let before = expires.minus(Duration::from_secs(9));
+    forbidden(urls.verify(Method::Put, PATH, &link, before), "altered");
+}
+
+#[test]
+fn a_link_that_was_good_is_known_as_such_ever_after() {
+    let (urls, expires, query) = urls();
+    let found = urls.expires(Method::Put, PATH, &query).unwrap();
+    assert_eq!(found, expires.seconds());
+    let altered = query.replace("expires=1", "expires=2");
+    forbidden(
+        urls.expires(Method::Put, PATH, &altered).map(drop),
+        "altered",
+    );
+    forbidden(
+        urls.expires(Method::Get, PATH, &query).map(drop),
+        "it is for PUT",
+    );
+}

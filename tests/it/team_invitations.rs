@@ -99,7 +99,7 @@ async fn to_invite_again_makes_the_earlier_link_worthless() {
     let member = bob.post(accept(&server, &second), json!({})).await;
     assert_eq!(member.created()["role"], "viewer");
     let again = invite(&ann, "bob", "member").await;
-    again.invalid("in the team already");
+    again.invalid("`heroku members:set bob@example.com --role member --team docks`");
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ use crate::fixed_hosts::HOSTS;
 use forward::Upstream;
 use netrc::Login;
 use server::{Server, Trust};
+use state::Held;
 pub use state::{Connection, running};
 
 /// Those whom the CLI is to believe, one after another.
@@ -52,7 +53,7 @@ pub struct Connect {
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 
-    /// The same authority, by the SHA-256 of its certificate
+    /// The same authority, by the SHA-256 of its certificate, with colons or without
     #[arg(long, value_name = "HEX", conflicts_with = "ca_file")]
     ca_fingerprint: Option<String>,
 
@@ -73,35 +74,22 @@ impl Connect {
     }
 
     async fn forward(self) -> Result<()> {
-        if self.listen.ip() != Ipv4Addr::LOCALHOST {
-            return Err(Error::invalid(
-                "The forward is for this machine alone, and the heroku CLI takes it at 127.0.0.1 only: --listen takes an address such as \
-                 127.0.0.1:5010.",
-            ));
-        }
+        self.is_for_this_machine()?;
         let url = server::base(&self.url)?;
         let data = DataDir::open(&self.data_dir.data_dir)?;
         let folder = state::folder(&data, &url)?;
         // Before anything is written for it.
-        state::is_free(&folder)?;
-        let trust = Trust::of(
-            self.ca_file.as_deref(),
-            self.ca_fingerprint.as_deref(),
-            &folder,
-        )?;
+        let held = Held::take(folder.clone())?;
+        let fingerprint = self.ca_fingerprint.as_deref();
+        let trust = Trust::of(self.ca_file.as_deref(), fingerprint, &folder)?;
         let server = Server::find(&url, trust, &folder).await?;
-        let listener = TcpListener::bind(self.listen).await.map_err(|cause| {
-            Error::conflict(format!(
-                "{} cannot be listened on: {cause}. Name another port of 127.0.0.1 with --listen.",
-                self.listen
-            ))
-        })?;
+        let listener = self.listen().await?;
         let at = listener.local_addr()?;
         let netrc = netrc::path()?;
         let login = self.login(&server, &netrc).await?;
         netrc::keep(&netrc, &hosts(&server, at), &login)?;
         let (trusted, tls) = fixed_hosts(&folder, &server)?;
-        let connection = Connection::begin(&folder, &server, trusted, at)?;
+        held.announce(&server, trusted, at)?;
         // Before anybody is told that it is there: whoever reads that may end it at once.
         let ended = told_to_end()?;
         eprintln!(
@@ -115,8 +103,29 @@ impl Connect {
             fixed_hosts: tls,
         };
         forward::run(listener, upstream, ended).await;
-        connection.end();
+        drop(held);
         Ok(())
+    }
+
+    /// 422 for an address that is not, or that the CLI does not take for it.
+    fn is_for_this_machine(&self) -> Result<()> {
+        match self.listen.ip() == Ipv4Addr::LOCALHOST {
+            true => Ok(()),
+            false => Err(Error::invalid(
+                "The forward is for this machine alone, and the heroku CLI takes it at 127.0.0.1 only: --listen takes an address such as \
+                 127.0.0.1:5010.",
+            )),
+        }
+    }
+
+    /// 409 for an address that somebody else has.
+    async fn listen(&self) -> Result<TcpListener> {
+        TcpListener::bind(self.listen).await.map_err(|cause| {
+            Error::conflict(format!(
+                "{} cannot be listened on: {cause}. Name another port of 127.0.0.1 with --listen.",
+                self.listen
+            ))
+        })
     }
 
     /// The login that is kept, if it still opens the account; or a new one.

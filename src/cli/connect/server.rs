@@ -204,9 +204,10 @@ async fn accept(url: &str, host: &str, known: Option<&str>) -> Result<String> {
         .ca_certificate;
     let der = CertificateDer::from_pem_slice(pem.as_bytes())
         .map_err(|_| Error::conflict(format!("{url} names an authority that cannot be read.")))?;
-    let found = hex::encode(Sha256::digest(&der));
+    let digest = hex::encode(Sha256::digest(&der));
+    let found = spelled(&digest);
     match known {
-        Some(known) if known == found => return Ok(pem),
+        Some(known) if known == digest => return Ok(pem),
         Some(_) => {
             return Err(Error::conflict(format!(
                 "The authority of {host} has the fingerprint {found}, which is another one. Somebody may stand between you and the server."
@@ -214,6 +215,16 @@ async fn accept(url: &str, host: &str, known: Option<&str>) -> Result<String> {
         }
         None => {}
     }
+    match is_trusted(host, &found)? {
+        true => Ok(pem),
+        false => Err(Error::conflict(
+            "The server was not trusted, and nothing was sent to it.",
+        )),
+    }
+}
+
+/// What the person at the terminal says of an authority with this fingerprint. 409 where nobody is there.
+fn is_trusted(host: &str, found: &str) -> Result<bool> {
     let how = format!(
         "Nobody whom this machine trusts vouches for {host}. Its own authority has the fingerprint (SHA-256)\n\n    {found}\n\n\
          On the server, `openssl x509 -noout -fingerprint -sha256 -in DATA-DIR/ca.pem` shows the same."
@@ -227,16 +238,19 @@ async fn accept(url: &str, host: &str, known: Option<&str>) -> Result<String> {
     stderr().flush()?;
     let mut answer = String::new();
     stdin().read_line(&mut answer)?;
-    match answer.trim() {
-        "yes" => Ok(pem),
-        _ => Err(Error::conflict(
-            "The server was not trusted, and nothing was sent to it.",
-        )),
-    }
+    Ok(answer.trim() == "yes")
 }
 
-/// As it is compared: without the colons that openssl puts in.
+/// As openssl shows it: `AA:BB:...`, of the hexadecimal digits of a digest.
+fn spelled(digest: &str) -> String {
+    let digits: Vec<char> = digest.to_ascii_uppercase().chars().collect();
+    let pairs: Vec<String> = digits.chunks(2).map(String::from_iter).collect();
+    pairs.join(":")
+}
+
+/// As it is compared: without the colons that openssl puts in, nor what it says before them.
 fn plain(fingerprint: &str) -> String {
+    let fingerprint = fingerprint.rsplit('=').next().unwrap_or_default();
     let hex = fingerprint.chars().filter(char::is_ascii_hexdigit);
     hex.collect::<String>().to_ascii_lowercase()
 }

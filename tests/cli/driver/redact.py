@@ -7,8 +7,7 @@ UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 RULES = [
     (r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78]", ""),
     (rf"HRKU-({UUID}|[0-9a-f]{{4}}\*+[0-9a-f]{{4}})", "<token>"),
-    # The CLI breaks lines of a warning in the middle of a word.
-    (r"invitations/[0-9a-f]+\n ›   [0-9a-f]+/accept", "invitations/<token>/accept"),
+    (r"invitations/[0-9a-f]{32}\b", "invitations/<token>"),
     (r"Pebble Intermediate CA [0-9a-f]{6}", "Pebble Intermediate CA <n>"),
     (r"/auth/browser/[0-9a-f]{32}", "/auth/browser/<id>"),
     (r"\brun\.\d{4}\b", "run.<n>"),

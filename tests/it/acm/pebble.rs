@@ -147,11 +147,18 @@ impl Pebble {
     }
 }
 
-impl Drop for Pebble {
-    fn drop(&mut self) {
-        for child in &mut self.processes {
+impl Pebble {
+    /// From here on nobody answers.
+    pub fn end(&mut self) {
+        for mut child in self.processes.drain(..) {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+}
+
+impl Drop for Pebble {
+    fn drop(&mut self) {
+        self.end();
     }
 }

@@ -89,7 +89,7 @@ async fn what_nobody_offers_is_told_before_anything_is_asked_for() {
     let manifest = json!({"addons": ["acme", "heroku-postgresql", "acme:huge"]});
     let asked = ask(&ann, &manifest.to_string(), json!({})).await;
     server.settle().await;
-    let failed = assert_failed(&ann, &asked, "manifest_errors").await;
+    let failed = assert_failed(&ann, &asked, "app.json is not valid: addons[").await;
     let errors = failed["manifest_errors"].as_array().unwrap();
     assert_eq!(errors.len(), 2, "{errors:?}");
     let first = errors[0].as_str().unwrap();

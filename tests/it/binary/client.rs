@@ -143,6 +143,13 @@ impl Client {
         answer(self.http.get(url).timeout(5 * HANG)).await
     }
 
+    /// A URL whose answer has begun, and is read when the caller likes.
+    pub async fn open(&self, url: &str) -> reqwest::Response {
+        let response = self.http.get(url).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+        response
+    }
+
     /// Visits an app through the router.
     pub async fn visit(&self, app: &str, path: &str) -> Answer {
         self.try_visit(app, path)

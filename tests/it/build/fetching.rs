@@ -192,10 +192,8 @@ async fn a_server_that_never_answers_is_given_up() {
 #[tokio::test]
 async fn what_cannot_be_reached_is_told_in_plain_words() {
     let site = Site::new();
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
-    let output = failed(&site, &format!("http://{address}/")).await;
+    let url = format!("http://127.0.0.1:{}/", crate::binary::ports::port());
+    let output = failed(&site, &url).await;
     assert!(
         output.contains(" !     127.0.0.1 refused the connection"),
         "{output}"

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -45,11 +45,7 @@ impl Rsyslog {
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         std::fs::write(dir.path().join("cert.pem"), own.cert.pem()).unwrap();
         std::fs::write(dir.path().join("key.pem"), own.signing_key.serialize_pem()).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = crate::binary::ports::port();
         let lines = read(&dir.path().join("out"));
         let mut rsyslog = Rsyslog {
             dir,

@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, ready};
 use penstock::error::{Error, Result};
 use penstock::name::Id;
-use penstock::runtime::{Attached, Ended, Event, LastWords, Launch, Runtime, Started, Taken};
+use penstock::runtime::{
+    Attached, Ended, Event, LastWords, Launch, Runtime, Started, Taken, Usage,
+};
 use penstock::store::dynos::Dyno;
 use tokio::sync::mpsc;
 
@@ -28,6 +30,8 @@ struct State {
     refusing: bool,
     /// Those that use twice the memory they have.
     hungry: HashSet<Id>,
+    /// What each of them uses, if that is measured.
+    usage: Option<Usage>,
 }
 
 impl Dynos {
@@ -53,6 +57,11 @@ impl Dynos {
     /// From here on the dyno uses far more memory than it has.
     pub fn use_memory(&self, dyno: Id) {
         self.state().hungry.insert(dyno);
+    }
+
+    /// From here on each dyno uses so much.
+    pub fn measure(&self, usage: Usage) {
+        self.state().usage = Some(usage);
     }
 
     /// The web dyno takes connections now.
@@ -160,6 +169,15 @@ impl Runtime for Dynos {
         let hungry = &self.state().hungry;
         let over = quotas.into_iter().filter(|(id, _)| hungry.contains(id));
         Box::pin(ready(over.map(|(id, quota)| (id, 2 * quota)).collect()))
+    }
+
+    fn usage(&self, dynos: Vec<Id>) -> BoxFuture<'_, Vec<(Id, Usage)>> {
+        let state = self.state();
+        let running = dynos
+            .into_iter()
+            .filter(|id| state.running.contains_key(id));
+        let used = running.filter_map(|id| Some((id, state.usage?)));
+        Box::pin(ready(used.collect()))
     }
 
     fn last_words(&self, _: Id) -> LastWords {

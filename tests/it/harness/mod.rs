@@ -264,11 +264,11 @@ impl Server {
         self.drain_by(penstock::outbound::Outbound::new(false), DRAINS);
     }
 
-    /// The same as [`Server::drain`], as a server that tells of losses as seldom as a real one.
-    pub fn drain_telling_seldom(&mut self) {
-        let telling = drains::Limits::default().telling;
-        let outbound = self.platform.outbound.clone();
-        self.drain_by(outbound, drains::Limits { telling, ..DRAINS });
+    /// The same as [`Server::drain`], within other limits.
+    pub fn drain_within(&mut self, change: impl FnOnce(&mut drains::Limits)) {
+        let mut limits = DRAINS;
+        change(&mut limits);
+        self.drain_by(self.platform.outbound.clone(), limits);
     }
 
     fn drain_by(&mut self, outbound: penstock::outbound::Outbound, limits: drains::Limits) {

@@ -116,6 +116,19 @@ async fn a_dyno_that_prints_without_end_wipes_out_its_own_lines_alone() {
         .map(|file| file.metadata().unwrap().len())
         .sum();
     assert!(size < (2 << 20) + 3 * (512 << 10), "{size} bytes");
+    // What is set aside of it goes on where its files begin.
+    let filter = Filter {
+        process: Some("router".to_owned()),
+        ..Filter::default()
+    };
+    let lines = kept.logs.read(kept.app, &filter, 20_000).unwrap();
+    let size: usize = lines.iter().map(String::len).sum();
+    assert!(size > (1 << 20) + (256 << 10), "{size} bytes");
+    let numbers = messages(&lines).into_iter().map(|message| {
+        let number = message.split(' ').next().unwrap();
+        number.parse::<usize>().unwrap()
+    });
+    assert!(numbers.eq(50_000 - lines.len()..50_000));
     kept.logs.remove(kept.app).unwrap();
     assert!(!kept.app_dir().exists());
 }

@@ -1,6 +1,6 @@
 //! Texts that other programs read: the platform's own lines, and server-sent events.
 
-use penstock::log::{platform, sse};
+use penstock::log::{Lost, losses, platform, sse};
 
 use super::*;
 
@@ -34,6 +34,36 @@ fn the_api_speaks_in_herokus_words() {
         ]
     );
     assert!(kept.all().iter().all(|line| line.contains(" app[api]: ")));
+}
+
+#[test]
+fn losses_are_told_in_herokus_words_and_drains_are_named_in_others() {
+    let kept = Kept::new();
+    let (logs, app) = (&kept.logs, kept.app);
+    let since = Timestamp::parse("2013-04-17T19:04:46Z").unwrap();
+    let lost = Lost { lines: 500, since };
+    losses::output_dropped(logs, app, lost);
+    let uri = "https://logs.example.com";
+    losses::drain_untrusted(logs, app, "bad certificate", uri);
+    losses::drain_missed(logs, app, "d.1", lost);
+    let dropped = "Error L10 (output buffer overflow): 500 messages dropped since 2013-04-17T19:04:46.000000+00:00.";
+    let missed = "Drain d.1 missed 500 messages since 2013-04-17T19:04:46.000000+00:00.";
+    let untrusted = "Error L14 (certificate validation): error=\"bad certificate\" uri=\"https://logs.example.com\"";
+    assert_eq!(kept.messages(), [dropped, untrusted, missed]);
+    let line = losses::of_drain(since, lost);
+    let said = "2013-04-17T19:04:46.000000+00:00 heroku[logplex]: ";
+    assert_eq!(line, format!("{said}{dropped}\n"));
+    // An app that says the same of itself is not believed.
+    let text = format!(
+        "{said}{missed}\n{}",
+        said.replace("heroku[logplex]", "app[web.1]")
+    ) + &format!("{missed}\n");
+    let left = losses::without_own(&text, "d.1");
+    assert!(
+        left.contains("app[web.1]: Drain d.1") && !left.contains("logplex"),
+        "{left}"
+    );
+    assert_eq!(losses::without_own(&text, "d.2"), text);
 }
 
 #[test]
@@ -104,23 +134,20 @@ fn a_description_cannot_add_a_line_of_the_platform() {
 }
 
 #[tokio::test]
-async fn a_batch_is_one_event_with_an_id_to_go_on_from() {
+async fn a_batch_is_one_event_with_the_id_that_it_is_given() {
     let kept = Kept::new();
     kept.say("one");
     kept.say("\n");
     kept.say("three ");
     let batch = kept.tail(100).next().await.unwrap();
-    let event = sse::event(&batch);
+    let event = sse::event(&batch, "id-1");
     assert_eq!(
         std::str::from_utf8(&event).unwrap(),
-        "id: 2022-02-27T19:53:50.466501+00:00\n\
+        "id: id-1\n\
          data: 2022-02-27T19:53:50.466499+00:00 app[web.1]: one\n\
          data: 2022-02-27T19:53:50.466500+00:00 app[web.1]: \n\
          data: 2022-02-27T19:53:50.466501+00:00 app[web.1]: three \n\n"
     );
-    assert_eq!(
-        sse::resume("2022-02-27T19:53:50.466501+00:00"),
-        Some(batch.last)
-    );
+    assert_eq!(sse::resume(&batch.last.to_log()), Some(batch.last));
     assert_eq!(sse::resume("7"), None);
 }

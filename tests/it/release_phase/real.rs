@@ -1,5 +1,7 @@
 //! Release commands as real processes, and what clients read of them.
 
+use std::path::Path;
+
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -23,6 +25,15 @@ async fn output(client: &Client, version: u32) -> String {
     let release = release.expect(200);
     let url = release["output_stream_url"].as_str().unwrap();
     client.read(url).await.unwrap().text().replace('\0', "")
+}
+
+/// Tells the release command that waits for it to go on.
+fn signal(data: &Path) {
+    for process in processes::of(data) {
+        if process.command.contains("trap") {
+            kill_process(Pid::from_raw(process.pid).unwrap(), Signal::USR1).unwrap();
+        }
+    }
 }
 
 #[tokio::test]
@@ -81,11 +92,7 @@ async fn a_line_that_was_begun_under_one_server_and_ended_under_the_next_is_ther
     server.kill();
     let server = place.start();
     let client = server.client();
-    for process in processes::of(server.data()) {
-        if process.command.contains("trap") {
-            kill_process(Pid::from_raw(process.pid).unwrap(), Signal::USR1).unwrap();
-        }
-    }
+    signal(server.data());
     let output = output(&client, 3).await;
     // Nothing is lost: what the first server was killed over before it had acknowledged it comes again.
     let rest = output.trim_start_matches("first\n");
@@ -109,4 +116,25 @@ async fn what_it_prints_of_the_config_is_hidden_as_in_a_builds_output() {
     client.deploy("app", source("one", command)).await;
     let output = output(&client, 4).await;
     assert_eq!(output, "key [hidden: API_KEY] in production\n");
+}
+
+#[tokio::test]
+async fn whoever_visits_while_the_first_release_is_pending_waits_for_it() {
+    let place = Place::new();
+    let server = place.start();
+    let client = server.client();
+    client.create_app("app").await;
+    let command = "trap 'exit 0' USR1; echo first; while true; do sleep 1000 & wait; done";
+    client.deploy("app", source("one", command)).await;
+    let release = client.get("/apps/app/releases/3").await.expect(200);
+    let url = release["output_stream_url"].as_str().unwrap();
+    client.follow(url).await.unwrap().until("first").await;
+    let (page, ()) = tokio::join!(client.visit("app", "/"), async {
+        signal(server.data());
+    });
+    assert_eq!((page.status, page.text().as_str()), (200, "one"));
+    // Of one that failed there is nothing to wait for.
+    client.create_app("failed").await;
+    client.deploy("failed", source("two", "exit 4")).await;
+    client.visit_until("failed", 502, "H81").await;
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use penstock::name::Id;
 use penstock::router::{Options, Pages, Route, Web};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
+use tokio::time::timeout;
 
-use super::{APP, Edge, HOST, Wire, get_with, has, lacks, mirror, options, route, status};
+use super::{APP, Edge, HANG, HOST, Wire, get_with, has, lacks, mirror, options, route, status};
 
 #[tokio::test]
 async fn an_unknown_host_gets_a_page_that_says_so() {
@@ -143,6 +145,52 @@ async fn the_queue_for_starting_apps_has_an_end() {
     let mut edge = Edge::with(Web::Starting, none);
     assert_eq!(status(&edge.get().await), 503);
     has(&edge.line().await, "code=H11 desc=\"Backlog too deep\"");
+}
+
+#[tokio::test]
+async fn an_app_that_never_starts_leaves_others_their_place_in_the_queue() {
+    let few = Options {
+        max_queued: 3,
+        max_queued_of_one: 2,
+        ..options()
+    };
+    let mut edge = Edge::with(Web::Starting, few);
+    let other = |web| Route {
+        hosts: vec!["other.test".to_owned()],
+        app: Id::fixed(2),
+        ..route(web)
+    };
+    edge.router
+        .replace(vec![route(Web::Starting), other(Web::Starting)]);
+    let queued = |count: usize| {
+        let traffic = edge.router.traffic();
+        async move {
+            while traffic().queued < count {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let mut waiting = Vec::new();
+    for count in 1..=2 {
+        let mut wire = edge.connect().await;
+        wire.write(get_with("")).await;
+        waiting.push(wire);
+        timeout(HANG, queued(count)).await.expect("hangs");
+    }
+    assert_eq!(status(&edge.get().await), 503);
+    let mut patient = edge.connect().await;
+    patient
+        .write(get_with("").replace(HOST, "other.test"))
+        .await;
+    timeout(HANG, queued(3))
+        .await
+        .expect("the other app's waits");
+    has(&edge.line().await, "code=H11 desc=\"Backlog too deep\"");
+    edge.router.replace(vec![
+        route(Web::Starting),
+        other(Web::Up(vec![mirror().await])),
+    ]);
+    assert_eq!(status(&patient.rest().await), 200);
 }
 
 #[tokio::test]

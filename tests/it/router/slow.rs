@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::encrypted::{Encrypted, get};
-use super::{Edge, HANG, HOST, dyno, get_with, has, ok, options, status};
+use super::{Edge, HANG, HOST, dyno, get_with, has, ok, options, said, status};
 
 const SOON: Duration = Duration::from_millis(100);
 /// What sockets on this machine may hold between two that are not read, on two hops, and no more.
@@ -150,13 +150,26 @@ impl TableSource for Faulty {
 
 #[tokio::test]
 async fn a_fault_of_the_platforms_own_is_h99_and_others_are_served() {
+    said::listen();
     let mut edge = Edge::new(Web::Idle);
     let faulty = Arc::new(Faulty);
     edge.router.follow(&faulty);
-    assert_eq!(edge.get().await, "");
+    let id = "a-fault-of-the-platforms-own";
+    let page = edge
+        .send(get_with(&format!("X-Request-Id: {id}\r\n")))
+        .await;
+    assert_eq!(status(&page), 503);
+    has(&page, "H99");
     let line = edge.line().await;
     has(&line, "at=error code=H99 desc=\"Platform error\"");
     has(&line, " status=503 ");
+    // The page promises so.
+    let said = said::with(id);
+    assert!(
+        said.iter()
+            .any(|line| line.contains("of the platform's own")),
+        "{said:?}"
+    );
     let says = dyno(|mut wire| async move {
         wire.head().await;
         wire.write(ok("well")).await;

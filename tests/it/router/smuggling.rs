@@ -3,7 +3,7 @@
 use penstock::router::Web;
 use tokio::sync::mpsc;
 
-use super::{Edge, HOST, dyno, get_with, has, lacks, ok, status};
+use super::{Edge, HOST, dyno, get_with, has, lacks, mirror, ok, status};
 
 /// A router, and all that its dyno reads.
 async fn watched() -> (Edge, mpsc::UnboundedReceiver<String>) {
@@ -271,4 +271,15 @@ async fn a_visitor_that_waits_for_100_gets_it_and_the_dyno_is_not_asked() {
     wire.write("1\r\nz\r\n0\r\n\r\n").await;
     has(&wire.until("seen").await, "200 OK");
     lacks(&seen.recv().await.unwrap().to_lowercase(), "expect");
+}
+
+#[tokio::test]
+async fn a_coding_that_nobody_would_take_off_is_h26_with_its_cause() {
+    let mut edge = Edge::new(Web::Up(vec![mirror().await]));
+    let request = get_with("Transfer-Encoding: gzip, chunked\r\n") + "0\r\n\r\n";
+    assert_eq!(status(&edge.send(request).await), 400);
+    let line = edge.line().await;
+    let start = "at=error code=H26 desc=\"Request Error\" cause=\"bad header\" method=GET ";
+    assert!(line.starts_with(start), "{line}");
+    has(&line, " dyno= connect= service= status=400 bytes= ");
 }

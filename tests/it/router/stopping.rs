@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use penstock::router::{Dyno, UnderWay, Web};
+use penstock::router::{Dyno, Options, UnderWay, Web};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -11,7 +11,7 @@ use super::encrypted::{Encrypted, get, text};
 use super::{Edge, HANG, HOST, Wire, dyno, get_with, has, ok, options, status};
 
 /// How long nothing takes that is there at once.
-const SOON: Duration = Duration::from_secs(5);
+pub const SOON: Duration = Duration::from_secs(5);
 
 /// A dyno that answers `/slow` when told to, and everything else at once.
 async fn slow(arrived: &Arc<Notify>, go: &Arc<Notify>) -> Dyno {
@@ -45,7 +45,7 @@ async fn goes_on(start: &'static str) -> Dyno {
     .await
 }
 
-fn stop(edge: &Edge, grace: Duration) -> JoinHandle<()> {
+pub fn stop(edge: &Edge, grace: Duration) -> JoinHandle<()> {
     let router = edge.router.clone();
     tokio::task::spawn_blocking(move || router.stop(grace))
 }
@@ -98,7 +98,11 @@ const ENDLESS: [(&str, &str, &str); 2] = [
 #[tokio::test]
 async fn tunnels_and_streams_of_events_keep_nobody_waiting() {
     for (wish, start, end) in ENDLESS {
-        let mut edge = Edge::new(Web::Up(vec![goes_on(start).await]));
+        let patient = Options {
+            last_call: 10 * HANG,
+            ..options()
+        };
+        let mut edge = Edge::with(Web::Up(vec![goes_on(start).await]), patient);
         let mut wire = edge.connect().await;
         let request = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n{wish}\r\n");
         wire.write(request).await;

@@ -195,9 +195,11 @@ async fn visitors_who_come_while_routers_follow_one_another_are_all_answered() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let dyno = mirror().await;
     let start = || {
-        let (sender, _) = tokio::sync::mpsc::unbounded_channel();
+        let (lines, _) = tokio::sync::mpsc::unbounded_channel();
+        let (counts, _) = tokio::sync::mpsc::unbounded_channel();
+        let log = Arc::new(Lines(lines, counts));
         let listeners = vec![listener.try_clone().unwrap()];
-        let router = Router::start(listeners, Arc::new(Lines(sender)), options()).unwrap();
+        let router = Router::start(listeners, log, options()).unwrap();
         router.replace(vec![route(Web::Up(vec![dyno.clone()]))]);
         router
     };

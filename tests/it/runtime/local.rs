@@ -269,6 +269,30 @@ async fn a_web_dyno_that_never_listens_is_reported_and_left_alone() {
     );
 }
 
+/// Listens somewhere on this machine, says where, and goes on.
+const ASTRAY: &str = r#"exec perl -MIO::Socket::INET -e '$| = 1;
+my $socket = IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 1) or die;
+print $socket->sockport, "\n"; sleep'"#;
+
+#[tokio::test]
+async fn a_web_dyno_that_listens_elsewhere_is_told_where_and_what_to_do() {
+    let mut place = Place::new();
+    let mut launch = place.web(ASTRAY);
+    launch.boot = Duration::from_secs(2);
+    let port = launch.port.unwrap();
+    soon(place.local.start(launch.clone())).await.unwrap();
+    let timeout = Event::BootTimeout { dyno: launch.dyno };
+    assert_eq!(place.event().await, timeout);
+    let words = place.local.last_words(launch.dyno);
+    let astray = &words.output[0];
+    assert_eq!(
+        words.probe.unwrap(),
+        format!(
+            "nobody listens on port {port}, but the app listens on 127.0.0.1:{astray}. Have it listen on 0.0.0.0:$PORT"
+        )
+    );
+}
+
 #[tokio::test]
 async fn a_dyno_without_a_slug_does_not_start_and_leaves_nothing() {
     let place = Place::new();

@@ -79,6 +79,10 @@ async fn the_memory_of_all_processes_of_a_dyno_is_counted_and_what_they_share_bu
     assert_eq!((found.len(), found[0].0), (1, dyno));
     let used = found[0].1 / MEGABYTE;
     assert!(used >= 95, "{used} MB");
+    // That is what runtime metrics tell of, too.
+    let usage = soon(place.local.usage(vec![dyno])).await;
+    assert_eq!((usage.len(), usage[0].0), (1, dyno));
+    assert!(usage[0].1.memory / MEGABYTE >= 95, "{usage:?}");
     // Were what they share counted for each of them, it would be twice as much.
     assert_eq!(over(used * 3 / 2).await, []);
 }

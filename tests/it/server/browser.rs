@@ -1,5 +1,10 @@
 //! What a person sees who opens an address of the API in a browser.
 
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use serde_json::json;
+
 use crate::binary::Place;
 
 /// What a browser says that it takes, of a page.
@@ -44,11 +49,58 @@ async fn a_browser_is_told_in_a_page_what_a_program_is_told_in_json() {
     let (status, _, page) = opened(&url, PAGES).await;
     assert_eq!(status, 200);
     assert!(page.contains("You are invited"), "{page}");
-    assert!(page.contains(&format!("curl -X POST {url}")), "{page}");
     let (status, _, page) = opened(&format!("{api}/teams/invitations/%3Cb%3E/accept"), PAGES).await;
     assert_eq!(status, 401);
     assert!(
         !page.contains("<b>") && !page.contains("invited into"),
         "{page}"
     );
+}
+
+#[tokio::test]
+async fn what_the_page_of_an_invitation_says_to_type_accepts_it() {
+    let place = Place::new();
+    let server = place.start();
+    let ann = server.client();
+    let bob = ann.post("/users", json!({"email": "bob@example.com"}));
+    let bob = bob.await.expect(201);
+    ann.post("/teams", json!({"name": "docks"}))
+        .await
+        .expect(201);
+    let invited = json!({"email": "bob@example.com", "role": "member"});
+    let invited = ann.call("PUT", "/teams/docks/invitations", invited).await;
+    let invited = invited.expect(200);
+    let (status, _, page) = opened(invited["accept_url"].as_str().unwrap(), PAGES).await;
+    assert_eq!(status, 200);
+    // In one line, and broken where the card ends, so that it is the same however it is copied.
+    let (_, rest) = page.split_once("<pre><code>").unwrap();
+    let (typed, _) = rest.split_once("</code></pre>").unwrap();
+    assert!(!typed.contains(['\n', '&', '<']), "{typed}");
+    assert!(
+        page.contains("pre code { padding: 0; background: none; white-space: pre-wrap;"),
+        "{page}"
+    );
+    // Bob's CLI is logged in.
+    let token = bob["access_token"]["token"].as_str().unwrap();
+    let programs = place.path("programs");
+    std::fs::create_dir(&programs).unwrap();
+    let heroku = programs.join("heroku");
+    std::fs::write(
+        &heroku,
+        format!("#!/bin/sh\n[ \"$*\" = auth:token ] && echo {token}\n"),
+    )
+    .unwrap();
+    std::fs::set_permissions(&heroku, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let ran = Command::new("bash")
+        .args(["-c", typed])
+        .env_clear()
+        .env("PATH", format!("{}:{path}", programs.display()))
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    let members = ann.get("/teams/docks/members").await.expect(200);
+    let members = members.as_array().unwrap();
+    let is_bob = |member: &serde_json::Value| member["email"] == "bob@example.com";
+    assert!(members.iter().any(is_bob), "{members:?}");
 }

@@ -91,3 +91,62 @@ async fn the_operator_has_the_last_word_on_what_is_fetched() {
     fetches(&[ANYONE[0], ANYONE[1], "--allow-private-fetch"]).await;
     refuses(&["--allow-private-fetch=false"]).await;
 }
+
+/// What becomes of a build from a URL, of a webhook to it and of a drain to it, at a server that clients know by `api_url`.
+async fn asked_at(api_url: &str, more: &[&str], private: &str) -> [u16; 3] {
+    let place = Place::new();
+    let server = start(&place, &[&["--api-url", api_url], more].concat());
+    assert_eq!(server.ready.api_url, api_url);
+    // Here the proxy is, which leads to where the API listens.
+    let at = format!("http://{}", server.ready.listen.unwrap());
+    let client = Client::new(&at, server.router_port(), &server.ready.api_key);
+    client.create_app("app").await;
+    let url = format!("http://{private}/app.tgz");
+    let build = json!({"source_blob": {"url": url}});
+    let webhook = json!({"include": ["api:release"], "level": "notify", "url": url});
+    let mut statuses = [0; 3];
+    for (status, (path, body)) in statuses.iter_mut().zip([
+        ("builds", build),
+        ("webhooks", webhook),
+        ("log-drains", json!({ "url": url })),
+    ]) {
+        let answer = client.post(format!("/apps/app/{path}"), body).await;
+        *status = answer.status;
+    }
+    statuses
+}
+
+/// A proxy that speaks TLS, a tunnel or the like stands on the machine itself, and brings people from anywhere.
+#[tokio::test]
+async fn a_server_that_clients_know_by_another_host_reaches_nothing_private_for_them() {
+    for api_url in [
+        "https://paas.example.com",
+        "http://192.168.1.20:5000",
+        "https://[fd00::20]",
+        "https://127.0.0.1.example.com",
+        "https://localhost.example.com:5000",
+    ] {
+        let asked = asked_at(api_url, &[], "127.0.0.1:9").await;
+        assert_eq!(asked, [422; 3], "{api_url}");
+    }
+    for private in ["10.0.0.1", "169.254.169.254"] {
+        let asked = asked_at("https://paas.example.com", &[], private).await;
+        assert_eq!(asked, [422; 3], "{private}");
+    }
+    for api_url in [
+        "http://localhost:5050",
+        "https://LOCALHOST:5050",
+        "http://127.0.0.2:5050",
+        "http://[::1]:5050",
+    ] {
+        let asked = asked_at(api_url, &[], "127.0.0.1:9").await;
+        assert_eq!(asked, [201; 3], "{api_url}");
+    }
+    // The operator knows best.
+    let allowed = ["--allow-private-fetch"];
+    let asked = asked_at("https://paas.example.com", &allowed, "127.0.0.1:9").await;
+    assert_eq!(asked, [201; 3]);
+    let forbidden = ["--allow-private-fetch=false"];
+    let asked = asked_at("http://localhost:5050", &forbidden, "127.0.0.1:9").await;
+    assert_eq!(asked, [422; 3]);
+}

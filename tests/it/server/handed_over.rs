@@ -8,9 +8,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 
+use crate::attached::client::{Attached, parts};
 use crate::binary::sample::PYTHON;
 use crate::binary::{Client, Place, Server, in_time};
+use crate::https::visitor;
+
+/// Bytes of a download that takes its time.
+const BULK: usize = 32 << 20;
 
 /// What systemd does: holds the sockets, and starts servers that take them.
 struct Holder {
@@ -148,6 +154,69 @@ async fn a_slow_request_outlasts_the_end_of_its_server_and_keeps_nobody_waiting(
     let next = holder.start();
     assert_eq!(next.client().visit("app", "/").await.status, 200);
     next.kill();
+}
+
+/// A clone or a slug on its way is not cut off, and the server serves others until it has arrived.
+#[tokio::test]
+async fn a_download_outlasts_the_end_of_its_server_and_keeps_nobody_waiting() {
+    let holder = Holder::new(&["router", "api"]);
+    let server = holder.start();
+    let client = server.client();
+    let source = client.post("/sources", Value::Null).await.expect(201);
+    let url = |of: &str| source["source_blob"][of].as_str().unwrap().to_owned();
+    // More than the buffers of two sockets hold.
+    let sent: Vec<u8> = (0..BULK).map(|at| (at % 251) as u8).collect();
+    let uploaded = client.put(&url("put_url"), None, sent.clone()).await;
+    assert_eq!(uploaded.unwrap().status, 200);
+    let download = client.open(&url("get_url")).await;
+    kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::TERM).unwrap();
+    // By the first of these the signal may not have been noticed.
+    for _ in 0..200 {
+        let fresh = Client::new(&client.api, client.router_address().1, &client.token);
+        fresh.get("/account").await.expect(200);
+    }
+    assert!(download.bytes().await.unwrap() == sent);
+    assert_eq!(server.ended().code(), Some(0));
+}
+
+/// Visitors within TLS and whoever runs a command meet the server where systemd listens for it, and the next server, too.
+#[tokio::test]
+async fn visitors_within_tls_and_clients_of_one_off_dynos_come_by_the_sockets_that_were_handed_over()
+ {
+    let holder = Holder::new(&["router-tls", "rendezvous", "router", "api"]);
+    let [tls, rendezvous] = ["router-tls", "rendezvous"].map(|name| holder.address(name));
+    let server = holder.start();
+    let client = server.client();
+    client.create_app("app").await;
+    client.deploy("app", PYTHON.tarball("still here")).await;
+    client.dynos("app", 1).await;
+    let url = format!("https://app.localhost:{}/", tls.port());
+    let app = client.get("/apps/app").await.expect(200);
+    assert_eq!(app["web_url"], url);
+    let is_met = async |server: &Server| {
+        let client = server.client();
+        let authority = std::fs::read_to_string(&server.ready.ca_file).unwrap();
+        let visitor = visitor(&authority, &["app.localhost"], tls.port());
+        let page = visitor.get(&url).send().await.unwrap();
+        assert_eq!(page.status().as_u16(), 200);
+        assert!(page.text().await.unwrap().contains("still here"));
+        let run = json!({"command": "echo for me", "attach": true, "force_no_tty": true});
+        let dyno = client.post("/apps/app/dynos", run).await.expect(201);
+        let attach_url = dyno["attach_url"].as_str().unwrap();
+        assert_eq!(parts(attach_url).0, rendezvous.to_string());
+        let mut run = Attached::connect(&server.ready.ca_file, attach_url).await;
+        run.greeting().await;
+        assert_eq!(run.text().await, "for me\n");
+    };
+    is_met(&server).await;
+    let (status, _) = server.stop();
+    assert_eq!(status.code(), Some(0));
+    // Whoever comes now waits in a socket that nobody has closed.
+    let waiting = [tls, rendezvous].map(|address| std::net::TcpStream::connect(address).unwrap());
+    let server = holder.start();
+    is_met(&server).await;
+    drop(waiting);
+    server.kill();
 }
 
 #[test]

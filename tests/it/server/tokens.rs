@@ -97,6 +97,9 @@ fn a_list_that_is_no_terminals_has_a_row_a_line_with_tabs() {
     assert_eq!(rows.len(), 1, "{text}");
     assert_eq!(&rows[0][..2], ["owner@localhost", "admin"]);
     assert_eq!(listed(&place, "account")[0]["admin"], true);
+    let text = printed(&run(&place, &["token", "list"]));
+    let row: Vec<&str> = text.lines().next().unwrap().split('\t').collect();
+    assert_eq!(&row[3..5], ["global", "never"]);
     for what in ["addon", "buildpack"] {
         assert_eq!(listed(&place, what), Vec::<Value>::new());
     }

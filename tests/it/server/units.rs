@@ -53,9 +53,19 @@ fn the_units_of_systemd_are_written_and_what_to_do_next_is_said() {
         );
         assert!(units.join(format!("penstock-{socket}.socket")).is_file());
     }
+    // systemd finds nothing there, so first they have to come to where it looks.
+    let copied = format!("cp {}/penstock* /etc/systemd/system/\n", units.display());
+    assert!(said.contains(&copied), "{said}");
+}
+
+#[test]
+fn a_folder_for_units_that_is_not_there_is_to_be_made() {
     let mut elsewhere = crate::binary::penstock(&["install", "--units", "/nonexistent/folder"]);
     let refused = elsewhere.output().unwrap();
-    assert_eq!(refused.status.code(), Some(4));
+    assert_eq!(refused.status.code(), Some(3));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("mkdir -p /nonexistent/folder"), "{said}");
+    assert!(!said.contains("root"), "{said}");
 }
 
 #[test]

@@ -297,3 +297,15 @@ async fn without_a_configuration_the_folder_with_the_page_is_the_site() {
     assert_eq!(site.get("/").await.body, "built");
     assert_eq!(site.get("/package.json").await.status, 404);
 }
+
+#[test]
+fn a_port_that_somebody_has_is_no_mistake_in_the_arguments() {
+    let dir = folder(&[("index.html", "home")]);
+    let other = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = other.local_addr().unwrap().port().to_string();
+    let mut command = penstock(&["static", "--port", &port]);
+    let output = in_time(move || command.current_dir(dir.path()).output().unwrap());
+    assert_eq!(output.status.code(), Some(4));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("--port"), "{said}");
+}

@@ -54,9 +54,7 @@ async fn nobody_listening_is_an_attempt_that_failed() {
     let server = Server::start().await;
     let ann = server.account("ann").await;
     ann.app("harbour").await;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", free.local_addr().unwrap());
-    drop(free);
+    let url = format!("http://127.0.0.1:{}/", crate::binary::ports::port());
     let body = json!({"include": ["api:app"], "level": "notify", "url": url});
     ann.post("/apps/harbour/webhooks", body).await.created();
     switch(&ann, true).await;

@@ -1,4 +1,4 @@
-//! Features of apps that can be switched on, and what a dyno is told because of one.
+//! Features of accounts and apps that can be switched on, and what a dyno is told because of one.
 //!
 //! Which features there are is said in [`crate::catalog`].
 
@@ -14,28 +14,51 @@ use crate::error::Result;
 use crate::name::Id;
 use crate::time::Timestamp;
 
+/// Whose features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    Account(Id),
+    App(Id),
+}
+
+impl Owner {
+    /// Where they are, by which column, and whose.
+    fn place(self) -> (&'static str, &'static str, Id) {
+        match self {
+            Owner::Account(id) => ("account_feature", "account_id", id),
+            Owner::App(id) => ("app_feature", "app_id", id),
+        }
+    }
+}
+
 /// Whether a feature is on, and since when; of those that were ever switched.
-pub fn switched(connection: &Connection, app: Id) -> Result<BTreeMap<String, (bool, Timestamp)>> {
-    let mut statement = connection
-        .prepare_cached("SELECT name, enabled, updated_at FROM app_feature WHERE app_id = ?1")?;
-    let rows = statement.query_map([app], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+pub fn switched(
+    connection: &Connection,
+    owner: Owner,
+) -> Result<BTreeMap<String, (bool, Timestamp)>> {
+    let (table, column, id) = owner.place();
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT name, enabled, updated_at FROM {table} WHERE {column} = ?1"
+    ))?;
+    let rows = statement.query_map([id], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Switches a feature on or off.
 pub fn switch(
     connection: &Connection,
-    app: Id,
+    owner: Owner,
     name: &str,
     enabled: bool,
     now: Timestamp,
 ) -> Result<()> {
+    let (table, column, id) = owner.place();
     connection
-        .prepare_cached(
-            "INSERT INTO app_feature (app_id, name, enabled, updated_at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (app_id, name) DO UPDATE SET enabled = ?3, updated_at = ?4",
-        )?
-        .execute(params![app, name, enabled, now])?;
+        .prepare_cached(&format!(
+            "INSERT INTO {table} ({column}, name, enabled, updated_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT ({column}, name) DO UPDATE SET enabled = ?3, updated_at = ?4"
+        ))?
+        .execute(params![id, name, enabled, now])?;
     Ok(())
 }
 
