@@ -1,8 +1,10 @@
 //! A real authority: Pebble, of Let's Encrypt's makers, with its own small DNS server. Both are Debian's package `pebble`.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::time::Instant;
 
 use penstock::acm::Settings;
 use serde_json::json;
@@ -87,7 +89,7 @@ impl Pebble {
             "",
         ]);
         names.args(["-dns01", &dns, "-management", &management]);
-        self.run(names, "Starting management server");
+        self.run(names, "Starting management server", &[self.dns_management]);
         let mut authority = Command::new("pebble");
         authority
             .arg("-config")
@@ -96,11 +98,15 @@ impl Pebble {
         authority.env("PEBBLE_VA_NOSLEEP", "1");
         // In a hundred: by itself it turns down one nonce in twenty, and so, of all these requests, now and then one three times.
         authority.env("PEBBLE_WFE_NONCEREJECT", "1");
-        self.run(authority, "ACME directory available");
+        self.run(
+            authority,
+            "ACME directory available",
+            &[self.api, self.management],
+        );
     }
 
-    /// Runs a program until the end of this, and waits until it says that it is ready.
-    fn run(&mut self, mut command: Command, ready: &'static str) {
+    /// Runs a program until the end of this, and waits until it says that it is ready, and is: it says so just before it listens.
+    fn run(&mut self, mut command: Command, ready: &'static str, ports: &[u16]) {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -119,6 +125,15 @@ impl Pebble {
         });
         told.recv_timeout(HANG)
             .unwrap_or_else(|_| panic!("{command:?} does not say that it is ready"));
+        let begun = Instant::now();
+        for port in ports {
+            while TcpStream::connect(("127.0.0.1", *port)).is_err() {
+                assert!(
+                    begun.elapsed() < HANG,
+                    "{command:?} does not listen on {port}"
+                );
+            }
+        }
     }
 
     fn client(&self) -> reqwest::Client {
