@@ -1,5 +1,6 @@
 """Where programs come from: Penstock is built, clients are installed by their package managers into folders that git ignores."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -35,6 +36,8 @@ def install(source, name):
 
 def install_python(source, name):
     """The same for what `source`'s requirements.txt names, in an environment of its own."""
+    if not importlib.util.find_spec("ensurepip"):
+        sys.exit("Python makes no environments of their own here: apt-get install python3-venv")
     folder = ROOT / "target" / name
     wanted = (source / "requirements.txt").read_bytes()
     installed = folder / "installed.txt"
