@@ -3,12 +3,15 @@
 //! The official CLI makes each git remote `https://`, with the API's own host and port, whatever the API's own scheme is. It must
 //! not know what is asked.
 
+mod client;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use actix_http::error::DispatchError;
 use actix_http::{ConnectionType, HttpService, KeepAlive};
 use actix_server::{Server, ServerHandle};
 use actix_service::{ServiceFactoryExt, fn_service, map_config};
@@ -20,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use self::client::Client;
 use crate::Platform;
 use crate::api::{Api, sending};
 use crate::error::Result;
@@ -107,7 +111,7 @@ pub fn serve(
             // This runs once on each worker's own thread.
             actix_web::rt::spawn(Courier::enlist().run());
             let (api, platform) = (api.clone(), platform.clone());
-            let (tls, handed) = (tls.clone(), handed.clone());
+            let (tls, handed, host) = (tls.clone(), handed.clone(), platform.clone());
             let (asking, connected) = (clients.clone(), clients.connections.clone());
             let answer = move |request: HttpRequest, payload: web::Payload| {
                 let (api, clients, turn) = (api.clone(), asking.clone(), asking.asked.begin());
@@ -120,7 +124,7 @@ pub fn serve(
             // Nothing of ours asks actix under which name it is served.
             let config = |()| AppConfig::default();
             let http = HttpService::build()
-                .on_connect_ext(move |_: &Connection, data| drop(data.insert(connected.begin())))
+                .on_connect_ext(move |_: &Client, data| drop(data.insert(connected.begin())))
                 .graceful_shutdown_signal(move || stopping(platform.clone()))
                 .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
                 .client_request_timeout(HEAD_TIMEOUT)
@@ -128,7 +132,15 @@ pub fn serve(
                 .h1_allow_half_closed(false)
                 .local_addr(address)
                 .h1(map_config(app, config));
-            fn_service(move |stream| accept(stream, tls.clone(), handed.clone())).and_then(http)
+            let accepted = move |stream| {
+                let (tls, handed) = (tls.clone(), handed.clone());
+                let leaving = host.leaving.subscribe();
+                async move {
+                    let (connection, peer) = accept(stream, tls, handed).await?;
+                    Ok::<_, DispatchError>((Client::new(connection, leaving), peer))
+                }
+            };
+            fn_service(accepted).and_then(http)
         })?
         .run();
     Ok((server.handle(), tokio::spawn(server)))
@@ -145,7 +157,7 @@ async fn accept(
     stream: TcpStream,
     tls: Option<Tls>,
     handed: Handed,
-) -> std::result::Result<(Connection, Option<SocketAddr>), actix_http::error::DispatchError> {
+) -> std::result::Result<(Connection, Option<SocketAddr>), DispatchError> {
     let peer = stream.peer_addr().ok();
     // Who came by the router is known by the address that he has there.
     let peer = peer.map(|peer| handed.visitor(peer).unwrap_or(peer));

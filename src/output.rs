@@ -37,6 +37,15 @@ pub const HEARTBEAT: &[u8] = b"\0";
 /// Bytes that a reader is given at once at most.
 const CHUNK: usize = 64 * 1024;
 
+/// Why a reader gets no more than what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// The deed has ended, or is about to: what those who write still have to say is waited for.
+    Deed,
+    /// The deed goes on, and whoever wants the rest asks again.
+    Reading,
+}
+
 /// All outputs. Cheap to clone; clones are the same outputs, with settings of their own.
 #[derive(Clone)]
 pub struct Outputs {
@@ -105,15 +114,18 @@ impl Outputs {
         id: Id,
         ended: impl Future<Output = ()> + Send + 'static,
     ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-        self.read_from(id, 0, ended)
+        self.read_from(id, 0, async {
+            ended.await;
+            Over::Deed
+        })
     }
 
-    /// The same, from an offset in bytes on.
+    /// The same, from an offset in bytes on, and with why it is over.
     pub fn read_from(
         &self,
         id: Id,
         from: u64,
-        ended: impl Future<Output = ()> + Send + 'static,
+        ended: impl Future<Output = Over> + Send + 'static,
     ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
         let reader = Reader {
             path: self.path(id),
@@ -122,7 +134,7 @@ impl Outputs {
             live: self.live(id, watch::Sender::subscribe),
             heartbeat: self.heartbeat,
             ended: Box::pin(ended),
-            over: false,
+            over: None,
         };
         try_unfold(reader, |mut reader| async move {
             let chunk = reader.next().await?;
@@ -340,16 +352,18 @@ struct Reader {
     file: Option<tokio::fs::File>,
     live: watch::Receiver<Live>,
     heartbeat: Duration,
-    ended: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Whether `ended` has resolved; it may not be polled again then.
-    over: bool,
+    ended: Pin<Box<dyn Future<Output = Over> + Send>>,
+    /// What `ended` has resolved to; it may not be polled again then.
+    over: Option<Over>,
 }
 
 impl Reader {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             // Looked at before the file is read, so that nothing which was written until then is missed.
-            let last = self.live.borrow_and_update().writers == 0 && self.over;
+            let is_written = self.live.borrow_and_update().writers > 0;
+            let is_last = |over| over == Over::Reading || !is_written;
+            let last = self.over.is_some_and(is_last);
             if let Some(chunk) = self.chunk().await? {
                 return Ok(Some(chunk));
             }
@@ -359,7 +373,7 @@ impl Reader {
             tokio::select! {
                 // The sender lives as long as a receiver does, so there is always something to wait for.
                 _ = self.live.changed() => {}
-                () = &mut self.ended, if !self.over => self.over = true,
+                over = &mut self.ended, if self.over.is_none() => self.over = Some(over),
                 () = tokio::time::sleep(self.heartbeat) => return Ok(Some(Bytes::from_static(HEARTBEAT))),
             }
         }

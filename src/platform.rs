@@ -1,5 +1,7 @@
 //! What every part of the platform shares, and the few things that take more than one part of it.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use crate::log::{self, Logs};
 use crate::metrics::Metrics;
 use crate::name::Id;
 use crate::outbound::Outbound;
-use crate::output::Outputs;
+use crate::output::{Outputs, Over};
 use crate::sandbox::Level;
 use crate::store::{AfterCommit, Store, Table, builds, releases, sources};
 use crate::time::{Clock, Timestamp};
@@ -58,6 +60,8 @@ pub struct Platform {
     pub isolation: Level,
     /// Tells what this run of the server has claimed from what an earlier one had.
     pub boot: Id,
+    /// True once the server is to stop: what only shows how something goes on ends then, while requests are still served.
+    pub leaving: watch::Sender<bool>,
     /// True once the server is stopping: answers that go on and on end then, since it waits for those under way.
     pub stopping: watch::Sender<bool>,
 }
@@ -89,6 +93,7 @@ impl Platform {
             drains: Arc::default(),
             isolation,
             boot: Id::new(),
+            leaving: watch::Sender::new(false),
             stopping: watch::Sender::new(false),
             config,
             urls,
@@ -140,8 +145,14 @@ impl Platform {
         self.signed_url(Method::Get, path, expires)
     }
 
+    /// Lets end what nobody has to be shown by this server.
+    pub fn take_leave(&self) {
+        self.leaving.send_replace(true);
+    }
+
     /// Lets every stream of a log or of an output end. Lines that come later are stored all the same.
     pub fn end_streams(&self) {
+        self.take_leave();
         self.stopping.send_replace(true);
         self.logs.close();
     }
@@ -152,7 +163,9 @@ impl Platform {
         id: Id,
         from: u64,
     ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-        self.output((id, from), Table::Build, move |connection| {
+        // It ends with the server, and says so.
+        let stop = is_true(&self.stopping, Over::Deed);
+        self.output((id, from), Table::Build, stop, move |connection| {
             is_building(connection, id)
         })
     }
@@ -168,7 +181,16 @@ impl Platform {
         id: Id,
         from: u64,
     ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-        self.output((id, from), Table::Release, move |connection| {
+        let stop = is_true(&self.stopping, Over::Reading);
+        self.output((id, from), Table::Release, stop, move |connection| {
+            is_releasing(connection, id)
+        })
+    }
+
+    /// The same from its start, until the server is to stop: for whoever can see the rest elsewhere.
+    pub fn release_shown(&self, id: Id) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        let stop = is_true(&self.leaving, Over::Reading);
+        self.output((id, 0), Table::Release, stop, move |connection| {
             is_releasing(connection, id)
         })
     }
@@ -189,24 +211,26 @@ impl Platform {
         }
     }
 
-    /// An output from an offset, for as long as the deed `goes_on`, which a row in `table` says.
+    /// An output from an offset, for as long as the deed `goes_on`, which a row in `table` says, or until `stop`.
     fn output(
         &self,
         (id, from): (Id, u64),
         table: Table,
+        stop: impl Future<Output = Over> + Send + 'static,
         goes_on: impl Fn(&Connection) -> Result<bool> + Send + 'static,
     ) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-        let (store, mut stopping) = (self.store.clone(), self.stopping.subscribe());
+        let store = self.store.clone();
         let ended = async move {
+            let mut stop = pin!(stop);
             let mut changes = store.changes(&[table]);
             loop {
                 changes.mark_unchanged();
                 if !store.read(&goes_on).unwrap_or(false) {
-                    return;
+                    return Over::Deed;
                 }
                 tokio::select! {
-                    changed = changes.changed() => if changed.is_err() { return },
-                    _ = stopping.wait_for(|stopping| *stopping) => return,
+                    changed = changes.changed() => if changed.is_err() { return Over::Deed },
+                    over = &mut stop => return over,
                 }
             }
         };
@@ -245,6 +269,16 @@ impl Platform {
                 "Nothing was uploaded to this source yet. PUT the tar.gz to its put_url first.",
             )
         })
+    }
+}
+
+/// Resolves to this when that becomes true.
+fn is_true(sender: &watch::Sender<bool>, over: Over) -> impl Future<Output = Over> + Send + use<> {
+    let mut receiver = sender.subscribe();
+    async move {
+        // Without a sender there is no server any more.
+        let _ = receiver.wait_for(|is_so| *is_so).await;
+        over
     }
 }
 

@@ -147,7 +147,7 @@ pub struct RouterLog(pub Logs, pub Metrics);
 
 impl RequestLog for RouterLog {
     fn requests(&self, app: Id, lines: &[&str]) {
-        self.0.append_each(app, Source::Heroku, "router", lines);
+        self.0.append_soon(app, Source::Heroku, "router", lines);
     }
 
     fn counted(&self, app: Id, status: u16, code: Option<&'static str>, took: Option<Duration>) {

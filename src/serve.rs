@@ -2,6 +2,7 @@
 
 mod loops;
 mod ready;
+mod stopping;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -31,21 +32,14 @@ use crate::idling::{Bell, Idler};
 use crate::isolation;
 use crate::listener;
 use crate::rendezvous::{self, Rendezvous};
-use crate::router::{self, Beside, Handed, Router, UnderWay};
+use crate::router::{self, Beside, Handed, Router};
 use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
-use crate::runtime::{Isolation, Parting, Reception, Shims};
+use crate::runtime::{Haste, Isolation, Parting, Reception, Shims};
 use crate::sockets::Sockets;
 use crate::store::{AfterCommit, server_certificates};
 use crate::time::Clock;
 use crate::tunnel;
-
-/// How long a server that makes room for the next one goes on serving, until what is under way has ended: a request that has just
-/// come is answered within the time that its dyno has for it, or is told so (H12).
-const PATIENCE: Duration = Duration::from_secs(32);
-
-/// How long requests that are under way may take to end when nobody is let in any more.
-const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// What only tests set.
 pub struct Options {
@@ -87,17 +81,19 @@ pub struct Server {
     /// The reconciler's loop, and what makes it end.
     dynos: JoinHandle<()>,
     part_from_dynos: oneshot::Sender<Parting>,
+    haste: Haste,
     /// Whatever is asked for.
     tied: bool,
     _lock: Lock,
 }
 
-/// Runs a server until `shutdown` resolves, which says what is to become of the dynos. `ready` is told once it serves.
-pub fn serve(
+/// Runs a server until `shutdown` resolves, which says what is to become of the dynos, and with what resolves when whoever stops it
+/// has no more patience. `ready` is told once it serves.
+pub fn serve<H: Future<Output = ()>>(
     config: Config,
     options: Options,
     ready: impl FnOnce(&Ready),
-    shutdown: impl Future<Output = Parting>,
+    shutdown: impl Future<Output = (Parting, H)>,
 ) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -112,8 +108,8 @@ pub fn serve(
             server = Server::start(config, options) => server?,
         };
         ready(&server.ready);
-        let parting = shutdown.await;
-        server.stop(parting).await;
+        let (parting, haste) = shutdown.await;
+        server.stop_in_haste(parting, haste).await;
         Ok(())
     })
 }
@@ -224,6 +220,7 @@ impl Server {
         // Nobody who comes now may be told that there is no such app, or be sent to a dyno that is no more.
         reconciler.take_up().await?;
         routes.refresh().await?;
+        let haste = reconciler.haste();
         let (part_from_dynos, parting) = oneshot::channel();
         let dynos = tokio::spawn(reconciler.run(async { parting.await.unwrap_or(Parting::Leave) }));
         let mut loops = JoinSet::new();
@@ -263,51 +260,9 @@ impl Server {
             builds,
             dynos,
             part_from_dynos,
+            haste,
             tied,
             _lock: lock,
         })
-    }
-
-    /// Serves on, but lets those who are here come to an end: their connections, as far as they ask for something, and their requests.
-    async fn make_room(&self) {
-        tokio::join!(self.router.take_leave(), self.clients.take_leave());
-        let mut all = self.router.under_way().to_vec();
-        all.push(self.clients.asked.clone());
-        UnderWay::settle(&all, PATIENCE).await;
-    }
-
-    /// Ends what is under way, parts from the dynos, and lets go of the data directory. Where another server is to follow, it goes on
-    /// as ever while requests are under way that take long: those who come meanwhile find somebody, and wait only for the short ones.
-    pub async fn stop(mut self, parting: Parting) {
-        let parting = if self.tied { Parting::End } else { parting };
-        match parting {
-            Parting::Leave => self.make_room().await,
-            Parting::End => self.router.hurry(),
-        }
-        // The API waits for the answers under way, and a build's output ends only when nobody writes to it any more.
-        self.platform.end_streams();
-        self.loops.shutdown().await;
-        if tokio::time::timeout(STOP_GRACE, self.builds).await.is_err() {
-            tracing::error!("a build did not end; the next start removes what is left of it");
-        }
-        let router = self.router.clone();
-        let router = tokio::task::spawn_blocking(move || router.stop(STOP_GRACE));
-        // Both at once, since nobody is let in meanwhile.
-        let ((), api, router) = tokio::join!(self.api.stop(true), self.api_task, router);
-        if let Ok(Err(error)) = api {
-            tracing::error!(%error, "the API ended with an error");
-        }
-        if router.is_err() {
-            tracing::error!("the router did not stop cleanly");
-        }
-        // Not sooner: until then visitors come, some of them to apps that have to be woken.
-        self.visiting.shutdown().await;
-        let _ = self.part_from_dynos.send(parting);
-        if self.dynos.await.is_err() {
-            tracing::error!(
-                "the dynos may not have been stopped; the next start takes up what is left"
-            );
-        }
-        self.platform.logs.flush();
     }
 }

@@ -4,6 +4,8 @@
 //! from `http://host:port` to `https://host:port` finds somebody there, and so does the official CLI, whose git remotes are
 //! always `https://`. It must not know what is said on the connection.
 
+mod stall;
+
 use std::io;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
@@ -17,6 +19,8 @@ use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, TlsStream};
+
+pub use stall::Stall;
 
 /// What a TLS handshake begins with (RFC 8446, 5.1).
 pub const HANDSHAKE: u8 = 0x16;

@@ -1,7 +1,9 @@
 //! `penstock serve`: runs the server until it is told to stop.
 
+use std::future::Future;
 use std::io::{IsTerminal, stdout};
 use std::path::Path;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use sd_notify::NotifyState;
@@ -17,6 +19,10 @@ use crate::config::{Config, default_data_dir};
 use crate::error::Result;
 use crate::runtime::Parting;
 use crate::serve::{Options, Ready, serve};
+
+/// Signals that come so soon after the first are the same wish: a session that ends sends SIGHUP right after SIGTERM, and a program
+/// that has started the server may pass a Ctrl-C on to it that it has had from the terminal as well.
+const ECHO: Duration = Duration::from_millis(300);
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -120,29 +126,63 @@ fn colours() -> bool {
     std::io::stderr().is_terminal() && !refused
 }
 
-/// Resolves at SIGTERM, by which a server makes room for the next one; or at SIGINT or SIGHUP, when a person at a terminal has
-/// had enough of it all, or has closed it.
-async fn terminated() -> Parting {
-    let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        hung_up(),
-    ) else {
+/// Resolves with the first signal, to what resolves with the next one: whoever sends that does not want to wait any more.
+async fn terminated() -> (Parting, impl Future<Output = ()>) {
+    let Ok(mut signals) = Signals::listened_for() else {
         tracing::error!("signals cannot be listened for; the server runs until it is killed");
         return std::future::pending().await;
     };
-    let parting = tokio::select! {
-        _ = term.recv() => Parting::Leave,
-        _ = int.recv() => Parting::End,
-        () = async {
-            match &mut hup {
+    let parting = signals.next().await;
+    tell_systemd(NotifyState::Stopping);
+    let again = async move {
+        signals.ignore(ECHO).await;
+        signals.next().await;
+    };
+    (parting, again)
+}
+
+/// The signals by which a server is told to stop.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Option<Signal>,
+}
+
+impl Signals {
+    fn listened_for() -> std::io::Result<Signals> {
+        Ok(Signals {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: hung_up()?,
+        })
+    }
+
+    /// What becomes of the dynos by the next one. By SIGTERM a server makes room for the next one; by SIGINT or SIGHUP a person at a
+    /// terminal has had enough of it all, or has closed it.
+    async fn next(&mut self) -> Parting {
+        let hup = async {
+            match &mut self.hup {
                 Some(hup) => drop(hup.recv().await),
                 None => std::future::pending().await,
             }
-        } => Parting::End,
-    };
-    tell_systemd(NotifyState::Stopping);
-    parting
+        };
+        tokio::select! {
+            _ = self.term.recv() => Parting::Leave,
+            _ = self.int.recv() => Parting::End,
+            () = hup => Parting::End,
+        }
+    }
+
+    /// Hears none for so long.
+    async fn ignore(&mut self, time: Duration) {
+        let all = async {
+            loop {
+                self.next().await;
+            }
+        };
+        // It has no end of its own.
+        let _ = tokio::time::timeout(time, all).await;
+    }
 }
 
 /// Without systemd nobody listens, and nothing is told.

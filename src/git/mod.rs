@@ -100,6 +100,11 @@ impl Git {
         &self.root
     }
 
+    /// How many pushes are under way.
+    pub fn pushing(&self) -> usize {
+        self.pushes().len()
+    }
+
     /// The push that a hook shows the key of.
     pub fn push(&self, key: &str) -> Option<Push> {
         self.pushes().get(key).map(|underway| underway.push)

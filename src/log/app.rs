@@ -6,6 +6,9 @@
 //! The write is a plain blocking one, made by whichever task appends. It goes to the page cache (microseconds for 64 KiB);
 //! handing it to another thread would cost more than that, reorder lines or need a queue with a bound, and put lines that were
 //! accepted where a kill loses them.
+//!
+//! The first line of an app costs more: all that an earlier server left has to be read, which takes milliseconds. That is done
+//! without the mutex, and who must not wait for it ([`AppLog::write_soon`]) leaves its lines to be written by whoever does it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,14 +18,19 @@ use tokio::sync::watch;
 
 use super::Limits;
 use super::deleter::Deleter;
-use super::line::{self, Source, Stamps};
+use super::line::{self, Stamps};
+use super::opener::Opener;
 use super::segments::{Position, Room, Segments};
+use super::state::{Batch, State, Waiting};
 use crate::error::Result;
 use crate::name::Id;
 use crate::time::{Clock, Timestamp};
 
 /// The most that is formatted before it is written, in bytes.
 const BATCH_BYTES: usize = 64 * 1024;
+
+/// Messages of an app that may wait for its log to be opened. Only a disk that does not answer makes so many wait.
+const WAITING: usize = 10_000;
 
 /// What the logs of all apps share.
 pub(super) struct Common {
@@ -34,6 +42,7 @@ pub(super) struct Common {
     /// Segment files that are open for writing now.
     pub open_files: Arc<AtomicUsize>,
     pub deleter: Arc<Deleter>,
+    pub opener: Opener,
     pub closed: AtomicBool,
     /// Lines that were stored, and that could not be.
     pub stored: AtomicU64,
@@ -62,32 +71,11 @@ pub(super) struct AppLog {
     dir: PathBuf,
     common: Arc<Common>,
     state: Mutex<State>,
+    /// Held by who reads what an earlier server left. Whoever takes both takes this one first.
+    opening: Mutex<()>,
     extent: watch::Sender<Extent>,
     /// Sessions that read this log. While there are any, more segments are kept for them.
     readers: AtomicUsize,
-}
-
-struct State {
-    /// None until the log is first needed, and for as long as its directory cannot be read.
-    segments: Option<Segments>,
-    stamps: Stamps,
-    dropped: Dropped,
-    removed: bool,
-}
-
-/// Lines that could not be written, and that no line has told of yet.
-struct Dropped {
-    lines: u64,
-    since: Timestamp,
-}
-
-/// Formatted lines on their way to the disk.
-#[derive(Default)]
-struct Batch {
-    text: Vec<u8>,
-    lines: u64,
-    /// How many dropped lines the batch's first line tells of; zero if it does not.
-    told: u64,
 }
 
 impl AppLog {
@@ -99,15 +87,8 @@ impl AppLog {
         AppLog {
             app,
             dir: common.dir.join(app.to_string()),
-            state: Mutex::new(State {
-                segments: None,
-                stamps: Stamps::after(None),
-                dropped: Dropped {
-                    lines: 0,
-                    since: common.clock.now(),
-                },
-                removed: false,
-            }),
+            state: Mutex::new(State::new(common.clock.now())),
+            opening: Mutex::default(),
             extent: watch::Sender::new(Extent {
                 oldest: Position::default(),
                 end: Position::default(),
@@ -134,12 +115,52 @@ impl AppLog {
         messages: impl Iterator<Item = &'a [u8]>,
         said: Option<Timestamp>,
     ) {
+        let mut state = self.opened();
+        if !state.removed {
+            self.put(&mut state, label, messages, said);
+        }
+    }
+
+    /// The same, without ever reading a file: until the log is open, the messages wait, and what others append comes after them.
+    pub(super) fn write_soon(self: &Arc<AppLog>, label: &str, messages: &[&str]) {
         let mut guard = self.state();
         let state = &mut *guard;
         if state.removed {
             return;
         }
-        self.open_segments(state);
+        if state.segments.is_some() {
+            let messages = messages.iter().map(|text| text.as_bytes());
+            return self.put(state, label, messages, None);
+        }
+        let now = self.common.clock.now();
+        if state.waiting.len() >= WAITING {
+            return self.drop_lines(state, messages.len() as u64, now);
+        }
+        state.waiting.push(Waiting {
+            label: label.to_owned(),
+            messages: messages.iter().map(|text| (*text).to_owned()).collect(),
+            said: now,
+        });
+        let is_first = state.waiting.len() == 1;
+        drop(guard);
+        if is_first {
+            self.common.opener.open(self);
+        }
+    }
+
+    /// Opens the log, if it is not, and writes what waits for that.
+    pub(super) fn open(&self) {
+        drop(self.opened());
+    }
+
+    /// Formats messages and writes them.
+    fn put<'a>(
+        &self,
+        state: &mut State,
+        label: &str,
+        messages: impl Iterator<Item = &'a [u8]>,
+        said: Option<Timestamp>,
+    ) {
         let now = self.common.clock.now();
         let said = said.map_or(now, |said| said.min(now));
         let full =
@@ -183,6 +204,7 @@ impl AppLog {
         let mut state = self.state();
         state.removed = true;
         state.segments = None;
+        state.waiting = Vec::new();
         self.end_readers(Life::Removed);
         let _held = self.common.deleter.hold();
         match std::fs::remove_dir_all(&self.dir) {
@@ -193,10 +215,7 @@ impl AppLog {
 
     /// What can be read, and word of every change to it.
     pub(super) fn watch(&self) -> watch::Receiver<Extent> {
-        let mut state = self.state();
-        if !state.removed {
-            self.open_segments(&mut state);
-        }
+        let _state = self.opened();
         self.extent.subscribe()
     }
 
@@ -216,16 +235,31 @@ impl AppLog {
         self.readers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn open_segments(&self, state: &mut State) {
-        if state.segments.is_some() {
-            return;
+    /// The state, with the log open unless that is impossible. What waited for it comes before whatever the caller has to say.
+    fn opened(&self) -> MutexGuard<'_, State> {
+        let state = self.state();
+        if state.is_settled() {
+            return state;
         }
+        drop(state);
+        // Whoever must not wait for a disk can have the state meanwhile.
+        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
+        if state.is_settled() {
+            return state;
+        }
+        drop(state);
         let (open_files, deleter) = (&self.common.open_files, &self.common.deleter);
-        match Segments::open(
+        let opened = Segments::open(
             self.dir.clone(),
             Arc::clone(open_files),
             Arc::clone(deleter),
-        ) {
+        );
+        let mut state = self.state();
+        if state.removed {
+            return state;
+        }
+        match opened {
             Ok((segments, newest)) => {
                 state.stamps = Stamps::after(newest);
                 self.announce(&segments);
@@ -233,6 +267,11 @@ impl AppLog {
             }
             Err(cause) => tracing::warn!(app = %self.app, %cause, "the app's log cannot be opened"),
         }
+        for waiting in std::mem::take(&mut state.waiting) {
+            let messages = waiting.messages.iter().map(|text| text.as_bytes());
+            self.put(&mut state, &waiting.label, messages, Some(waiting.said));
+        }
+        state
     }
 
     fn commit(&self, state: &mut State, batch: &mut Batch, label: &str, now: Timestamp) {
@@ -254,16 +293,22 @@ impl AppLog {
             Err(cause) => {
                 if state.dropped.lines == 0 {
                     tracing::warn!(app = %self.app, %cause, "log lines are being dropped");
-                    state.dropped.since = now;
                 }
                 let lines = batch.lines - u64::from(batch.told > 0);
-                self.common.dropped.fetch_add(lines, Ordering::Relaxed);
-                state.dropped.lines += lines;
+                self.drop_lines(state, lines, now);
             }
         }
         batch.text.clear();
         batch.lines = 0;
         batch.told = 0;
+    }
+
+    fn drop_lines(&self, state: &mut State, lines: u64, now: Timestamp) {
+        if state.dropped.lines == 0 {
+            state.dropped.since = now;
+        }
+        self.common.dropped.fetch_add(lines, Ordering::Relaxed);
+        state.dropped.lines += lines;
     }
 
     fn announce(&self, segments: &Segments) {
@@ -291,32 +336,5 @@ impl AppLog {
     /// A panic in another thread leaves the state whole, since nothing here panics halfway; so poison means nothing.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn begin(&mut self, now: Timestamp) -> Batch {
-        let mut batch = Batch::default();
-        if self.dropped.lines > 0 {
-            let told = format!(
-                "Error L12: {} messages dropped since {}.",
-                self.dropped.lines,
-                self.dropped.since.to_log()
-            );
-            let label = line::label(Source::Heroku, "logplex");
-            batch.push(&mut self.stamps, now, &label, told.as_bytes());
-            batch.told = self.dropped.lines;
-        }
-        batch
-    }
-}
-
-impl Batch {
-    fn push(&mut self, stamps: &mut Stamps, now: Timestamp, label: &str, message: &[u8]) {
-        stamps.put(now, &mut self.text);
-        self.text.extend_from_slice(label.as_bytes());
-        self.text.extend_from_slice(message);
-        self.text.push(b'\n');
-        self.lines += 1;
     }
 }

@@ -6,8 +6,8 @@
 //!
 //! - `line`: one line, and how a message becomes lines that cannot be mistaken for others
 //! - `lines`: raw output of a process into lines
-//! - `app`: one app's log, where lines get their order
-//! - `segments`, `reader`, `deleter`, `aside`: its files, written, read and given up, and what outlives them
+//! - `app`, `state`: one app's log, where lines get their order
+//! - `segments`, `opener`, `reader`, `deleter`, `aside`: its files, written, read and given up, and what outlives them
 //! - `session`, `filter`, `sse`, `terminal`: following a log
 //! - `platform`, `losses`: the platform's own lines, word for word, and those about lines that were lost
 //! - `syslog`, `cursor`: lines on their way to a drain, which is a session that tails, and how far it has come
@@ -20,11 +20,13 @@ mod filter;
 mod line;
 mod lines;
 pub mod losses;
+mod opener;
 pub mod platform;
 mod reader;
 mod segments;
 pub mod session;
 pub mod sse;
+mod state;
 pub mod syslog;
 pub mod terminal;
 
@@ -45,6 +47,7 @@ use crate::error::Result;
 use crate::name::Id;
 use crate::time::{Clock, Timestamp};
 use app::{AppLog, Common};
+use opener::Opener;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +103,7 @@ impl Logs {
                 limits,
                 open_files: Arc::new(AtomicUsize::new(0)),
                 deleter: Arc::default(),
+                opener: Opener::default(),
                 closed: AtomicBool::new(false),
                 stored: AtomicU64::new(0),
                 dropped: AtomicU64::new(0),
@@ -123,6 +127,14 @@ impl Logs {
         let label = line::label(source, process);
         let messages = messages.iter().map(|text| text.as_bytes());
         self.write(&log, &label, messages, None);
+    }
+
+    /// The same, for who must not wait for a disk: lines of an app whose log was not looked at since the start are stored in a
+    /// moment, and before any that are appended later. A kill in that moment loses them.
+    pub fn append_soon(&self, app: Id, source: Source, process: &str, messages: &[&str]) {
+        let log = self.app(app);
+        log.write_soon(&line::label(source, process), messages);
+        self.spare_files();
     }
 
     /// From here on this is said with each release of any app. The first one counts.
@@ -243,7 +255,11 @@ impl Logs {
         said: Option<Timestamp>,
     ) {
         log.write(label, messages, said);
-        // Closing all of them is the simplest fair rule: busy apps open theirs again with their next line, in microseconds.
+        self.spare_files();
+    }
+
+    /// Closing all of them is the simplest fair rule: busy apps open theirs again with their next line, in microseconds.
+    fn spare_files(&self) {
         if self.common.open_files.load(Ordering::Relaxed) > self.common.limits.open_files {
             self.each_known(AppLog::close_idle_file);
         }

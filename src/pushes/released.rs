@@ -1,7 +1,8 @@
 //! What becomes of the release that a push has made: once the ref has moved, whoever pushed sees what its release command prints, and
 //! whether it succeeded, in the words of Heroku.
 //!
-//! The push has succeeded by then, and nothing here changes the release: should nobody look any more, it goes on.
+//! The push has succeeded by then, and nothing here changes the release: should nobody look any more, it goes on. So a server that is
+//! to stop ends the showing, and does not wait for the command.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,13 +37,14 @@ pub(super) async fn follow(
         return send(to, Kind::Accepted, b"").await;
     };
     send(to, Kind::Text, b"Running release command...\n\n").await?;
-    let output = platform.release_output(release, 0);
+    let output = platform.release_shown(release);
     // The end comes between two frames.
     pass_on(output.take_until(sleep(LONGEST)), to).await?;
     let ended = platform
         .store
         .read(move |connection| releases::by_id(connection, release))?;
-    send(to, Kind::Accepted, verdict(ended.as_ref()).as_bytes()).await
+    let verdict = verdict(ended.as_ref(), *platform.leaving.borrow());
+    send(to, Kind::Accepted, verdict.as_bytes()).await
 }
 
 /// The release of a build, if a command is to be run for it or was.
@@ -57,13 +59,16 @@ fn declared(platform: &Platform, build: Id) -> Result<Option<Id>> {
     })
 }
 
-fn verdict(release: Option<&Release>) -> String {
+fn verdict(release: Option<&Release>, leaving: bool) -> String {
     let Some(release) = release else {
         return "\n !     The app was deleted.\n".to_owned();
     };
     let version = release.version;
     match release.status {
         Status::Succeeded => "\nWaiting for release.... done.\n".to_owned(),
+        Status::Pending if leaving => format!(
+            "\nWaiting for release....\n !     The server is stopping. The push has succeeded, and v{version} goes on: heroku releases:output v{version} shows the rest.\n"
+        ),
         Status::Pending => format!(
             "\nWaiting for release....\n !     v{version} has not ended, and goes on without this push: see heroku releases:output v{version}.\n"
         ),

@@ -145,7 +145,7 @@ async fn by_http1(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
     let conversing = see_through(&proxy, &visitor, connection, |connection| {
         connection.graceful_shutdown();
     });
-    if let Err(error) = conversing.await
+    if let Some(Err(error)) = conversing.await
         && let Some(status) = told_by_parser(&error)
     {
         proxy.lines.log.unrouted(status, None);
@@ -197,29 +197,36 @@ async fn by_http2(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
 }
 
 /// Waits for the end of a connection, which is told to end when the router stops, but not before its visitor could ask for
-/// something.
+/// something. `None` if it had to be dropped: of a request whose head does not come to its end, nothing was taken in.
 async fn see_through<C: Future>(
     proxy: &Proxy,
     visitor: &Visitor,
     mut connection: Pin<&mut C>,
     shut_down: impl Fn(Pin<&mut C>),
-) -> C::Output {
+) -> Option<C::Output> {
+    tokio::select! {
+        biased;
+        end = connection.as_mut() => return Some(end),
+        // Asked once more, it looks whether its visitor takes anything.
+        () = proxy.open.left() => {}
+    }
     let close = async {
         proxy.open.closed().await;
         visitor.last_call(&proxy.options).await;
     };
     tokio::select! {
         biased;
-        end = connection.as_mut() => return end,
+        end = connection.as_mut() => return Some(end),
         () = close => {}
         () = proxy.open.cut() => {}
     }
     shut_down(connection.as_mut());
     tokio::select! {
         biased;
-        end = connection.as_mut() => return end,
+        end = connection.as_mut() => return Some(end),
+        () = visitor.falls_silent(&proxy.options) => return None,
         () = proxy.open.cut() => {}
     }
     // Asked once more, whatever it waits for finds that the time is over.
-    connection.await
+    Some(connection.await)
 }

@@ -62,6 +62,40 @@ impl Silence {
     }
 }
 
+/// Since when something goes on, if it does.
+pub(super) struct Since {
+    born: Instant,
+    /// One more than there were, since 0 says that it does not.
+    begun_ms: AtomicU64,
+}
+
+impl Since {
+    pub(super) fn new() -> Since {
+        Since {
+            born: Instant::now(),
+            begun_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// It goes on, from now on unless it did before.
+    pub(super) fn begin(&self) {
+        if self.begun_ms.load(Ordering::Relaxed) == 0 {
+            let elapsed = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.begun_ms
+                .store(elapsed.saturating_add(1), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn end(&self) {
+        self.begun_ms.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> Option<Instant> {
+        let begun = self.begun_ms.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.born + Duration::from_millis(begun))
+    }
+}
+
 /// When something last passed, in either direction, as all who share it know.
 pub(super) struct Activity {
     born: Instant,

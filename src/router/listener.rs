@@ -30,6 +30,7 @@ pub(super) struct Open {
     count: AtomicUsize,
     none: Notify,
     leaving: OnceLock<Instant>,
+    left: Notify,
     hurried: AtomicBool,
     closing: AtomicBool,
     close: Notify,
@@ -69,11 +70,20 @@ impl Open {
     pub(super) fn leave(&self) {
         // It counts from the first time.
         let _ = self.leaving.set(Instant::now());
+        self.left.notify_waiters();
     }
 
     /// Since when that is so, if it is.
     pub(super) fn leaving(&self) -> Option<Instant> {
         self.leaving.get().copied()
+    }
+
+    /// Resolves when it is so.
+    pub(super) async fn left(&self) {
+        let left = self.left.notified();
+        if self.leaving().is_none() {
+            left.await;
+        }
     }
 
     /// Nobody follows who would have to be spared a closed connection.
@@ -202,11 +212,11 @@ impl Worker {
                 },
             }
         }
-        let grace = self.stop.borrow().unwrap_or_default();
         let open = self.proxy.open.clone();
         open.leave();
         open.closing.store(true, Ordering::SeqCst);
         open.close.notify_waiters();
+        let mut stop = self.stop.clone();
         let rest = async {
             // Whoever accepts may hear of the end later than this thread. What they accept until then is served as well.
             while let Some(connection) = self.incoming.recv().await {
@@ -214,7 +224,11 @@ impl Worker {
             }
             open.empty().await;
         };
-        let in_time = tokio::time::timeout(grace, rest).await.is_ok();
+        let in_time = tokio::select! {
+            biased;
+            () = rest => true,
+            () = is_over(&mut stop) => false,
+        };
         open.cut_off.store(true, Ordering::SeqCst);
         if !in_time {
             open.cut.notify_waiters();
@@ -232,5 +246,18 @@ impl Worker {
             converse(proxy, arrival).await;
             drop(guest);
         });
+    }
+}
+
+/// Resolves when the time that is left is over, which may be cut short.
+async fn is_over(stop: &mut watch::Receiver<Option<Duration>>) {
+    let begun = Instant::now();
+    loop {
+        let grace = stop.borrow_and_update().unwrap_or_default();
+        tokio::select! {
+            () = tokio::time::sleep_until(begun + grace) => return,
+            // The sender is gone with the router itself, and with it whoever could wait.
+            changed = stop.changed() => if changed.is_err() { return },
+        }
     }
 }

@@ -303,12 +303,25 @@ impl Router {
     /// one, lets what else is in flight end for at most `grace`, and visitors whose connections rest ask once more, tells those H24
     /// who have had no answer by then, and ends the threads. Blocks until then, so not to be called on a thread that drives other tasks.
     pub fn stop(&self, grace: Duration) {
-        self.inner.stop.send_replace(Some(grace));
+        self.leave_at_most(grace);
         let threads = std::mem::take(&mut *self.threads());
         for thread in threads {
             // A panic in a thread has nothing left to stop.
             let _ = thread.join();
         }
+    }
+
+    /// Of a router that is being stopped: the time is over.
+    pub fn cut(&self) {
+        self.leave_at_most(Duration::ZERO);
+    }
+
+    /// Of two times that are left, the shorter one counts.
+    fn leave_at_most(&self, grace: Duration) {
+        let shorter = |left: &mut Option<Duration>| {
+            *left = Some(left.map_or(grace, |left| left.min(grace)));
+        };
+        self.inner.stop.send_modify(shorter);
     }
 
     fn threads(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {

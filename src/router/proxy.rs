@@ -79,7 +79,9 @@ async fn look_again(
     (host, started): (String, Instant),
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
+    let looking = visitor.looked_after();
     proxy.table.caught_up().await;
+    drop(looking);
     let Some(entry) = proxy.table.find(&host) else {
         let unread = !request.body().is_end_stream();
         return Ok(proxy.unrouted(refusal(&page::NO_SUCH_APP, &visitor, unread)));

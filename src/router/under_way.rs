@@ -40,6 +40,11 @@ impl UnderWay {
         }
     }
 
+    /// How many are under way.
+    pub fn requests(&self) -> usize {
+        self.even.load(Ordering::Relaxed) + self.odd.load(Ordering::Relaxed)
+    }
+
     /// Resolves when all requests that are under way now have ended, and those who came meanwhile are few and short: all of
     /// them have begun within about a second. At the latest after so long.
     pub async fn settle(all: &[Arc<UnderWay>], patience: Duration) {

@@ -1,7 +1,7 @@
 //! A visitor's connection: where it comes from, and a stream that does not wait for ever.
 
 use std::any::Any;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -12,17 +12,20 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::forward::Origin;
-use super::idle::{Activity, Silence};
+use super::idle::{Activity, Silence, Since};
 use super::listener::Open;
 use super::options::Options;
-use crate::transport::Connection;
+use crate::transport::{Connection, Stall};
 
 /// How long, and for how many bytes, a visitor may go on sending a body that nobody reads.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 1024 * 1024;
+
+/// Between two looks at what a visitor does who was told to go, at least.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Why nothing came of waiting.
 pub(super) enum Lost {
@@ -44,6 +47,12 @@ pub(super) struct Visitor {
     /// When a request last began or ended, and how many are under way.
     requests: Activity,
     under_way: AtomicUsize,
+    /// How many requests have come of which it is not known for whom they are.
+    looked_after: AtomicUsize,
+    /// The head of a request is on its way: noted once the router takes its leave.
+    head: Since,
+    /// The visitor has not made room for what there is for it.
+    owed: AtomicBool,
     /// The visitor has said something, and who waits for that.
     heard: AtomicBool,
     word: Notify,
@@ -63,6 +72,9 @@ impl Visitor {
             activity: Activity::new(),
             requests: Activity::new(),
             under_way: AtomicUsize::new(0),
+            looked_after: AtomicUsize::new(0),
+            head: Since::new(),
+            owed: AtomicBool::new(false),
             heard: AtomicBool::new(false),
             word: Notify::new(),
             endless: AtomicBool::new(false),
@@ -89,7 +101,65 @@ impl Visitor {
         if !self.heard.load(Ordering::SeqCst) {
             let _ = timeout(options.first_word, word).await;
         } else if !self.is_http2 && !self.open.is_hurried() {
-            self.rest(options.last_call).await;
+            tokio::select! {
+                () = self.rest(options.last_call) => {}
+                () = self.overdue(options.last_call) => {}
+            }
+        }
+    }
+
+    /// Resolves when a head that began so long ago has not come to its end. Whoever drips one never rests, and nothing of it was
+    /// taken in.
+    async fn overdue(&self, limit: Duration) {
+        loop {
+            let begun = self.head.get().filter(|_| self.asks_nothing());
+            let due = begun.map_or(Instant::now() + LOOK, |begun| begun + limit);
+            if begun.is_some() && Instant::now() >= due {
+                return;
+            }
+            sleep_until(due).await;
+        }
+    }
+
+    /// Resolves when there is nothing to be heard of the visitor any more, who was told to go, or of whom nobody knows what it wants:
+    /// nothing that it has asked is under way, and nothing waits for it to be taken. By HTTP/2 it says itself when it goes.
+    pub(super) async fn falls_silent(&self, options: &Options) {
+        if self.is_http2 {
+            pending().await
+        }
+        loop {
+            sleep(options.first_word.max(LOOK)).await;
+            if self.asks_nothing() && !self.owed.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+
+    /// Nothing that was asked is under way.
+    fn asks_nothing(&self) -> bool {
+        let all = [&self.under_way, &self.looked_after];
+        all.iter().all(|count| count.load(Ordering::Relaxed) == 0)
+    }
+
+    /// A request has come that may be for no app, until what this returns is dropped.
+    pub(super) fn looked_after(self: &Arc<Visitor>) -> impl Drop + Send + use<> {
+        struct Look(Arc<Visitor>);
+        impl Drop for Look {
+            fn drop(&mut self) {
+                self.0.looked_after.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.looked_after.fetch_add(1, Ordering::Relaxed);
+        self.head.end();
+        Look(self.clone())
+    }
+
+    /// Bytes have come.
+    fn came(&self) {
+        self.stamp(&self.activity);
+        self.hear();
+        if self.open.leaving().is_some() && self.asks_nothing() {
+            self.head.begin();
         }
     }
 
@@ -119,6 +189,7 @@ impl Visitor {
     /// A request has begun.
     pub(super) fn begun(&self) {
         self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.head.end();
         self.stamp(&self.requests);
     }
 
@@ -178,6 +249,7 @@ pub(super) struct VisitorStream {
     socket: Option<Connection>,
     visitor: Arc<Visitor>,
     silence: Silence,
+    stall: Stall,
 }
 
 impl VisitorStream {
@@ -186,6 +258,7 @@ impl VisitorStream {
             socket: Some(socket),
             visitor,
             silence: Silence::new(idle),
+            stall: Stall::default(),
         }
     }
 
@@ -207,12 +280,23 @@ impl VisitorStream {
         self.watch(cx, poll)
     }
 
+    /// A router that takes its leave does not wait as long for who takes nothing.
+    fn is_given_up(&mut self, cx: &mut Context<'_>) -> bool {
+        let leaving = self.visitor.open.leaving().is_some();
+        let socket = self.socket.as_ref().filter(|_| leaving);
+        socket.is_some_and(|socket| self.stall.poll(cx, socket).is_ready())
+    }
+
     fn watch<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.visitor
+            .owed
+            .store(poll.is_pending(), Ordering::Relaxed);
         if poll.is_ready() {
             self.silence.broken();
+            self.stall.is_over();
             return poll;
         }
-        if self.silence.poll(cx, None).is_ready() {
+        if self.silence.poll(cx, None).is_ready() || self.is_given_up(cx) {
             self.visitor.stalled.store(true, Ordering::Relaxed);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -228,8 +312,7 @@ impl AsyncRead for VisitorStream {
     ) -> Poll<io::Result<()>> {
         let poll = self.socket()?.poll_read(cx, buffer);
         if poll.is_ready() {
-            self.visitor.stamp(&self.visitor.activity);
-            self.visitor.hear();
+            self.visitor.came();
         }
         poll
     }

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::news::crash;
 use super::plan::{Policy, Start, WEB};
 use super::reconcile::Parts;
-use super::{Drain, Inside, Launch, Reception, Runtime, Size, Started, Streams};
+use super::{Drain, Haste, Inside, Launch, Reception, Runtime, Size, Started, Streams};
 use crate::blob::Digest;
 use crate::error::{Error, ErrorId, Result};
 use crate::log::{Logs, platform};
@@ -40,6 +40,7 @@ pub struct Acts {
     pub outputs: Outputs,
     pub clock: Clock,
     pub policy: Policy,
+    pub haste: Haste,
     drain: Arc<dyn Drain>,
     reception: Reception,
     /// Dynos that are being started. The sender goes when that is over.
@@ -59,6 +60,7 @@ impl Acts {
             drain: parts.drain,
             clock: parts.clock,
             policy: parts.policy,
+            haste: Haste::default(),
             reception: parts.reception,
             starting: Mutex::default(),
             ending: Mutex::default(),
@@ -291,7 +293,7 @@ impl Acts {
         }
         let grace = self.policy.grace;
         platform::stopping(&self.logs, dyno.app_id, &dyno.name());
-        let ended = self.runtime.stop(dyno.id, grace).await;
+        let ended = self.haste.stop(&*self.runtime, dyno.id, grace).await;
         if ended.killed {
             platform::exit_timeout(&self.logs, dyno.app_id, &dyno.name(), grace.as_secs());
         }

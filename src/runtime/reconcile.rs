@@ -15,7 +15,7 @@ use super::act::Acts;
 use super::plan::{Action, Policy, Start, WEB, Why, next_moment, plan};
 use super::quota::{self, Quotas};
 use super::samples::Samples;
-use super::{Drain, Event, Parting, Reception, Runtime};
+use super::{Drain, Event, Haste, Parting, Reception, Runtime};
 use crate::error::Result;
 use crate::log::Logs;
 use crate::name::Id;
@@ -76,6 +76,11 @@ impl Reconciler {
             inbox: tokio::sync::Mutex::new(inbox),
             next: Mutex::new(None),
         }
+    }
+
+    /// By which dynos that are being stopped are hurried.
+    pub fn haste(&self) -> Haste {
+        self.acts.haste.clone()
     }
 
     /// Takes up what an earlier run of the server left running, unless that was done before, and takes in what was said of it.

@@ -227,7 +227,7 @@ fn child() {
     let terminated = async {
         use tokio::signal::unix::{SignalKind, signal};
         signal(SignalKind::terminate()).unwrap().recv().await;
-        Parting::End
+        (Parting::End, std::future::pending())
     };
     serve(
         config,

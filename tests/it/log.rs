@@ -2,6 +2,7 @@
 
 mod following;
 mod keeping;
+mod soon;
 mod taking_in;
 mod words;
 

@@ -11,6 +11,7 @@ mod exhausted;
 mod fetching;
 mod flooding;
 mod handed_over;
+mod impatient;
 mod kept_alive;
 mod keys;
 mod patience;

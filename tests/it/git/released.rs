@@ -1,10 +1,24 @@
 //! What a push shows of the release command, once its build is over.
 
+use std::time::{Duration, Instant};
+
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::{Scene, builds};
-use crate::binary::{Client, processes};
+use crate::binary::{Client, Place, Server, processes};
+
+/// Prints a line, and another one when it is told to.
+const LASTING: &str =
+    "trap 'echo rest; exit 0' USR1; echo first; while true; do sleep 1000 & wait; done";
+
+fn go_on(server: &Server) {
+    for process in processes::of(server.data()) {
+        if process.command.contains("trap") {
+            kill_process(Pid::from_raw(process.pid).unwrap(), Signal::USR1).unwrap();
+        }
+    }
+}
 
 const WORKER: &str = "worker: tail -f /dev/null\n";
 
@@ -95,9 +109,7 @@ async fn the_ref_has_moved_while_the_command_runs_and_a_client_that_goes_away_ch
         server,
         ..
     } = &Scene::new().await;
-    let command =
-        "trap 'echo rest; exit 0' USR1; echo first; while true; do sleep 1000 & wait; done";
-    let commit = work.commit(&[("Procfile", &procfile(command))]);
+    let commit = work.commit(&[("Procfile", &procfile(LASTING))]);
     let pushing = work.begin_push(url, "main");
     work.until_remote(url, "refs/heads/main", &commit);
     let shown = release(client, 3).await;
@@ -105,14 +117,53 @@ async fn the_ref_has_moved_while_the_command_runs_and_a_client_that_goes_away_ch
     let stream = shown["output_stream_url"].as_str().unwrap();
     client.follow(stream).await.unwrap().until("first").await;
     pushing.kill();
-    for process in processes::of(server.data()) {
-        if process.command.contains("trap") {
-            kill_process(Pid::from_raw(process.pid).unwrap(), Signal::USR1).unwrap();
-        }
-    }
+    go_on(server);
     let printed = client.read(stream).await.unwrap().text();
     assert_eq!(printed.replace('\0', ""), "first\nrest\n");
     assert_eq!(release(client, 3).await["status"], "succeeded");
     assert_eq!(work.remote_refs(url)["refs/heads/main"], commit);
     assert_eq!(builds(client, "app").await.len(), 1);
+}
+
+/// Else the server would go on for as long as it waits for anything.
+#[tokio::test]
+async fn a_server_that_is_to_stop_ends_the_showing_and_says_where_the_rest_is() {
+    let place = Place::new();
+    let Scene {
+        client,
+        work,
+        url,
+        server,
+        place,
+    } = Scene::on(place.start_survived(), place).await;
+    let commit = work.commit(&[("Procfile", &procfile(LASTING))]);
+    let pushing = work.begin_shown(&url, "main");
+    work.until_remote(&url, "refs/heads/main", &commit);
+    let stream = release(&client, 3).await["output_stream_url"].clone();
+    let mut output = client.follow(stream.as_str().unwrap()).await.unwrap();
+    output.until("first").await;
+    let begun = Instant::now();
+    kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::TERM).unwrap();
+    let pushed = pushing.ended();
+    assert!(pushed.succeeded, "{}", pushed.said);
+    let lines = [
+        "remote: first",
+        "remote:  !     The server is stopping. The push has succeeded, and v3 goes on: heroku releases:output v3 shows the rest.",
+        "main -> main",
+    ];
+    says_in_order(&pushed.said, &lines);
+    assert!(output.ends_well().await, "the output was cut off");
+    assert_eq!(server.ended().code(), Some(0));
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(9), "{took:?}");
+    let next = place.start_survived();
+    let client = next.client();
+    let stream = release(&client, 3).await["output_stream_url"].clone();
+    let mut output = client.follow(stream.as_str().unwrap()).await.unwrap();
+    output.until("first").await;
+    go_on(&next);
+    output.until("rest").await;
+    assert!(output.ends_well().await);
+    assert_eq!(release(&client, 3).await["status"], "succeeded");
+    next.kill();
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use crate::binary::{Client, HANG};
+use crate::binary::{Client, HANG, in_time};
 
 pub struct Repository(TempDir);
 
@@ -23,6 +23,15 @@ pub struct Pushed {
 pub struct Pushing(Child);
 
 impl Pushing {
+    /// What comes of it.
+    pub fn ended(self) -> Pushed {
+        let output = in_time(move || self.0.wait_with_output().unwrap());
+        Pushed {
+            succeeded: output.status.success(),
+            said: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// The client is gone, in the middle of it.
     pub fn kill(mut self) {
         self.0.kill().unwrap();
@@ -118,6 +127,13 @@ impl Repository {
             succeeded: output.status.success(),
             said: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
+    }
+
+    /// The same, with what it shows.
+    pub fn begin_shown(&self, url: &str, refspec: &str) -> Pushing {
+        let mut command = self.command();
+        command.args(["push", url, refspec]);
+        Pushing(command.stderr(Stdio::piped()).spawn().unwrap())
     }
 
     pub fn begin_push(&self, url: &str, refspec: &str) -> Pushing {

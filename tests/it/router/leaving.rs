@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock::router::{Dyno, Options, Web};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -78,9 +79,14 @@ fn telling() -> Options {
 
 /// Stops it, and resolves when that has reached all of its connections.
 async fn stopped(edge: &Edge) -> JoinHandle<()> {
+    stopped_with(edge, 1).await
+}
+
+/// The same, where it has so many connections.
+async fn stopped_with(edge: &Edge, connections: usize) -> JoinHandle<()> {
     let mut silent = edge.connect().await;
     let traffic = edge.router.traffic();
-    while traffic().connections < 2 {
+    while traffic().connections <= connections {
         tokio::task::yield_now().await;
     }
     let stopping = stop(edge, HANG);
@@ -213,4 +219,78 @@ async fn pages_are_the_last_answer_as_well() {
         wire.write(ask("GET /", "").replace(HOST, host)).await;
         has(&wire.rest().await, "connection: close\r\n");
     }
+}
+
+/// What has come of the head was said before the end, or at it.
+#[tokio::test]
+async fn a_head_that_is_on_its_way_is_waited_for_and_answered() {
+    let (edge, _) = edge(telling()).await;
+    let (begun, rest) = ("GET / HTTP/1.1\r\nHo", format!("st: {HOST}\r\n\r\n"));
+    let mut wire = edge.connect().await;
+    wire.write(begun).await;
+    let mut kept = kept(&edge).await;
+    let stopping = stopped_with(&edge, 2).await;
+    kept.write(begun).await;
+    for wire in [&mut wire, &mut kept] {
+        wire.write(&rest).await;
+        is_the_last(&wire.rest().await);
+    }
+    timeout(SOON, stopping).await.expect("it goes on").unwrap();
+}
+
+/// A visitor who says a little of a head now and then would keep everybody waiting who comes.
+#[tokio::test]
+async fn a_head_that_never_ends_is_not_waited_for() {
+    for hurried in [false, true] {
+        let short = Options {
+            last_call: Duration::from_millis(50),
+            first_word: Duration::from_millis(50),
+            ..options()
+        };
+        let (edge, _) = edge(short).await;
+        let (mut fresh, mut used) = (edge.connect().await, kept(&edge).await);
+        for wire in [&mut fresh, &mut used] {
+            wire.write(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nX: "))
+                .await;
+        }
+        if hurried {
+            edge.router.hurry();
+        }
+        let stopping = stop(&edge, HANG);
+        let dripping = [fresh, used].map(|wire| tokio::spawn(drip(wire)));
+        timeout(SOON, stopping).await.expect("it goes on").unwrap();
+        for wire in dripping {
+            assert_eq!(wire.await.unwrap(), "");
+        }
+    }
+}
+
+/// Says a letter now and then, for as long as the other side listens.
+async fn drip(mut wire: Wire) -> String {
+    for _ in 0..5_000 {
+        match timeout(Duration::from_millis(5), wire.rest()).await {
+            Ok(said) => return said,
+            Err(_) => wire.write("x").await,
+        }
+    }
+    panic!("somebody still listens");
+}
+
+/// A visitor who has gone to sleep over a download would keep a router for as long as it waits for anything.
+#[tokio::test]
+async fn who_takes_nothing_of_an_answer_is_not_waited_for() {
+    let endless = dyno(|mut wire| async move {
+        wire.head().await;
+        wire.write("HTTP/1.1 200 OK\r\n\r\n").await;
+        let piece = vec![b'x'; 1 << 16];
+        while wire.0.write_all(&piece).await.is_ok() {}
+    });
+    let mut edge = Edge::new(Web::Up(vec![endless.await]));
+    let mut wire = edge.connect().await;
+    wire.write(ask("GET /", "")).await;
+    wire.until("x").await;
+    let stopping = stop(&edge, HANG);
+    let stopped = timeout(HANG / 2, stopping).await;
+    stopped.expect("it is waited for").unwrap();
+    has(&edge.line().await, "code=H15");
 }

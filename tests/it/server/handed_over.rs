@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,6 +15,9 @@ use crate::attached::client::{Attached, parts};
 use crate::binary::sample::PYTHON;
 use crate::binary::{Client, Place, Server, in_time};
 use crate::https::visitor;
+
+/// Less than what is under way is waited for.
+const LONG: Duration = Duration::from_secs(20);
 
 /// Bytes of a download that takes its time.
 const BULK: usize = 32 << 20;
@@ -168,15 +172,41 @@ async fn a_download_outlasts_the_end_of_its_server_and_keeps_nobody_waiting() {
     let sent: Vec<u8> = (0..BULK).map(|at| (at % 251) as u8).collect();
     let uploaded = client.put(&url("put_url"), None, sent.clone()).await;
     assert_eq!(uploaded.unwrap().status, 200);
-    let download = client.open(&url("get_url")).await;
+    let mut download = client.open(&url("get_url")).await;
     kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::TERM).unwrap();
+    let mut read = Vec::new();
     // By the first of these the signal may not have been noticed.
-    for _ in 0..200 {
+    for turn in 0..200 {
         let fresh = Client::new(&client.api, client.router_address().1, &client.token);
         fresh.get("/account").await.expect(200);
+        // Slow, but not asleep.
+        if turn % 10 == 0 {
+            read.extend(download.chunk().await.unwrap().unwrap());
+        }
     }
-    assert!(download.bytes().await.unwrap() == sent);
+    assert!(read.len() < BULK / 2, "it was too fast");
+    read.extend(download.bytes().await.unwrap());
+    assert!(read == sent);
     assert_eq!(server.ended().code(), Some(0));
+}
+
+/// Whoever has gone to sleep over a download would keep a server for as long as anything is waited for.
+#[tokio::test]
+async fn a_download_of_which_nothing_is_taken_is_not_waited_for() {
+    let place = Place::new();
+    let server = place.start_survived();
+    let client = server.client();
+    let source = client.post("/sources", Value::Null).await.expect(201);
+    let url = |of: &str| source["source_blob"][of].as_str().unwrap().to_owned();
+    let uploaded = client.put(&url("put_url"), None, vec![7; BULK]).await;
+    assert_eq!(uploaded.unwrap().status, 200);
+    let download = client.open(&url("get_url")).await;
+    let begun = Instant::now();
+    kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::TERM).unwrap();
+    assert_eq!(server.ended().code(), Some(0));
+    let took = begun.elapsed();
+    assert!(took < LONG, "{took:?}");
+    assert!(download.bytes().await.is_err(), "it was whole after all");
 }
 
 /// Visitors within TLS and whoever runs a command meet the server where systemd listens for it, and the next server, too.

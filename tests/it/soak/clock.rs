@@ -94,7 +94,7 @@ fn server() {
     let terminated = async {
         use tokio::signal::unix::{SignalKind, signal};
         signal(SignalKind::terminate()).unwrap().recv().await;
-        Parting::Leave
+        (Parting::Leave, std::future::pending())
     };
     let ready = |ready: &penstock::serve::Ready| println!("\n{}", ready.to_json());
     serve(config, options, ready, terminated).unwrap();

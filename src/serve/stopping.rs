@@ -1,0 +1,180 @@
+//! How a server stops: who is waited for, for how long, and what is cut short for whoever has no more patience.
+//!
+//! It must not know how a server is started, nor by which signals it is told to stop.
+
+use std::future::{Future, pending};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_server::ServerHandle;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::Server;
+use crate::Platform;
+use crate::listener::Clients;
+use crate::router::{Router, UnderWay};
+use crate::runtime::{Haste, Parting};
+use crate::store::dynos;
+
+/// How long a server that makes room for the next one goes on serving, until what is under way has ended: a request that has just
+/// come is answered within the time that its dyno has for it, or is told so (H12).
+const PATIENCE: Duration = Duration::from_secs(32);
+
+/// How long requests that are under way may take to end when nobody is let in any more.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// For so long nobody asks what a server waits for.
+const UNASKED: Duration = Duration::from_secs(1);
+
+impl Server {
+    /// Ends what is under way, parts from the dynos, and lets go of the data directory. Where another server is to follow, it goes on
+    /// as ever while requests are under way that take long: those who come meanwhile find somebody, and wait only for the short ones.
+    pub async fn stop(self, parting: Parting) {
+        self.stop_in_haste(parting, pending()).await;
+    }
+
+    /// The same, and says what it waits for. When `haste` resolves, that is ended at once: what was acknowledged is on disk all the
+    /// same, and the dynos are parted from as they would have been.
+    pub async fn stop_in_haste(self, parting: Parting, haste: impl Future<Output = ()>) {
+        let parting = if self.tied { Parting::End } else { parting };
+        let (awaited, hurried) = (Awaited::of(&self, parting), self.haste.clone());
+        let hastening = async {
+            let mut haste = pin!(haste);
+            if timeout(UNASKED, &mut haste).await.is_err() {
+                awaited.tell();
+                haste.await;
+            }
+            tracing::info!("what is under way is ended now");
+            hurried.call_for();
+            pending().await
+        };
+        tokio::select! {
+            biased;
+            () = self.stop_in_turn(parting) => {}
+            () = hastening => {}
+        }
+    }
+
+    async fn stop_in_turn(mut self, parting: Parting) {
+        let haste = self.haste.clone();
+        self.platform.take_leave();
+        match parting {
+            Parting::Leave => tokio::select! {
+                () = self.make_room() => {}
+                () = haste.is_called_for() => {}
+            },
+            Parting::End => self.router.hurry(),
+        }
+        // The API waits for the answers under way, and a build's output ends only when nobody writes to it any more.
+        self.platform.end_streams();
+        self.loops.shutdown().await;
+        if haste.within(STOP_GRACE, &mut self.builds).await.is_none() {
+            tracing::error!("a build did not end; the next start removes what is left of it");
+        }
+        // Both at once, since nobody is let in meanwhile.
+        tokio::join!(
+            stop_router(self.router.clone(), &haste),
+            stop_api(&self.api, &mut self.api_task, &haste)
+        );
+        // Not sooner: until then visitors come, some of them to apps that have to be woken.
+        self.visiting.shutdown().await;
+        let _ = self.part_from_dynos.send(parting);
+        if self.dynos.await.is_err() {
+            tracing::error!(
+                "the dynos may not have been stopped; the next start takes up what is left"
+            );
+        }
+        self.platform.logs.flush();
+    }
+
+    /// Serves on, but lets those who are here come to an end: their connections, as far as they ask for something, and their requests.
+    async fn make_room(&self) {
+        tokio::join!(self.router.take_leave(), self.clients.take_leave());
+        UnderWay::settle(&under_way(&self.router, &self.clients), PATIENCE).await;
+    }
+}
+
+async fn stop_router(router: Router, haste: &Haste) {
+    let stopping = router.clone();
+    let mut stopping = tokio::task::spawn_blocking(move || stopping.stop(STOP_GRACE));
+    let stopped = tokio::select! {
+        biased;
+        stopped = &mut stopping => stopped,
+        () = haste.is_called_for() => {
+            router.cut();
+            stopping.await
+        }
+    };
+    if stopped.is_err() {
+        tracing::error!("the router did not stop cleanly");
+    }
+}
+
+/// It keeps to the same grace by itself, and does not know of haste.
+async fn stop_api(api: &ServerHandle, task: &mut JoinHandle<std::io::Result<()>>, haste: &Haste) {
+    let stopping = async {
+        api.stop(true).await;
+        (&mut *task).await
+    };
+    match haste.within(2 * STOP_GRACE, stopping).await {
+        Some(Ok(Err(error))) => tracing::error!(%error, "the API ended with an error"),
+        Some(_) => {}
+        None => task.abort(),
+    }
+}
+
+fn under_way(router: &Router, clients: &Clients) -> Vec<Arc<UnderWay>> {
+    let mut all = router.under_way().to_vec();
+    all.push(clients.asked.clone());
+    all
+}
+
+/// What a server that stops waits for.
+struct Awaited {
+    requests: Vec<Arc<UnderWay>>,
+    platform: Arc<Platform>,
+    parting: Parting,
+}
+
+impl Awaited {
+    fn of(server: &Server, parting: Parting) -> Awaited {
+        Awaited {
+            requests: under_way(&server.router, &server.clients),
+            platform: server.platform.clone(),
+            parting,
+        }
+    }
+
+    /// Says so, if there is anything.
+    fn tell(&self) {
+        let requests: usize = self.requests.iter().map(|some| some.requests()).sum();
+        let pushes = self.platform.git.pushing();
+        let counted = [
+            // A push is a request as well.
+            (requests.saturating_sub(pushes), "request", "requests"),
+            (pushes, "push", "pushes"),
+            (self.dynos(), "dyno", "dynos"),
+        ];
+        let counted = counted.iter().filter(|(count, ..)| *count > 0);
+        let words: Vec<String> = counted
+            .map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }))
+            .collect();
+        if !words.is_empty() {
+            tracing::info!(
+                "waiting for {}; press Ctrl-C again, or send a second signal, to end them now",
+                words.join(", ")
+            );
+        }
+    }
+
+    /// Those that are to end, too.
+    fn dynos(&self) -> usize {
+        if self.parting == Parting::Leave {
+            return 0;
+        }
+        let all = self.platform.store.read(dynos::all).unwrap_or_default();
+        all.iter().filter(|dyno| dyno.has_process()).count()
+    }
+}

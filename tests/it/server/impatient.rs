@@ -1,0 +1,111 @@
+//! A second signal, from whoever does not want to wait for what the first one waits for.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::binary::sample::{PYTHON, tarball};
+use crate::binary::{HANG, Place, Server, processes};
+
+/// Less than anything is waited for, and far more than it takes where nothing is.
+const SOON: Duration = Duration::from_secs(8);
+
+fn send(server: &Server, signal: Signal) {
+    kill_process(Pid::from_raw(server.pid()).unwrap(), signal).unwrap();
+}
+
+/// Waits until the server's own log has this.
+fn said(log: &Path, text: &str) {
+    let begun = Instant::now();
+    loop {
+        let said = std::fs::read_to_string(log).unwrap();
+        if said.contains(text) {
+            return;
+        }
+        assert!(begun.elapsed() < HANG, "no {text:?} in {said}");
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn a_second_sigterm_cuts_short_what_is_under_way_and_loses_nothing_else() {
+    let place = Place::new();
+    let server = place.start_survived();
+    let client = server.client();
+    client.create_app("app").await;
+    client.deploy("app", PYTHON.tarball("still here")).await;
+    client.dynos("app", 1).await;
+    let dynos = processes::pids(server.data());
+    let slow = {
+        let client = client.clone();
+        tokio::spawn(async move { client.visit("app", "/wait").await })
+    };
+    assert_eq!(client.visit("app", "/arrived").await.status, 200);
+    send(&server, Signal::TERM);
+    said(
+        &place.log(),
+        "waiting for 1 request; press Ctrl-C again, or send a second signal, to end them now",
+    );
+    // It serves on meanwhile.
+    client.create_app("late").await;
+    let begun = Instant::now();
+    send(&server, Signal::TERM);
+    let page = slow.await.unwrap();
+    assert_eq!(page.status, 503);
+    assert!(page.text().contains("H24"), "{}", page.text());
+    assert_eq!(server.ended().code(), Some(0));
+    let took = begun.elapsed();
+    assert!(took < SOON, "{took:?}");
+    let next = place.start_survived();
+    assert_eq!(processes::pids(next.data()), dynos);
+    let client = next.client();
+    client.get("/apps/late").await.expect(200);
+    assert_eq!(client.visit("app", "/go").await.status, 200);
+    let logs = client.logs("app").await;
+    assert_eq!(logs.matches("code=H24").count(), 1, "{logs}");
+    next.kill();
+}
+
+#[tokio::test]
+async fn a_second_ctrl_c_ends_dynos_that_do_not_want_to_end() {
+    let place = Place::new();
+    let server = place.start_survived();
+    let client = server.client();
+    client.create_app("app").await;
+    let deaf = "worker: trap '' TERM; echo deaf; while true; do sleep 1000; done\n";
+    client.deploy("app", tarball(&[("Procfile", deaf)])).await;
+    let mut tail = client.tail("app", 0).await.unwrap();
+    let scale = json!({"updates": [{"type": "worker", "quantity": 1}]});
+    client.patch("/apps/app/formation", scale).await.expect(200);
+    tail.until("app[worker.1]: deaf").await;
+    drop(tail);
+    send(&server, Signal::INT);
+    said(&place.log(), "waiting for 1 dyno; press Ctrl-C again");
+    let begun = Instant::now();
+    send(&server, Signal::INT);
+    let data = server.data().to_owned();
+    assert_eq!(server.ended().code(), Some(0));
+    let took = begun.elapsed();
+    assert!(took < SOON, "{took:?}");
+    let left = processes::of(&data);
+    assert!(left.is_empty(), "{left:?}");
+    let again = place.start_survived();
+    let logs = again.client().logs("app").await;
+    assert!(logs.contains("Process exited with status 137"), "{logs}");
+    // Nobody has waited for so long.
+    assert!(!logs.contains("R12"), "{logs}");
+    again.kill();
+}
+
+#[tokio::test]
+async fn nothing_is_said_where_nothing_is_waited_for() {
+    let place = Place::new();
+    let server = place.start();
+    server.client().create_app("app").await;
+    let (status, _) = server.stop();
+    assert_eq!(status.code(), Some(0));
+    let said = std::fs::read_to_string(place.log()).unwrap();
+    assert!(!said.contains("waiting for"), "{said}");
+}
