@@ -39,10 +39,15 @@ pub(super) async fn follow(
     let output = platform.release_output(release, 0);
     // The end comes between two frames.
     pass_on(output.take_until(sleep(LONGEST)), to).await?;
-    let ended = platform
-        .store
-        .read(move |connection| releases::by_id(connection, release))?;
-    send(to, Kind::Accepted, verdict(ended.as_ref()).as_bytes()).await
+    let (ended, runs) = platform.store.read(move |connection| {
+        let ended = releases::by_id(connection, release)?;
+        let current = match &ended {
+            Some(ended) => releases::current(connection, ended.app_id)?,
+            None => None,
+        };
+        Ok((ended, current.is_some_and(|now| now.slug_id.is_some())))
+    })?;
+    send(to, Kind::Accepted, verdict(ended.as_ref(), runs).as_bytes()).await
 }
 
 /// The release of a build, if a command is to be run for it or was.
@@ -57,7 +62,8 @@ fn declared(platform: &Platform, build: Id) -> Result<Option<Id>> {
     })
 }
 
-fn verdict(release: Option<&Release>) -> String {
+/// `runs`: the app has a release that runs.
+fn verdict(release: Option<&Release>, runs: bool) -> String {
     let Some(release) = release else {
         return "\n !     The app was deleted.\n".to_owned();
     };
@@ -66,6 +72,11 @@ fn verdict(release: Option<&Release>) -> String {
         Status::Succeeded => "\nWaiting for release.... done.\n".to_owned(),
         Status::Pending => format!(
             "\nWaiting for release....\n !     v{version} has not ended, and goes on without this push: see heroku releases:output v{version}.\n"
+        ),
+        // The CLI retries no release of an app without a formation.
+        Status::Failed | Status::Expired if !runs => format!(
+            "\nWaiting for release.... failed.\n !     v{version} failed, and nothing of this app runs until a release of it succeeds. The build \
+             succeeded and\n !     the push is kept: push a change.\n"
         ),
         Status::Failed | Status::Expired => format!(
             "\nWaiting for release.... failed.\n !     v{version} failed, so the app goes on with what it ran before. The build succeeded and the push is kept:\n \
