@@ -34,6 +34,8 @@ pub(super) struct Common {
     /// Segment files that are open for writing now.
     pub open_files: Arc<AtomicUsize>,
     pub deleter: Arc<Deleter>,
+    /// Under which lines are counted, from this start of the server on.
+    pub counting: Id,
     pub closed: AtomicBool,
     /// Lines that were stored, and that could not be.
     pub stored: AtomicU64,
@@ -206,6 +208,10 @@ impl AppLog {
 
     pub(super) fn now(&self) -> Timestamp {
         self.common.clock.now()
+    }
+
+    pub(super) fn counting(&self) -> Id {
+        self.common.counting
     }
 
     pub(super) fn reader_came(&self) {

@@ -9,7 +9,7 @@ use penstock::blob::signed::SignedUrls;
 use penstock::config::Config;
 use penstock::data_dir::DataDir;
 use penstock::error::{ErrorId, Result};
-use penstock::log::Source;
+use penstock::log::{Place as Stand, Source};
 use penstock::name::Id;
 use penstock::runtime::Parting;
 use penstock::sandbox::Settings;
@@ -17,6 +17,7 @@ use penstock::secret::SigningKey;
 use penstock::serve;
 use penstock::time::{Clock, Timestamp};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Harbour;
@@ -238,6 +239,75 @@ async fn a_tail_goes_on_though_nothing_was_said_before_it_was_cut_off() {
     server.stop(Parting::End).await;
 }
 
+/// Says so much that what was said before is deleted. How many lines that took.
+fn flood(servers: &Servers, server: &serve::Server, app: &Value) -> u64 {
+    let dir = servers.place.data().join("logs").join(id(app));
+    let oldest = || {
+        let names = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap());
+        let names = names.map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".log")).min().unwrap()
+    };
+    let (before, mut lines) = (oldest(), 0);
+    while oldest() == before {
+        say(server, app, &"x".repeat(9_000));
+        lines += 1;
+        // Somebody may still be taken for a reader, and then more is kept.
+        assert!(lines < 10_000, "nothing is deleted");
+    }
+    lines
+}
+
+#[tokio::test]
+async fn a_tail_that_comes_back_is_told_once_how_much_it_has_missed() {
+    let servers = Servers::new();
+    let server = servers.start().await;
+    let app = client(&server).create_app("app").await;
+    say(&server, &app, "before");
+    let wanted = json!({"lines": 1, "tail": true});
+    let session = client(&server).post("/apps/app/log-sessions", wanted).await;
+    let url = session.expect(201)["logplex_url"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let mut tail = Tail::new(url);
+    assert_eq!(tail.connect().await, 200);
+    tail.until("before").await;
+    tail.response = None;
+    let said = flood(&servers, &server, &app) + 1;
+    say(&server, &app, "one");
+    assert_eq!(tail.connect().await, 200);
+    tail.until("one").await;
+    let told = "Error L11 (Tail buffer overflow) -> This tail session dropped ";
+    let dropped = tail.said[1].strip_prefix(told).expect(&tail.said[1]);
+    let (dropped, since) = dropped.split_once(' ').unwrap();
+    assert!(
+        since.starts_with("messages since 2026-01-31T12:"),
+        "{since}"
+    );
+    let dropped: u64 = dropped.parse().unwrap();
+    assert_eq!(dropped + tail.said.len() as u64 - 2, said);
+    // The next server does not know how many there were.
+    let server = servers.restart(server, LATER, &mut tail).await;
+    flood(&servers, &server, &app);
+    say(&server, &app, "two");
+    assert_eq!(tail.connect().await, 200);
+    tail.until("two").await;
+    let server = servers.restart(server, LATER, &mut tail).await;
+    assert_eq!(tail.connect().await, 200);
+    say(&server, &app, "three");
+    tail.until("three").await;
+    let told = tail.said.iter().filter(|said| said.contains("Error L11"));
+    let told: Vec<&String> = told.collect();
+    let [_, second] = told[..] else {
+        panic!("{told:?}");
+    };
+    assert!(
+        second.contains("This tail session may have dropped messages since 2026-01-31T12:"),
+        "{second}"
+    );
+    server.stop(Parting::End).await;
+}
+
 #[tokio::test]
 async fn a_tail_whose_token_was_revoked_does_not_go_on() {
     let servers = Servers::new();
@@ -340,13 +410,21 @@ async fn events_say_that_they_are_alive_while_nothing_is_said() {
     let batches = stream::once(async { batch("one\n") }).chain(stream::pending());
     let ids = Ids::new(SignedUrls::new(SigningKey::new([7; 32])), "/streams/logs");
     let opening = Bytes::from_static(b"retry: 3000\n\n");
-    let events = as_events(opening, batches, ids, Duration::from_millis(1));
+    let (stand, stands) = watch::channel(None);
+    let events = as_events(opening, batches, stands, ids, Duration::from_millis(1));
     let mut events = Box::pin(events);
     let mut next = async || timeout(HANG, events.next()).await.unwrap().unwrap();
     assert_eq!(next().await, "retry: 3000\n\n");
     let event = next().await;
     assert!(event.ends_with(b"\ndata: one\n\n"), "{event:?}");
     assert_eq!(next().await, ": ping\n\n");
+    assert_eq!(next().await, ": ping\n\n");
+    // Where lines went by that are not shown, it says so, once.
+    let place = batch("").place;
+    stand.send_replace(Some(place));
+    let event = next().await;
+    let start = format!("event: opened\nid: {place}/");
+    assert!(event.starts_with(start.as_bytes()), "{event:?}");
     assert_eq!(next().await, ": ping\n\n");
     // Oftener than the CLI and proxies give up, and seldom enough to cost nothing.
     let seconds = PING_EVERY.as_secs();
@@ -357,6 +435,10 @@ fn batch(text: &'static str) -> penstock::log::session::Batch {
     penstock::log::session::Batch {
         text: Bytes::from_static(text.as_bytes()),
         last: Timestamp::parse(harness::T0).unwrap(),
+        place: Stand {
+            at: Timestamp::parse(harness::T0).unwrap(),
+            counted: None,
+        },
         lost: 0,
     }
 }
