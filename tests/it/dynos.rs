@@ -170,7 +170,9 @@ async fn a_dyno_that_cannot_be_started_is_crashed() {
     ann.delete(format!("{DYNOS}/web.1")).await.expect(202);
     server.settle().await;
     assert_eq!(web(&ann).await["state"], "crashed");
-    assert_eq!(ann.get(DYNOS).await.list().len(), 1);
+    // The one in whose place it was to come goes on.
+    assert_eq!(ann.get(DYNOS).await.each("state"), ["up", "crashed"]);
+    assert_eq!(server.dynos.of("harbour"), ["web.1 v3"]);
 }
 
 #[tokio::test]

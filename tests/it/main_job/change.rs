@@ -175,7 +175,8 @@ async fn whoever_finds_no_app_is_told_why() {
     let page = client.visit_until("app", 502, "H81").await;
     assert!(page.contains("nothing here, yet") && page.contains("</html>"));
     // A build that has failed has deployed nothing, and the log, to which the page points, says why.
-    let source = tarball(&[("Procfile", "web:./run\n")]);
+    let unbuildable = r#"{"healthchecks": {"web": [{"path": "no slash"}]}}"#;
+    let source = tarball(&[("Procfile", "web: exit 1\n"), ("app.json", unbuildable)]);
     let (build, _) = client.build("app", source, Some("application/gzip")).await;
     assert_eq!(build["status"], "failed");
     let page = client.visit_until("app", 502, "H81").await;

@@ -1,5 +1,7 @@
 //! What a build says of a Procfile whose lines are not what they seem.
 
+use serde_json::json;
+
 use crate::harness::{Client, Server, gz, id};
 
 /// How a build with this Procfile has ended, and what it says.
@@ -42,17 +44,13 @@ async fn a_line_without_a_colon_runs_as_on_heroku_and_its_author_hears_of_it() {
 }
 
 #[tokio::test]
-async fn a_procfile_of_which_nothing_is_read_fails_the_build_and_says_what_it_should_be() {
+async fn a_procfile_of_which_nothing_is_read_is_refused_with_what_it_should_be() {
     let server = Server::start().await;
     let ann = server.account("ann").await;
     ann.app("harbour").await;
-    let (status, output) = build(&server, &ann, "web:node server.js\n").await;
-    assert_eq!(status, "failed");
-    for words in [
-        "The Procfile declares no process type.",
-        "Line 1 ",
-        "Write \"web: node server.js\".",
-    ] {
-        assert!(output.contains(words), "{output}");
-    }
+    let source = gz(&[("Procfile", "web:node server.js\n")]);
+    let body = json!({"source_blob": {"url": ann.upload(&source).await}});
+    let refused = ann.post("/apps/harbour/builds", body).await;
+    refused.invalid("The Procfile declares no process type. Line 1 ");
+    refused.invalid("Write \"web: node server.js\".");
 }
