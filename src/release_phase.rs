@@ -62,6 +62,14 @@ pub fn next(turn: &Turn) -> Step {
     }
 }
 
+/// What a person is left with when a release has failed.
+fn after_failure(settled: &Settled) -> String {
+    match settled.runs {
+        Some(version) => format!("v{version} stays the current release."),
+        None => "Nothing of this app runs until a release of it succeeds.".to_owned(),
+    }
+}
+
 /// The loop.
 pub struct ReleasePhases {
     platform: Arc<Platform>,
@@ -130,7 +138,7 @@ impl ReleasePhases {
             return Ok(false);
         };
         if let Some(fault) = &fault {
-            output.last(fault);
+            output.last(&format!("{fault} {}", after_failure(&settled)));
         }
         self.tell_settled(&settled, fault.as_deref());
         Ok(true)
@@ -145,7 +153,8 @@ impl ReleasePhases {
         let (logs, release) = (&self.platform.logs, &settled.release);
         if let Some(fault) = fault {
             let url = self.platform.release_output_url(release.id);
-            lines::release_failed(logs, release.app_id, fault, &url);
+            let then = after_failure(settled);
+            lines::release_failed(logs, release.app_id, fault, &url, &then);
         }
         if !settled.formation.is_empty() {
             let text = formation::text(&settled.formation);

@@ -22,7 +22,7 @@ use crate::router::{self, Pages, RequestLog, Route, Router, TableSource, Web};
 use crate::runtime::Drain;
 use crate::store::Table;
 use crate::store::dynos::{Dyno, State};
-use crate::store::routes::{self, Visited};
+use crate::store::routes::{self, Deployed, Visited};
 use crate::urls::Urls;
 
 /// The longest between two refreshes.
@@ -184,19 +184,18 @@ fn route(app: &Visited, urls: &Urls) -> Route {
 /// Which dynos take the requests. While a new release comes up, or dynos are restarted, the old ones do, until every new one can:
 /// visitors are swapped whole and never see two releases at once.
 fn web(app: &Visited) -> Web {
-    if !app.deployed {
-        return match app.releasing {
-            true => Web::Starting,
-            false => Web::Blank,
-        };
-    }
-    if app.quantity == 0 {
-        return Web::NoWebDynos;
-    }
+    let quantity = match app.deployed {
+        Deployed::Nothing => return Web::Blank,
+        Deployed::Pending => return Web::Starting,
+        Deployed::Failed => return Web::Unreleased,
+        Deployed::NoWeb => return Web::Undeclared,
+        Deployed::Web(0) => return Web::NoWebDynos,
+        Deployed::Web(quantity) => quantity,
+    };
     let up = app.dynos.iter().filter(|dyno| dyno.state == State::Up);
     let (fresh, stale): (Vec<&Dyno>, Vec<&Dyno>) =
         up.partition(|dyno| dyno.release_version == app.version && !dyno.restart);
-    let ready = i64::try_from(fresh.len()).unwrap_or(i64::MAX) >= app.quantity;
+    let ready = i64::try_from(fresh.len()).unwrap_or(i64::MAX) >= quantity;
     let chosen = if ready || stale.is_empty() {
         fresh
     } else {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
+use super::held_back::warned;
 use super::reply::{Accepted, Created, Reply};
 use super::view::Named;
 use super::{params, rendezvous};
@@ -18,6 +19,7 @@ use crate::store::apps::App;
 use crate::store::config_vars::ConfigVars;
 use crate::store::dynos::{self, Dyno, FIELDS, Which};
 use crate::store::formation;
+use crate::store::held_back;
 use crate::store::one_offs::{self, MAX_SECONDS, NewAttach, NewOneOff, RUN};
 use crate::store::release_phases::RELEASE;
 use crate::time::Timestamp;
@@ -83,13 +85,17 @@ pub(super) fn view(dyno: Dyno, app: &App) -> View {
 }
 
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
-    let app = call.read(|connection, caller| caller.app(connection))?;
+    let (app, held_back) = call.read(|connection, caller| {
+        let app = caller.app(connection)?;
+        let held_back = held_back::of(connection, app.id)?;
+        Ok((app, held_back))
+    })?;
     let paged = call
         .page(FIELDS, |connection, caller, page| {
             dynos::list(connection, caller.app_id(connection)?, page)
         })
         .await?;
-    paged.reply(|dyno| view(dyno, &app))
+    Ok(warned(paged.reply(|dyno| view(dyno, &app))?, held_back))
 }
 
 pub async fn info(call: Call) -> Result<Reply<View>> {
@@ -211,11 +217,19 @@ pub async fn create(call: Call, body: NewDyno) -> Result<Created<View>> {
 }
 
 /// Restarting a dyno and stopping one are the same for a dyno of the formation: another takes its place.
-/// Nothing takes the place of a one-off dyno.
+/// Nothing takes the place of a one-off dyno. One that serves in place of a successor that does not come up goes when that has.
 pub async fn restart(call: Call) -> Result<Accepted> {
     call.write(|connection, caller| {
         let app = caller.app(connection)?;
         let dyno = dynos::find(connection, app.id, &caller.params.exact_identity("dyno"))?;
+        if held_back::has_successor(connection, &dyno)? {
+            return Err(Error::conflict(format!(
+                "This dyno of v{} serves visitors until its successor comes up, and is not replaced otherwise. To have the successor tried \
+                 again at once, restart {}, by its name.",
+                dyno.release_version,
+                dyno.name()
+            )));
+        }
         dynos::restart(connection, app.id, Which::One(dyno.id), caller.now)
     })
     .await?;

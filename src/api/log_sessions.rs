@@ -8,8 +8,8 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::header;
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use schemars::JsonSchema;
@@ -24,7 +24,7 @@ use crate::Platform;
 use crate::blob::signed::{Method, SignedUrls};
 use crate::error::{Error, Result};
 use crate::log::session::{Batch, DEFAULT_LINES, HISTORY_LINES};
-use crate::log::{Filter, Session, Source, sse, terminal};
+use crate::log::{Filter, Place, Session, Source, sse, terminal};
 use crate::name::Id;
 use crate::store::access::{self, Permission};
 use crate::store::{Table, oauth_tokens};
@@ -130,20 +130,26 @@ pub async fn stream(visit: Visit) -> Result<HttpResponse> {
             "This log session is over: the token that it was asked for with does not open the app's log any more.",
         ));
     }
-    let filter = wanted.filter(place);
-    let opening = ids.opening(&wanted, place, visit.now);
+    let place = sse::resume(place);
     let logs = &visit.platform.logs;
-    let batches = batches(logs.session(app, filter, wanted.lines, wanted.tail), access);
-    let mut response = HttpResponse::Ok();
-    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    let session = logs.session(app, wanted.filter(place), wanted.lines, wanted.tail);
+    let session = session.back_from(place);
+    let opening = ids.opening(&wanted, place, session.begun(visit.now));
+    let stands = session.stands();
+    let batches = batches(session, access);
     Ok(match wants_events(&visit) {
-        true => response
-            .content_type("text/event-stream")
-            .streaming(sent(as_events(opening, batches, ids, PING_EVERY))),
-        false => response
-            .content_type("text/plain; charset=utf-8")
+        true => response("text/event-stream")
+            .streaming(sent(as_events(opening, batches, stands, ids, PING_EVERY))),
+        false => response("text/plain; charset=utf-8")
             .streaming(sent(batches.map(|batch| terminal::reset(batch.text)))),
     })
+}
+
+fn response(content_type: &'static str) -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    response.content_type(content_type);
+    response
 }
 
 impl Wanted {
@@ -155,11 +161,11 @@ impl Wanted {
     }
 
     /// The wanted lines; of those, a browser that comes back gets what it has not seen.
-    fn filter(&self, place: &str) -> Filter {
+    fn filter(&self, place: Option<Place>) -> Filter {
         Filter {
             source: self.source.as_deref().and_then(Source::parse),
             process: self.process.clone(),
-            after: sse::resume(place),
+            after: place.map(|place| place.at),
         }
     }
 }
@@ -200,12 +206,12 @@ impl Ids {
     }
 
     /// What events begin with. A tail has an id from the start, so that it goes on even if nothing was said until it was cut off.
-    fn opening(&self, wanted: &Wanted, last: &str, now: Timestamp) -> Bytes {
+    fn opening(&self, wanted: &Wanted, last: Option<Place>, begun: Place) -> Bytes {
         let opening = sse::opening(wanted.tail);
-        let place = match (wanted.tail, sse::resume(last)) {
+        let place = match (wanted.tail, last) {
             (false, _) => return Bytes::from_static(opening),
-            (true, Some(after)) => after.to_log(),
-            (true, None) if wanted.lines == 0 => now.to_log(),
+            (true, Some(last)) => last.to_string(),
+            (true, None) if wanted.lines == 0 => begun.to_string(),
             (true, None) => NOWHERE.to_owned(),
         };
         [opening, &sse::opened(&self.make(&place))].concat().into()
@@ -301,28 +307,39 @@ fn batches(session: Session, access: Access) -> impl Stream<Item = Batch> {
     })
 }
 
-/// Each batch as an event, and a word that it is alive whenever there was none for so long.
+/// Each batch as an event, and a word that it is alive whenever there was none for so long. Where lines went by meanwhile that are
+/// not shown, that word says where the reader stands: it would else be told, should it come back, that it has missed them.
 pub fn as_events(
     opening: Bytes,
     batches: impl Stream<Item = Batch>,
+    stands: watch::Receiver<Option<Place>>,
     ids: Ids,
     ping_every: Duration,
 ) -> impl Stream<Item = Bytes> {
     let live = stream::unfold(
-        (Box::pin(batches), ids),
-        move |(mut batches, ids)| async move {
+        (Box::pin(batches), stands, ids),
+        move |(mut batches, mut stands, ids)| async move {
             let event = match timeout(ping_every, batches.next()).await {
                 Ok(Some(mut batch)) => {
                     batch.text = terminal::reset(batch.text);
-                    sse::event(&batch, &ids.make(&batch.last.to_log()))
+                    stands.mark_unchanged();
+                    sse::event(&batch, &ids.make(&batch.place.to_string()))
                 }
                 Ok(None) => return None,
-                Err(_) => Bytes::from_static(sse::PING),
+                Err(_) => alive(&mut stands, &ids),
             };
-            Some((event, (batches, ids)))
+            Some((event, (batches, stands, ids)))
         },
     );
     stream::once(ready(opening)).chain(live)
+}
+
+fn alive(stands: &mut watch::Receiver<Option<Place>>, ids: &Ids) -> Bytes {
+    let has_moved = stands.has_changed().unwrap_or(false);
+    match *stands.borrow_and_update() {
+        Some(place) if has_moved => sse::opened(&ids.make(&place.to_string())),
+        _ => Bytes::from_static(sse::PING),
+    }
 }
 
 /// Nothing of it fails.

@@ -51,6 +51,7 @@ pub mod formation;
 pub mod git;
 mod heads;
 pub mod health;
+mod held_back;
 pub mod keys;
 pub mod log_drains;
 pub mod log_sessions;

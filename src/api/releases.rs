@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Visit};
+use super::held_back::warned;
 use super::output;
 use super::params::{self, Reference};
 use super::reply::{Created, Reply};
@@ -16,6 +17,7 @@ use crate::log::platform as lines;
 use crate::name::{Id, Identity};
 use crate::outbound;
 use crate::store::config_vars::{self, ConfigVars};
+use crate::store::held_back;
 use crate::store::releases::{self, Change, FIELDS, LATEST_FIELDS, Latest, Release, Status};
 use crate::store::slugs;
 use crate::time::Timestamp;
@@ -89,12 +91,15 @@ fn view(platform: &Platform, release: Release) -> View {
 
 pub async fn list(call: Call) -> Result<Reply<Vec<View>>> {
     let platform = call.platform.clone();
+    let held_back =
+        call.read(|connection, caller| held_back::of(connection, caller.app_id(connection)?))?;
     let paged = call
         .page(FIELDS, |connection, caller, page| {
             releases::list(connection, caller.app_id(connection)?, page)
         })
         .await?;
-    paged.reply(|release| view(&platform, release))
+    let reply = paged.reply(|release| view(&platform, release))?;
+    Ok(warned(reply, held_back))
 }
 
 /// The newest release of each app in the pipeline that the caller may see.

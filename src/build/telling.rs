@@ -5,6 +5,10 @@ use crate::process_types::Origin;
 
 use super::source::Found;
 
+/// Heroku lets a buildpack leave nothing to run. Whoever has not meant that sees a page which says that the app is switched off.
+const NOTHING_RUNS: &str =
+    "Neither the Procfile nor the buildpack declares a process type, so nothing of this app runs.";
+
 /// In the words that Heroku has for it.
 pub(super) fn tell(found: &Found, output: &Writer) {
     let (decision, cron) = (&found.decision, &found.cron);
@@ -23,10 +27,11 @@ pub(super) fn tell(found: &Found, output: &Writer) {
             tell_both(&declared, defaults, output);
         }
     }
-    for line in &decision.unread_lines {
-        output.warning(&format!(
-            "Line {line} of the Procfile declares nothing: it needs a type, a colon, a blank and a command."
-        ));
+    for line in &decision.doubtful {
+        output.warning(&line.to_string());
+    }
+    if decision.commands.is_empty() {
+        output.warning(NOTHING_RUNS);
     }
     if !cron.is_empty() {
         output.detail(&format!("app.json declares cron jobs -> {}", cron.len()));

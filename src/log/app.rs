@@ -43,6 +43,8 @@ pub(super) struct Common {
     pub open_files: Arc<AtomicUsize>,
     pub deleter: Arc<Deleter>,
     pub opener: Opener,
+    /// Under which lines are counted, from this start of the server on.
+    pub counting: Id,
     pub closed: AtomicBool,
     /// Lines that were stored, and that could not be.
     pub stored: AtomicU64,
@@ -225,6 +227,10 @@ impl AppLog {
 
     pub(super) fn now(&self) -> Timestamp {
         self.common.clock.now()
+    }
+
+    pub(super) fn counting(&self) -> Id {
+        self.common.counting
     }
 
     pub(super) fn reader_came(&self) {

@@ -27,6 +27,11 @@ impl Filter {
                 .is_none_or(|wanted| of_process(wanted, line.process))
     }
 
+    /// Whether there are lines that it does not want.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.source.is_some() || self.process.is_some()
+    }
+
     /// Whether a stored line is well formed and wanted.
     pub(super) fn wants_text(&self, line: &str) -> bool {
         Line::parse(line).is_some_and(|line| self.wants(&line))

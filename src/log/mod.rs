@@ -8,7 +8,7 @@
 //! - `lines`: raw output of a process into lines
 //! - `app`, `state`: one app's log, where lines get their order
 //! - `segments`, `opener`, `reader`, `deleter`, `aside`: its files, written, read and given up, and what outlives them
-//! - `session`, `filter`, `sse`, `terminal`: following a log
+//! - `session`, `filter`, `place`, `sse`, `terminal`: following a log
 //! - `platform`, `losses`: the platform's own lines, word for word, and those about lines that were lost
 //! - `syslog`, `cursor`: lines on their way to a drain, which is a session that tails, and how far it has come
 
@@ -21,6 +21,7 @@ mod line;
 mod lines;
 pub mod losses;
 mod opener;
+mod place;
 pub mod platform;
 mod reader;
 mod segments;
@@ -41,6 +42,7 @@ pub use cursor::{Cursor, Lost};
 pub use filter::Filter;
 pub use line::{LINE_BYTES, Line, Source};
 pub use lines::Lines;
+pub use place::{Counted, Place};
 pub use session::{Batch, Mark, Session};
 
 use crate::error::Result;
@@ -104,6 +106,7 @@ impl Logs {
                 open_files: Arc::new(AtomicUsize::new(0)),
                 deleter: Arc::default(),
                 opener: Opener::default(),
+                counting: Id::new(),
                 closed: AtomicBool::new(false),
                 stored: AtomicU64::new(0),
                 dropped: AtomicU64::new(0),

@@ -71,9 +71,11 @@ pub fn release_command(logs: &Logs, app: Id, version: i64, user: &str) {
     );
 }
 
-/// A release command came to nothing, for the reason that is given. `url` is where its output can be read.
-pub fn release_failed(logs: &Logs, app: Id, reason: &str, url: &str) {
-    api(logs, app, &[&format!("{reason} Check its output: {url}")]);
+/// A release command came to nothing, for the reason that is given, and `then` is what the app is left with. `url` is where its
+/// output can be read. The words are ours.
+pub fn release_failed(logs: &Logs, app: Id, reason: &str, url: &str, then: &str) {
+    let reason = format!("{reason} Check its output: {url}");
+    api(logs, app, &[&reason, then]);
 }
 
 /// `formation` is all of it, types sorted: `web@1:Basic worker@2:Basic`.

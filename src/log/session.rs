@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use super::app::{AppLog, Extent, Life};
 use super::filter::Filter;
 use super::line::{self, Line, Source};
+use super::place::{Counted, Gap, Place, Reader};
 use super::reader;
 use super::segments::Position;
 use crate::time::Timestamp;
@@ -37,6 +38,8 @@ pub struct Batch {
     pub text: Bytes,
     /// The timestamp of the last line. A later session with this as [`Filter::after`] goes on behind it.
     pub last: Timestamp,
+    /// Where the session stands after these: behind all that were looked at, wanted or not.
+    pub place: Place,
     /// How many lines are missing before these, which the first of these says.
     pub lost: u64,
 }
@@ -46,32 +49,13 @@ pub struct Batch {
 pub struct Mark {
     place: Position,
     last: Timestamp,
-    gap: bool,
+    gap: Option<Gap>,
 }
 
 impl Mark {
     /// When the line before this place was written, or the session began.
     pub fn last(&self) -> Timestamp {
         self.last
-    }
-}
-
-/// Who reads, and so how a loss is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reader {
-    Tail,
-    Drain,
-}
-
-impl Reader {
-    /// What is said of lines that nobody counted.
-    fn lost_some(self) -> &'static str {
-        match self {
-            Reader::Tail => {
-                "Error L11 (Tail buffer overflow) -> This tail session dropped messages since"
-            }
-            Reader::Drain => "Error L10 (output buffer overflow): messages dropped since",
-        }
     }
 }
 
@@ -89,8 +73,12 @@ pub struct Session {
     again_to: Option<Position>,
     last: Timestamp,
     reader: Reader,
-    /// Lines are missing here that went while nobody counted them, and nothing has told of it yet.
-    gap: bool,
+    /// Where this reader of another session was, as it counted its lines.
+    came: Option<Counted>,
+    /// Where it stands once it has looked at any line, also while none of them was wanted.
+    stands: watch::Sender<Option<Place>>,
+    /// Lines are missing here, and nothing has told of it yet.
+    gap: Option<Gap>,
     /// The segment whose file was not there when it was last looked for.
     missing: Option<u64>,
     /// Lines that have outlived their file, and come before all others.
@@ -119,7 +107,9 @@ impl Session {
             until: (!tail).then_some(now.end),
             again_to: None,
             reader: Reader::Tail,
-            gap: false,
+            came: None,
+            stands: watch::Sender::new(None),
+            gap: None,
             missing: None,
             earlier: VecDeque::new(),
         }
@@ -133,6 +123,22 @@ impl Session {
         let mut session = Session::new(log, filter, 0, true);
         session.reader = Reader::Drain;
         session
+    }
+
+    /// The same for a reader who was at this place, in another session that was cut off.
+    pub fn back_from(mut self, place: Option<Place>) -> Session {
+        self.came = place.and_then(|place| place.counted);
+        self
+    }
+
+    /// Where it stands, as soon as it has looked at any line.
+    pub fn stands(&self) -> watch::Receiver<Option<Place>> {
+        self.stands.subscribe()
+    }
+
+    /// Behind all lines that were there when it began.
+    pub fn begun(&self, at: Timestamp) -> Place {
+        self.standing(at)
     }
 
     /// Where the next batch begins.
@@ -213,24 +219,40 @@ impl Session {
             let (place, earlier) = start.await.unwrap_or((extent.end, Vec::new()));
             self.place = place;
             self.earlier = earlier.into();
-            // The first segment of all has no lines before it; before any other there were some that this drain never had.
-            let oldest = self.place.segment > 1 && self.place.offset == 0;
-            self.gap = self.reader == Reader::Drain
-                && oldest
-                && self.place.segment == extent.oldest.segment;
+            self.gap = self.missed(&extent);
         }
         self.history = None;
+    }
+
+    /// What a reader who goes on has missed before its place: lines that were deleted, but for those that have outlived their file.
+    fn missed(&self, extent: &Extent) -> Option<Gap> {
+        let oldest = self.place.segment == extent.oldest.segment && self.place.offset == 0;
+        if self.filter.after.is_none() || self.until.is_some() || !oldest {
+            return None;
+        }
+        // The first segment of all has no lines before it; before any other there were some.
+        let followed = self.place.segment > 1;
+        let counted = self.came.filter(|came| came.by == self.log.counting());
+        match (self.reader, counted) {
+            (Reader::Drain, _) => followed.then_some(Gap::Some),
+            (Reader::Tail, None) => followed.then_some(Gap::Maybe),
+            (Reader::Tail, Some(came)) => {
+                let gone = extent.oldest.line.saturating_sub(came.lines);
+                let lost = gone.saturating_sub(self.earlier.len() as u64);
+                (lost > 0).then_some(Gap::Lines(lost))
+            }
+        }
     }
 
     fn step(&mut self, extent: &Extent) -> Step {
         if extent.life == Life::Removed {
             return Step::Over;
         }
+        if let Some(gap) = self.gap.take() {
+            return self.tell(gap);
+        }
         if let Some(batch) = self.take_earlier() {
             return Step::Send(batch);
-        }
-        if std::mem::take(&mut self.gap) {
-            return self.tell(self.reader.lost_some(), 0);
         }
         if self.until.is_some_and(|until| self.place.reached(&until)) {
             return Step::Over;
@@ -272,6 +294,7 @@ impl Session {
         (!text.is_empty()).then(|| Batch {
             text: text.into(),
             last: self.last,
+            place: self.stand(self.last),
             lost: 0,
         })
     }
@@ -283,19 +306,12 @@ impl Session {
         if lost == 0 {
             return Step::Moved;
         }
-        let words = match self.reader {
-            Reader::Tail => format!(
-                "Error L11 (Tail buffer overflow) -> This tail session dropped {lost} messages since"
-            ),
-            Reader::Drain => {
-                format!("Error L10 (output buffer overflow): {lost} messages dropped since")
-            }
-        };
-        self.tell(&words, lost)
+        self.tell(Gap::Lines(lost))
     }
 
     /// A line that is in no file: for this reader alone, and of this time.
-    fn tell(&mut self, words: &str, lost: u64) -> Step {
+    fn tell(&mut self, gap: Gap) -> Step {
+        let words = gap.words(self.reader, self.filter.is_narrow());
         let label = line::label(Source::Heroku, "logplex");
         let since = self.last.to_log();
         // A microsecond after the last line sent: behind it, and before whatever follows what was lost.
@@ -304,7 +320,8 @@ impl Session {
         Step::Send(Batch {
             text: format!("{at} {label}{words} {since}.\n").into(),
             last: self.last,
-            lost,
+            place: self.stand(self.last),
+            lost: gap.lines(),
         })
     }
 
@@ -318,7 +335,7 @@ impl Session {
             if first && self.until.is_none() && extent.life == Life::Open {
                 return Step::CaughtUp;
             }
-            self.gap = true;
+            self.gap = Some(Gap::Some);
             self.place = match self.place.segment < extent.end.segment {
                 true => Position {
                     segment: self.place.segment + 1,
@@ -340,12 +357,33 @@ impl Session {
                 last = Some(line);
             }
         }
-        self.last = Line::parse(last?)?.timestamp()?;
+        let at = |line: &str| Line::parse(line)?.timestamp();
+        let passed = text.lines().next_back().and_then(at);
+        let place = self.stand(passed.unwrap_or(self.last));
+        self.last = at(last?)?;
         Some(Batch {
             text: kept.into(),
             last: self.last,
+            place,
             lost: 0,
         })
+    }
+
+    /// Notes that it stands here, behind what was said at this time.
+    fn stand(&self, at: Timestamp) -> Place {
+        let place = self.standing(at);
+        self.stands.send_replace(Some(place));
+        place
+    }
+
+    fn standing(&self, at: Timestamp) -> Place {
+        Place {
+            at,
+            counted: Some(Counted {
+                by: self.log.counting(),
+                lines: self.place.line,
+            }),
+        }
     }
 }
 

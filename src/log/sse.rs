@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 
+use super::place::Place;
 use super::session::Batch;
-use crate::time::Timestamp;
 
 /// A comment that keeps a silent stream open. The CLI gives up after 300 seconds without a byte, proxies sooner: send it every
 /// 15 to 30 seconds.
@@ -21,13 +21,13 @@ pub fn opening(tail: bool) -> &'static [u8] {
     }
 }
 
-/// An event that is for nobody's eyes, since the CLI shows those without a name alone: it gives the client an id before there is a
-/// line, with which it may go on after a break.
+/// An event that is for nobody's eyes, since the CLI shows those without a name alone: it gives the client an id where there is no
+/// line for it, with which it may go on after a break.
 pub fn opened(id: &str) -> Bytes {
     format!("event: opened\nid: {id}\ndata:\n\n").into()
 }
 
-/// One event for a whole batch: one per line would halve the throughput. Its id says how far it goes ([`Batch::last`]), and comes
+/// One event for a whole batch: one per line would halve the throughput. Its id says how far it goes ([`Batch::place`]), and comes
 /// back as `Last-Event-ID` when the client goes on after a break; see [`resume`].
 pub fn event(batch: &Batch, id: &str) -> Bytes {
     let text = batch.text.strip_suffix(b"\n").unwrap_or(&batch.text);
@@ -42,7 +42,7 @@ pub fn event(batch: &Batch, id: &str) -> Bytes {
     event.into()
 }
 
-/// The [`Filter::after`](super::Filter::after) that a `Last-Event-ID` stands for. `None` for an id that is not ours.
-pub fn resume(last_event_id: &str) -> Option<Timestamp> {
-    Timestamp::parse(last_event_id.trim())
+/// The place that a `Last-Event-ID` stands for. `None` for an id that is not ours.
+pub fn resume(last_event_id: &str) -> Option<Place> {
+    Place::parse(last_event_id.trim())
 }

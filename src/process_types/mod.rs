@@ -11,6 +11,7 @@ use std::collections::btree_map::Entry;
 use crate::archive::RootFile;
 use crate::error::{Error, Result};
 use crate::name::ProcessType;
+use procfile::Doubtful;
 
 /// The files that the decision looks at. Whoever decides has to offer these, as far as they are there as regular files.
 pub const FILES: &[&str] = &["Procfile"];
@@ -58,28 +59,28 @@ pub struct Decision {
     pub origin: Origin,
     /// Commands by process type. Empty only where a buildpack has left nothing to run, as Heroku lets it.
     pub commands: BTreeMap<String, String>,
-    /// Lines of the Procfile that declare nothing, as Heroku ignores them too, and that their author should hear of.
-    pub unread_lines: Vec<usize>,
+    /// Lines of the Procfile that their author should hear of.
+    pub doubtful: Vec<Doubtful>,
 }
 
 /// Decides what an app runs that nothing has built: what its Procfile declares. 422 when nothing is declared, or what is declared
 /// cannot be read.
 pub fn decide(root: &BTreeMap<String, RootFile>) -> Result<Decision> {
-    let (commands, unread_lines) = declared(root)?;
+    let (commands, doubtful) = declared(root)?;
     if commands.is_empty() {
-        return Err(nothing_to_run(root, None));
+        return Err(nothing_to_run(root, &doubtful, None));
     }
     Ok(Decision {
         origin: Origin::Procfile,
         commands,
-        unread_lines,
+        doubtful,
     })
 }
 
 /// Decides what an app runs that was built: what its Procfile declares, and beside it what its builder's defaults are. 422 for a
 /// Procfile or a default that cannot be read, and where there is nothing though there must be.
 pub fn merge(root: &BTreeMap<String, RootFile>, built: Built) -> Result<Decision> {
-    let (mut commands, unread_lines) = declared(root)?;
+    let (mut commands, doubtful) = declared(root)?;
     let mut defaults = Vec::new();
     for (name, command) in built.defaults {
         ProcessType::parse(&name)?;
@@ -89,7 +90,7 @@ pub fn merge(root: &BTreeMap<String, RootFile>, built: Built) -> Result<Decision
         }
     }
     if built.must_run && commands.is_empty() {
-        return Err(nothing_to_run(root, Some(&built.name)));
+        return Err(nothing_to_run(root, &doubtful, Some(&built.name)));
     }
     Ok(Decision {
         origin: Origin::Built {
@@ -97,14 +98,14 @@ pub fn merge(root: &BTreeMap<String, RootFile>, built: Built) -> Result<Decision
             defaults,
         },
         commands,
-        unread_lines,
+        doubtful,
     })
 }
 
-/// What the Procfile declares, and which of its lines declare nothing. 422 where it cannot be read.
+/// What the Procfile declares, and which of its lines are not what they seem. 422 where it cannot be read.
 pub fn declared(
     root: &BTreeMap<String, RootFile>,
-) -> Result<(BTreeMap<String, String>, Vec<usize>)> {
+) -> Result<(BTreeMap<String, String>, Vec<Doubtful>)> {
     let Some(file) = root.get("Procfile") else {
         return Ok((BTreeMap::new(), Vec::new()));
     };
@@ -113,11 +114,18 @@ pub fn declared(
         .into_iter()
         .map(|(name, command)| (name.to_string(), command))
         .collect();
-    Ok((commands, procfile::unread_lines(text)))
+    Ok((commands, procfile::doubtful(text)))
 }
 
-fn nothing_to_run(root: &BTreeMap<String, RootFile>, built: Option<&str>) -> Error {
+fn nothing_to_run(
+    root: &BTreeMap<String, RootFile>,
+    doubtful: &[Doubtful],
+    built: Option<&str>,
+) -> Error {
     const REMEDY: &str = "a line such as \"web: python3 app.py\", with a blank after the colon";
+    if let Some(line) = doubtful.first() {
+        return Error::invalid(format!("The Procfile declares no process type. {line}"));
+    }
     if root.contains_key("Procfile") {
         return Error::invalid(format!(
             "The Procfile declares no process type. Give it {REMEDY}."

@@ -40,10 +40,15 @@ pub(super) async fn follow(
     let output = platform.release_shown(release);
     // The end comes between two frames.
     pass_on(output.take_until(sleep(LONGEST)), to).await?;
-    let ended = platform
-        .store
-        .read(move |connection| releases::by_id(connection, release))?;
-    let verdict = verdict(ended.as_ref(), *platform.leaving.borrow());
+    let (ended, runs) = platform.store.read(move |connection| {
+        let ended = releases::by_id(connection, release)?;
+        let current = match &ended {
+            Some(ended) => releases::current(connection, ended.app_id)?,
+            None => None,
+        };
+        Ok((ended, current.is_some_and(|now| now.slug_id.is_some())))
+    })?;
+    let verdict = verdict(ended.as_ref(), runs, *platform.leaving.borrow());
     send(to, Kind::Accepted, verdict.as_bytes()).await
 }
 
@@ -59,7 +64,8 @@ fn declared(platform: &Platform, build: Id) -> Result<Option<Id>> {
     })
 }
 
-fn verdict(release: Option<&Release>, leaving: bool) -> String {
+/// `runs`: the app has a release that runs. `leaving`: the server is to stop.
+fn verdict(release: Option<&Release>, runs: bool, leaving: bool) -> String {
     let Some(release) = release else {
         return "\n !     The app was deleted.\n".to_owned();
     };
@@ -71,6 +77,11 @@ fn verdict(release: Option<&Release>, leaving: bool) -> String {
         ),
         Status::Pending => format!(
             "\nWaiting for release....\n !     v{version} has not ended, and goes on without this push: see heroku releases:output v{version}.\n"
+        ),
+        // The CLI retries no release of an app without a formation.
+        Status::Failed | Status::Expired if !runs => format!(
+            "\nWaiting for release.... failed.\n !     v{version} failed, and nothing of this app runs until a release of it succeeds. The build \
+             succeeded and\n !     the push is kept: push a change.\n"
         ),
         Status::Failed | Status::Expired => format!(
             "\nWaiting for release.... failed.\n !     v{version} failed, so the app goes on with what it ran before. The build succeeded and the push is kept:\n \

@@ -69,6 +69,12 @@ codes! {
     H14 "error" "" "No web processes running" 503 503: "The app is switched off",
         "Nothing is running here that could answer you at the moment.",
         "If this is your app, start it with <code>heroku ps:scale web=1</code>.";
+    H14_RELEASE "error" "" "No web processes running" 503 503: "The app is not running yet",
+        "Its first release has failed, so there is nothing here that could answer you.",
+        "If this is your app, <code>heroku releases:output</code> shows why. Mend that, and deploy it again.";
+    H14_WEB "error" "" "No web processes running" 503 503: "The app has no web process",
+        "It runs nothing that could answer you.",
+        "If this is your app, declare one in its <code>Procfile</code>, such as <code>web: node server.js</code>, and deploy it again.";
     H15 "error" "" "Idle connection" 503 503: "The connection fell silent",
         "Nothing was sent for too long, so the connection was closed. Please try again.",
         "If this is your app, send something at least every 55 seconds, such as a WebSocket ping.";
@@ -124,13 +130,13 @@ codes! {
         "If this is your app, end maintenance with <code>heroku maintenance:off</code>.";
     H81 "info" "" "Blank app" 502 502: "There is nothing here, yet",
         "This app has been created, but nothing has been deployed to it.",
-        "If this is your app, deploy it with <code>git push heroku main</code>, or upload its source and build it with <code>POST /apps/APP/builds</code>.";
+        "If this is your app, deploy it with <code>git push heroku main</code>, or upload its source and build it with <code>POST /apps/APP/builds</code>. Where that was done and came to nothing, <code>heroku logs</code> says why.";
     H99 "error" "" "Platform error" 503 503: "Something went wrong on this server",
         "It is not your fault, and not the app's. Please try again.",
         "If this is your server, its own log says what happened.";
 }
 
-/// The part of a static's name that is Heroku's: the variants of H25 and H26 differ in what was wrong.
+/// The part of a static's name that is Heroku's: the variants of H14, H25 and H26 differ in what was wrong.
 const fn heroku(name: &'static str) -> &'static str {
     name.split_at(3).0
 }

@@ -53,9 +53,7 @@ impl Proxy {
         loop {
             let backends = match &entry.backends {
                 _ if entry.maintenance => return Err(&code::H80),
-                Backends::Blank => return Err(&code::H81),
-                Backends::NoWebDynos => return Err(&code::H14),
-                Backends::Crashed => return Err(&code::H10),
+                Backends::Away(why) => return Err(*why),
                 Backends::Starting | Backends::Idle => {
                     entry = self.await_start(&exchange.subject, &entry.visits).await?;
                     continue;

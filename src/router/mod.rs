@@ -99,6 +99,10 @@ pub struct Pages {
 pub enum Web {
     /// Nothing was ever deployed: H81.
     Blank,
+    /// Something was, but its first release has failed: H14.
+    Unreleased,
+    /// It has no web process to be scaled: H14.
+    Undeclared,
     /// Scaled to zero: H14.
     NoWebDynos,
     /// All its dynos have crashed: H10.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use super::code::{self, Code};
 use super::load::Load;
 use super::visits::Visits;
 use super::{Dyno, Pages, Route, TableSource, Web};
@@ -40,17 +41,13 @@ pub(super) struct Entry {
 impl Entry {
     /// Whether visitors are sent away with nothing to wait for.
     pub(super) fn turns_away(&self) -> bool {
-        matches!(
-            self.backends,
-            Backends::Blank | Backends::NoWebDynos | Backends::Crashed
-        )
+        matches!(self.backends, Backends::Away(_))
     }
 }
 
 pub(super) enum Backends {
-    Blank,
-    NoWebDynos,
-    Crashed,
+    /// Nobody answers, for this reason.
+    Away(&'static Code),
     Idle,
     Starting,
     Up(Vec<Backend>),
@@ -155,9 +152,11 @@ impl Table {
             let counted =
                 counted.or_insert_with(|| known.get(&route.app).cloned().unwrap_or_default());
             let backends = match route.web {
-                Web::Blank => Backends::Blank,
-                Web::NoWebDynos => Backends::NoWebDynos,
-                Web::Crashed => Backends::Crashed,
+                Web::Blank => Backends::Away(&code::H81),
+                Web::Unreleased => Backends::Away(&code::H14_RELEASE),
+                Web::Undeclared => Backends::Away(&code::H14_WEB),
+                Web::NoWebDynos => Backends::Away(&code::H14),
+                Web::Crashed => Backends::Away(&code::H10),
                 Web::Idle => Backends::Idle,
                 Web::Starting => Backends::Starting,
                 Web::Up(up) => Backends::Up(

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::news::crash;
 use super::plan::{Policy, Start, WEB};
 use super::reconcile::Parts;
-use super::{Drain, Haste, Inside, Launch, Reception, Runtime, Size, Started, Streams};
+use super::{Drain, Haste, Inside, LastWords, Launch, Reception, Runtime, Size, Started, Streams};
 use crate::blob::Digest;
 use crate::error::{Error, ErrorId, Result};
 use crate::log::{Logs, platform};
@@ -208,7 +208,7 @@ impl Acts {
         }
     }
 
-    async fn note_failed(&self, dyno: &Dyno, error: &Error) {
+    async fn note_failed(self: &Arc<Acts>, dyno: &Dyno, error: &Error) {
         let reason = Error::new(error.id, error.message.clone());
         self.reception.present(dyno.id, Err(reason));
         let crashed = self.note_crash(dyno.id, None).await;
@@ -220,6 +220,7 @@ impl Acts {
         tracing::error!(dyno = %dyno.id, %error, "a dyno could not be started");
         platform::not_started(&self.logs, dyno.app_id, &dyno.name(), error);
         self.tell_change(&before, before.state, State::Crashed);
+        self.tell_held_back(&before, "could not be started", LastWords::default());
     }
 
     fn has_app(&self, dyno: &Dyno) -> bool {

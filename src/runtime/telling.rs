@@ -9,8 +9,8 @@ use super::LastWords;
 use super::act::Acts;
 use super::plan::{WEB, Why};
 use crate::log::platform::{self, HeldBack};
-use crate::store::dynos::{self, Dyno, State};
-use crate::store::{config_vars, releases};
+use crate::store::dynos::{Dyno, State};
+use crate::store::{config_vars, held_back, releases};
 
 impl Acts {
     /// Says that a one-off dyno has ended, however it did.
@@ -70,12 +70,12 @@ impl Acts {
     /// release before it goes on serving.
     pub fn tell_held_back(self: &Arc<Acts>, before: &Dyno, how: &str, words: LastWords) {
         let has_come_up = before.state != State::Starting || before.served;
-        if has_come_up || before.r#type != WEB || before.crashes > 0 {
+        if has_come_up || before.one_off || before.r#type != WEB || before.crashes > 0 {
             return;
         }
         let serving = self
             .store
-            .read(|connection| dynos::serving_instead(connection, before));
+            .read(|connection| held_back::serving_instead(connection, before));
         let serving = serving.unwrap_or_default();
         let name = before.name();
         let why = match &words.probe {

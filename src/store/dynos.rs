@@ -95,7 +95,7 @@ const NAME: &str = "dyno.type || '.' || dyno.ordinal";
 
 pub const FIELDS: &[Field] = &[
     Field::new("id", "dyno.id", Kind::Id),
-    Field::new("name", NAME, Kind::Text),
+    Field::new("name", NAME, Kind::SharedText),
     Field::new("created_at", "dyno.created_at", Kind::Time),
 ];
 
@@ -105,9 +105,14 @@ pub(super) const COLUMNS: &str = "dyno.id, dyno.app_id, dyno.release_id, dyno.re
     dyno.terminal_columns, dyno.address, dyno.inside, dyno.served";
 
 /// What a client sees: of the dynos in one place of the formation the newest of the newest release, and none that is being stopped.
-const SHOWN: &str = "dyno WHERE dyno.app_id = ?1 AND dyno.state <> 'down' AND NOT EXISTS (
+/// Where newer web dynos have crashed on their way up, those that serve visitors in their place are seen beside them.
+const SHOWN: &str = "dyno WHERE dyno.app_id = ?1 AND dyno.state <> 'down' AND (NOT EXISTS (
     SELECT 1 FROM dyno AS newer WHERE newer.app_id = dyno.app_id AND newer.type = dyno.type AND newer.ordinal = dyno.ordinal
-    AND (newer.release_version, newer.id) > (dyno.release_version, dyno.id) AND newer.state <> 'down')";
+    AND (newer.release_version, newer.id) > (dyno.release_version, dyno.id) AND newer.state <> 'down')
+    OR dyno.served = 1 AND dyno.type = 'web' AND dyno.one_off = 0 AND EXISTS (
+    SELECT 1 FROM dyno AS failing WHERE failing.app_id = dyno.app_id AND failing.type = 'web' AND failing.one_off = 0
+    AND failing.crashes > 0 AND failing.state NOT IN ('up', 'down')
+    AND (failing.release_version, failing.id) > (dyno.release_version, dyno.id)))";
 
 pub(super) fn dyno(row: &Row<'_>) -> rusqlite::Result<Dyno> {
     Ok(Dyno {
@@ -145,10 +150,12 @@ pub(super) fn dyno(row: &Row<'_>) -> rusqlite::Result<Dyno> {
     })
 }
 
-/// A dyno of this app, by id or name.
+/// A dyno of this app, by id or name. Of two with one name the newer is meant.
 pub fn find(connection: &Connection, app: Id, identity: &Identity) -> Result<Dyno> {
     let select = |column: &str, value: &dyn rusqlite::ToSql| {
-        let sql = format!("SELECT {COLUMNS} FROM {SHOWN} AND {column} = ?2");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM {SHOWN} AND {column} = ?2 ORDER BY dyno.release_version DESC, dyno.id DESC LIMIT 1"
+        );
         found(
             connection
                 .prepare_cached(&sql)?
@@ -229,19 +236,6 @@ pub fn all(connection: &Connection) -> Result<Vec<Dyno>> {
         .query_map([], dyno)?
         .collect::<rusqlite::Result<_>>()?;
     Ok(rows)
-}
-
-/// The version that serves the visitors of an app in place of this dyno's release: the newest other one with a dyno of the type
-/// that is up.
-pub fn serving_instead(connection: &Connection, dyno: &Dyno) -> Result<Option<i64>> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT max(release_version) FROM dyno
-             WHERE app_id = ?1 AND type = ?2 AND state = 'up' AND one_off = 0 AND release_id <> ?3",
-        )?
-        .query_row(params![dyno.app_id, dyno.r#type, dyno.release_id], |row| {
-            row.get(0)
-        })?)
 }
 
 /// A dyno, for the platform's own work.

@@ -42,6 +42,7 @@ pub mod features;
 pub mod figures;
 pub mod formation;
 pub mod gates;
+pub mod held_back;
 pub mod idling;
 pub mod keys;
 pub mod log_drains;

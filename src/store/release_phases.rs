@@ -59,6 +59,8 @@ pub struct Settled {
     pub release: Release,
     /// The formation that it made, when it is the first that runs.
     pub formation: Vec<formation::Formation>,
+    /// The version that the app runs now, if it runs any.
+    pub runs: Option<i64>,
 }
 
 const COLUMNS: &str =
@@ -263,7 +265,13 @@ fn settle(
         true => formation::all(connection, release.app_id)?,
         false => Vec::new(),
     };
-    Ok(Settled { release, formation })
+    let current = releases::current(connection, release.app_id)?;
+    let runs = current.filter(|current| current.slug_id.is_some());
+    Ok(Settled {
+        release,
+        formation,
+        runs: runs.map(|current| current.version),
+    })
 }
 
 /// Notes that a dyno has ended, if it ran a release command.

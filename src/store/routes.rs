@@ -23,26 +23,39 @@ pub struct Visited {
     /// Where its own pages are for visitors whom no dyno answers, and for those who come while it is maintained.
     pub error_page_url: Option<String>,
     pub maintenance_page_url: Option<String>,
-    /// Something was deployed, so there is a formation.
-    pub deployed: bool,
-    /// Something is to be deployed once its release command has succeeded.
-    pub releasing: bool,
-    /// Web dynos that are wanted.
-    pub quantity: i64,
+    pub deployed: Deployed,
     /// Web dynos that are not being stopped, by id.
     pub dynos: Vec<Dyno>,
     /// The version of the current release.
     pub version: i64,
 }
 
+/// What has become of what was deployed to an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deployed {
+    /// Nothing was.
+    Nothing,
+    /// It is there once its release command has succeeded.
+    Pending,
+    /// No release of it has succeeded.
+    Failed,
+    /// It runs, and declares no web process.
+    NoWeb,
+    /// It runs, and so many web dynos are wanted.
+    Web(i64),
+}
+
 /// Every app. A few passes over narrow tables, since there may be many apps of which few run.
 pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
     let mut deployed = HashMap::new();
     let mut statement = connection
-        .prepare_cached("SELECT app_id, max(CASE WHEN type = 'web' THEN quantity ELSE 0 END) FROM formation GROUP BY app_id")?;
-    for row in statement.query_map([], |row| Ok((row.get::<_, Id>(0)?, row.get::<_, i64>(1)?)))? {
+        .prepare_cached("SELECT app_id, max(CASE WHEN type = 'web' THEN quantity END) FROM formation GROUP BY app_id")?;
+    let quantities = statement.query_map([], |row| {
+        Ok((row.get::<_, Id>(0)?, row.get::<_, Option<i64>>(1)?))
+    })?;
+    for row in quantities {
         let (app, quantity) = row?;
-        deployed.insert(app, quantity);
+        deployed.insert(app, quantity.map_or(Deployed::NoWeb, Deployed::Web));
     }
     let mut running: HashMap<Id, (i64, Vec<Dyno>)> = HashMap::new();
     let sql = format!(
@@ -70,13 +83,12 @@ pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
         .prepare_cached("SELECT app_id FROM app_feature WHERE name = ?1 AND enabled = 1")?;
     let https_only = statement.query_map([HTTPS_ONLY.name], |row| row.get(0))?;
     let https_only: HashSet<Id> = https_only.collect::<rusqlite::Result<_>>()?;
-    let releasing = releasing(connection)?;
+    add_without_formation(connection, &mut deployed)?;
     let mut statement = connection.prepare_cached(
         "SELECT id, name, maintenance, error_page_url, maintenance_page_url FROM app",
     )?;
     let apps = statement.query_map([], |row| {
         let app_id = row.get(0)?;
-        let quantity = deployed.get(&app_id);
         let (version, dynos) = running.remove(&app_id).unwrap_or_default();
         Ok(Visited {
             app_id,
@@ -86,9 +98,7 @@ pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
             https_only: https_only.contains(&app_id),
             error_page_url: row.get(3)?,
             maintenance_page_url: row.get(4)?,
-            deployed: quantity.is_some(),
-            releasing: releasing.contains(&app_id),
-            quantity: quantity.copied().unwrap_or_default(),
+            deployed: deployed.remove(&app_id).unwrap_or(Deployed::Nothing),
             dynos,
             version,
         })
@@ -96,13 +106,31 @@ pub fn snapshot(connection: &Connection) -> Result<Vec<Visited>> {
     Ok(apps.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The apps with a pending release of a slug.
-fn releasing(connection: &Connection) -> Result<HashSet<Id>> {
+/// Adds what has become of deployments that have left no formation: none of their releases counts yet, or what they brought runs
+/// nothing at all. Looks at the releases of such apps alone, which are few each.
+fn add_without_formation(
+    connection: &Connection,
+    deployed: &mut HashMap<Id, Deployed>,
+) -> Result<()> {
     let mut statement = connection.prepare_cached(
-        "SELECT DISTINCT app_id FROM release WHERE status = 'pending' AND slug_id IS NOT NULL",
+        "SELECT id, (SELECT max(CASE status WHEN 'pending' THEN 3 WHEN 'succeeded' THEN 2 ELSE 1 END) FROM release
+             WHERE release.app_id = app.id AND slug_id IS NOT NULL)
+         FROM app WHERE NOT EXISTS (SELECT 1 FROM formation WHERE formation.app_id = app.id)",
     )?;
-    let apps = statement.query_map([], |row| row.get(0))?;
-    Ok(apps.collect::<rusqlite::Result<_>>()?)
+    let apps = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))?;
+    for row in apps {
+        let (app, furthest) = row?;
+        deployed.insert(
+            app,
+            match furthest {
+                None => Deployed::Nothing,
+                Some(3) => Deployed::Pending,
+                Some(2) => Deployed::NoWeb,
+                Some(_) => Deployed::Failed,
+            },
+        );
+    }
+    Ok(())
 }
 
 /// The config vars that name an app's own pages, as on Heroku.

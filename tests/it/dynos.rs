@@ -87,6 +87,59 @@ async fn a_web_dyno_that_never_listens_is_ended_and_tried_again() {
 }
 
 #[tokio::test]
+async fn what_serves_in_place_of_a_release_that_does_not_come_up_is_seen_beside_it() {
+    let (server, ann) = server().await;
+    let old = web(&ann).await;
+    server.dynos.hold();
+    let next = gz(&[("Procfile", "web: next")]);
+    server.deploy(&ann, "harbour", &next).await;
+    let shown = async || {
+        let dynos = ann.get(DYNOS).await;
+        let releases = ann.get("/apps/harbour/releases").await;
+        let warned = dynos.header("warning-message").to_owned();
+        assert_eq!(releases.header("warning-message"), warned);
+        let seen = |dyno: &Value| {
+            let (name, state) = (dyno["name"].as_str(), dyno["state"].as_str());
+            let version = &dyno["release"]["version"];
+            format!("{} v{version} {}", name.unwrap(), state.unwrap())
+        };
+        let seen: Vec<String> = dynos.list().iter().map(seen).collect();
+        (seen.join(", "), warned)
+    };
+    // As long as it may yet come up, there is nothing to tell.
+    assert_eq!(
+        shown().await,
+        ("web.1 v4 starting".to_owned(), String::new())
+    );
+    for state in ["starting", "crashed"] {
+        server.dynos.crash(own(&web(&ann).await), 1);
+        server.settle().await;
+        let (seen, warned) = shown().await;
+        assert_eq!(seen, format!("web.1 v3 up, web.1 v4 {state}"));
+        assert_eq!(
+            warned,
+            "v4 does not come up, so v3 goes on serving visitors. heroku releases:output v4 says why."
+        );
+    }
+    // By its name the new one is meant; the old one goes when that has come up, and not before.
+    assert_eq!(web(&ann).await["release"]["version"], 4);
+    let path = format!("{DYNOS}/{}", id(&old));
+    assert_eq!(ann.get(&path).await.ok(), old);
+    let refused = ann.delete(&path).await;
+    refused.refused(409, "conflict", "restart web.1, by its name");
+    let first = ann.range(DYNOS, "name ..; max=1").await;
+    assert_eq!(first.status, 206);
+    let second = ann.range(DYNOS, first.header("next-range")).await;
+    assert_eq!(second.list()[0]["id"], web(&ann).await["id"]);
+    ann.delete(format!("{DYNOS}/web.1")).await.expect(202);
+    server.settle().await;
+    assert_eq!(server.dynos.of("harbour"), ["web.1 v3", "web.1 v4"]);
+    server.dynos.listen(own(&web(&ann).await));
+    server.settle().await;
+    assert_eq!(shown().await, ("web.1 v4 up".to_owned(), String::new()));
+}
+
+#[tokio::test]
 async fn a_crashed_dyno_is_started_again_with_growing_patience() {
     let (server, ann) = server().await;
     let first = web(&ann).await;
@@ -117,7 +170,9 @@ async fn a_dyno_that_cannot_be_started_is_crashed() {
     ann.delete(format!("{DYNOS}/web.1")).await.expect(202);
     server.settle().await;
     assert_eq!(web(&ann).await["state"], "crashed");
-    assert_eq!(ann.get(DYNOS).await.list().len(), 1);
+    // The one in whose place it was to come goes on.
+    assert_eq!(ann.get(DYNOS).await.each("state"), ["up", "crashed"]);
+    assert_eq!(server.dynos.of("harbour"), ["web.1 v3"]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What an app runs, and whether a source says so.
 
 mod procfile;
+mod told;
 
 use std::collections::BTreeMap;
 
@@ -41,7 +42,8 @@ fn a_procfile_comes_before_everything_else() {
     assert_eq!(decision.origin, Origin::Procfile);
     assert_eq!(decision.commands["web"], "./run");
     assert_eq!(decision.commands["worker"], "./work");
-    assert_eq!(decision.unread_lines, [3]);
+    let doubtful: Vec<usize> = decision.doubtful.iter().map(|line| line.number).collect();
+    assert_eq!(doubtful, [3]);
 }
 
 #[test]
@@ -77,7 +79,12 @@ fn what_runs_nowhere_is_refused_with_a_remedy() {
             .contains("Add a file named Procfile with a line such as \"web: python3 app.py\"")
     );
     assert!(refusal(&[("server.js", "")]).starts_with("There is no Procfile"));
-    assert!(refusal(&[("Procfile", "web:./run\n")]).contains("declares no process type"));
+    let said = refusal(&[("Procfile", "# mine\nweb:./run\n")]);
+    assert!(said.contains("declares no process type"), "{said}");
+    assert!(
+        said.contains("Line 2 ") && said.contains("Write \"web: ./run\"."),
+        "{said}"
+    );
 }
 
 #[test]

@@ -324,6 +324,7 @@ async fn what_bin_release_says_wrong_fails_the_build_and_what_it_leaves_out_does
         let source = Tar::new().file("README", "");
         let (build, output) = succeeded(&site, source, &["shop/odd"]).await;
         assert!(output.contains("declares types -> (none)\n"), "{output}");
+        assert!(output.contains("so nothing of this app runs."), "{output}");
         assert!(site.slug(&build).process_types.is_empty());
     }
 }

@@ -101,6 +101,24 @@ async fn a_release_command_that_fails_is_shown_by_the_push_which_is_kept() {
 }
 
 #[tokio::test]
+async fn a_first_release_that_fails_leaves_nothing_that_runs_and_the_push_says_so() {
+    let Scene {
+        client, work, url, ..
+    } = &Scene::new().await;
+    work.commit(&[("Procfile", &procfile("exit 4"))]);
+    let pushed = work.push(url, "main");
+    assert!(pushed.succeeded, "{}", pushed.said);
+    let lines = [
+        "remote:  !     The release command of v3 ended with exit status 4. Nothing of this app runs until a release of it succeeds.",
+        "remote: Waiting for release.... failed.",
+        "remote:  !     v3 failed, and nothing of this app runs until a release of it succeeds.",
+    ];
+    says_in_order(&pushed.said, &lines);
+    assert!(!pushed.said.contains("releases:retry"), "{}", pushed.said);
+    assert_eq!(release(client, 3).await["status"], "failed");
+}
+
+#[tokio::test]
 async fn the_ref_has_moved_while_the_command_runs_and_a_client_that_goes_away_changes_nothing() {
     let Scene {
         client,

@@ -293,16 +293,17 @@ async fn a_broken_session_goes_on_after_the_last_line_it_got() {
         kept.say(&number.to_string());
     }
     let mut session = kept.tail(5);
-    let last = session.next().await.unwrap().last;
+    let place = session.next().await.unwrap().place;
     drop(session);
     for number in 10..400 {
         kept.say(&number.to_string());
     }
     let filter = Filter {
-        after: penstock::log::sse::resume(&last.to_log()),
+        after: Some(place.at),
         ..Filter::default()
     };
-    let mut session = kept.logs.session(kept.app, filter, 1, true);
+    let session = kept.logs.session(kept.app, filter, 1, true);
+    let mut session = session.back_from(Some(place));
     kept.say("400");
     let expected: Vec<_> = (10..=400).map(|number| number.to_string()).collect();
     assert_eq!(messages(&take(&mut session, 391).await), expected);

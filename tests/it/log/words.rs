@@ -148,6 +148,10 @@ async fn a_batch_is_one_event_with_the_id_that_it_is_given() {
          data: 2022-02-27T19:53:50.466500+00:00 app[web.1]: \n\
          data: 2022-02-27T19:53:50.466501+00:00 app[web.1]: three \n\n"
     );
-    assert_eq!(sse::resume(&batch.last.to_log()), Some(batch.last));
-    assert_eq!(sse::resume("7"), None);
+    assert_eq!(sse::resume(&batch.place.to_string()), Some(batch.place));
+    let place = sse::resume(&batch.last.to_log()).unwrap();
+    assert_eq!((place.at, place.counted), (batch.last, None));
+    for text in ["7", "2022-02-27T19:53:50.466499+00:00,x,y", ""] {
+        assert_eq!(sse::resume(text), None, "{text}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Tails that are cut off and go on, as the official CLI does it: it comes back to the same URL with the id of the last event.
 
+mod missing;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,7 +11,7 @@ use penstock::blob::signed::SignedUrls;
 use penstock::config::Config;
 use penstock::data_dir::DataDir;
 use penstock::error::{ErrorId, Result};
-use penstock::log::Source;
+use penstock::log::{Place as Stand, Source};
 use penstock::name::Id;
 use penstock::runtime::Parting;
 use penstock::sandbox::Settings;
@@ -17,6 +19,7 @@ use penstock::secret::SigningKey;
 use penstock::serve;
 use penstock::time::{Clock, Timestamp};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Harbour;
@@ -340,13 +343,21 @@ async fn events_say_that_they_are_alive_while_nothing_is_said() {
     let batches = stream::once(async { batch("one\n") }).chain(stream::pending());
     let ids = Ids::new(SignedUrls::new(SigningKey::new([7; 32])), "/streams/logs");
     let opening = Bytes::from_static(b"retry: 3000\n\n");
-    let events = as_events(opening, batches, ids, Duration::from_millis(1));
+    let (stand, stands) = watch::channel(None);
+    let events = as_events(opening, batches, stands, ids, Duration::from_millis(1));
     let mut events = Box::pin(events);
     let mut next = async || timeout(HANG, events.next()).await.unwrap().unwrap();
     assert_eq!(next().await, "retry: 3000\n\n");
     let event = next().await;
     assert!(event.ends_with(b"\ndata: one\n\n"), "{event:?}");
     assert_eq!(next().await, ": ping\n\n");
+    assert_eq!(next().await, ": ping\n\n");
+    // Where lines went by that are not shown, it says so, once.
+    let place = batch("").place;
+    stand.send_replace(Some(place));
+    let event = next().await;
+    let start = format!("event: opened\nid: {place}/");
+    assert!(event.starts_with(start.as_bytes()), "{event:?}");
     assert_eq!(next().await, ": ping\n\n");
     // Oftener than the CLI and proxies give up, and seldom enough to cost nothing.
     let seconds = PING_EVERY.as_secs();
@@ -357,6 +368,10 @@ fn batch(text: &'static str) -> penstock::log::session::Batch {
     penstock::log::session::Batch {
         text: Bytes::from_static(text.as_bytes()),
         last: Timestamp::parse(harness::T0).unwrap(),
+        place: Stand {
+            at: Timestamp::parse(harness::T0).unwrap(),
+            counted: None,
+        },
         lost: 0,
     }
 }

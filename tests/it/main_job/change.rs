@@ -174,6 +174,23 @@ async fn whoever_finds_no_app_is_told_why() {
     client.create_app("app").await;
     let page = client.visit_until("app", 502, "H81").await;
     assert!(page.contains("nothing here, yet") && page.contains("</html>"));
+    // A build that has failed has deployed nothing, and the log, to which the page points, says why.
+    let unbuildable = r#"{"healthchecks": {"web": [{"path": "no slash"}]}}"#;
+    let source = tarball(&[("Procfile", "web: exit 1\n"), ("app.json", unbuildable)]);
+    let (build, _) = client.build("app", source, Some("application/gzip")).await;
+    assert_eq!(build["status"], "failed");
+    let page = client.visit_until("app", 502, "H81").await;
+    assert!(page.contains("<code>heroku logs</code> says why"), "{page}");
+    let logs = client.logs("app").await;
+    assert!(
+        logs.contains("Build failed -- check your build output: "),
+        "{logs}"
+    );
+    client.create_app("backstage").await;
+    let source = tarball(&[("Procfile", "worker: exit 1\n")]);
+    client.deploy("backstage", source).await;
+    let page = client.visit_until("backstage", 503, "H14").await;
+    assert!(page.contains("The app has no web process"), "{page}");
     client.deploy("app", PERL.tarball("first")).await;
     client.visit_until("app", 200, "first says").await;
     let close = json!({"maintenance": true});

@@ -1,7 +1,7 @@
 //! The Procfile, by Heroku's rule.
 
 use penstock::error::ErrorId;
-use penstock::process_types::procfile::{parse, unread_lines};
+use penstock::process_types::procfile::{doubtful, parse};
 
 fn read(text: &str) -> Vec<(String, String)> {
     parse(text)
@@ -46,15 +46,43 @@ fn blank_and_comment_lines_are_skipped() {
         "\n  \n# web: no\n#web: no\nweb: a # the shell's comment\n\n",
         &[("web", "a # the shell's comment")],
     );
-    assert!(unread_lines("\n  \r\n# web: no\nweb: a").is_empty());
+    assert!(
+        doubtful("\n  \r\n# web: no\n#web no\n  # nor this\nweb: a # the shell's\nworker:\tb")
+            .is_empty()
+    );
 }
 
 #[test]
 fn the_colon_may_be_missing_but_not_the_blank() {
     reads("  web3 y z\nweb:python app.py\n", &[("web3", "y z")]);
-    assert_eq!(
-        unread_lines("ok: x\nweb:python app.py\nweb:\n<<<<<<< HEAD\nworker: \n"),
-        [2, 3, 4, 5]
+}
+
+#[test]
+fn a_line_that_is_not_what_it_seems_is_named_with_what_it_should_be() {
+    let said = |text: &str| -> Vec<String> {
+        let found = doubtful(text);
+        found.iter().map(ToString::to_string).collect()
+    };
+    let text = "ok: x\nweb:python app.py\nweb:\n<<<<<<< HEAD\nworker: \nclock tick 5\nrelease : ./migrate\n";
+    let all = said(text);
+    let should = |line: &str| format!("Write \"{line}\".");
+    for (said, (line, words)) in all.iter().zip([
+        (2, should("web: python app.py")),
+        (3, "declares nothing".to_owned()),
+        (4, "declares nothing".to_owned()),
+        (5, "declares nothing".to_owned()),
+        (6, "It is taken for \"clock: tick 5\"".to_owned()),
+        (7, should("release: ./migrate")),
+    ]) {
+        let start = format!("Line {line} of the Procfile ");
+        assert!(said.starts_with(&start) && said.contains(&words), "{said}");
+    }
+    assert_eq!(all.len(), 6);
+    // A long line is known by its beginning.
+    let long = &said(&format!("web {}", "é".repeat(60_000 / 2)))[0];
+    assert!(
+        long.chars().count() < 300 && long.contains("é…\""),
+        "{long}"
     );
 }
 

@@ -62,7 +62,8 @@ async fn what_it_prints_is_streamed_and_logged_and_decides() {
     client.deploy("app", source("two", "echo no; exit 4")).await;
     let second = output(&client, 5).await;
     let reason = "The release command of v5 ended with exit status 4.";
-    assert_eq!(second, format!("no\n !     {reason}\n"));
+    let then = "v4 stays the current release.";
+    assert_eq!(second, format!("no\n !     {reason} {then}\n"));
     let release = client.get("/apps/app/releases/5").await.expect(200);
     assert_eq!(release["status"], "failed");
     assert_eq!(client.visit("app", "/").await.text(), "one");
@@ -72,6 +73,7 @@ async fn what_it_prints_is_streamed_and_logged_and_decides() {
         "{logs}"
     );
     assert!(logs.contains(reason), "{logs}");
+    assert!(logs.contains(&format!("app[api]: {then}")), "{logs}");
     // Replayed as long as the release is there.
     assert_eq!(output(&client, 4).await, first);
 }
@@ -136,5 +138,13 @@ async fn whoever_visits_while_the_first_release_is_pending_waits_for_it() {
     // Of one that failed there is nothing to wait for.
     client.create_app("failed").await;
     client.deploy("failed", source("two", "exit 4")).await;
-    client.visit_until("failed", 502, "H81").await;
+    let page = client.visit_until("failed", 503, "H14").await;
+    assert!(page.contains("Its first release has failed"), "{page}");
+    for line in [
+        "app[api]: Nothing of this app runs until a release of it succeeds.",
+        "heroku[router]: at=error code=H14 desc=\"No web processes running\"",
+    ] {
+        let mut tail = client.tail("failed", 100).await.unwrap();
+        tail.until(line).await;
+    }
 }

@@ -34,6 +34,8 @@ async fn an_unknown_host_gets_a_page_that_says_so() {
 async fn every_page_stands_alone_and_names_its_code() {
     for (web, code, shown) in [
         (Web::Blank, "H81", 502),
+        (Web::Unreleased, "H14", 503),
+        (Web::Undeclared, "H14", 503),
         (Web::NoWebDynos, "H14", 503),
         (Web::Crashed, "H10", 503),
         (Web::Up(Vec::new()), "H14", 503),
