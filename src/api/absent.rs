@@ -71,7 +71,7 @@ fn of_hosting(path: &str) -> Option<&'static str> {
             "Penstock has webhooks of apps and add-ons, and none of pipelines. Subscribe to each app of the pipeline: \
              heroku webhooks:add --app APP ..."
         }
-        ["pipelines", _, "repository", ..] => {
+        ["pipelines", _, "repository" | "github", ..] | ["repos" | "github", ..] => {
             "This server is not connected to GitHub. The source of a pipeline's apps is what is pushed to them with git."
         }
         _ => return None,

@@ -1,4 +1,5 @@
-//! Who is asking: the token in the `Authorization` header, as Bearer or as the password of Basic.
+//! Who is asking: the token in the `Authorization` header, as Bearer or as the password of Basic. GitHub's `token` means Bearer, since
+//! the official CLI sends it where this server answers in GitHub's place.
 
 use actix_web::http::header::HeaderMap;
 use base64::Engine;
@@ -13,6 +14,8 @@ use crate::time::Timestamp;
 
 /// Longer than any token of ours; what is longer is not even hashed.
 const MAX_BYTES: usize = 512;
+/// The schemes by which a token comes as it is.
+const PLAIN: [&str; 2] = ["bearer", "token"];
 
 /// What the request's token opens. 401, in one and the same words for a missing, a malformed, an unknown and an expired token.
 pub fn credential(
@@ -68,7 +71,7 @@ fn token(value: &str) -> Option<String> {
     if credentials.len() > MAX_BYTES {
         return None;
     }
-    let token = if scheme.eq_ignore_ascii_case("bearer") {
+    let token = if PLAIN.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
         credentials.to_owned()
     } else if scheme.eq_ignore_ascii_case("basic") {
         let decoded = base64::engine::general_purpose::STANDARD

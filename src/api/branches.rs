@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use rusqlite::Connection;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::call::Call;
+use super::call::{Call, Caller};
 use super::reply::Reply;
 use crate::blob::Blob;
 use crate::blob::signed::Method;
@@ -49,17 +50,23 @@ struct Branch {
     commit: String,
 }
 
-/// The first of the pipeline's apps, from the earliest stage on, to which the branch was pushed; of those whose source the caller
-/// may have.
+/// The pipeline's apps whose source the caller may have, from the earliest stage on.
+pub(super) fn sources_of(
+    connection: &Connection,
+    caller: &Caller,
+    pipeline: Id,
+) -> Result<Vec<Id>> {
+    let mut apps = couplings::apps(connection, pipeline)?;
+    apps.retain(|app| {
+        let app = Identity::Id(*app);
+        apps::find_id(connection, &caller.account, &app, Permission::Deploy).is_ok()
+    });
+    Ok(apps)
+}
+
+/// The first of them to which the branch was pushed.
 async fn find(call: &Call, pipeline: Id, branch: &str) -> Result<Option<Branch>> {
-    let apps = call.read(|connection, caller| {
-        let mut apps = couplings::apps(connection, pipeline)?;
-        apps.retain(|app| {
-            let app = Identity::Id(*app);
-            apps::find_id(connection, &caller.account, &app, Permission::Deploy).is_ok()
-        });
-        Ok(apps)
-    })?;
+    let apps = call.read(|connection, caller| sources_of(connection, caller, pipeline))?;
     for app in apps {
         if let Some(commit) = call.platform.git.branch(app, branch).await? {
             return Ok(Some(Branch { app, commit }));

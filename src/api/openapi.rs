@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use super::call::Visit;
 use super::example::Examples;
 use super::operation::{Description, Endpoint};
-use super::routes::{Policy, ROUTES, Route};
+use super::policy::Policy;
+use super::routes::{ROUTES, Route};
 use super::{pipelines, reply, summary, webhook_deliveries};
 use crate::error::{ErrorId, Result};
 

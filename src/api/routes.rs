@@ -1,59 +1,9 @@
 //! The table of routes: what may be asked, by whom, and what answers.
 
 use super::operation::{self, Endpoint};
+use super::policy::Policy;
 use super::*;
 use crate::error::ErrorId;
-use crate::store::access::Permission;
-
-/// Who may call a route. A route cannot be written down without one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// Anybody.
-    Public,
-    /// Whoever holds a URL that we signed; nothing else is asked.
-    Signed,
-    /// Whoever shows a client's secret in the body, or a code that stands for it.
-    Client,
-    /// Anybody: with a token, as its account; without one, as nobody.
-    Anybody,
-    /// Any account. What it sees is its own.
-    Account,
-    /// Whoever runs the server.
-    Admin,
-    /// Whoever has this permission on the app in the path.
-    View,
-    Deploy,
-    Operate,
-    Manage,
-    Own,
-    /// Whoever may deploy the app in the path, with git.
-    Git,
-    /// Whoever may see the pipeline in the path; its owner, where something is changed.
-    Pipeline,
-    /// Whoever is in the team in the path; its admins, where something is changed.
-    Team,
-}
-
-impl Policy {
-    /// What is needed on the app in the path.
-    pub fn permission(self) -> Option<Permission> {
-        match self {
-            Policy::View => Some(Permission::View),
-            Policy::Deploy | Policy::Git => Some(Permission::Deploy),
-            Policy::Operate => Some(Permission::Operate),
-            Policy::Manage => Some(Permission::Manage),
-            Policy::Own => Some(Permission::Own),
-            Policy::Public
-            | Policy::Signed
-            | Policy::Client
-            | Policy::Anybody
-            | Policy::Account
-            | Policy::Admin
-            | Policy::Pipeline
-            | Policy::Team => None,
-        }
-    }
-}
 
 /// One operation of the API.
 #[derive(Clone, Copy)]
@@ -124,6 +74,7 @@ routes! {
     GET    "/account/keys/{key}"                            Account  keys::info;
     DELETE "/account/keys/{key}"                            Account  keys::delete;
     GET    "/account/rate-limits"                           Account  account::rate_limits;
+    GET    "/account/github/token"                          Account  comparisons::token;
     GET    "/oauth/authorizations"                          Account  oauth_authorizations::list;
     POST   "/oauth/authorizations"                          Account  oauth_authorizations::create;
     GET    "/oauth/authorizations/{authorization}"          Account  oauth_authorizations::info;
@@ -187,6 +138,7 @@ routes! {
     GET    "/apps/{app}"                                    View     apps::info;
     PATCH  "/apps/{app}"                                    Operate  apps::update;
     DELETE "/apps/{app}"                                    Own      apps::delete;
+    GET    "/apps/{app}/github"                             View     comparisons::repository;
     GET    "/apps/{app}/available-stacks"                   View     catalog::app_stacks;
     GET    "/apps/{app}/available-dyno-sizes"               View     catalog::app_dyno_sizes;
     GET    "/apps/{app}/builds"                             View     builds::list;
@@ -326,6 +278,7 @@ routes! {
     DELETE "/pipelines/{pipeline}/review-app-config"        Pipeline review_app_configs::delete;
     GET    "/pipelines/{pipeline}/repo"                     Pipeline branches::repository;
     GET    "/pipelines/{pipeline}/repo/branches/{branch}"   Pipeline branches::info;
+    GET    "/repos/not.on.github/{pipeline}/compare/{commits}" Pipeline comparisons::info, InvalidParams;
     GET    "/pipelines/{pipeline}/review-apps"              Pipeline review_apps::list;
     POST   "/review-apps"                                   Account  review_apps::create;
     GET    "/review-apps/{review_app}"                      Account  review_apps::info;

@@ -60,6 +60,15 @@ pub enum Kind {
     Make,
 }
 
+/// The official buildpacks that a builder stands in for, by their names.
+pub const STAND_INS: [(&str, Kind); 5] = [
+    ("emk/rust", Kind::Rust),
+    ("heroku-community/static", Kind::Site),
+    ("heroku/go", Kind::Go),
+    ("heroku/nodejs", Kind::Node),
+    ("heroku/python", Kind::Python),
+];
+
 /// The files that decide which builder it is, and those that say at once what cannot be built. Whoever has no whole tree has to
 /// offer these.
 pub fn marks() -> Vec<&'static str> {
@@ -136,14 +145,8 @@ impl Kind {
 
     /// The builder that stands in for an official buildpack, which is only a name here.
     pub fn named(buildpack: &str) -> Option<Kind> {
-        match buildpack {
-            "heroku/nodejs" => Some(Kind::Node),
-            "heroku/python" => Some(Kind::Python),
-            "heroku/go" => Some(Kind::Go),
-            "emk/rust" => Some(Kind::Rust),
-            "heroku-community/static" => Some(Kind::Site),
-            _ => None,
-        }
+        let known = STAND_INS.iter().find(|(name, _)| *name == buildpack);
+        known.map(|(_, kind)| *kind)
     }
 
     /// The files one of which a source for this builder has.

@@ -3,7 +3,7 @@
 //!
 //! Some of the CLI's commands ask hosts that no variable names. For these the server, or the forward to it, is made the CLI's proxy,
 //! which answers in the place of those hosts: they work, and Heroku never sees the token. The CLI also has to believe the server's
-//! authority, for `heroku run`. And a few commands only open a page of heroku.com; they say so instead.
+//! authority, for `heroku run`. And a few commands lead nowhere, whatever a server answers: these are not started at all.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -62,25 +62,38 @@ const FIXED_HOSTS: [&str; 14] = [
     "reviewapps:enable",
 ];
 
-/// The commands that only open a page of Heroku's in a browser, and what there is instead.
-const PAGES: [(&str, &str); 4] = [
+/// What there is instead of what Heroku CI does to the source.
+const NO_CI: &str = "Penstock runs no CI tests, so nothing was sent. A CI of your own reports what it found as a status of the release, which a \
+                     promotion can require: see /docs/pipelines.";
+/// And of a connection to GitHub.
+const NO_GITHUB: &str = "This server is not connected to GitHub, so nothing was made: the source of a pipeline's apps is what is pushed to them \
+                         with git. `heroku pipelines:create` and `heroku pipelines:add` make a pipeline of apps that are there.";
+
+/// The commands that are not started, and what there is instead: those that only open a page of Heroku's in a browser, and those that would
+/// have sent something, or have asked for much, before they fail.
+const INSTEAD: [(&str, &str); 9] = [
     (
         "addons:docs",
         "Heroku's pages tell of Heroku's add-ons. Those of this server are their providers' own: `heroku addons:info ADDON` names the \
          service, and `heroku addons:open ADDON` leads to its provider.",
     ),
+    ("ci:debug", NO_CI),
     (
         "ci:open",
         "Penstock runs no CI tests. `heroku pipelines:info PIPELINE` shows the pipeline.",
     ),
+    ("ci:rerun", NO_CI),
+    ("ci:run", NO_CI),
     (
         "orgs:open",
         "Penstock has no page for a team. `heroku members --team TEAM` and `heroku apps --team TEAM` show who and what is in it.",
     ),
+    ("pipelines:connect", NO_GITHUB),
     (
         "pipelines:open",
         "Penstock has no page for a pipeline. `heroku pipelines:info PIPELINE` shows its apps.",
     ),
+    ("pipelines:setup", NO_GITHUB),
 ];
 
 /// Makes the folder that goes first on the `PATH`; only this user can use it. 409 where it cannot be written.
@@ -145,7 +158,7 @@ fn run(arguments: &[OsString]) -> u8 {
             return REFUSED;
         };
         if is_same_server(&host, &url) {
-            if let Some(sentence) = page(arguments) {
+            if let Some(sentence) = instead(arguments) {
                 eprintln!("penstock: {sentence}");
                 return REFUSED;
             }
@@ -251,7 +264,7 @@ fn name(arguments: &[OsString]) -> &str {
 }
 
 /// Help is the CLI's.
-fn page(arguments: &[OsString]) -> Option<&'static str> {
+fn instead(arguments: &[OsString]) -> Option<&'static str> {
     if arguments
         .iter()
         .any(|argument| argument == "--help" || argument == "-h")
@@ -259,7 +272,7 @@ fn page(arguments: &[OsString]) -> Option<&'static str> {
         return None;
     }
     let name = name(arguments);
-    let known = PAGES.iter().find(|(known, _)| *known == name);
+    let known = INSTEAD.iter().find(|(known, _)| *known == name);
     known.map(|(_, sentence)| *sentence)
 }
 

@@ -8,6 +8,7 @@
 //! It must not know HTTP, nor what a build is: the API brings requests here, and [`crate::pushes`] makes builds of what is pushed.
 
 mod branch;
+mod compare;
 pub mod fetch;
 pub mod frame;
 pub mod hook;
@@ -30,6 +31,7 @@ use crate::secret;
 
 use self::permit::{Permit, Permits};
 
+pub use compare::{CommitId, Comparison};
 pub use service::{Conversation, Service};
 
 /// The name under which git runs the hook, and by which this binary knows that it is one.

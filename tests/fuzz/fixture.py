@@ -80,6 +80,7 @@ named = {
     "addon": addon["id"],
     "attachment": attachment["id"],
     "stage": "review",
+    "commits": "%s...%s" % ("a" * 40, "b" * 40),
     "team": team["id"],
     "member": call("GET", "/account")["email"],
     "webhook": webhook["id"],

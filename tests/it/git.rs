@@ -1,6 +1,7 @@
 //! git push and clone, with stock git against the real server.
 
 mod by_router;
+mod compared;
 mod held;
 mod hostile;
 mod limits;

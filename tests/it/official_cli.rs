@@ -81,43 +81,80 @@ async fn errors_are_counted_in_the_log_by_the_hour() {
 }
 
 #[tokio::test]
-async fn a_buildpacks_name_stands_for_itself_and_only_what_is_kept_here_has_versions() {
+async fn a_buildpacks_name_stands_for_itself_and_only_what_is_there_has_versions() {
     let server = Server::start().await;
     let nobody = server.nobody();
-    let known = nobody.get("/buildpacks/heroku%2Fnodejs").await.ok();
-    assert_eq!(known["blob_url"], "urn:buildpack:heroku/nodejs");
-    nobody
-        .get("/buildpacks/heroku%2Fnodejs/revisions")
-        .await
-        .missing("buildpack");
+    let known = nobody.get("/buildpacks/heroku%2Fruby").await.ok();
+    assert_eq!(known["blob_url"], "urn:buildpack:heroku/ruby");
+    for part in ["revisions", "readme"] {
+        let missing = nobody.get(format!("/buildpacks/heroku%2Fruby/{part}"));
+        missing.await.missing("buildpack");
+    }
     let nonsense = nobody.get("/buildpacks/nonsense").await.ok();
     assert_eq!(nonsense["blob_url"], "nonsense");
     nobody
         .get("/buildpacks/nonsense/revisions")
         .await
         .invalid("no buildpack");
+    import(&server, "grove/tree");
+    let found = async |query: &str| {
+        let listed = nobody.get(format!("/buildpacks?{query}")).await;
+        listed.each("id")
+    };
+    assert_eq!(found("in[namespace][]=grove").await, ["grove/tree"]);
+    assert_eq!(found("like[description]=tree").await, ["grove/tree"]);
+    assert!(found("in[name][]=shrub").await.is_empty());
+    let versions = nobody.get("/buildpacks/grove%2Ftree/revisions").await;
+    assert_eq!(versions.list()[0]["release"], 1);
+    nobody.get("/buildpacks/grove%2Ftree/readme").await.ok();
+}
+
+/// Keeps a buildpack that does nothing.
+fn import(server: &Server, name: &str) {
     let pack = tempfile::tempdir().unwrap();
     std::fs::create_dir(pack.path().join("bin")).unwrap();
     std::fs::write(pack.path().join("bin/compile"), "#!/bin/sh\n").unwrap();
     let registry = &server.platform.buildpacks;
-    registry.import("grove/tree", pack.path()).unwrap();
-    assert_eq!(
-        nobody
-            .get("/buildpacks?in[namespace][]=grove")
-            .await
-            .each("id"),
-        ["grove/tree"]
-    );
-    assert!(
-        nobody
-            .get("/buildpacks?in[name][]=shrub")
-            .await
-            .each("id")
-            .is_empty()
-    );
-    let versions = nobody.get("/buildpacks/grove%2Ftree/revisions").await;
-    assert_eq!(versions.list()[0]["release"], 1);
-    nobody.get("/buildpacks/grove%2Ftree/readme").await.ok();
+    registry.import(name, pack.path()).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_built_in_is_found_by_the_names_that_it_stands_in_for() {
+    let server = Server::start().await;
+    let nobody = server.nobody();
+    let listed = nobody.get("/buildpacks").await;
+    let stand_ins = [
+        "emk/rust",
+        "heroku-community/static",
+        "heroku/go",
+        "heroku/nodejs",
+        "heroku/python",
+    ];
+    assert_eq!(listed.each("id"), stand_ins);
+    // Each is one that an app can name.
+    let ann = server.account("ann").await;
+    ann.app("harbour").await;
+    for built_in in listed.list() {
+        let url = built_in["blob_url"].as_str().unwrap();
+        let set = ann.request("PUT", "/apps/harbour/buildpack-installations");
+        let body = json!({"updates": [{"buildpack": url}]});
+        let set = set.json(&body).send().await.ok();
+        assert_eq!(set[0]["buildpack"]["name"], built_in["id"]);
+    }
+    let described = nobody.get("/buildpacks?like[description]=node").await;
+    assert_eq!(described.each("id"), ["heroku/nodejs"]);
+    let versions = nobody.get("/buildpacks/heroku%2Fnodejs/revisions").await;
+    assert_eq!(versions.list().len(), 1);
+    nobody.get("/buildpacks/heroku%2Fnodejs/readme").await.ok();
+    let told = async || {
+        let one = nobody.get("/buildpacks/heroku%2Fnodejs").await.ok();
+        one["description"].as_str().unwrap().to_owned()
+    };
+    assert!(told().await.contains("built in"));
+    // One that is kept takes the place of what is built in.
+    import(&server, "heroku/nodejs");
+    assert!(told().await.contains("kept on this server"));
+    assert_eq!(nobody.get("/buildpacks").await.each("id"), stand_ins);
 }
 
 #[tokio::test]
@@ -133,6 +170,8 @@ async fn what_belongs_to_herokus_hosting_alone_is_refused_in_a_sentence() {
         ("/test-runs/1/test-nodes", "no CI tests"),
         ("/pipelines/trees/webhooks", "webhooks:add --app"),
         ("/pipelines/trees/repository", "not connected to GitHub"),
+        ("/repos/ann/forest", "not connected to GitHub"),
+        ("/repos/ann/forest/compare/x...y", "not connected to GitHub"),
         ("/client/v11/databases/x", "no databases"),
     ] {
         ann.get(path).await.refused(404, "not_found", words);

@@ -20,7 +20,7 @@ NEVER = {
     "spaces": "there are no private spaces",
 }
 # Of those, what there is here all the same.
-THERE_YET = ["ci:config", "ci:config:get", "ci:config:set", "ci:config:unset", "spaces"]
+THERE_YET = ["ci:config", "ci:config:get", "ci:config:set", "ci:config:unset", "ci:migrate-manifest", "spaces"]
 VERSION = "11.10.0"
 SEEN = re.compile(r"\bheroku ([a-z0-9][a-z0-9:-]*)")
 

@@ -155,6 +155,10 @@ impl World {
             ("generation", "cedar".to_owned()),
             ("favorite", id(&favorite)),
             ("branch", "main".to_owned()),
+            (
+                "commits",
+                format!("{}...{}", "a".repeat(40), "b".repeat(40)),
+            ),
             ("buildpack", "heroku%2Fnodejs".to_owned()),
             ("source", Id::new().to_string()),
             ("session", "7b7d".to_owned()),

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::archive::raw::Tar;
 use crate::binary::sample::idle_app;
-use crate::binary::{Client, Place, penstock};
+use crate::binary::{Client, Place, Server, penstock};
 
 /// What `penstock buildpack` prints.
 fn ran(place: &Place, arguments: &[&str]) -> String {
@@ -52,4 +52,13 @@ async fn a_buildpack_that_was_imported_builds_the_apps_that_name_it_until_it_is_
     assert_eq!(status, "failed", "{output}");
     let remedy = "penstock buildpack import heroku/kept PATH";
     assert!(output.contains(remedy), "{output}");
+}
+
+#[tokio::test]
+async fn where_names_are_looked_for_elsewhere_none_means_what_is_built_in() {
+    let place = Place::new();
+    let elsewhere = ["--buildpack-registry", "http://127.0.0.1:9"];
+    let server = Server::start(place.command(&elsewhere), &place.log());
+    let found = server.client().get("/buildpacks").await.expect(200);
+    assert_eq!(found, json!([]));
 }

@@ -167,10 +167,20 @@ fn whoever_starts_heroku_starts_it_with_what_it_needs_and_no_other_program() {
 }
 
 #[test]
-fn what_only_opens_a_page_of_herokus_says_what_there_is_instead() {
+fn what_would_lead_nowhere_is_not_started_and_says_what_there_is_instead() {
     let place = Place::new();
     let _server = place.start();
-    for command in ["pipelines:open x", "orgs:open", "addons:docs y", "ci:open"] {
+    for command in [
+        "pipelines:open x",
+        "orgs:open",
+        "addons:docs y",
+        "ci:open",
+        "ci:run --app x",
+        "ci:rerun 5",
+        "ci:debug",
+        "pipelines:connect x --repo y/z",
+        "pipelines:setup x y/z --yes",
+    ] {
         let (status, said) = shell(&place, &format!("heroku {command}"));
         assert_eq!(status, Some(1), "{said}");
         assert!(
