@@ -56,7 +56,7 @@ async fn whatever_is_no_token_is_refused_in_the_same_words() {
         "Bearer".to_owned(),
         "Bearer ".to_owned(),
         token.clone(),
-        format!("Token {token}"),
+        format!("Digest {token}"),
         format!("Bearer {token}x"),
         format!("Bearer {}", token.to_uppercase()),
         format!("Bearer {}", "x".repeat(5_000)),
@@ -69,6 +69,8 @@ async fn whatever_is_no_token_is_refused_in_the_same_words() {
         assert_eq!(refused.status, 401, "{bad}");
         assert_eq!(refused.body, none.body, "{bad}");
     }
+    // The official CLI says so where it believes that it asks GitHub.
+    assert_eq!(with(&ann, &format!("token {token}")).await.status, 200);
     let twice = ann.request("GET", "/account");
     let twice = twice.header("authorization", &format!("Bearer {token}"));
     assert_eq!(twice.send().await.status, 401);

@@ -222,7 +222,13 @@ impl App {
         let up = |dyno: &Value| dyno["state"] == "up" || may_fail(dyno);
         let up = dynos.iter().all(up);
         let wanted = workers + quantity("web");
-        if !up || dynos.len() as u64 != wanted {
+        // Beside one that does not come up stands the one that serves in its place, under the same name.
+        let names = dynos.iter().map(|dyno| dyno["name"].as_str().unwrap());
+        let count = match self.broken.contains(&true) {
+            true => names.collect::<std::collections::BTreeSet<_>>().len(),
+            false => names.count(),
+        };
+        if !up || count as u64 != wanted {
             return Err(format!(
                 "{wanted} dynos are wanted, and there are {dynos:?}"
             ));
