@@ -44,5 +44,6 @@ fuzz: tools ## Throw made-up archives at what unpacks them, and made-up requests
 # Names what is missing, with the remedy. SQLite and the TLS library are compiled from C.
 tools:
 	@command -v cargo >/dev/null || { echo "Rust is missing: see https://rustup.rs" >&2; exit 1; }
+	@rustc --version | awk '{ split($$2, is, "."); exit !(is[1] > 1 || is[2] >= 89) }' || { echo "Rust is too old: 1.89 or newer, see https://rustup.rs" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "A C compiler is missing: apt-get install gcc libc6-dev" >&2; exit 1; }
 	@command -v bash >/dev/null || { echo "Dynos run their commands under bash: apt-get install bash" >&2; exit 1; }

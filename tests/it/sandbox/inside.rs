@@ -335,7 +335,7 @@ id -un; echo $PWD; cd; yes | head -1";
 }
 
 /// A folder that is not below `/tmp`, of which a dyno has its own, wherever this was cloned.
-fn outside_of_tmp() -> tempfile::TempDir {
+pub fn outside_of_tmp() -> tempfile::TempDir {
     let home = std::env::var("HOME").unwrap_or_default();
     let places = [env!("CARGO_TARGET_TMPDIR"), "/var/cache", home.as_str()];
     let private = ["/tmp", "/var/tmp", "/run", "/dev"];

@@ -1,11 +1,13 @@
-//! The network of a dyno at level full: the router reaches in, it reaches out, and nothing else.
+//! The network of a dyno at level full: the router reaches in, it reaches out, and nothing else but what it is shown.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use penstock::sandbox::{Level, net};
 
+use super::inside::{all, attempt, outside_of_tmp};
 use super::{Bed, Way, network, root};
 use crate::binary::in_time;
 
@@ -150,4 +152,21 @@ fn a_dyno_has_no_other_interface_and_no_address_that_no_rule_is_for() {
 lo
 "
     );
+}
+
+#[test]
+fn a_database_of_the_machine_is_reached_by_its_socket_in_a_folder_that_is_shown() {
+    const ATTEMPT: [&str; 1] =
+        ["s = socket.socket(socket.AF_UNIX)\ns.connect(os.environ['SOCKET'])"];
+    for way in Way::own_tree() {
+        let shown = outside_of_tmp();
+        std::fs::set_permissions(shown.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let path = shown.path().join(".s.PGSQL.5432");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
+        let mut bed = attempt(way, &ATTEMPT).with("SOCKET", path.display());
+        all(&bed, 1, "refused");
+        bed.spec.readable = vec![shown.path().to_owned()];
+        all(&bed, 1, "done");
+    }
 }
