@@ -82,6 +82,8 @@ pub struct Server {
     dynos: JoinHandle<()>,
     part_from_dynos: oneshot::Sender<Parting>,
     haste: Haste,
+    /// Of dynos that are to end: nobody else's, since those that end for another reason outlive a server that makes room.
+    dynos_haste: Haste,
     /// Whatever is asked for.
     tied: bool,
     _lock: Lock,
@@ -220,7 +222,7 @@ impl Server {
         // Nobody who comes now may be told that there is no such app, or be sent to a dyno that is no more.
         reconciler.take_up().await?;
         routes.refresh().await?;
-        let haste = reconciler.haste();
+        let dynos_haste = reconciler.haste();
         let (part_from_dynos, parting) = oneshot::channel();
         let dynos = tokio::spawn(reconciler.run(async { parting.await.unwrap_or(Parting::Leave) }));
         let mut loops = JoinSet::new();
@@ -260,7 +262,8 @@ impl Server {
             builds,
             dynos,
             part_from_dynos,
-            haste,
+            haste: Haste::default(),
+            dynos_haste,
             tied,
             _lock: lock,
         })

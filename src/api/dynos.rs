@@ -225,9 +225,8 @@ pub async fn restart(call: Call) -> Result<Accepted> {
         if held_back::has_successor(connection, &dyno)? {
             return Err(Error::conflict(format!(
                 "This dyno of v{} serves visitors until its successor comes up, and is not replaced otherwise. To have the successor tried \
-                 again at once, restart {}, by its name.",
-                dyno.release_version,
-                dyno.name()
+                 again at once, restart all of its type: heroku ps:restart {}.",
+                dyno.release_version, dyno.r#type
             )));
         }
         dynos::restart(connection, app.id, Which::One(dyno.id), caller.now)

@@ -59,6 +59,8 @@ const TABLE: &[(&[&str], &str, Need)] = &[
     (&["POST"], "/apps/*/log-sessions", READ),
     // Everybody's addresses.
     (&["GET"], "/enterprise-accounts/*/**", READ_PROTECTED),
+    // What was pushed, as to whoever clones it.
+    (&["GET"], "/repos/**", WRITE),
     (&["GET"], "**", READ),
     (&[], "**", WRITE),
 ];

@@ -5,7 +5,7 @@ use crate::process_types::Origin;
 
 use super::source::Found;
 
-/// Heroku lets a buildpack leave nothing to run. Whoever has not meant that sees a page which says that the app is switched off.
+/// Heroku lets a buildpack leave nothing to run. Whoever has not meant that sees a page which says that it has no web process.
 const NOTHING_RUNS: &str =
     "Neither the Procfile nor the buildpack declares a process type, so nothing of this app runs.";
 

@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Name, author, date and message, which hold no NUL; another one ends each commit.
 const FORMAT: &str = "--format=%H%x00%an%x00%at%x00%B";
 const FIELDS: usize = 4;
+/// What `git merge-base` ends with where two commits have none.
+const NONE_IN_COMMON: i32 = 1;
 
 /// The whole name of a commit. Git could take it for no option, no branch, and not for more than one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,22 @@ pub struct Commit {
     pub author: String,
     pub date: Timestamp,
     pub message: String,
+}
+
+/// What came of a run of git.
+enum Said {
+    Text(Vec<u8>),
+    /// It has refused, with this code.
+    Nothing(i32),
+}
+
+impl Said {
+    fn text(self) -> Option<Vec<u8>> {
+        match self {
+            Said::Text(text) => Some(text),
+            Said::Nothing(_) => None,
+        }
+    }
 }
 
 impl Git {
@@ -88,8 +106,20 @@ impl Git {
         base: &CommitId,
         head: &CommitId,
     ) -> Result<bool> {
+        for commit in [base, head] {
+            let commit = format!("{}^{{commit}}", commit.0);
+            let asking = ["cat-file", "-e", &commit];
+            if let Said::Nothing(_) = self.said(repository, &asking).await? {
+                return Ok(false);
+            }
+        }
         let asking = ["merge-base", &base.0, &head.0];
-        Ok(self.said(repository, &asking).await?.is_some())
+        match self.said(repository, &asking).await? {
+            Said::Text(_) => Ok(true),
+            Said::Nothing(NONE_IN_COMMON) => Ok(false),
+            // It has both, and comes to no end with them.
+            Said::Nothing(_) => Err(too_much()),
+        }
     }
 
     async fn compared(
@@ -101,14 +131,18 @@ impl Git {
         let either = format!("{}...{}", base.0, head.0);
         let counting = ["rev-list", "--left-right", "--count", &either];
         let counted = self.said(repository, &counting).await?;
-        let (behind, ahead) = counted.as_deref().and_then(counts).ok_or_else(too_much)?;
+        let (behind, ahead) = counted
+            .text()
+            .as_deref()
+            .and_then(counts)
+            .ok_or_else(too_much)?;
         let (most, range) = (
             format!("--max-count={MOST_COMMITS}"),
             format!("{}..{}", base.0, head.0),
         );
         let listing = ["log", "-z", "--date-order", &most, FORMAT, &range];
         let listed = self.said(repository, &listing).await?;
-        let commits = commits(&listed.ok_or_else(too_much)?);
+        let commits = commits(&listed.text().ok_or_else(too_much)?);
         Ok(Comparison {
             ahead,
             behind,
@@ -116,8 +150,8 @@ impl Git {
         })
     }
 
-    /// The beginning of what git says of a repository; `None` where it refuses to say anything.
-    async fn said(&self, repository: &Path, arguments: &[&str]) -> Result<Option<Vec<u8>>> {
+    /// The beginning of what git says of a repository.
+    async fn said(&self, repository: &Path, arguments: &[&str]) -> Result<Said> {
         let mut command = self.command();
         command
             .args(arguments)
@@ -132,9 +166,9 @@ impl Git {
         let status = git.wait().await?;
         let is_cut = said.len() as u64 == MOST_SAID;
         match status.code() {
-            Some(0) => Ok(Some(said)),
-            _ if is_cut => Ok(Some(said)),
-            Some(_) => Ok(None),
+            Some(0) => Ok(Said::Text(said)),
+            _ if is_cut => Ok(Said::Text(said)),
+            Some(code) => Ok(Said::Nothing(code)),
             // It has come upon a limit.
             None => Err(too_much()),
         }

@@ -135,7 +135,8 @@ impl AppLog {
             return self.put(state, label, messages, None);
         }
         let now = self.common.clock.now();
-        if state.waiting.len() >= WAITING {
+        let waiting = state.waiting.iter().map(|some| some.messages.len());
+        if waiting.sum::<usize>() >= WAITING {
             return self.drop_lines(state, messages.len() as u64, now);
         }
         state.waiting.push(Waiting {

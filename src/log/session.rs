@@ -358,7 +358,8 @@ impl Session {
             }
         }
         let at = |line: &str| Line::parse(line)?.timestamp();
-        let passed = text.lines().next_back().and_then(at);
+        // A power cut may have damaged the last one.
+        let passed = text.lines().rev().find_map(at);
         let place = self.stand(passed.unwrap_or(self.last));
         self.last = at(last?)?;
         Some(Batch {

@@ -121,6 +121,7 @@ fn fault(line: &str) -> Option<Fault> {
     match (declaration(line), rest.strip_prefix(':')) {
         (Some(_), Some(_)) => None,
         (Some((_, command)), None) => Some(match command.strip_prefix(':') {
+            Some(meant) if trimmed(meant).is_empty() => Fault::Nothing,
             Some(meant) => Fault::BlankBeforeColon(right(meant)),
             None => Fault::NoColon(right(command)),
         }),

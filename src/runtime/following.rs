@@ -165,6 +165,13 @@ impl Running {
         true
     }
 
+    /// Whoever stops the dyno has less patience than was said.
+    pub fn hasten(&self, grace: Duration) {
+        if *lock(&self.stopping) {
+            self.speaking.say(&ToShim::Stop(grace));
+        }
+    }
+
     /// Whether whoever stops the dyno learns of its end. Else it is to be reported.
     pub fn end(&self, ended: Ended) -> bool {
         let stopping = lock(&self.stopping);

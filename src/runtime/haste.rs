@@ -3,6 +3,7 @@
 //! It must not know who waits, nor for what.
 
 use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -47,14 +48,16 @@ impl Haste {
 
     /// Stops a dyno. When there is haste, its grace is but a moment, and nobody is told that it made use of that.
     pub(super) async fn stop(&self, runtime: &dyn Runtime, dyno: Id, grace: Duration) -> Ended {
+        let mut stopping = pin!(runtime.stop(dyno, grace));
         tokio::select! {
             biased;
-            ended = runtime.stop(dyno, grace) => return ended,
-            () = self.is_called_for() => {}
+            ended = &mut stopping => return ended,
+            () = self.is_called_for() => runtime.hasten(dyno, grace.min(MOMENT)),
         }
+        // It goes on: what it knows of the dyno's end is known to nobody else.
         Ended {
             killed: false,
-            ..runtime.stop(dyno, grace.min(MOMENT)).await
+            ..stopping.await
         }
     }
 }

@@ -169,6 +169,9 @@ pub trait Runtime: Send + Sync {
     /// nothing of it is left. Harmless for a dyno that has ended or never was; to be called after its `start` has answered.
     fn stop(&self, dyno: Id, grace: Duration) -> BoxFuture<'_, Ended>;
 
+    /// A dyno that is being stopped has no more than this left. Harmless for any other.
+    fn hasten(&self, dyno: Id, grace: Duration);
+
     /// Takes up what an earlier run of the server left running of these dynos, and ends what it left of any other. For the time
     /// before anything is started. What has ended meanwhile is among those that are returned, and its [`Event`] is there then.
     fn take_up<'a>(&'a self, known: &'a [Dyno]) -> BoxFuture<'a, Result<Vec<Taken>>>;

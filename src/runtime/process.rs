@@ -160,6 +160,12 @@ impl Runtime for Local {
         Box::pin(self.place.clone().stop(dyno, grace))
     }
 
+    fn hasten(&self, dyno: Id, grace: Duration) {
+        if let Some(running) = self.place.running().get(&dyno) {
+            running.hasten(grace);
+        }
+    }
+
     fn take_up<'a>(&'a self, known: &'a [Dyno]) -> BoxFuture<'a, Result<Vec<Taken>>> {
         Box::pin(self.place.take_up(known))
     }

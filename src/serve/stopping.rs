@@ -39,7 +39,11 @@ impl Server {
     /// same, and the dynos are parted from as they would have been.
     pub async fn stop_in_haste(self, parting: Parting, haste: impl Future<Output = ()>) {
         let parting = if self.tied { Parting::End } else { parting };
-        let (awaited, hurried) = (Awaited::of(&self, parting), self.haste.clone());
+        let awaited = Awaited::of(&self, parting);
+        let hurried = match parting {
+            Parting::End => vec![self.haste.clone(), self.dynos_haste.clone()],
+            Parting::Leave => vec![self.haste.clone()],
+        };
         let hastening = async {
             let mut haste = pin!(haste);
             if timeout(UNASKED, &mut haste).await.is_err() {
@@ -47,7 +51,7 @@ impl Server {
                 haste.await;
             }
             tracing::info!("what is under way is ended now");
-            hurried.call_for();
+            hurried.iter().for_each(Haste::call_for);
             pending().await
         };
         tokio::select! {

@@ -126,7 +126,7 @@ async fn what_serves_in_place_of_a_release_that_does_not_come_up_is_seen_beside_
     let path = format!("{DYNOS}/{}", id(&old));
     assert_eq!(ann.get(&path).await.ok(), old);
     let refused = ann.delete(&path).await;
-    refused.refused(409, "conflict", "restart web.1, by its name");
+    refused.refused(409, "conflict", "heroku ps:restart web.");
     let first = ann.range(DYNOS, "name ..; max=1").await;
     assert_eq!(first.status, 206);
     let second = ann.range(DYNOS, first.header("next-range")).await;

@@ -149,6 +149,8 @@ impl Runtime for Dynos {
         })))
     }
 
+    fn hasten(&self, _: Id, _: Duration) {}
+
     fn stop(&self, dyno: Id, _: Duration) -> BoxFuture<'_, Ended> {
         let status = self.state().running.remove(&dyno).map(|_| 143);
         let killed = false;

@@ -181,6 +181,8 @@ impl Runtime for Scripted {
         })
     }
 
+    fn hasten(&self, _: Id, _: Duration) {}
+
     fn stop(&self, dyno: Id, _: Duration) -> BoxFuture<'_, Ended> {
         self.note("stop", dyno);
         let mut state = self.state.lock().unwrap();

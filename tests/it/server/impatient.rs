@@ -100,12 +100,62 @@ async fn a_second_ctrl_c_ends_dynos_that_do_not_want_to_end() {
 }
 
 #[tokio::test]
+async fn a_second_sigterm_takes_no_time_from_a_dyno_that_ends_for_another_reason() {
+    let place = Place::new();
+    let server = place.start_survived();
+    let client = server.client();
+    client.create_app("app").await;
+    client.deploy("app", PYTHON.tarball("still here")).await;
+    client.dynos("app", 1).await;
+    client.create_app("jobs").await;
+    let careful = "worker: trap 'echo ending; sleep 3; exit 7' TERM; echo ready; while true; do sleep 0.1; done\n";
+    client
+        .deploy("jobs", tarball(&[("Procfile", careful)]))
+        .await;
+    let scale = async |quantity: u32| {
+        let scale = json!({"updates": [{"type": "worker", "quantity": quantity}]});
+        client
+            .patch("/apps/jobs/formation", scale)
+            .await
+            .expect(200);
+    };
+    let mut tail = client.tail("jobs", 0).await.unwrap();
+    scale(1).await;
+    tail.until("app[worker.1]: ready").await;
+    let slow = {
+        let client = client.clone();
+        tokio::spawn(async move { client.visit("app", "/wait").await })
+    };
+    assert_eq!(client.visit("app", "/arrived").await.status, 200);
+    scale(0).await;
+    tail.until("app[worker.1]: ending").await;
+    drop(tail);
+    send(&server, Signal::TERM);
+    said(&place.log(), "waiting for 1 request");
+    send(&server, Signal::TERM);
+    assert_eq!(slow.await.unwrap().status, 503);
+    assert_eq!(server.ended().code(), Some(0));
+    let next = place.start_survived();
+    let mut tail = next.client().tail("jobs", 100).await.unwrap();
+    let ended = tail.until("Process exited with status").await;
+    let ended = ended.last().unwrap();
+    assert!(ended.contains("status 7"), "{ended}");
+    next.kill();
+}
+
+#[tokio::test]
 async fn nothing_is_said_where_nothing_is_waited_for() {
     let place = Place::new();
-    let server = place.start();
-    server.client().create_app("app").await;
-    let (status, _) = server.stop();
-    assert_eq!(status.code(), Some(0));
+    let server = place.start_survived();
+    let client = server.client();
+    client.create_app("app").await;
+    // A visitor who keeps his connection is given two seconds to be told that it ends.
+    assert_eq!(client.visit("app", "/").await.status, 502);
+    let begun = Instant::now();
+    send(&server, Signal::TERM);
+    assert_eq!(server.ended().code(), Some(0));
+    let took = begun.elapsed();
+    assert!(took > Duration::from_secs(1), "{took:?}");
     let said = std::fs::read_to_string(place.log()).unwrap();
     assert!(!said.contains("waiting for"), "{said}");
 }
