@@ -197,6 +197,12 @@ CREATE INDEX app_team_created ON app (team_id, created_at, id) WHERE team_id IS 
 CREATE INDEX app_team_updated ON app (team_id, updated_at, id) WHERE team_id IS NOT NULL;
 CREATE INDEX app_team ON app (team_id, id);
 
+-- How many bytes of what was pushed to an app with git lie on disk. That is no change of the app, so nobody is told of it.
+CREATE TABLE app_repository (
+    app_id TEXT PRIMARY KEY REFERENCES app (id) ON DELETE CASCADE,
+    size   INTEGER NOT NULL
+) STRICT;
+
 -- Whether a feature of an app is on, where that was ever said.
 CREATE TABLE app_feature (
     app_id     TEXT NOT NULL REFERENCES app (id) ON DELETE CASCADE,

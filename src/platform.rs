@@ -27,7 +27,7 @@ use crate::name::Id;
 use crate::outbound::Outbound;
 use crate::output::{Outputs, Over};
 use crate::sandbox::Level;
-use crate::store::{AfterCommit, Store, Table, builds, releases, sources};
+use crate::store::{AfterCommit, Store, Table, apps, builds, releases, sources};
 use crate::time::{Clock, Timestamp};
 use crate::urls::Urls;
 
@@ -117,6 +117,22 @@ impl Platform {
         names.sort();
         names.dedup();
         names
+    }
+
+    /// Notes how large an app's repository is by now, if that is not known already.
+    pub async fn note_repo_size(&self, app: Id) -> Result<()> {
+        let Some(bytes) = self.git.size(app).await? else {
+            return Ok(());
+        };
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let known = self
+            .store
+            .read(|connection| Ok(apps::by_id(connection, app)?.repo_size))?;
+        if known == Some(bytes) {
+            return Ok(());
+        }
+        let write = move |connection: &Connection| apps::set_repo_size(connection, app, bytes);
+        self.store.write(write).await
     }
 
     /// A URL with which whoever holds it may do one thing at `path` until it expires.

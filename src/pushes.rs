@@ -106,7 +106,11 @@ async fn converse(platform: &Arc<Platform>, pushing: &Pushing, stream: UnixStrea
     let begin: Begin = serde_json::from_slice(&begin).map_err(Error::internal)?;
     let push = match platform.git.push(&begin.key) {
         Some(push) if kind == Kind::Push => push,
-        Some(_) if kind == Kind::Moved => {
+        Some(push) if kind == Kind::Moved => {
+            // The push has succeeded all the same, and the next sweep notes it.
+            if let Err(error) = platform.note_repo_size(push.app).await {
+                tracing::warn!(%error, app = %push.app, "a repository's size was not noted");
+            }
             return released::follow(platform, platform.git.made_of(&begin.key), &mut to).await;
         }
         _ => return refuse(&mut to, "This push is not one of this server's.").await,

@@ -99,6 +99,9 @@ pub async fn sweep(platform: &Arc<Platform>) -> Result<u64> {
         if let Err(error) = repositories.git.tidy(app).await {
             tracing::warn!(%app, %error, "a repository was not packed");
         }
+        if let Err(error) = repositories.note_repo_size(app).await {
+            tracing::warn!(%app, %error, "a repository's size was not noted");
+        }
     }
     swept
 }

@@ -42,6 +42,7 @@ pub struct View {
     owner: User,
     region: Entry,
     released_at: Option<Timestamp>,
+    /// Bytes of what was pushed with git, as they lie on the server's disk.
     repo_size: Option<i64>,
     slug_size: Option<i64>,
     space: Option<Named>,
@@ -78,7 +79,7 @@ pub(super) fn view(app: App, urls: &Urls) -> View {
         },
         region: catalog::REGION,
         released_at: app.released_at,
-        repo_size: None,
+        repo_size: app.repo_size,
         slug_size: app.slug_size,
         space: None,
         stack: catalog::STACK,

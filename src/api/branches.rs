@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::call::{Call, Caller};
 use super::reply::Reply;
+use crate::app_json;
 use crate::blob::Blob;
 use crate::blob::signed::Method;
 use crate::error::{Error, Result};
@@ -102,7 +103,20 @@ async fn packed(call: &Call, app: Id, commit: &str) -> Result<Blob> {
     })?
 }
 
-/// The source that a branch of the pipeline points at, kept like an upload. 422 when no app of it has such a branch.
+/// 422 where a commit has nothing at its root that an app could be set up by.
+async fn check(call: &Call, app: Id, commit: &str, branch: &str) -> Result<()> {
+    let (git, account) = (&call.platform.git, call.caller.account.id);
+    if git.has(account, app, commit, app_json::NAME).await? {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "The branch {branch:?} has no app.json, by which a review app is set up. Add one at its root, be it just {{}}, commit it, and \
+         push the branch again: `git push heroku {branch}`."
+    )))
+}
+
+/// The source that a branch of the pipeline points at, kept like an upload. 422 when no app of it has such a branch, or the branch
+/// nothing that an app could be set up by: what is made of it would be gone again before anybody could see why.
 pub async fn source(call: &Call, pipeline: Id, branch: &str) -> Result<NewBuild> {
     let Branch { app, commit } = find(call, pipeline, branch).await?.ok_or_else(|| {
         Error::invalid(format!(
@@ -111,6 +125,7 @@ pub async fn source(call: &Call, pipeline: Id, branch: &str) -> Result<NewBuild>
         ))
     })?;
     let platform = call.platform.clone();
+    check(call, app, &commit, branch).await?;
     let blob = packed(call, app, &commit).await?;
     let digest = blob.digest.to_string();
     let (written, size) = (digest.clone(), i64::try_from(blob.size).unwrap_or(i64::MAX));

@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::auth;
 use super::branches;
 use super::call::Call;
+use super::pipeline_couplings;
 use super::reply::Reply;
 use crate::error::{Error, ErrorId, Result};
 use crate::git::{CommitId, Comparison};
-use crate::store::couplings;
 use crate::time::Timestamp;
 
 /// Whose repositories these are. It stands in the path of [`info`], and in a link to github.com that the CLI shows and nobody can keep
@@ -29,24 +29,10 @@ pub struct Repository {
 pub async fn repository(call: Call) -> Result<Reply<Repository>> {
     let coupling = call.read(|connection, caller| {
         let app = caller.app_id(connection)?;
-        couplings::of_app(connection, app).map_err(|error| match error.id {
-            ErrorId::NotFound => in_no_pipeline(),
-            _ => error,
-        })
+        pipeline_couplings::needed(connection, app)
     })?;
     let repo = format!("{OWNER}/{}", coupling.pipeline_id);
     Reply::of(&Repository { repo })
-}
-
-fn in_no_pipeline() -> Error {
-    Error {
-        resource: Some("pipeline coupling"),
-        ..Error::new(
-            ErrorId::NotFound,
-            "This app is in no pipeline, so there is nothing to compare it to. Put it into one: heroku pipelines:add PIPELINE --app APP \
-             --stage STAGE",
-        )
-    }
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -22,6 +22,11 @@ pub async fn contents(visit: Visit) -> Result<HttpResponse> {
     Ok(text(&visit, "text/html", docs::contents()))
 }
 
+/// What `.md` at the end of `/docs` asks for.
+pub async fn contents_as_text(visit: Visit) -> Result<HttpResponse> {
+    Ok(text(&visit, "text/markdown", docs::contents_as_text()))
+}
+
 pub async fn style(visit: Visit) -> Result<HttpResponse> {
     Ok(text(&visit, "text/css", docs::STYLE))
 }

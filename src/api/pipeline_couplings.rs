@@ -8,7 +8,7 @@ use super::call::{Call, Caller};
 use super::params::{self, Lenient, Reference};
 use super::reply::{Created, Reply};
 use super::view::Named;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorId, Result};
 use crate::name::{Id, Identity};
 use crate::store::access::{self, Permission};
 use crate::store::couplings::{self, Coupling, FIELDS, Stage};
@@ -100,8 +100,19 @@ pub async fn of_app(call: Call) -> Result<Reply<OfApp>> {
         return Reply::of(&OfApp::Listed(coupling.into_iter().map(view).collect()));
     }
     let coupling =
-        call.read(|connection, caller| couplings::of_app(connection, caller.app_id(connection)?))?;
+        call.read(|connection, caller| needed(connection, caller.app_id(connection)?))?;
     Reply::of(&OfApp::One(view(coupling)))
+}
+
+/// Where an app stands, for what can only be done with one of a pipeline. 404 with the remedy for any other.
+pub(super) fn needed(connection: &Connection, app: Id) -> Result<Coupling> {
+    couplings::of_app(connection, app).map_err(|error| match error.id {
+        ErrorId::NotFound => Error {
+            message: "This app is in no pipeline. Put it into one: heroku pipelines:add PIPELINE --app APP --stage STAGE".into(),
+            ..error
+        },
+        _ => error,
+    })
 }
 
 pub async fn info(call: Call) -> Result<Reply<View>> {

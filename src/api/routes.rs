@@ -55,6 +55,7 @@ routes! {
     GET    "/schema"                                        Public   schema::document;
     GET    "/"                                              Public   docs::root;
     GET    "/docs"                                          Public   docs::contents;
+    GET    "/docs.md"                                       Public   docs::contents_as_text;
     GET    "/docs/style.css"                                Public   docs::style;
     GET    "/docs/{page}"                                   Public   docs::page;
     GET    "/server"                                        Public   server::info;

@@ -1,10 +1,14 @@
 //! Go: a module, whose programs end up in `bin`.
 
+use super::toolchains::Install;
 use super::version::Version;
 use super::{Command, Places, Plan, Source, Toolchains, Tree};
 use crate::error::{Error, Result};
 
-const INSTALL: &str = "apt-get install golang, or from go.dev to /usr/local/go";
+const INSTALL: Install<'_> = Install {
+    by: "apt-get install golang, or from go.dev to /usr/local/go",
+    readable: Some("--dyno-readable ~/sdk/go1.25.0"),
+};
 /// From this one on, go fetches a newer one where a module asks for it, like any other module.
 const FETCHES_ITSELF: &str = "1.21";
 
@@ -87,7 +91,7 @@ fn has_program(tree: &dyn Tree, folder: &str) -> bool {
 
 pub fn plan(source: &Source<'_>, toolchains: &Toolchains, places: &Places) -> Result<Plan> {
     let tree = source.tree;
-    let version = toolchains.required("go", "Go", INSTALL)?;
+    let version = toolchains.required("go", "Go", &INSTALL)?;
     let module = Module::read(tree);
     let newer = newer(&module, version)?;
     let mut plan = Plan::default();
@@ -160,8 +164,9 @@ fn newer(module: &Module, version: &Version) -> Result<Option<Version>> {
 
 fn too_old(wanted: &Version, version: &Version) -> String {
     format!(
-        "The go.mod asks for Go {}, and this server's machine has {version}. Whoever runs the server can install a newer one ({INSTALL}), or \
+        "The go.mod asks for Go {}, and this server's machine has {version}. Whoever runs the server can install a newer one ({}), or \
          the go.mod can ask for less.",
-        wanted.minor()
+        wanted.minor(),
+        INSTALL.by
     )
 }

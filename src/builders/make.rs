@@ -3,9 +3,14 @@
 //! It is `heroku-build`, else `build`. The default target is not run: many a Makefile is there for something else, and what
 //! `make` alone does to it nobody has asked for.
 
+use super::toolchains::Install;
 use super::{Command, Places, Plan, Toolchains, Tree};
 use crate::error::Result;
 
+const INSTALL: Install<'_> = Install {
+    by: "apt-get install make",
+    readable: None,
+};
 const FILES: [&str; 3] = ["GNUmakefile", "makefile", "Makefile"];
 const TARGETS: [&str; 2] = ["heroku-build", "build"];
 
@@ -37,7 +42,7 @@ fn makes(line: &str, target: &str) -> bool {
 }
 
 pub fn plan(tree: &dyn Tree, toolchains: &Toolchains, places: &Places) -> Result<Plan> {
-    let version = toolchains.required("make", "make", "apt-get install make")?;
+    let version = toolchains.required("make", "make", &INSTALL)?;
     let target = target(tree).unwrap_or(TARGETS[1]);
     let mut plan = Plan::default();
     plan.set("PATH", places.path.clone());

@@ -2,11 +2,17 @@
 
 use toml::Table;
 
+use super::toolchains::Install;
 use super::version::Version;
 use super::{Command, Places, Plan, Probe, Source, Toolchains, Tree};
 use crate::error::{Error, Result};
 
-const INSTALL: &str = "apt-get install cargo, or rustup with `--dyno-readable ~/.cargo/bin --dyno-readable ~/.rustup`";
+const INSTALL: Install<'_> = Install {
+    by: "apt-get install cargo",
+    readable: Some(READABLE),
+};
+/// Its folder as a whole would give away the token for crates.io.
+const READABLE: &str = "--dyno-readable ~/.cargo/bin --dyno-readable ~/.rustup";
 /// Where cargo puts programs, and Procfiles name them.
 const RELEASE: &str = "target/release";
 
@@ -71,8 +77,8 @@ fn listed(manifest: &Table) -> Vec<&Table> {
 
 pub fn plan(source: &Source<'_>, toolchains: &Toolchains, places: &Places) -> Result<Plan> {
     let tree = source.tree;
-    let cargo = toolchains.required("cargo", "Rust", INSTALL)?;
-    let rustc = toolchains.required("rustc", "Rust", INSTALL)?;
+    let cargo = toolchains.required("cargo", "Rust", &INSTALL)?;
+    let rustc = toolchains.required("rustc", "Rust", &INSTALL)?;
     check(&manifest(tree)?, rustc)?;
     let mut plan = Plan::default();
     plan.set("PATH", places.path.clone());
@@ -115,8 +121,8 @@ fn check(manifest: &Table, rustc: &Version) -> Result<()> {
     });
     match wanted {
         Some(wanted) if wanted > *rustc => Err(Error::invalid(format!(
-            "The Cargo.toml asks for Rust {wanted}, and this server's machine has {rustc}. Whoever runs the server can install a newer one \
-             ({INSTALL})."
+            "The Cargo.toml asks for Rust {wanted}, and this server's machine has {rustc}. Whoever runs the server can install a newer one: \
+             with rustup, and {READABLE} when the server is started."
         ))),
         _ => Ok(()),
     }

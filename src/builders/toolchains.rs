@@ -44,20 +44,41 @@ impl Toolchains {
     }
 
     /// 422 where there is no such program, with how to get it. `called` is what a person calls it.
-    pub(super) fn required(&self, program: &str, called: &str, install: &str) -> Result<&Version> {
+    pub(super) fn required(
+        &self,
+        program: &str,
+        called: &str,
+        install: &Install<'_>,
+    ) -> Result<&Version> {
         self.version(program).ok_or_else(|| {
             Error::invalid(format!(
-                "This app needs {called}, and builds on this server find no `{program}`. {}",
-                install_remedy(install)
+                "This app needs {called}, and builds on this server find no `{program}`. {} `penstock doctor` says what it takes on that \
+                 machine.",
+                install.remedy()
             ))
         })
     }
 }
 
-/// How programs get to where builds see them.
-pub(super) fn install_remedy(install: &str) -> String {
-    format!(
-        "Whoever runs the server can install it ({install}); if it is there, but in a home directory, the server has to be started with its \
-         folder in --dyno-readable: ~/.cargo/bin and ~/.rustup, ~/sdk/go1.25.0, ~/.nvm/versions/node/v22.12.0, ~/.pyenv/versions/3.13.1."
-    )
+/// How a program gets to where builds see it.
+#[derive(Clone, Copy)]
+pub(super) struct Install<'a> {
+    /// What puts it there for everybody.
+    pub by: &'a str,
+    /// What is shown to builds where it is in a home directory, as whoever types it would.
+    pub readable: Option<&'a str>,
+}
+
+impl Install<'_> {
+    pub fn remedy(&self) -> String {
+        let readable = match self.readable {
+            Some(folders) => format!("{folders}, or wherever it is"),
+            None => "--dyno-readable and its folder".to_owned(),
+        };
+        format!(
+            "Whoever runs the server can install it ({}); if it is there, but in a home directory, the server has to be started with \
+             {readable}.",
+            self.by
+        )
+    }
 }

@@ -168,5 +168,8 @@ fn linked(event: Event<'_>) -> Event<'_> {
 fn address(url: &str) -> Option<String> {
     let (name, section) = url.split_once(".md")?;
     let is_page = !name.is_empty() && !name.contains(['/', ':']);
-    is_page.then(|| format!("/docs/{name}{section}"))
+    is_page.then(|| match name {
+        "index" => format!("/docs{section}"),
+        _ => format!("/docs/{name}{section}"),
+    })
 }

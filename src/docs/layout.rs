@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::html::{self, escaped};
-use super::{PAGES, Page};
+use super::{INDEX, PAGES, Page};
 
 const TEMPLATE: &str = include_str!("../../assets/docs/page.html");
 
@@ -36,9 +36,10 @@ pub(super) fn page(at: usize) -> String {
     )
 }
 
-/// The document that lists all pages.
+/// The document that lists all pages. The list in the file is for whoever reads it where it lies.
 pub(super) fn contents() -> String {
-    let mut body = html::body(include_str!("../../assets/docs/index.md")).html;
+    let (beginning, _list) = INDEX.split_once("\n## ").unwrap_or((INDEX, ""));
+    let mut body = html::body(beginning).html;
     for part in parts() {
         // Writing to a string cannot fail.
         let _ = write!(body, "<h2>{}</h2>\n<div class=\"cards\">\n", escaped(part));

@@ -10,6 +10,9 @@ use std::sync::LazyLock;
 /// What pages refer to for their looks.
 pub const STYLE: &str = include_str!("../../assets/docs/style.css");
 
+/// The file from which all pages are found: it lists them, as their first lines and paragraphs say.
+pub const INDEX: &str = include_str!("../../assets/docs/index.md");
+
 /// A page as it was written.
 pub struct Page {
     /// In its address, `/docs/NAME`, and of its file, `assets/docs/NAME.md`.
@@ -48,6 +51,18 @@ static DOCUMENTS: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
 
 static CONTENTS: LazyLock<String> = LazyLock::new(layout::contents);
 
+/// The file's links lead to its neighbours; from the address above them they lead down.
+static INDEX_ABOVE: LazyLock<String> = LazyLock::new(|| {
+    let down = |text: String, page: &Page| {
+        let (beside, below) = (
+            format!("]({}.md", page.name),
+            format!("](docs/{}.md", page.name),
+        );
+        text.replace(&beside, &below)
+    };
+    PAGES.iter().fold(INDEX.to_owned(), down)
+});
+
 impl Page {
     /// Its first line, which is a heading.
     pub fn title(&self) -> &'static str {
@@ -64,6 +79,9 @@ impl Page {
 
 /// The HTML document of a page.
 pub fn document(name: &str) -> Option<&'static str> {
+    if name == "index" {
+        return Some(contents());
+    }
     let mut documents = DOCUMENTS.iter();
     let (_, document) = documents.find(|(known, _)| *known == name)?;
     Some(document)
@@ -71,6 +89,9 @@ pub fn document(name: &str) -> Option<&'static str> {
 
 /// The text of a page, as it was written.
 pub fn markdown(name: &str) -> Option<&'static str> {
+    if name == "index" {
+        return Some(INDEX);
+    }
     let page = PAGES.iter().find(|page| page.name == name)?;
     Some(page.markdown)
 }
@@ -78,4 +99,9 @@ pub fn markdown(name: &str) -> Option<&'static str> {
 /// The HTML document that lists the pages.
 pub fn contents() -> &'static str {
     &CONTENTS
+}
+
+/// The same as text, for the address `/docs.md`.
+pub fn contents_as_text() -> &'static str {
+    &INDEX_ABOVE
 }

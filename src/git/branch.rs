@@ -15,6 +15,9 @@ use crate::name::Id;
 /// Bytes that are passed on at once.
 const CHUNK: usize = 64 * 1024;
 
+/// Bytes that are read of a list of one name.
+const MOST_LISTED: u64 = 1024;
+
 /// Bytes of a branch's name.
 const LONGEST_NAME: usize = 1_000;
 
@@ -41,6 +44,25 @@ impl Git {
             .map_err(spawn_failed)?;
         let commit = String::from_utf8_lossy(&shown.stdout).trim().to_owned();
         Ok((shown.status.success() && !commit.is_empty()).then_some(commit))
+    }
+
+    /// Whether there is a file or folder of this name at the root of a commit of an app's. It counts among the account's processes.
+    pub async fn has(&self, account: Id, app: Id, commit: &str, name: &str) -> Result<bool> {
+        let _permit = self.permit(account).await?;
+        let mut command = self.command();
+        command
+            .args(["ls-tree", "--name-only", commit, "--", name])
+            .current_dir(self.repository(app))
+            .stderr(Stdio::null());
+        let (mut git, _group) = begin(&mut command)?;
+        let mut listed = Vec::new();
+        if let Some(out) = git.stdout.take() {
+            out.take(MOST_LISTED).read_to_end(&mut listed).await?;
+        }
+        match git.wait().await?.success() {
+            true => Ok(!listed.is_empty()),
+            false => Err(too_much()),
+        }
     }
 
     /// The source at a commit, as a tar.gz, made within the limits of memory and processor of what is fetched: a few bytes can stand

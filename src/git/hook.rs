@@ -14,7 +14,7 @@ use flate2::write::GzEncoder;
 
 use super::frame::{self, Begin, Kind};
 use super::left_out::LeftOut;
-use super::{AFTER, HOOK, PUSH, SOCKET, moved};
+use super::{AFTER, HOOK, PUSH, SOCKET, moved, size};
 
 /// The branches that are built. All others are kept, and that is all.
 const BUILT: [&str; 2] = ["refs/heads/main", "refs/heads/master"];
@@ -137,7 +137,7 @@ fn decide() -> io::Result<bool> {
         ));
     }
     let only_deletes = updates.iter().all(Update::deletes);
-    if !only_deletes && size(Path::new("objects"))? > MAX_REPOSITORY {
+    if !only_deletes && size::of(Path::new("objects"))? > MAX_REPOSITORY {
         return refuse(
             "The app's repository would be larger than 4 GiB. Push without what made it large, such as history, to a new app.",
         );
@@ -176,23 +176,6 @@ fn build_at(update: &Update) -> io::Result<bool> {
             update.name
         )),
     }
-}
-
-/// Bytes of all files below a folder of the repository: git keeps its objects two levels deep, and what is pushed a level deeper.
-fn size(folder: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        // Git may be tidying up at the same time.
-        let Ok(metadata) = entry.metadata() else {
-            continue;
-        };
-        bytes += match metadata.is_dir() {
-            true => size(&entry.path())?,
-            false => metadata.len(),
-        };
-    }
-    Ok(bytes)
 }
 
 /// How many refs the repository has, as far as it matters.

@@ -17,6 +17,7 @@ mod moved;
 mod permit;
 mod repository;
 mod service;
+mod size;
 pub mod version;
 
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
-//! The `post-receive` hook: run by git when the refs have moved. It shows whoever pushes what becomes of the release, and decides
-//! nothing: the push has succeeded, whatever comes.
+//! The `post-receive` hook: run by git when the refs have moved. The server hears of it, and whoever pushes sees what becomes of the
+//! release. It decides nothing: the push has succeeded, whatever comes.
 
 use std::io::{self, BufRead};
 use std::process::ExitCode;
@@ -8,7 +8,11 @@ use super::frame::{self, Kind};
 use super::hook::{self, Update};
 
 pub(super) fn run() -> ExitCode {
-    if follow().is_err() {
+    let lines = io::stdin().lock().lines().map_while(Result::ok);
+    let updates = lines.filter_map(|line| Update::parse(&line));
+    // All that git says is read.
+    let built = updates.filter(Update::is_built).count() > 0;
+    if follow().is_err() && built {
         hook::say(
             " !     The server is gone. What was pushed is kept, and its release goes on when the server is back: see heroku releases.\n",
         );
@@ -17,13 +21,6 @@ pub(super) fn run() -> ExitCode {
 }
 
 fn follow() -> io::Result<()> {
-    let mut built = false;
-    for line in io::stdin().lock().lines() {
-        built |= Update::parse(&line?).is_some_and(|update| update.is_built());
-    }
-    if !built {
-        return Ok(());
-    }
     let mut server = hook::begin(Kind::Moved, None)?;
     loop {
         let (kind, text) = frame::receive(&mut server)?;

@@ -39,6 +39,8 @@ pub struct App {
     /// Of the current release's slug, in bytes.
     pub slug_size: Option<i64>,
     pub buildpack_provided_description: Option<String>,
+    /// Of what was pushed with git, in bytes, once something was.
+    pub repo_size: Option<i64>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -68,13 +70,16 @@ pub const FIELDS: &[Field] = &[
 
 pub(super) const COLUMNS: &str = "app.id, app.name, app.owner_id, account.email, app.maintenance, app.created_at, app.updated_at,
     release.created_at, slug.size, slug.description,
-    app.team_id, team.name, app.locked, app.acm";
+    app.team_id, team.name, app.locked, app.acm, app_repository.size";
+/// How many these are: what else is asked for comes after them.
+pub(super) const WIDTH: usize = 15;
 /// The current release is the newest that succeeded; its slug is what the app runs.
 pub(super) const FROM: &str =
     "app LEFT JOIN account ON account.id = app.owner_id LEFT JOIN team ON team.id = app.team_id
     LEFT JOIN release ON release.app_id = app.id AND release.version =
         (SELECT max(version) FROM release WHERE app_id = app.id AND status = 'succeeded')
-    LEFT JOIN slug ON slug.id = release.slug_id";
+    LEFT JOIN slug ON slug.id = release.slug_id
+    LEFT JOIN app_repository ON app_repository.app_id = app.id";
 
 pub(super) fn app(row: &Row<'_>) -> rusqlite::Result<App> {
     let team = match row.get(10)? {
@@ -102,6 +107,7 @@ pub(super) fn app(row: &Row<'_>) -> rusqlite::Result<App> {
         released_at: row.get(7)?,
         slug_size: row.get(8)?,
         buildpack_provided_description: row.get(9)?,
+        repo_size: row.get(14)?,
     })
 }
 
@@ -284,6 +290,17 @@ pub fn update(connection: &Connection, app: &App, update: &Update, now: Timestam
         )?
         .execute(params![app.id, update.name.as_ref().map(AppName::as_str), update.maintenance, now]);
     unique(updated, taken)?;
+    Ok(())
+}
+
+/// Notes how many bytes an app's repository has. That is no change of the app, which may be gone by now.
+pub fn set_repo_size(connection: &Connection, app: Id, bytes: i64) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO app_repository (app_id, size) SELECT id, ?2 FROM app WHERE id = ?1
+             ON CONFLICT (app_id) DO UPDATE SET size = excluded.size",
+        )?
+        .execute(params![app, bytes])?;
     Ok(())
 }
 

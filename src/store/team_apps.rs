@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, ToSql, params};
 
 use super::access::Permissions;
 use super::accounts::Account;
-use super::apps::{self, App, COLUMNS, FROM};
+use super::apps::{self, App, COLUMNS, FROM, WIDTH};
 use super::page::{self, Field, Kind, Listing, Page};
 use super::row;
 use super::team_access::{self, Scope};
@@ -41,7 +41,7 @@ const SEEN_BY_OTHER: &str = "SELECT app_id AS id, app_name AS name, app_created_
 fn team_app(row: &Row<'_>) -> rusqlite::Result<TeamApp> {
     Ok(TeamApp {
         app: apps::app(row)?,
-        joined: row.get(13)?,
+        joined: row.get(WIDTH)?,
     })
 }
 

@@ -117,11 +117,8 @@ async fn a_change_of_checks_has_to_name_them() {
         404,
         "The specified pipeline coupling was not found.",
     );
-    says(
-        &ann.get("/apps/staging/pipeline-couplings").await,
-        404,
-        "The specified pipeline coupling was not found.",
-    );
+    let uncoupled = ann.get("/apps/staging/pipeline-couplings").await;
+    uncoupled.refused(404, "not_found", "This app is in no pipeline.");
     says(
         &ann.get("/pipelines/fire/statuses").await,
         404,

@@ -162,7 +162,7 @@ async fn a_transferred_app_leaves_a_pipeline_that_is_not_its_new_owners() {
         .await
         .ok();
     let coupling = bob.get("/apps/harbour/pipeline-couplings").await;
-    coupling.missing("pipeline coupling");
+    coupling.refused(404, "not_found", "in no pipeline");
     bob.get(format!("/pipelines/{}", id(&pipeline)))
         .await
         .missing("pipeline");

@@ -39,9 +39,12 @@ async fn a_coupling_is_found_in_every_way_that_leads_to_it() {
             "{list}"
         );
     }
-    ann.get("/apps/marina/pipeline-couplings")
+    let uncoupled = ann.get("/apps/marina/pipeline-couplings").await;
+    uncoupled.refused(404, "not_found", "heroku pipelines:add PIPELINE --app APP");
+    assert_eq!(uncoupled.expect(404)["resource"], "pipeline coupling");
+    ann.get("/apps/nowhere/pipeline-couplings")
         .await
-        .missing("pipeline coupling");
+        .missing("app");
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ mod hostile;
 mod limits;
 mod released;
 mod repository;
+mod review_apps;
+mod sizes;
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -39,8 +39,13 @@ impl Docks {
     }
 }
 
+/// Of the app itself, and in the list, which are the same.
 async fn joined(client: &Client) -> Value {
-    client.get("/teams/apps/harbour").await.ok()["joined"].clone()
+    let joined = client.get("/teams/apps/harbour").await.ok()["joined"].clone();
+    let listed = client.get("/teams/docks/apps").await.list();
+    let listed = listed.iter().find(|app| app["name"] == "harbour");
+    assert_eq!(listed.unwrap()["joined"], joined);
+    joined
 }
 
 #[tokio::test]

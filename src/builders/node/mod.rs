@@ -3,13 +3,17 @@
 mod manager;
 mod package;
 
+use super::toolchains::Install;
 use super::version::Range;
 use super::{Command, Places, Plan, Probe, Source, Toolchains, Tree};
 use crate::error::{Error, Result};
 use manager::Manager;
 use package::Package;
 
-const INSTALL: &str = "apt-get install nodejs npm, or from nodejs.org to /usr/local";
+const INSTALL: Install<'_> = Install {
+    by: "apt-get install nodejs npm, or from nodejs.org to /usr/local",
+    readable: Some("--dyno-readable ~/.nvm/versions/node/v22.12.0"),
+};
 /// Where a package manager goes that this machine does not have.
 const TOOLS: &str = ".heroku/node";
 /// A worker for each half gigabyte, as Heroku counts it; the memory file is there in every dyno with a tree of its own.
@@ -88,8 +92,8 @@ fn environment(plan: &mut Plan, places: &Places) {
 
 /// What the machine has, and what the app says it needs.
 fn check(package: &Package, toolchains: &Toolchains) -> Result<()> {
-    let node = toolchains.required("node", "Node.js", INSTALL)?;
-    toolchains.required("npm", "npm", INSTALL)?;
+    let node = toolchains.required("node", "Node.js", &INSTALL)?;
+    toolchains.required("npm", "npm", &INSTALL)?;
     let Some(wanted) = package.engine("node") else {
         return Ok(());
     };
@@ -97,7 +101,8 @@ fn check(package: &Package, toolchains: &Toolchains) -> Result<()> {
         Some(range) if !range.allows(node) && range.is_beyond(node) => {
             Err(Error::invalid(format!(
                 "The package.json asks for Node.js {wanted} (engines.node), and this server's machine has {node}. Whoever runs the server can \
-             install another one ({INSTALL}), or engines.node can allow {node}."
+             install another one ({}), or engines.node can allow {node}.",
+                INSTALL.by
             )))
         }
         _ => Ok(()),
@@ -110,8 +115,8 @@ fn greet(
     manager: &Manager,
     toolchains: &Toolchains,
 ) -> Result<()> {
-    let node = toolchains.required("node", "Node.js", INSTALL)?;
-    let npm = toolchains.required("npm", "npm", INSTALL)?;
+    let node = toolchains.required("node", "Node.js", &INSTALL)?;
+    let npm = toolchains.required("npm", "npm", &INSTALL)?;
     plan.topic(format!(
         "Using Node.js {node} and npm {npm} of this machine"
     ));

@@ -3,12 +3,16 @@
 mod packages;
 mod version;
 
+use super::toolchains::Install;
 use super::{Command, Places, Plan, Probe, Source, Toolchains, Tree};
 use crate::error::Result;
 use packages::Packages;
 
 const VENV: &str = ".heroku/python";
-const INSTALL: &str = "apt-get install python3 python3-venv";
+const INSTALL: Install<'_> = Install {
+    by: "apt-get install python3 python3-venv",
+    readable: Some("--dyno-readable ~/.pyenv/versions/3.13.1"),
+};
 /// Lets the environment be anywhere: its scripts start the python beside them. At some levels of isolation a dyno's home is not
 /// where the build was.
 const RELOCATE: &str = include_str!("relocate.py");
@@ -75,7 +79,8 @@ pub fn plan(source: &Source<'_>, toolchains: &Toolchains, places: &Places) -> Re
         Command::new([&program, "-m", "venv", "--clear", VENV])
             .unshown()
             .remedy(format!(
-                "The machine's Python cannot make virtual environments. Whoever runs the server can install what it takes ({INSTALL})."
+                "The machine's Python cannot make virtual environments. Whoever runs the server can install what it takes ({}).",
+                INSTALL.by
             )),
     );
     if let Some(packages) = Packages::of(tree) {

@@ -3,7 +3,7 @@
 use toml::Table;
 
 use super::INSTALL;
-use crate::builders::toolchains::install_remedy;
+use crate::builders::toolchains::Install;
 use crate::builders::version::{Range, Version};
 use crate::builders::{Toolchains, Tree};
 use crate::error::{Error, Result};
@@ -48,7 +48,7 @@ impl Wanted {
             })
             .peekable();
         if found.peek().is_none() {
-            toolchains.required("python3", "Python", INSTALL)?;
+            toolchains.required("python3", "Python", &INSTALL)?;
         }
         let mut all: Vec<(String, &Version)> = found.collect();
         if let Some(at) = all.iter().position(|(_, version)| self.suits(version)) {
@@ -100,16 +100,19 @@ impl Wanted {
             (Some((version, file)), _) => (version.clone(), *file),
             (None, range) => (range.clone().unwrap_or_default(), "pyproject.toml"),
         };
-        let install = format!("apt-get install python{wanted} python{wanted}-venv");
-        let install = if self.exact.is_some() {
-            &install
-        } else {
-            INSTALL
+        let by = format!("apt-get install python{wanted} python{wanted}-venv");
+        let install = Install {
+            by: if self.exact.is_some() {
+                &by
+            } else {
+                INSTALL.by
+            },
+            ..INSTALL
         };
         Error::invalid(format!(
             "The {file} asks for Python {wanted}, and this server's machine has {found}. Ask for another version there, or have this one \
              installed. {}",
-            install_remedy(install)
+            install.remedy()
         ))
     }
 }

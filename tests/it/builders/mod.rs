@@ -213,30 +213,29 @@ fn a_makefile_is_only_made_by_the_targets_that_are_meant_for_it() {
 
 #[test]
 fn a_program_that_is_not_there_is_named_with_the_remedy() {
-    for (kind, file, words) in [
-        (
-            Kind::Node,
-            ("package.json", "{}"),
-            "apt-get install nodejs npm",
-        ),
+    let asked = [
+        (Kind::Node, ("package.json", "{}"), "nodejs npm", "~/.nvm"),
         (
             Kind::Python,
             ("requirements.txt", ""),
-            "apt-get install python3 python3-venv",
+            "python3 python3-venv",
+            "~/.pyenv",
         ),
-        (
-            Kind::Go,
-            ("go.mod", "module shop"),
-            "apt-get install golang",
-        ),
-        (Kind::Rust, ("Cargo.toml", ""), "apt-get install cargo"),
-        (Kind::Make, ("Makefile", "build:"), "apt-get install make"),
-    ] {
+        (Kind::Go, ("go.mod", "module shop"), "golang", "~/sdk"),
+        (Kind::Rust, ("Cargo.toml", ""), "cargo", "~/.rustup"),
+        (Kind::Make, ("Makefile", "build:"), "make", "its folder"),
+    ];
+    for (kind, file, package, folder) in asked {
         let said = planned_on(kind, &[file], &[], &[]).unwrap_err();
-        assert!(
-            said.contains(words) && said.contains("--dyno-readable"),
-            "{said}"
-        );
+        let install = format!("apt-get install {package}");
+        for words in [&install, "--dyno-readable", "penstock doctor"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        assert_eq!(said.matches(folder).count(), 1, "{said}");
+        let others = asked.iter().filter(|other| other.3 != folder);
+        for (.., other) in others {
+            assert!(!said.contains(other), "{other}: {said}");
+        }
     }
 }
 

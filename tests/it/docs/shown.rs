@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use penstock::docs::PAGES;
+use penstock::docs::{INDEX, PAGES};
 
 use crate::harness::{Answer, Server};
 
@@ -32,6 +32,19 @@ async fn anybody_may_read_the_documentation() {
             "text/markdown; charset=utf-8"
         );
     }
+    // The list of the pages is one, and its links lead on from each of its addresses.
+    for (address, folder) in [("/docs.md", "docs/"), ("/docs/index.md", "")] {
+        let written = page(&server, address).await;
+        assert_eq!(written.status, 200, "{address}");
+        let kind = written.header("content-type");
+        assert_eq!(kind, "text/markdown; charset=utf-8");
+        for known in PAGES {
+            let link = format!("[{}]({folder}{}.md)", known.title(), known.name);
+            assert!(written.text().contains(&link), "{address} has no {link}");
+        }
+    }
+    let same = page(&server, "/docs/index").await;
+    assert_eq!(same.text(), contents.text());
     let missing = page(&server, "/docs/nowhere").await;
     missing.refused(404, "not_found", "GET /docs");
 }
@@ -101,6 +114,38 @@ async fn every_link_leads_somewhere() {
     }
 }
 
+#[tokio::test]
+async fn a_page_is_listed_once() {
+    let server = Server::start().await;
+    let contents = page(&server, "/docs").await.text();
+    let (_, shown) = contents.split_once("<h1").unwrap();
+    for known in PAGES {
+        let link = format!("href=\"/docs/{}\"", known.name);
+        assert_eq!(shown.matches(&link).count(), 1, "{link}");
+    }
+}
+
+/// As it stands, wherever its lines end.
+fn flowing(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_list_in_the_file_is_that_of_the_pages() {
+    let (_, list) = INDEX.split_once("\n## ").unwrap();
+    let mut wanted = String::new();
+    let mut part = "";
+    for page in PAGES {
+        if page.part != part {
+            part = page.part;
+            wanted.push_str(&format!("\n## {part}\n\n"));
+        }
+        let (title, name, summary) = (page.title(), page.name, page.summary());
+        wanted.push_str(&format!("- [{title}]({name}.md): {summary}\n"));
+    }
+    assert_eq!(flowing(&format!("## {list}")), flowing(&wanted));
+}
+
 #[test]
 fn links_to_pages_lead_to_their_files_too() {
     let readme = (
@@ -109,7 +154,8 @@ fn links_to_pages_lead_to_their_files_too() {
         "assets/docs/",
     );
     let pages = PAGES.iter().map(|page| (page.name, page.markdown, ""));
-    for (name, markdown, folder) in pages.chain([readme]) {
+    let index = ("index", INDEX, "");
+    for (name, markdown, folder) in pages.chain([readme, index]) {
         for link in all(markdown, "](", ")") {
             let file = link.split('#').next().unwrap();
             if link.starts_with("http") || link.starts_with('/') || !file.ends_with(".md") {
