@@ -61,9 +61,7 @@ impl Urls {
 
     /// Whether the API's host is this machine to whoever reads its URL: `localhost`, or an address of loopback.
     pub fn api_is_here(&self) -> bool {
-        let host = self.api_host().trim_matches(['[', ']']);
-        let address = host.parse::<IpAddr>();
-        host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+        is_this_machine(self.api_host())
     }
 
     /// The host of the API, where it is the router's ports that it is reached by: a name, within TLS, at the port that visitors of
@@ -101,4 +99,10 @@ impl Urls {
     pub fn host(&self, app: &str) -> String {
         format!("{app}.{}", self.base_domain)
     }
+}
+
+/// Whether a host, without a port, is the machine of whoever reads it: `localhost`, or an address of loopback.
+pub fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }

@@ -64,6 +64,9 @@ impl Install {
         }
         let names = sockets.map(|(name, _)| format!("penstock-{name}.socket"));
         self.write("penstock.service", &self.service(&program, &names)?)?;
+        if is_build(&program) {
+            warn_of_build(&program);
+        }
         self.say_what_is_next(&program, &names);
         Ok(())
     }
@@ -212,6 +215,24 @@ WantedBy=multi-user.target
             command = command.join(" "),
         ))
     }
+}
+
+/// Whether it lies where cargo builds: in `target/release`, say, or in `target/x86_64-unknown-linux-musl/debug`.
+fn is_build(program: &Path) -> bool {
+    let profile = program.parent();
+    let is_one = profile.is_some_and(|one| one.ends_with("release") || one.ends_with("debug"));
+    let above = profile
+        .into_iter()
+        .flat_map(|one| one.ancestors().skip(1).take(2));
+    is_one && above.into_iter().any(|folder| folder.ends_with("target"))
+}
+
+fn warn_of_build(program: &Path) {
+    let program = program.display();
+    eprintln!(
+        "The service is started from {program}, which the next build replaces and `cargo clean` removes. Put it where it stays, and \
+         install from there:\n\n    install -m 755 {program} /usr/local/bin/penstock\n    /usr/local/bin/penstock install ...\n"
+    );
 }
 
 fn everywhere(port: u16) -> SocketAddr {

@@ -25,6 +25,8 @@ use crate::error::{Error, Result};
 const SUBCOMMAND: &str = "heroku-cli";
 const NAME: &str = "heroku";
 const FOLDER: &str = "cli";
+/// Those whom the CLI believes, in one file: the shell's own and ours.
+const BOTH: &str = "believed.pem";
 /// What the file begins with, and no other `heroku` does.
 const HEAD: &str = "#!/bin/sh\n# Made by `penstock env`.";
 /// The file of authorities that the CLI shall believe beside those of Node.js.
@@ -96,6 +98,36 @@ const INSTEAD: [(&str, &str); 9] = [
     ("pipelines:setup", NO_GITHUB),
 ];
 
+/// Those whom Node.js believes by this shell's own word, such as a company's proxy, where `penstock env` has not set them.
+pub fn own_certificates() -> Option<OsString> {
+    set(NODE_CERTIFICATES).filter(|own| set(CA_FILE).as_ref() != Some(own))
+}
+
+/// The file of those whom the CLI is to believe, where Node.js reads only one: ours, with what the shell's own has.
+fn believed(ours: OsString) -> OsString {
+    let Some(own) = own_certificates() else {
+        return ours;
+    };
+    match joined(Path::new(&ours), Path::new(&own)) {
+        Ok(both) => both.into_os_string(),
+        // One that is not there, or cannot be read, Node.js would do without, too.
+        Err(_) => ours,
+    }
+}
+
+fn joined(ours: &Path, own: &Path) -> Result<PathBuf> {
+    let folder = DataDir::open(&ours.with_file_name(FOLDER))?;
+    let both = folder.path(BOTH);
+    // What the CLI starts, such as git, may start it again.
+    if own != both {
+        let mut pems = fs::read(own)?;
+        pems.push(b'\n');
+        pems.extend(fs::read(ours)?);
+        put(&folder, BOTH, &pems, 0o600)?;
+    }
+    Ok(both)
+}
+
 /// Makes the folder that goes first on the `PATH`; only this user can use it. 409 where it cannot be written.
 pub fn place(data: &DataDir) -> Result<PathBuf> {
     let folder = DataDir::open(&data.path(FOLDER))?;
@@ -107,21 +139,26 @@ pub fn place(data: &DataDir) -> Result<PathBuf> {
         "{HEAD} It has the heroku CLI, which stands further on the PATH, reach Penstock and nobody else.\nexec {} {SUBCOMMAND} \"$@\"\n",
         super::env::quoted(penstock)
     );
-    let program = folder.path(NAME);
-    // It may be running.
-    if fs::read_to_string(&program).ok().as_ref() != Some(&text) {
-        let part = folder.path(&format!("{NAME}.{}.part", std::process::id()));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o700)
-            .open(&part)?;
-        file.write_all(text.as_bytes())?;
-        drop(file);
-        fs::rename(part, program)?;
-    }
+    put(&folder, NAME, text.as_bytes(), 0o700)?;
     Ok(folder.root().to_owned())
+}
+
+/// A file with these bytes, whole at any moment: it may be running, or being read.
+fn put(folder: &DataDir, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
+    let place = folder.path(name);
+    if fs::read(&place).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    let part = folder.path(&format!("{name}.{}.part", std::process::id()));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(&part)?;
+    file.write_all(bytes)?;
+    drop(file);
+    Ok(fs::rename(part, place)?)
 }
 
 /// Whether this folder of a `PATH` is one of ours.
@@ -236,7 +273,7 @@ fn point(command: &mut Command, arguments: &[OsString], url: &OsStr) {
     // The login is kept for this one of its names, and the proxy leads to no other.
     command.env("HEROKU_HOST", url);
     if let Some(file) = set(CA_FILE) {
-        command.env(NODE_CERTIFICATES, file);
+        command.env(NODE_CERTIFICATES, believed(file));
     }
     if asks_fixed_hosts(name(arguments)) {
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {

@@ -6,7 +6,7 @@
 //! - `answer`: what a visitor is given; `tags`: by what it is known again; `gzip`: in fewer bytes
 //! - `serve`: the server
 //!
-//! It runs in a dyno as any app does, and must not know anything of the platform but its `$PORT`.
+//! It runs in a dyno as any app does, and must not know anything of the platform but where it is to listen.
 
 mod answer;
 mod config;

@@ -1,7 +1,7 @@
 //! The server of one site.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct Options {
     /// A `static.json` that is somewhere else than in the app's folder.
     pub config: Option<PathBuf>,
     pub port: u16,
+    /// Whether other machines than this one are answered, as a dyno answers the router.
+    pub everywhere: bool,
     /// `name:password`, if the config vars have both.
     pub credentials: Option<String>,
 }
@@ -59,10 +61,15 @@ pub fn serve(options: Options) -> Result<()> {
         config,
     });
     let system = actix_web::rt::System::new();
-    let port = options.port;
-    system.block_on(run(hall, port)).map_err(|cause| {
+    let ip = match options.everywhere {
+        true => Ipv4Addr::UNSPECIFIED,
+        false => Ipv4Addr::LOCALHOST,
+    };
+    let at = SocketAddrV4::new(ip, options.port);
+    system.block_on(run(hall, at)).map_err(|cause| {
         Error::conflict(format!(
-            "The site cannot be served on port {port}: {cause}. Name another one with --port, or 0 for any that is free."
+            "The site cannot be served on port {}: {cause}. Name another one with --port, or 0 for any that is free.",
+            at.port()
         ))
     })
 }
@@ -91,7 +98,7 @@ fn configure(options: &Options) -> Result<Config> {
     Ok(config)
 }
 
-async fn run(hall: Arc<Hall>, port: u16) -> io::Result<()> {
+async fn run(hall: Arc<Hall>, at: SocketAddrV4) -> io::Result<()> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let root = hall.config.root.clone();
     let server = HttpServer::new(move || {
@@ -102,10 +109,14 @@ async fn run(hall: Arc<Hall>, port: u16) -> io::Result<()> {
     .workers(workers.min(MAX_WORKERS))
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(PATIENCE_SECONDS)
-    .bind((Ipv4Addr::UNSPECIFIED, port))?;
+    .bind(at)?;
     for address in server.addrs() {
         let folder = if root.is_empty() { "." } else { &root };
-        println!("Serving {folder} at http://{address}/");
+        let port = address.port();
+        match at.ip().is_loopback() {
+            true => println!("Serving {folder} at http://localhost:{port}/"),
+            false => println!("Serving {folder} at http://{address}/"),
+        }
     }
     server.run().await
 }

@@ -2,6 +2,7 @@
 
 mod official_cli;
 mod there;
+mod typed;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -66,18 +67,16 @@ struct Forward {
 impl Forward {
     /// The user's own folders are in `home`.
     fn start(home: &Place, url: &str, arguments: &[&str], token: &str) -> Forward {
-        let mut child = command(home, &["connect", url, "--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(token.as_bytes())
-            .unwrap();
+        let mut command = command(home, &["connect", url, "--listen", "127.0.0.1:0"]);
+        command.args(arguments).stdin(Stdio::piped());
+        let mut forward = Forward::of(&mut command);
+        let mut stdin = forward.child.stdin.take().unwrap();
+        stdin.write_all(token.as_bytes()).unwrap();
+        forward
+    }
+
+    fn of(command: &mut Command) -> Forward {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
@@ -375,6 +374,8 @@ fn what_is_no_https_url_of_a_server_is_refused_before_anything_is_sent() {
     let home = Place::new();
     for (url, words) in [
         ("http://paas.example.com", "unencrypted"),
+        ("http://127.0.0.1.example.com:5000", "unencrypted"),
+        ("http://127.0.0.1:5000/path", "nothing after it"),
         ("https://paas.example.com/path", "nothing after it"),
         ("https://", "no URL"),
     ] {

@@ -25,6 +25,7 @@ use crate::config::DataDirArg;
 use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
 use crate::fixed_hosts::HOSTS;
+use crate::urls;
 use forward::Upstream;
 use netrc::Login;
 use server::{Server, Trust};
@@ -37,7 +38,8 @@ const TRUSTED: &str = "cli.pem";
 #[derive(Args)]
 #[command(after_help = "Examples:
   penstock connect https://paas.example.com
-  penstock connect https://paas.example.com:5000 --ca-file ca.pem < token-file
+  penstock connect https://paas.example.com:5000 --ca-file ca.pem --token-stdin < token-file
+  penstock connect http://127.0.0.1:5000     # a server that another user of this machine runs
   eval \"$(penstock env https://paas.example.com)\"; heroku apps     # in another terminal
 
 The server names itself in what it answers, so it has to be started with --api-url and the URL that you type here. The login stays in ~/.netrc for the next time; `heroku logout` ends it.")]
@@ -157,14 +159,16 @@ fn fixed_hosts(folder: &DataDir, server: &Server) -> Result<(PathBuf, TlsAccepto
 }
 
 /// Under which the tools look: the CLI by the forward's host with its port, and by git's; curl and git by the server's name alone.
-/// The forward's is not there without its port: whatever else listens on this machine would be sent the token.
+/// One of this machine is not there without its port: whatever else listens here would be sent the token. There git asks the CLI.
 fn hosts(server: &Server, at: SocketAddr) -> Vec<String> {
     let name = server
         .host
         .rsplit_once(':')
         .map_or(server.host.as_str(), |(name, _)| name);
-    let mut hosts = vec![at.to_string(), server.host.clone(), name.to_owned()];
-    hosts.dedup();
+    let mut hosts = vec![at.to_string(), server.host.clone()];
+    if name != server.host && !urls::is_this_machine(name) {
+        hosts.push(name.to_owned());
+    }
     hosts
 }
 

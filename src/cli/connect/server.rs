@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::forward::innermost;
 use crate::data_dir::DataDir;
 use crate::error::{Error, ErrorId, Result};
+use crate::urls;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CA: &str = "ca.pem";
@@ -27,7 +28,8 @@ pub struct Server {
     pub host: String,
     /// The certificate of its own authority, which has signed that of its rendezvous in any case.
     pub ca_file: PathBuf,
-    /// Whether its own authority has signed the API's certificate, too.
+    /// Whether its own authority has signed the API's certificate, too. Where the URL is a plain one it has, since git comes within TLS
+    /// all the same.
     pub is_private: bool,
 }
 
@@ -65,7 +67,8 @@ impl Trust {
     }
 }
 
-/// `https://host[:port]`. 422 for anything else: a token is sent there.
+/// `https://host[:port]`, or `http://` to this very machine, as to a server of another of its users. 422 for anything else: a token
+/// is sent there.
 pub fn base(text: &str) -> Result<String> {
     let whole = match text.contains("://") {
         true => text.to_owned(),
@@ -78,12 +81,14 @@ pub fn base(text: &str) -> Result<String> {
         )
     })?;
     let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.username().is_empty();
-    match (url.scheme(), bare) {
-        ("https", true) => Ok(url.as_str().trim_end_matches('/').to_owned()),
-        ("https", false) => Err(Error::invalid(
+    let stays_here = url.host_str().is_some_and(urls::is_this_machine);
+    let unseen = url.scheme() == "https" || url.scheme() == "http" && stays_here;
+    match (unseen, bare) {
+        (true, true) => Ok(url.as_str().trim_end_matches('/').to_owned()),
+        (true, false) => Err(Error::invalid(
             "The URL of a server has a host and perhaps a port, and nothing after it, such as https://paas.example.com:5000.",
         )),
-        _ => Err(Error::invalid(
+        (false, _) => Err(Error::invalid(
             "Your token would go there unencrypted. Give an https:// URL: the API's own port takes TLS, too.",
         )),
     }
@@ -97,11 +102,11 @@ impl Server {
             .map_or(url, |(_, host)| host)
             .to_owned();
         let mut pem = trust.pem;
-        let asked = about(&client(pem.as_deref())?, url).await;
+        let asked = about(&client(url, pem.as_deref())?, url).await;
         let about_it = match asked {
             Err(cause) if pem.is_none() && is_unknown(&cause) => {
                 let accepted = accept(url, &host, trust.fingerprint.as_deref()).await?;
-                let again = about(&client(Some(&accepted))?, url).await;
+                let again = about(&client(url, Some(&accepted))?, url).await;
                 pem = Some(accepted);
                 again.map_err(|cause| unreachable(url, &cause))?
             }
@@ -119,11 +124,11 @@ impl Server {
         }
         folder.write_private(CA, about_it.ca_certificate.trim())?;
         Ok(Server {
-            client: client(pem.as_deref())?,
+            client: client(url, pem.as_deref())?,
             url: url.to_owned(),
             host,
             ca_file: folder.path(CA),
-            is_private: pem.is_some(),
+            is_private: pem.is_some() || is_plain(url),
         })
     }
 }
@@ -137,10 +142,19 @@ fn settings() -> ClientBuilder {
         .user_agent(concat!("penstock/", env!("CARGO_PKG_VERSION")))
 }
 
-fn client(pem: Option<&str>) -> Result<Client> {
+fn is_plain(url: &str) -> bool {
+    url.starts_with("http://")
+}
+
+fn client(url: &str, pem: Option<&str>) -> Result<Client> {
     let settings = match pem {
         Some(pem) => settings().tls_certs_merge([certificate(pem)?]),
         None => settings(),
+    };
+    let settings = match is_plain(url) {
+        // A proxy would read the token, and may be on another machine.
+        true => settings.no_proxy(),
+        false => settings,
     };
     settings.build().map_err(Error::internal)
 }

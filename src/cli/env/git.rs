@@ -1,6 +1,8 @@
 //! What makes git believe a server's authority at its hosts, by variables of the environment alone. It must not know which hosts.
 
-use super::Variable;
+use std::path::Path;
+
+use super::{CA_FILE, Variable};
 
 /// Overrides all of git's settings of that kind, those for single hosts too.
 const GIT_CERTIFICATES: &str = "GIT_SSL_CAINFO";
@@ -8,11 +10,14 @@ const COUNT: &str = "GIT_CONFIG_COUNT";
 /// Nobody has more settings for git in the environment.
 const MANY_SETTINGS: usize = 1_000;
 
-/// What makes git believe our authority at these hosts, and at no others. What the shell tells git besides is kept.
+/// What makes git believe our authority at these hosts, and at no others. What the shell tells git besides is kept, but for what it
+/// was told of the server that it was pointed at before.
 pub fn believing(hosts: &[String], ca_file: &str) -> Vec<Variable> {
     let ours: Vec<String> = hosts.iter().map(|host| setting(host)).collect();
+    let before = std::env::var(CA_FILE).unwrap_or_default();
     let told = told().into_iter().map(|(_, setting)| setting);
-    let mut settings: Vec<(String, String)> = told.filter(|(key, _)| !ours.contains(key)).collect();
+    let told = told.filter(|setting| !ours.contains(&setting.0) && !is_of(&before, setting));
+    let mut settings: Vec<(String, String)> = told.collect();
     let everywhere = std::env::var(GIT_CERTIFICATES).ok();
     let is_set = everywhere.is_some();
     settings.extend(everywhere.map(|file| ("http.sslCAInfo".to_owned(), file)));
@@ -32,15 +37,19 @@ pub fn without(ca_file: &str) -> Vec<Variable> {
         .map(|(at, _)| *at)
         .flat_map(|at| ["KEY", "VALUE"].map(|part| (format!("GIT_CONFIG_{part}_{at}"), None)));
     let gone: Vec<Variable> = gone.collect();
-    let is_ours = |(key, value): &(String, String)| {
-        key.starts_with("http.https://") && key.ends_with("/.sslCAInfo") && value == ca_file
-    };
     let kept = told.into_iter().map(|(_, setting)| setting);
-    let kept: Vec<_> = kept.filter(|setting| !is_ours(setting)).collect();
+    let kept: Vec<_> = kept.filter(|setting| !is_of(ca_file, setting)).collect();
     match kept.is_empty() {
         true => gone.into_iter().chain([(COUNT.to_owned(), None)]).collect(),
         false => gone.into_iter().chain(all(kept)).collect(),
     }
+}
+
+/// Whether a setting names this file for a host, or one beside it: of a server elsewhere, git and the CLI have a file each.
+fn is_of(ca_file: &str, (key, value): &(String, String)) -> bool {
+    let is_of_a_host = key.starts_with("http.https://") && key.ends_with("/.sslCAInfo");
+    let is_beside = Path::new(value).parent() == Path::new(ca_file).parent();
+    is_of_a_host && is_beside && !ca_file.is_empty()
 }
 
 fn setting(host: &str) -> String {

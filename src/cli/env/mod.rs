@@ -69,10 +69,14 @@ impl Env {
             .iter()
             .any(|(name, value)| name == API_KEY && value.is_some());
         // A server elsewhere is trusted by the CLI alone, and not by every program of this shell that is made with Node.js.
-        let variables = variables
-            .iter()
-            .filter(|(name, _)| here || name != NODE_CERTIFICATES);
-        print::line(&variables.map(line).collect::<String>())
+        let variables = variables.into_iter().filter_map(|(name, value)| {
+            if here || name != NODE_CERTIFICATES {
+                return Some((name, value));
+            }
+            // There, it is what was set for a server that was here.
+            env::var_os(&name).map(|_| (name, None))
+        });
+        print::line(&variables.map(|one| line(&one)).collect::<String>())
     }
 
     fn variables(&self) -> Result<Vec<Variable>> {
@@ -152,12 +156,12 @@ fn of_server(ready: &Ready, host: &str, data: &DataDir) -> Result<Vec<Variable>>
             KEY_DIGEST,
             &official_cli::key_digest(ready.api_key.as_bytes()),
         ),
-        set(NODE_CERTIFICATES, &ready.ca_file),
         set("HEROKU_GIT_HOST", host),
         set(CA_FILE, &ready.ca_file),
         set(URL, &url),
         set("PENSTOCK_ROUTER_URL", &ready.router_url),
     ];
+    variables.extend(node(&ready.ca_file));
     variables.extend(of_both(&url));
     // The CLI makes each git remote https.
     let port = host.rsplit(':').next().unwrap_or_default();
@@ -176,10 +180,10 @@ fn of_connection(connection: &Connection) -> Result<Vec<Variable>> {
         (KEY_DIGEST.to_owned(), None),
         set("HEROKU_NETRC_WRITE", "true"),
         set("HEROKU_GIT_HOST", &connection.git_host),
-        set(NODE_CERTIFICATES, &ca_file),
         set(CA_FILE, &connection.trusted.display().to_string()),
         set(URL, &connection.forward_url),
     ];
+    variables.extend(node(&ca_file));
     variables.extend(of_both(&connection.forward_url));
     if connection.is_private {
         variables.extend(git::believing(
@@ -189,6 +193,12 @@ fn of_connection(connection: &Connection) -> Result<Vec<Variable>> {
     }
     variables.extend(path(&official_cli::place(&connection.folder()?)?));
     Ok(variables)
+}
+
+/// Of such files Node.js reads one. The shell's own stays, and the `heroku` that is put before the CLI has it believe both.
+fn node(ca_file: &str) -> Option<Variable> {
+    let is_free = official_cli::own_certificates().is_none();
+    is_free.then(|| set(NODE_CERTIFICATES, ca_file))
 }
 
 fn set(name: &str, value: &str) -> Variable {

@@ -214,6 +214,42 @@ fn another_server_is_not_told_the_token_and_the_same_one_is_by_each_of_its_names
     assert!(said.ends_with(&format!(" with {key}\n")), "{said}");
 }
 
+/// Node.js reads one file, and that of a company's proxy is what every other program of the shell needs.
+#[test]
+fn a_shell_keeps_whom_its_node_believes_and_the_cli_believes_them_too() {
+    let place = Place::new();
+    let server = place.start();
+    let ca = std::fs::read_to_string(&server.ready.ca_file).unwrap();
+    let company = ca.replace('\n', "\r\n");
+    std::fs::write(place.path("company.pem"), &company).unwrap();
+    let script = r#"
+        eval "$("$PENSTOCK" env --unset)"
+        export NODE_EXTRA_CA_CERTS="$HOME/company.pem"
+        eval "$("$PENSTOCK" env)"
+        echo "$NODE_EXTRA_CA_CERTS"
+        heroku run
+        NODE_EXTRA_CA_CERTS=/nonexistent heroku run
+        printf '#!/bin/sh\n[ "$1" = git ] && exec heroku run\necho "cli believes $NODE_EXTRA_CA_CERTS"\n' >"$HOME/bin/heroku"
+        heroku git
+        eval "$("$PENSTOCK" env --unset)"
+        echo "$NODE_EXTRA_CA_CERTS"
+    "#;
+    let (status, said) = shell(&place, script);
+    assert_eq!(status, Some(0), "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    let own = format!("{}/company.pem", place.path("").display());
+    assert_eq!([lines[0], lines[4]], [&own, &own], "{said}");
+    let believed = |line: &str| {
+        let (_, rest) = line.split_once(" believes ").unwrap();
+        std::fs::read_to_string(rest.split(' ').next().unwrap()).unwrap()
+    };
+    // Whoever is started by the CLI may start it again.
+    for line in [lines[1], lines[3]] {
+        assert_eq!(believed(line), format!("{company}\n{ca}"));
+    }
+    assert_eq!(believed(lines[2]), ca);
+}
+
 #[test]
 fn a_shell_leaves_a_server_altogether_or_is_told_that_it_has_not() {
     let place = Place::new();

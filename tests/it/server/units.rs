@@ -22,6 +22,11 @@ fn the_units_of_systemd_are_written_and_what_to_do_next_is_said() {
     command.args(["--owner", "50% \"Ann\"@example.com"]);
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(0));
+    // The tests' own program is one that cargo has built, and would not stay.
+    let warned = String::from_utf8(output.stderr).unwrap();
+    let program = env!("CARGO_BIN_EXE_penstock");
+    let better = format!("    install -m 755 {program} /usr/local/bin/penstock\n");
+    assert!(warned.contains(&better), "{warned}");
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(
         said.contains("systemctl enable --now penstock-api.socket"),
@@ -56,6 +61,24 @@ fn the_units_of_systemd_are_written_and_what_to_do_next_is_said() {
     // systemd finds nothing there, so first they have to come to where it looks.
     let copied = format!("cp {}/penstock* /etc/systemd/system/\n", units.display());
     assert!(said.contains(&copied), "{said}");
+}
+
+#[test]
+fn a_program_that_cargo_does_not_remove_is_not_warned_of() {
+    // Where another name of the program costs nothing.
+    let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    for (folder, is_warned) in [("release", false), ("target/release", true)] {
+        let folder = place.path().join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let program = folder.join("penstock");
+        std::fs::hard_link(env!("CARGO_BIN_EXE_penstock"), &program).unwrap();
+        let mut command = Command::new(&program);
+        let output = command.args(["install", "--units"]).arg(&folder).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.contains("cargo clean"), is_warned, "{said}");
+    }
 }
 
 #[test]

@@ -17,6 +17,8 @@ struct Site {
     dir: TempDir,
     child: Child,
     url: String,
+    /// What it said when it was ready.
+    said: String,
     http: reqwest::Client,
 }
 
@@ -85,6 +87,7 @@ impl Site {
             .unwrap();
         Site {
             url: format!("http://127.0.0.1:{port}"),
+            said: line.trim_end().to_owned(),
             dir,
             child,
             http,
@@ -296,6 +299,21 @@ async fn without_a_configuration_the_folder_with_the_page_is_the_site() {
     let site = Site::new(&[("dist/index.html", "built"), ("package.json", "{}")]);
     assert_eq!(site.get("/").await.body, "built");
     assert_eq!(site.get("/package.json").await.status, 404);
+}
+
+#[tokio::test]
+async fn but_in_a_dyno_only_this_machine_is_answered() {
+    let home = [("index.html", "home")];
+    for (env, is_in_dyno) in [(&[][..], false), (&[("DYNO", "web.1")], true)] {
+        let site = Site::with(&home, env);
+        assert_eq!(site.get("/").await.body, "home");
+        let (_, port) = site.url.rsplit_once(':').unwrap();
+        // It stands for an address that other machines know.
+        let other = std::net::TcpStream::connect(format!("127.0.0.2:{port}"));
+        assert_eq!(other.is_ok(), is_in_dyno, "{}", site.said);
+        let host = if is_in_dyno { "0.0.0.0" } else { "localhost" };
+        assert_eq!(site.said, format!("Serving . at http://{host}:{port}/"));
+    }
 }
 
 #[test]
