@@ -3,7 +3,7 @@
 -- Ids are UUIDv7 text, so the order of ids is the order of creation. Times are RFC 3339 text in UTC with microseconds, all of one
 -- width, so their order as text is their order in time. Foreign keys are on.
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 -- By what a key is known to be the one that everything here is sealed with (src/store/seals.rs): a word sealed with it. One row.
 CREATE TABLE sealing_check (

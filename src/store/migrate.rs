@@ -7,9 +7,12 @@ use crate::error::{Error, ErrorId, Result};
 
 const SCHEMA: &str = include_str!("../../schema.sql");
 /// The `user_version` that `schema.sql` sets.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 /// `STEPS[n]` takes a database from version `n + 1` to `n + 2`.
-const STEPS: &[&str] = &[];
+const STEPS: &[&str] = &["CREATE TABLE app_repository (
+    app_id TEXT PRIMARY KEY REFERENCES app (id) ON DELETE CASCADE,
+    size   INTEGER NOT NULL
+) STRICT"];
 
 /// All or nothing, in one transaction: a crash in the middle leaves the old database as it was.
 pub fn migrate(connection: &mut Connection) -> Result<()> {
