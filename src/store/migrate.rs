@@ -9,7 +9,7 @@ const SCHEMA: &str = include_str!("../../schema.sql");
 /// The `user_version` that `schema.sql` sets.
 pub const VERSION: i64 = 2;
 /// `STEPS[n]` takes a database from version `n + 1` to `n + 2`.
-const STEPS: &[&str] = &["CREATE TABLE app_repository (
+const STEPS: &[&str] = &["CREATE TABLE IF NOT EXISTS app_repository (
     app_id TEXT PRIMARY KEY REFERENCES app (id) ON DELETE CASCADE,
     size   INTEGER NOT NULL
 ) STRICT"];

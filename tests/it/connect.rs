@@ -378,8 +378,14 @@ fn what_is_no_https_url_of_a_server_is_refused_before_anything_is_sent() {
         ("http://127.0.0.1:5000/path", "nothing after it"),
         ("https://paas.example.com/path", "nothing after it"),
         ("https://", "no URL"),
+        ("http://localhost", "Name the port"),
+        (
+            "http://127.0.0.1:5000 --ca-fingerprint 00",
+            "no certificate is shown",
+        ),
     ] {
-        let output = command(&home, &["connect", url]).output().unwrap();
+        let typed: Vec<&str> = ["connect"].into_iter().chain(url.split(' ')).collect();
+        let output = command(&home, &typed).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{url}");
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains(words), "{said}");

@@ -63,6 +63,16 @@ fn every_older_database_becomes_what_a_new_one_is() {
         let connection = Connection::open(&path).unwrap();
         connection.execute_batch(&schema).unwrap();
         assert_eq!(version(&connection), older);
+        // What its server has marked it with, by the same key.
+        let mark: Vec<u8> = new
+            .query_row("SELECT sealed FROM sealing_check", [], |row| row.get(0))
+            .unwrap();
+        connection
+            .execute(
+                "INSERT INTO sealing_check (id, sealed) VALUES (1, ?1)",
+                [mark],
+            )
+            .unwrap();
         drop(connection);
         let migrated = fresh(dir.path());
         assert_eq!(version(&migrated), version(&new));

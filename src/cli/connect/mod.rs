@@ -78,6 +78,12 @@ impl Connect {
     async fn forward(self) -> Result<()> {
         self.is_for_this_machine()?;
         let url = server::base(&self.url)?;
+        let pinned = self.ca_file.is_some() || self.ca_fingerprint.is_some();
+        if pinned && url.starts_with("http://") {
+            return Err(Error::invalid(
+                "By http:// no certificate is shown that could be checked. Give an https:// URL: the API's own port takes TLS, too.",
+            ));
+        }
         let data = DataDir::open(&self.data_dir.data_dir)?;
         let folder = state::folder(&data, &url)?;
         // Before anything is written for it.
@@ -165,10 +171,9 @@ fn hosts(server: &Server, at: SocketAddr) -> Vec<String> {
         .host
         .rsplit_once(':')
         .map_or(server.host.as_str(), |(name, _)| name);
-    let mut hosts = vec![at.to_string(), server.host.clone()];
-    if name != server.host && !urls::is_this_machine(name) {
-        hosts.push(name.to_owned());
-    }
+    let mut hosts = vec![at.to_string(), server.host.clone(), name.to_owned()];
+    hosts.dedup();
+    hosts.retain(|host| !urls::is_this_machine(host));
     hosts
 }
 

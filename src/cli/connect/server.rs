@@ -83,6 +83,11 @@ pub fn base(text: &str) -> Result<String> {
     let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.username().is_empty();
     let stays_here = url.host_str().is_some_and(urls::is_this_machine);
     let unseen = url.scheme() == "https" || url.scheme() == "http" && stays_here;
+    if url.scheme() == "http" && stays_here && url.port().is_none() {
+        return Err(Error::invalid(
+            "Name the port of the server on this machine, such as http://127.0.0.1:5000.",
+        ));
+    }
     match (unseen, bare) {
         (true, true) => Ok(url.as_str().trim_end_matches('/').to_owned()),
         (true, false) => Err(Error::invalid(
