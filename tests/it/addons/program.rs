@@ -11,6 +11,7 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use crate::binary::ports;
 use crate::binary::{Client, HANG, Place, Server, TIED, in_time, penstock};
 use crate::harness;
 
@@ -24,7 +25,12 @@ struct Program {
 
 impl Program {
     /// With its books in this folder; at this port, where it was before.
+    /// At a port of its own, even while it is away: somebody else there would be taken for it.
     fn start(folder: &Path, port: u16) -> Program {
+        let port = match port {
+            0 => ports::port(),
+            kept => kept,
+        };
         std::fs::create_dir_all(folder).unwrap();
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/provider.py");
         let mut process = Command::new("python3")
