@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use crate::binary::sample::{PYTHON, tarball};
-use crate::binary::{HANG, Place, Server, processes};
+use crate::binary::{Answer, Client, HANG, Place, Server, processes};
 
 /// Less than anything is waited for, and far more than it takes where nothing is.
 const SOON: Duration = Duration::from_secs(8);
@@ -29,6 +30,14 @@ fn said(log: &Path, text: &str) {
     }
 }
 
+/// A visit that its app answers when it is told to, under way.
+async fn waiting(client: &Client) -> JoinHandle<Answer> {
+    let visitor = client.clone();
+    let visit = tokio::spawn(async move { visitor.visit("app", "/wait").await });
+    assert_eq!(client.visit("app", "/arrived").await.status, 200);
+    visit
+}
+
 #[tokio::test]
 async fn a_second_sigterm_cuts_short_what_is_under_way_and_loses_nothing_else() {
     let place = Place::new();
@@ -38,11 +47,7 @@ async fn a_second_sigterm_cuts_short_what_is_under_way_and_loses_nothing_else() 
     client.deploy("app", PYTHON.tarball("still here")).await;
     client.dynos("app", 1).await;
     let dynos = processes::pids(server.data());
-    let slow = {
-        let client = client.clone();
-        tokio::spawn(async move { client.visit("app", "/wait").await })
-    };
-    assert_eq!(client.visit("app", "/arrived").await.status, 200);
+    let slow = waiting(&client).await;
     send(&server, Signal::TERM);
     said(
         &place.log(),
@@ -122,11 +127,7 @@ async fn a_second_sigterm_takes_no_time_from_a_dyno_that_ends_for_another_reason
     let mut tail = client.tail("jobs", 0).await.unwrap();
     scale(1).await;
     tail.until("app[worker.1]: ready").await;
-    let slow = {
-        let client = client.clone();
-        tokio::spawn(async move { client.visit("app", "/wait").await })
-    };
-    assert_eq!(client.visit("app", "/arrived").await.status, 200);
+    let slow = waiting(&client).await;
     scale(0).await;
     tail.until("app[worker.1]: ending").await;
     drop(tail);
