@@ -59,6 +59,12 @@ impl Server {
             () = self.stop_in_turn(parting) => {}
             () = hastening => {}
         }
+        match parting {
+            Parting::End => tracing::info!("stopped, and the dynos with it"),
+            Parting::Leave => {
+                tracing::info!("stopped; the dynos go on, and the next start takes them up");
+            }
+        }
     }
 
     async fn stop_in_turn(mut self, parting: Parting) {

@@ -60,7 +60,7 @@ fn what_the_readme_says_works() {
 }
 
 #[test]
-fn what_is_not_run_says_why() {
+fn no_block_of_a_page_says_that_it_is_not_run() {
     for page in PAGES {
         Script::read(page);
     }

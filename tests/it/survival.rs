@@ -227,6 +227,9 @@ async fn ctrl_c_and_a_closed_terminal_end_the_dynos_with_the_server() {
         let data = server.data().to_owned();
         kill_process(Pid::from_raw(server.pid()).unwrap(), signal).unwrap();
         assert_eq!(server.ended().code(), Some(0));
+        let said = std::fs::read_to_string(place.log()).unwrap();
+        let last = said.lines().last().unwrap();
+        assert!(last.contains("stopped, and the dynos with it"), "{said}");
         assert!(processes::of(&data).is_empty());
         assert!(processes::shims(&data).is_empty());
     }

@@ -17,7 +17,7 @@ pub fn run(script: &Script, cli: Option<&Path>) {
     let home = place.path("home");
     let work = home.join("work");
     std::fs::create_dir_all(&work).unwrap();
-    let heroku = (script.page == "moving").then(|| Heroku::start(&work, cli.unwrap()));
+    let heroku = (script.page == "moving").then(|| Heroku::start(cli.unwrap()));
     // Where the readers of most pages have it.
     let programs = home.join("penstock/target/release");
     let penstock = Path::new(env!("CARGO_BIN_EXE_penstock"));

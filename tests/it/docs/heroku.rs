@@ -1,5 +1,5 @@
 //! Heroku, for the page on moving from there: another server with the app, which the official CLI finds where it is pointed at none,
-//! and a database whose dump has been downloaded already.
+//! and its database.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ api POST /apps '{"name": "my-app"}'
 api PATCH /apps/my-app/config-vars '{
   "SECRET_KEY_BASE": "do not tell",
   "GREETING": "Hello, it'"'"'s me",
-  "DATABASE_URL": "postgres://old.example.com/app",
+  "DATABASE_URL": "'"$APP_DATABASE"'",
   "PAPERTRAIL_API_TOKEN": "of an add-on"
 }'
 git init -q -b main
@@ -38,13 +38,12 @@ pub struct Heroku {
 }
 
 impl Heroku {
-    /// What is downloaded from there is in `work` then.
-    pub fn start(work: &Path, cli: &Path) -> Heroku {
+    pub fn start(cli: &Path) -> Heroku {
         let place = Place::new();
         let server = place.start();
         let postgres = Postgres::start();
         if let Some(postgres) = &postgres {
-            postgres.dump(&work.join("latest.dump"));
+            postgres.fill();
         }
         let heroku = Heroku {
             cli: place.path("heroku"),
@@ -71,10 +70,16 @@ impl Heroku {
                 format!("{}:{path}", program.parent().unwrap().display()),
             )
             .env("HOME", &folder)
+            .env("APP_DATABASE", self.database())
             .env("PENSTOCK_DATA_DIR", self.place.data())
             .output()
             .unwrap();
         assert!(ran.status.success(), "{ran:?}");
+    }
+
+    fn database(&self) -> String {
+        let postgres = self.postgres.as_ref();
+        postgres.map_or("postgres://old.example.com/app".to_owned(), Postgres::url)
     }
 
     /// Where the CLI is pointed at no server, it asks this one.

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -53,20 +53,20 @@ impl Postgres {
         Some(postgres)
     }
 
-    /// Writes a dump of a small database.
-    pub fn dump(&self, file: &Path) {
+    /// What an app has kept in it.
+    pub fn fill(&self) {
         let table = "CREATE TABLE moved AS SELECT 'from Heroku' AS origin";
-        let file = file.to_str().unwrap();
-        let programs: [(&str, &[&str]); 2] = [
-            ("psql", &["--quiet", "--command", table]),
-            ("pg_dump", &["--format=custom", "--file", file, USER]),
-        ];
-        for (program, arguments) in programs {
-            let mut command = Command::new(self.bin.join(program));
-            let ran = command.args(arguments).envs(self.variables()).output();
-            let ran = ran.unwrap();
-            assert!(ran.status.success(), "{ran:?}");
-        }
+        let mut psql = Command::new(self.bin.join("psql"));
+        psql.args(["--quiet", "--command", table])
+            .envs(self.variables());
+        let ran = psql.output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+    }
+
+    /// Where the app has it.
+    pub fn url(&self) -> String {
+        let socket = self.dir.path().to_str().unwrap().replace('/', "%2F");
+        format!("postgres://{USER}@{socket}/{USER}")
     }
 
     pub fn variables(&self) -> Vec<(&'static str, String)> {

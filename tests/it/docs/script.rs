@@ -1,9 +1,10 @@
 //! The commands of a page, as one script, and what they are said to print.
 //!
-//! In the source of a page a block of `sh` is run. One of `sh needs: PROGRAM` is where there is such a program, of which the server is told if it is
-//! in a home; one of `sh asks: PROGRAM` likewise, at a terminal, where what the program asks is answered; and one of `sh no-run: REASON` never, since no test can have what it needs. One of `sh stays` goes on in a terminal of its
-//! own, and is ready for the next when it has printed what it is said to; `in the clone` says where a block is typed. A block
-//! of `text` right after one that was run is what it printed: each line in that order, where `…` stands for whatever was there.
+//! In the source of a page a block of `sh` is run. One of `sh needs: PROGRAM` is where there is such a program, of which the server is
+//! told if it is in a home; one of `sh asks: PROGRAM` likewise, at a terminal, where what the program asks is answered. There is no
+//! other reason for which a command would not be run. One of `sh stays` goes on in a terminal of its own, and is ready for the next
+//! when it has printed what it is said to; `in the clone` says where a block is typed. A block of `text` right after one that was run
+//! is what it printed: each line in that order, where `…` stands for whatever was there.
 
 use std::path::PathBuf;
 use std::process::Output;
@@ -112,10 +113,6 @@ impl Script {
                 };
                 let readable = programs::to_be_read(program, &found);
                 self.readable.extend(readable);
-            }
-            ("no-run", reason) => {
-                assert!(reason.len() > 10, "{place}: no reason is given");
-                return false;
             }
             _ => panic!("{place}: what is {how:?}?"),
         }
