@@ -4,6 +4,7 @@
 //! from `http://host:port` to `https://host:port` finds somebody there, and so does the official CLI, whose git remotes are
 //! always `https://`. It must not know what is said on the connection.
 
+mod slices;
 mod stall;
 
 use std::io;
@@ -136,7 +137,7 @@ impl AsyncWrite for Connection {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Connection::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Connection::Plain(stream) => slices::write(Pin::new(stream), context, slices),
             Connection::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The line is handed over when the exchange is dropped, so there is exactly one however the request ends.
 
-use std::fmt::{Display, Write};
+use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -161,75 +161,70 @@ impl Exchange {
         })
     }
 
-    fn line(&self, code: Option<&Code>, status: u16, took: Duration) -> String {
-        let mut line = String::with_capacity(384);
-        // Writing to a string cannot fail.
-        let _ = self.write(&mut line, code, status, took);
-        line
-    }
-
     fn final_status(&self, code: Option<&Code>) -> u16 {
         let answered = self.status.map_or(0, |status| status.as_u16());
         code.map_or(answered, |code| code.status)
     }
 
-    fn write(
-        &self,
-        line: &mut String,
-        code: Option<&Code>,
-        status: u16,
-        took: Duration,
-    ) -> std::fmt::Result {
+    fn write(&self, line: &mut String, code: Option<&Code>, status: u16, took: Duration) {
+        self.write_outcome(line, code);
         let subject = &self.subject;
-        if let Some(code) = code {
-            if !code.sock.is_empty() {
-                write!(line, "sock={} ", code.sock)?;
-            }
-            write!(
-                line,
-                "at={} code={} desc=\"{}\" ",
-                code.at, code.name, code.desc
-            )?;
-        } else {
-            line.push_str("at=info ");
-        }
-        if let Some(cause) = self.cause {
-            write!(line, "cause=\"{cause}\" ")?;
-        }
-        write!(line, "method={} path=", subject.method)?;
-        let path = subject
-            .target
-            .path_and_query()
-            .map_or("", |path| path.as_str());
+        add(line, &["method=", subject.method.as_str(), " path="]);
+        let path = subject.target.path_and_query();
+        let path = path.map_or("", |path| path.as_str());
         quote(line, head(path.as_bytes()));
-        write!(line, " host={} request_id=", subject.host)?;
-        line.push_str(subject.request_id.to_str().unwrap_or(""));
-        line.push_str(" fwd=");
+        let request_id = subject.request_id.to_str().unwrap_or("");
+        let named = [" host=", &subject.host, " request_id=", request_id, " fwd="];
+        add(line, &named);
         // The end of the chain is the part that was not made up by the visitor.
         quote(line, tail(subject.forwarded_for.as_bytes()));
-        line.push_str(" dyno=");
-        line.push_str(self.ticket.as_ref().map_or("", |ticket| &ticket.name));
-        line.push_str(" connect=");
+        self.write_service(line, status, took);
+        add(line, &[" protocol=", self.visitor.origin.scheme]);
+    }
+
+    fn write_outcome(&self, line: &mut String, code: Option<&Code>) {
+        let Some(code) = code else {
+            return line.push_str("at=info ");
+        };
+        if !code.sock.is_empty() {
+            add(line, &["sock=", code.sock, " "]);
+        }
+        let (at, name, desc) = (code.at, code.name, code.desc);
+        add(line, &["at=", at, " code=", name, " desc=\"", desc, "\" "]);
+        if let Some(cause) = self.cause {
+            add(line, &["cause=\"", cause, "\" "]);
+        }
+    }
+
+    fn write_service(&self, line: &mut String, status: u16, took: Duration) {
+        let mut number = itoa::Buffer::new();
+        let dyno = self.ticket.as_ref().map_or("", |ticket| &ticket.name);
+        add(line, &[" dyno=", dyno, " connect="]);
         if let Some(connect) = self.connect {
-            write!(line, "{}ms", whole_ms(connect))?;
+            add(line, &[number.format(connect.as_millis()), "ms"]);
         }
         line.push_str(" service=");
         if self.connected {
-            write!(line, "{}ms", whole_ms(took))?;
+            add(line, &[number.format(took.as_millis()), "ms"]);
         }
-        write!(line, " status={status} bytes=")?;
+        add(line, &[" status=", number.format(status), " bytes="]);
         if self.connected {
-            write!(line, "{}", self.bytes)?;
+            line.push_str(number.format(self.bytes));
         }
-        write!(line, " protocol={}", self.visitor.origin.scheme)
     }
+}
+
+/// There is a line for each request, and the machinery of formatting would cost more than all else that is done for it.
+fn add(line: &mut String, words: &[&str]) {
+    words.iter().for_each(|word| line.push_str(word));
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
         let (app, code, took) = (self.subject.app, self.outcome(), self.started.elapsed());
         let status = self.final_status(code);
-        self.lines.put(app, self.line(code, status, took));
+        let say = |line: &mut String| self.write(line, code, status, took);
+        self.lines.put(app, say);
         // Somebody waits for the end of a dyno's last requests, to stop it and to say so.
         let is_last = |ticket: &Ticket| ticket.load.retired();
         if self.ticket.as_ref().is_some_and(is_last) {
@@ -244,10 +239,6 @@ impl Drop for Exchange {
         self.lines.log.counted(app, status, name, took);
         self.visitor.ended();
     }
-}
-
-fn whole_ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn head(bytes: &[u8]) -> &[u8] {

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HOST, HeaderMap, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use hyper::http::{request, response};
 use hyper::{Method, Uri, Version};
@@ -19,13 +19,24 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const VIA_HTTP1: HeaderValue = HeaderValue::from_static("1.1 penstock");
 const VIA_HTTP2: HeaderValue = HeaderValue::from_static("2.0 penstock");
-/// Becomes the environment variable HTTP_PROXY in CGI programs (CVE-2016-5385).
-const PROXY: HeaderName = HeaderName::from_static("proxy");
+/// What is said of one hop.
+const HOP: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What is not for apps. `Expect` has been answered here: the body is asked for as soon as the dyno takes it. `Proxy` becomes the
+/// environment variable HTTP_PROXY in CGI programs (CVE-2016-5385).
+const NOT_FOR_APPS: &[&str] = &["expect", "http2-settings", "proxy"];
 
 /// Headers that `Connection` cannot take away, since the next hop decides by them whom and what it serves.
 const KEPT: &[&str] = &[
@@ -98,14 +109,15 @@ pub(super) fn request(
     let version = head.version;
     let unmeasured = version == Version::HTTP_2 && !head.headers.contains_key(CONTENT_LENGTH);
     let chunked = head.headers.contains_key(TRANSFER_ENCODING) || (has_body && unmeasured);
-    let protocol = head.headers.get(UPGRADE).filter(|_| upgrade).cloned();
+    let protocol = agreed(&head.headers, upgrade);
     strip_hop_by_hop(&mut head.headers);
     strip_lookalikes(&mut head.headers);
     let headers = &mut head.headers;
-    headers.remove(PROXY);
-    headers.remove(HTTP2_SETTINGS);
-    // It has been answered here: the body is asked for as soon as the dyno takes it.
-    headers.remove(EXPECT);
+    if has_any(headers, NOT_FOR_APPS) {
+        for name in NOT_FOR_APPS {
+            headers.remove(*name);
+        }
+    }
     if chunked {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
@@ -168,7 +180,7 @@ pub(super) fn from_http2(head: &mut request::Parts) {
 
 /// Makes a dyno's head fit to be sent to a visitor. With `upgrade`, the protocol that was agreed on is named.
 pub(super) fn response(head: &mut response::Parts, upgrade: bool) {
-    let protocol = head.headers.get(UPGRADE).filter(|_| upgrade).cloned();
+    let protocol = agreed(&head.headers, upgrade);
     strip_hop_by_hop(&mut head.headers);
     if let Some(protocol) = protocol {
         head.headers
@@ -213,29 +225,30 @@ fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .map(str::trim)
 }
 
+/// The other protocol, if there is to be one.
+fn agreed(headers: &HeaderMap, upgrade: bool) -> Option<HeaderValue> {
+    headers.get(UPGRADE).filter(|_| upgrade).cloned()
+}
+
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = named_by_connection(headers)
-            .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-            .filter(|name| !KEPT.contains(&name.as_str()) && !ours(name.as_str()))
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-        headers.remove(CONNECTION);
+    if !has_any(headers, HOP) {
+        return;
     }
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
+    let named: Vec<HeaderName> = named_by_connection(headers)
+        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        .filter(|name| !KEPT.contains(&name.as_str()) && !ours(name.as_str()))
+        .collect();
+    for name in named {
         headers.remove(name);
     }
+    for name in HOP {
+        headers.remove(*name);
+    }
+}
+
+/// Most heads have none of what must go, and one look over their names tells that sooner than a question for each.
+fn has_any(headers: &HeaderMap, names: &[&str]) -> bool {
+    headers.keys().any(|name| names.contains(&name.as_str()))
 }
 
 fn ours(name: &str) -> bool {
@@ -259,8 +272,8 @@ fn strip_lookalikes(headers: &mut HeaderMap) {
 
 /// Puts `value` behind what all lines of the header say, and makes one line of them.
 fn append(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) -> HeaderValue {
-    if !headers.contains_key(name) {
-        headers.insert(name.clone(), value.clone());
+    if let Entry::Vacant(place) = headers.entry(name) {
+        place.insert(value.clone());
         return value;
     }
     let mut joined = Vec::with_capacity(value.len());

@@ -3,9 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::rt;
 use tokio::time::{Instant, Sleep};
 
 /// A timer that is used again and again, and is moved only when it goes off too early: so what is over before its time never
@@ -29,6 +31,43 @@ impl Alarm {
             sleep.as_mut().reset(due);
         }
         Poll::Pending
+    }
+}
+
+/// What hyper measures the heads of one connection by: all of them by one alarm, where a timer would be made for each.
+#[derive(Clone, Default)]
+pub(super) struct HeadTimer(Arc<Mutex<Alarm>>);
+
+struct HeadSleep {
+    alarm: Arc<Mutex<Alarm>>,
+    due: Instant,
+}
+
+impl rt::Timer for HeadTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
+        self.sleep_until((Instant::now() + duration).into())
+    }
+
+    fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn rt::Sleep>> {
+        Box::pin(HeadSleep {
+            alarm: self.0.clone(),
+            due: deadline.into(),
+        })
+    }
+
+    fn now(&self) -> std::time::Instant {
+        Instant::now().into()
+    }
+}
+
+impl rt::Sleep for HeadSleep {}
+
+impl Future for HeadSleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut alarm = self.alarm.lock().unwrap_or_else(PoisonError::into_inner);
+        alarm.poll(cx, self.due)
     }
 }
 

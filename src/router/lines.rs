@@ -3,7 +3,8 @@
 //! To write a line costs about as much however long it is, so a busy thread writes a few dozen at once. One that has nothing else
 //! to do writes each line as soon as it is there. Nothing waits for time to pass.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -13,10 +14,21 @@ use crate::name::Id;
 /// So many lines do not wait for the end of the turn.
 const MOST: usize = 128;
 
+/// Bytes of room for lines that a quiet thread keeps.
+const ROOM: usize = 64 * 1024;
+
 pub(super) struct Lines {
     pub log: Arc<dyn RequestLog>,
-    waiting: Mutex<Vec<(Id, String)>>,
+    waiting: Mutex<Waiting>,
     some: Notify,
+}
+
+/// Lines one behind the other, since each in a place of its own would cost more than it takes to write it.
+#[derive(Default)]
+struct Waiting {
+    text: String,
+    /// Whose each line is, and where.
+    of: Vec<(Id, Range<usize>)>,
 }
 
 impl Lines {
@@ -28,12 +40,16 @@ impl Lines {
         }
     }
 
-    /// Takes the line of one request, which is written when [`run`](Lines::run) gets its turn.
-    pub(super) fn put(&self, app: Id, line: String) {
+    /// Takes the line of one request, which is written down when [`run`](Lines::run) gets its turn. `say` says it behind what is there,
+    /// and must not come back here.
+    pub(super) fn put(&self, app: Id, say: impl FnOnce(&mut String)) {
         let count = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.push((app, line));
-            waiting.len()
+            let mut waiting = self.waiting();
+            let begin = waiting.text.len();
+            say(&mut waiting.text);
+            let line = begin..waiting.text.len();
+            waiting.of.push((app, line));
+            waiting.of.len()
         };
         match count {
             1 => self.some.notify_one(),
@@ -44,17 +60,27 @@ impl Lines {
 
     /// Writes what waits, in the order in which it came for each app.
     pub(super) fn write(&self) {
-        let mut waiting = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *waiting)
-        };
-        waiting.sort_by_key(|(app, _)| *app);
-        for of_app in waiting.chunk_by(|(one, _), (other, _)| one == other) {
-            let lines: Vec<&str> = of_app.iter().map(|(_, line)| line.as_str()).collect();
+        let mut written = std::mem::take(&mut *self.waiting());
+        written.of.sort_by_key(|(app, _)| *app);
+        for of_app in written.of.chunk_by(|(one, _), (other, _)| one == other) {
+            let lines = of_app
+                .iter()
+                .filter_map(|(_, line)| written.text.get(line.clone()));
+            let lines: Vec<&str> = lines.collect();
             if let Some((app, _)) = of_app.first() {
                 self.log.requests(*app, &lines);
             }
         }
+        written.text.clear();
+        written.of.clear();
+        let mut waiting = self.waiting();
+        if waiting.of.is_empty() && written.text.capacity() <= ROOM {
+            *waiting = written;
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes whatever comes, for as long as the thread runs. Tasks take turns, so what others have to say by then goes along.

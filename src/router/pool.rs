@@ -20,6 +20,7 @@ use super::options::Options;
 use super::table::Ticket;
 use super::upload::Upload;
 use crate::name::Id;
+use crate::transport::Connection;
 
 /// How long after an answer its connection may take to become ready for another request.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -138,7 +139,8 @@ impl Pool {
             };
         // A socket that cannot be told this works all the same, only more slowly.
         let _ = socket.set_nodelay(true);
-        let Ok((sender, connection)) = self.0.builder.handshake(TokioIo::new(socket)).await else {
+        let socket = TokioIo::new(Connection::Plain(socket));
+        let Ok((sender, connection)) = self.0.builder.handshake(socket).await else {
             return Err(Unreachable::Refused);
         };
         let (pool, load) = (Arc::downgrade(&self.0), ticket.load.clone());
