@@ -86,6 +86,6 @@ impl Haste {
 }
 
 fn given_up() -> Error {
-    let message = "The server stops, so the dyno was not started. It is started again with the server.";
+    let message = "The server stops, so the dyno was not started. Try again once the server is back.";
     Error::new(ErrorId::Unavailable, message)
 }
