@@ -104,7 +104,7 @@ pub fn serve<H: Future<Output = ()>>(
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let stopped = runtime.block_on(async {
+    let stopped: Result<Option<Lock>> = runtime.block_on(async {
         let mut shutdown = pin!(shutdown);
         // Polled first, so that signals are listened for before anything is started, and one that comes early ends it cleanly.
         let server = tokio::select! {

@@ -74,7 +74,7 @@ pub fn summary(route: &Route, answers_with_list: bool) -> String {
 fn in_own_words(path: &str) -> Cow<'_, str> {
     let mut known = BEGINNINGS.iter();
     known
-        .find_map(|(begin, own)| Some([own, path.strip_prefix(begin)?].concat().into()))
+        .find_map(|(begin, own)| Some([*own, path.strip_prefix(begin)?].concat().into()))
         .unwrap_or(path.into())
 }
 
