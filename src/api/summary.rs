@@ -37,10 +37,7 @@ pub fn description(route: &Route) -> Option<&'static str> {
 /// `List the builds of an app`.
 pub fn summary(route: &Route, answers_with_list: bool) -> String {
     let path = in_own_words(route.path);
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .collect();
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let (what, action) = match parts.iter().position(|part| *part == "actions") {
         Some(at) if at > 0 => (&parts[..at], parts.get(at + 1)),
         Some(at) => (&parts[at + 1..parts.len() - 1], parts.last()),

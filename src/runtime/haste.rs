@@ -86,6 +86,7 @@ impl Haste {
 }
 
 fn given_up() -> Error {
-    let message = "The server stops, so the dyno was not started. Try again once the server is back.";
+    let message =
+        "The server stops, so the dyno was not started. Try again once the server is back.";
     Error::new(ErrorId::Unavailable, message)
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::connect::{self, Connection};
 use super::believed;
+use super::connect::{self, Connection};
 use super::official_cli::{self, API_KEY, CA_FILE, KEY_DIGEST, NODE_CERTIFICATES, URL};
 use super::print::{self, Json};
 use crate::config::DataDirArg;

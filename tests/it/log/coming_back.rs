@@ -41,8 +41,7 @@ async fn a_tail_that_is_cut_off_behind_every_word_gets_each_line_or_is_told_of_i
     let mut place = once(kept.tail(1)).await.place;
     // Its time is the very next one, and it outlives the file that it is in.
     let routed = "at=info";
-    kept.logs
-        .append(kept.app, Source::Heroku, "router", routed);
+    kept.logs.append(kept.app, Source::Heroku, "router", routed);
     let mut said = 1 + flood(&kept);
     let told = once(back(&kept, place)).await;
     assert!(told.lost > 0, "{told:?}");

@@ -164,7 +164,10 @@ fn withhold(data: &Path) -> Vec<PathBuf> {
 /// Waits until the app's worker is there, and being started.
 async fn starting(client: &Client) {
     let starting = async |dynos: &serde_json::Value| dynos[0]["state"] == "starting";
-    client.watch("app", "/apps/app/dynos", starting).await.unwrap();
+    client
+        .watch("app", "/apps/app/dynos", starting)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
