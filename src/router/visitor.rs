@@ -54,6 +54,8 @@ pub(super) struct Visitor {
     pub owed: AtomicBool,
     /// Of what is on its way, if anything is, the visitor's machine takes nothing: known by HTTP/2, once the router takes its leave.
     pub takes_nothing: AtomicBool,
+    /// It was waited for in vain to make room for an answer, which was given up.
+    has_left: AtomicBool,
     /// The visitor has said something, and who waits for that.
     heard: AtomicBool,
     word: Notify,
@@ -77,6 +79,7 @@ impl Visitor {
             head: Since::new(),
             owed: AtomicBool::new(false),
             takes_nothing: AtomicBool::new(false),
+            has_left: AtomicBool::new(false),
             heard: AtomicBool::new(false),
             word: Notify::new(),
             endless: AtomicBool::new(false),
@@ -126,23 +129,27 @@ impl Visitor {
     /// Resolves when there is nothing to be heard of the visitor any more, who was told to go, or of whom nobody knows what it wants:
     /// nothing that it has asked is under way, and nothing waits for it to be taken.
     pub(super) async fn falls_silent(&self, options: &Options) {
+        let patience = match self.is_http2 {
+            true => FAREWELL,
+            false => options.first_word.max(LOOK),
+        };
         loop {
-            let is_owed = match self.is_http2 {
-                // It says itself when it goes, unless it sleeps.
-                true => {
-                    self.activity.silence(FAREWELL).await;
-                    sleep(LOOK).await;
-                    !self.takes_nothing.load(Ordering::Relaxed)
-                }
-                false => {
-                    sleep(options.first_word.max(LOOK)).await;
-                    self.owed.load(Ordering::Relaxed)
-                }
-            };
-            if self.asks_nothing() && !is_owed {
+            sleep(patience).await;
+            if self.asks_nothing() && !self.is_owed() {
                 return;
             }
         }
+    }
+
+    /// Something may be on its way to it.
+    fn is_owed(&self) -> bool {
+        if !self.is_http2 {
+            return self.owed.load(Ordering::Relaxed);
+        }
+        // It says itself when it goes, unless it sleeps. What was given up never comes to its end on the connection.
+        let is_heard_of = !self.activity.is_silent(FAREWELL);
+        is_heard_of && !self.has_left.load(Ordering::Relaxed)
+            || !self.takes_nothing.load(Ordering::Relaxed)
     }
 
     /// Resolves when something that is there for the visitor by HTTP/2 has waited for so long that a router which takes its leave does
@@ -153,6 +160,7 @@ impl Visitor {
         while !self.takes_nothing.load(Ordering::Relaxed) {
             sleep(LOOK).await;
         }
+        self.has_left.store(true, Ordering::Relaxed);
     }
 
     /// Nothing that was asked is under way.
