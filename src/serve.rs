@@ -41,6 +41,9 @@ use crate::store::{AfterCommit, server_certificates};
 use crate::time::Clock;
 use crate::tunnel;
 
+/// What a server that has stopped still gives its threads to end by themselves.
+const MOMENT: Duration = Duration::from_millis(500);
+
 /// What only tests set.
 pub struct Options {
     pub clock: Clock,
@@ -86,7 +89,7 @@ pub struct Server {
     dynos_haste: Haste,
     /// Whatever is asked for.
     tied: bool,
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// Runs a server until `shutdown` resolves, which says what is to become of the dynos, and with what resolves when whoever stops it
@@ -101,19 +104,22 @@ pub fn serve<H: Future<Output = ()>>(
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let stopped: Result<Option<Lock>> = runtime.block_on(async {
         let mut shutdown = pin!(shutdown);
         // Polled first, so that signals are listened for before anything is started, and one that comes early ends it cleanly.
         let server = tokio::select! {
             biased;
-            _ = &mut shutdown => return Ok(()),
+            _ = &mut shutdown => return Ok(None),
             server = Server::start(config, options) => server?,
         };
         ready(&server.ready);
         let (parting, haste) = shutdown.await;
-        server.stop_in_haste(parting, haste).await;
-        Ok(())
-    })
+        Ok(Some(server.stop_in_haste(parting, haste).await))
+    });
+    // A thread that waits for a disk, such as for the files of a dyno that is just being started, goes with the process. What it leaves
+    // unfinished, the next start removes, for which the data directory stays ours until then.
+    runtime.shutdown_timeout(MOMENT);
+    stopped.map(drop)
 }
 
 impl Server {
@@ -265,7 +271,7 @@ impl Server {
             haste: Haste::default(),
             dynos_haste,
             tied,
-            _lock: lock,
+            lock,
         })
     }
 }

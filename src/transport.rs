@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, TlsStream};
 
-pub use stall::Stall;
+pub use stall::{LONGEST as LONGEST_STALL, Stall};
 
 /// What a TLS handshake begins with (RFC 8446, 5.1).
 pub const HANDSHAKE: u8 = 0x16;

@@ -1,6 +1,8 @@
 //! What an operation is called, for people: a line made from its method and its path, and what the comment of its handler says.
 //! It must not know which operations there are.
 
+use std::borrow::Cow;
+
 use super::routes::Route;
 
 /// The comments of the handlers, by their names. Made when the server is compiled.
@@ -12,11 +14,15 @@ const VERBS: &[&str] = &[
     "revoke",
 ];
 
+/// How paths begin that are in GitHub's words, and what they are of in Heroku's.
+const BEGINNINGS: &[(&str, &str)] = &[("/repos/not.on.github/", "/pipelines/")];
+
 /// Words that are not written as they stand in a path.
 const WORDS: &[(&str, &str)] = &[
     ("acm", "automated certificate management"),
     ("addon", "add-on"),
     ("addons", "add-ons"),
+    ("compare", "comparisons"),
     ("oauth", "OAuth"),
     ("sni", "SNI"),
     ("sso", "single sign-on"),
@@ -30,11 +36,8 @@ pub fn description(route: &Route) -> Option<&'static str> {
 
 /// `List the builds of an app`.
 pub fn summary(route: &Route, answers_with_list: bool) -> String {
-    let parts: Vec<&str> = route
-        .path
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .collect();
+    let path = in_own_words(route.path);
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let (what, action) = match parts.iter().position(|part| *part == "actions") {
         Some(at) if at > 0 => (&parts[..at], parts.get(at + 1)),
         Some(at) => (&parts[at + 1..parts.len() - 1], parts.last()),
@@ -63,6 +66,13 @@ pub fn summary(route: &Route, answers_with_list: bool) -> String {
         line.replace_range(..1, &first.to_uppercase());
     }
     line
+}
+
+fn in_own_words(path: &str) -> Cow<'_, str> {
+    let mut known = BEGINNINGS.iter();
+    known
+        .find_map(|(begin, own)| Some([*own, path.strip_prefix(begin)?].concat().into()))
+        .unwrap_or(path.into())
 }
 
 fn verb(route: &Route, answers_with_list: bool) -> String {

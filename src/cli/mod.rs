@@ -3,6 +3,7 @@
 mod account;
 pub mod addon;
 mod backup;
+mod believed;
 mod buildpack;
 mod connect;
 mod doctor;

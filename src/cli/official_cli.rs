@@ -17,6 +17,7 @@ use std::process::{Command, ExitCode};
 
 use sha2::{Digest, Sha256};
 
+use super::believed;
 use super::connect::netrc;
 use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
@@ -24,9 +25,7 @@ use crate::error::{Error, Result};
 /// The subcommand. It is no part of the command line that a person sees.
 const SUBCOMMAND: &str = "heroku-cli";
 const NAME: &str = "heroku";
-const FOLDER: &str = "cli";
-/// Those whom the CLI believes, in one file: the shell's own and ours.
-const BOTH: &str = "believed.pem";
+pub(super) const FOLDER: &str = "cli";
 /// What the file begins with, and no other `heroku` does.
 const HEAD: &str = "#!/bin/sh\n# Made by `penstock env`.";
 /// The file of authorities that the CLI shall believe beside those of Node.js.
@@ -98,36 +97,6 @@ const INSTEAD: [(&str, &str); 9] = [
     ("pipelines:setup", NO_GITHUB),
 ];
 
-/// Those whom Node.js believes by this shell's own word, such as a company's proxy, where `penstock env` has not set them.
-pub fn own_certificates() -> Option<OsString> {
-    set(NODE_CERTIFICATES).filter(|own| set(CA_FILE).as_ref() != Some(own))
-}
-
-/// The file of those whom the CLI is to believe, where Node.js reads only one: ours, with what the shell's own has.
-fn believed(ours: OsString) -> OsString {
-    let Some(own) = own_certificates() else {
-        return ours;
-    };
-    match joined(Path::new(&ours), Path::new(&own)) {
-        Ok(both) => both.into_os_string(),
-        // One that is not there, or cannot be read, Node.js would do without, too.
-        Err(_) => ours,
-    }
-}
-
-fn joined(ours: &Path, own: &Path) -> Result<PathBuf> {
-    let folder = DataDir::open(&ours.with_file_name(FOLDER))?;
-    let both = folder.path(BOTH);
-    // What the CLI starts, such as git, may start it again.
-    if own != both {
-        let mut pems = fs::read(own)?;
-        pems.push(b'\n');
-        pems.extend(fs::read(ours)?);
-        put(&folder, BOTH, &pems, 0o600)?;
-    }
-    Ok(both)
-}
-
 /// Makes the folder that goes first on the `PATH`; only this user can use it. 409 where it cannot be written.
 pub fn place(data: &DataDir) -> Result<PathBuf> {
     let folder = DataDir::open(&data.path(FOLDER))?;
@@ -144,7 +113,7 @@ pub fn place(data: &DataDir) -> Result<PathBuf> {
 }
 
 /// A file with these bytes, whole at any moment: it may be running, or being read.
-fn put(folder: &DataDir, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
+pub(super) fn put(folder: &DataDir, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
     let place = folder.path(name);
     if fs::read(&place).is_ok_and(|there| there == bytes) {
         return Ok(());
@@ -273,7 +242,7 @@ fn point(command: &mut Command, arguments: &[OsString], url: &OsStr) {
     // The login is kept for this one of its names, and the proxy leads to no other.
     command.env("HEROKU_HOST", url);
     if let Some(file) = set(CA_FILE) {
-        command.env(NODE_CERTIFICATES, believed(file));
+        command.env(NODE_CERTIFICATES, believed::by_cli(file));
     }
     if asks_fixed_hosts(name(arguments)) {
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
@@ -314,7 +283,7 @@ fn instead(arguments: &[OsString]) -> Option<&'static str> {
 }
 
 /// A variable that says something.
-fn set(name: &str) -> Option<OsString> {
+pub(super) fn set(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 

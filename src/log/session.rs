@@ -314,13 +314,16 @@ impl Session {
         let words = gap.words(self.reader, self.filter.is_narrow());
         let label = line::label(Source::Heroku, "logplex");
         let since = self.last.to_log();
+        // That line is nobody's but this reader's: a line of the log may bear the time it is given, and whoever goes on from here
+        // has not had that one.
+        let place = self.stand(self.last);
         // A microsecond after the last line sent: behind it, and before whatever follows what was lost.
         self.last = self.last.plus(std::time::Duration::from_micros(1));
         let at = self.last.to_log();
         Step::Send(Batch {
             text: format!("{at} {label}{words} {since}.\n").into(),
             last: self.last,
-            place: self.stand(self.last),
+            place,
             lost: gap.lines(),
         })
     }
@@ -382,7 +385,8 @@ impl Session {
             at,
             counted: Some(Counted {
                 by: self.log.counting(),
-                lines: self.place.line,
+                // Those that are still to come are none that it has had, wherever they stood.
+                lines: self.place.line.saturating_sub(self.earlier.len() as u64),
             }),
         }
     }

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -19,7 +18,8 @@ use super::answer::Answer;
 use super::forward::Origin;
 use super::idle::HeadTimer;
 use super::proxy::{self, Proxy};
-use super::visitor::{Visitor, VisitorStream};
+use super::stream::VisitorStream;
+use super::visitor::{FAREWELL, Visitor};
 use crate::transport::Connection;
 
 /// The protocols that are spoken within TLS, the best first (RFC 7301).
@@ -41,9 +41,6 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// yet gets neither: the parser refuses it by itself.
 pub(super) const BEYOND: usize = 2;
 const PARSED_HEADERS: usize = 512;
-
-/// How long a visitor by HTTP/2 who is told to go may take to do so.
-const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A connection as it was accepted.
 pub(super) struct Arrival {

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::guests::{Guest, Guests};
-use super::visitor::linger;
+use super::stream::linger;
 use super::{Options, RequestLog, code};
 use crate::transport::{self, Connection};
 

@@ -154,6 +154,12 @@ impl Activity {
         self.last_ms.store(elapsed, Ordering::Relaxed);
     }
 
+    /// Whether nothing has passed for `limit`.
+    pub(super) fn is_silent(&self, limit: Duration) -> bool {
+        let last = Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
+        self.born.elapsed() >= last + limit
+    }
+
     /// Resolves when nothing has passed for `limit`.
     pub(super) async fn silence(&self, limit: Duration) {
         self.silence_since(None, limit).await;

@@ -3,7 +3,7 @@
 //! It serves from memory and knows nothing of the store, the API or how dynos are run. It is told where they are with
 //! [`Router::replace`], and it tells what it did through [`RequestLog`].
 //!
-//! - `listener`, `door`, `guests`, `converse` and `visitor`: threads, connections and sockets. `proxy`, `passage`, `dispatch` and
+//! - `listener`, `door`, `guests`, `converse`, `visitor` and `stream`: threads, connections and sockets. `proxy`, `passage`, `dispatch` and
 //!   `queue`: the way of one request. `table`: where it may lead.
 //! - `admit`, `host` and `forward`: what may come in, what it is for, and what of its head is changed.
 //! - `load`, `send`, `pool`, `upload`, `answer` and `tunnel`: the dyno's side, streamed in bounded memory.
@@ -39,6 +39,7 @@ mod proxy;
 mod queue;
 mod request_id;
 mod send;
+mod stream;
 mod table;
 mod tunnel;
 mod under_way;

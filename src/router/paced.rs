@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::answer::Download;
-use super::listener::Open;
+use super::visitor::Visitor;
 
 /// A frame, or why there are no more; nothing at the end of a whole body.
 type Item = Option<io::Result<Frame<Bytes>>>;
@@ -30,10 +30,12 @@ pub(super) struct Paced {
 }
 
 impl Paced {
-    /// Reads the dyno's body in a task that must be given time to end. The visitor may be slow by `idle` for each frame.
-    pub(super) fn new(download: Download, idle: Duration, open: &Arc<Open>) -> Paced {
+    /// Reads the dyno's body in a task that must be given time to end. The visitor may be slow by `idle` for each frame, or less once
+    /// the router takes its leave.
+    pub(super) fn new(download: Download, idle: Duration, visitor: &Arc<Visitor>) -> Paced {
         let (sender, frames) = mpsc::channel(1);
-        open.spawn(hand_on(download, sender, idle, open.clone()));
+        let handing_on = hand_on(download, sender, idle, visitor.clone());
+        visitor.open.spawn(handing_on);
         Paced {
             frames,
             over: false,
@@ -63,10 +65,10 @@ async fn hand_on(
     mut download: Download,
     frames: mpsc::Sender<Item>,
     idle: Duration,
-    open: Arc<Open>,
+    visitor: Arc<Visitor>,
 ) {
-    let mut closed = pin!(open.closed().fuse());
-    let mut cut = pin!(open.cut().fuse());
+    let mut closed = pin!(visitor.open.closed().fuse());
+    let mut cut = pin!(visitor.open.cut().fuse());
     loop {
         let next = poll_fn(|cx| Pin::new(&mut download).poll_frame(cx));
         let item = tokio::select! {
@@ -79,10 +81,17 @@ async fn hand_on(
             () = cut.as_mut() => continue,
         };
         let is_last = !matches!(item, Some(Ok(_)));
-        match timeout(idle, frames.send(item)).await {
-            Ok(Ok(())) if !is_last => {}
-            Ok(_) => return,
-            Err(_) => return download.stalled(),
+        let sending = async {
+            tokio::select! {
+                biased;
+                sent = frames.send(item) => Some(sent),
+                () = visitor.leaves_it() => None,
+            }
+        };
+        match timeout(idle, sending).await {
+            Ok(Some(Ok(()))) if !is_last => {}
+            Ok(Some(_)) => return,
+            Ok(None) | Err(_) => return download.stalled(),
         }
     }
 }

@@ -183,7 +183,7 @@ impl Proxy {
             (idle, self.options.first_byte),
         );
         let answer = match visitor.is_http2 && !download.is_end_stream() {
-            true => Answer::Paced(Paced::new(download, idle, &self.open)),
+            true => Answer::Paced(Paced::new(download, idle, visitor)),
             false => Answer::Dyno(Box::new(download)),
         };
         Response::from_parts(head, answer)

@@ -1,28 +1,27 @@
-//! A visitor's connection: where it comes from, and a stream that does not wait for ever.
+//! A visitor's connection: where it comes from, what its requests have in common, and when it is waited for no longer.
+//!
+//! It must not know how bytes come and go (see `stream`).
 
 use std::any::Any;
-use std::future::{Future, pending, poll_fn};
-use std::io;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::forward::Origin;
-use super::idle::{Activity, Silence, Since};
+use super::idle::{Activity, Since};
 use super::listener::Open;
 use super::options::Options;
-use crate::transport::{Connection, Stall};
+use crate::transport::LONGEST_STALL;
 
-/// How long, and for how many bytes, a visitor may go on sending a body that nobody reads.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: u64 = 1024 * 1024;
+/// How long a visitor by HTTP/2 who is told to go may take to do so.
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Between two looks at what a visitor does who was told to go, at least.
 const LOOK: Duration = Duration::from_millis(100);
@@ -52,7 +51,11 @@ pub(super) struct Visitor {
     /// The head of a request is on its way: noted once the router takes its leave.
     head: Since,
     /// The visitor has not made room for what there is for it.
-    owed: AtomicBool,
+    pub owed: AtomicBool,
+    /// Of what is on its way, if anything is, the visitor's machine takes nothing: known by HTTP/2, once the router takes its leave.
+    pub takes_nothing: AtomicBool,
+    /// It was waited for in vain to make room for an answer, which was given up.
+    has_left: AtomicBool,
     /// The visitor has said something, and who waits for that.
     heard: AtomicBool,
     word: Notify,
@@ -75,6 +78,8 @@ impl Visitor {
             looked_after: AtomicUsize::new(0),
             head: Since::new(),
             owed: AtomicBool::new(false),
+            takes_nothing: AtomicBool::new(false),
+            has_left: AtomicBool::new(false),
             heard: AtomicBool::new(false),
             word: Notify::new(),
             endless: AtomicBool::new(false),
@@ -122,17 +127,40 @@ impl Visitor {
     }
 
     /// Resolves when there is nothing to be heard of the visitor any more, who was told to go, or of whom nobody knows what it wants:
-    /// nothing that it has asked is under way, and nothing waits for it to be taken. By HTTP/2 it says itself when it goes.
+    /// nothing that it has asked is under way, and nothing waits for it to be taken.
     pub(super) async fn falls_silent(&self, options: &Options) {
-        if self.is_http2 {
-            pending().await
-        }
+        let patience = match self.is_http2 {
+            true => FAREWELL,
+            false => options.first_word.max(LOOK),
+        };
         loop {
-            sleep(options.first_word.max(LOOK)).await;
-            if self.asks_nothing() && !self.owed.load(Ordering::Relaxed) {
+            sleep(patience).await;
+            if self.asks_nothing() && !self.is_owed() {
                 return;
             }
         }
+    }
+
+    /// Something may be on its way to it.
+    fn is_owed(&self) -> bool {
+        if !self.is_http2 {
+            return self.owed.load(Ordering::Relaxed);
+        }
+        // It says itself when it goes, unless it sleeps. What was given up never comes to its end on the connection.
+        let is_heard_of = !self.activity.is_silent(FAREWELL);
+        is_heard_of && !self.has_left.load(Ordering::Relaxed)
+            || !self.takes_nothing.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when something that is there for the visitor by HTTP/2 has waited for so long that a router which takes its leave does
+    /// so no longer: the visitor has made no room for it, and that is not because the line is slow.
+    pub(super) async fn leaves_it(&self) {
+        self.open.left().await;
+        sleep(LONGEST_STALL).await;
+        while !self.takes_nothing.load(Ordering::Relaxed) {
+            sleep(LOOK).await;
+        }
+        self.has_left.store(true, Ordering::Relaxed);
     }
 
     /// Nothing that was asked is under way.
@@ -155,7 +183,7 @@ impl Visitor {
     }
 
     /// Bytes have come.
-    fn came(&self) {
+    pub(super) fn came(&self) {
         self.stamp(&self.activity);
         self.hear();
         if self.open.leaving().is_some() && self.asks_nothing() {
@@ -205,7 +233,7 @@ impl Visitor {
 
     /// Nobody asks for the time of it but the connection by HTTP/2, whose requests come and go at once, and a router that takes its
     /// leave.
-    fn stamp(&self, activity: &Activity) {
+    pub(super) fn stamp(&self, activity: &Activity) {
         if self.is_http2 || self.open.leaving().is_some() {
             activity.stamp();
         }
@@ -242,138 +270,4 @@ impl Visitor {
         })
         .await
     }
-}
-
-/// The socket, which fails when the visitor takes nothing for too long.
-pub(super) struct VisitorStream {
-    socket: Option<Connection>,
-    visitor: Arc<Visitor>,
-    silence: Silence,
-    stall: Stall,
-}
-
-impl VisitorStream {
-    pub(super) fn new(socket: Connection, visitor: Arc<Visitor>, idle: Duration) -> VisitorStream {
-        VisitorStream {
-            socket: Some(socket),
-            visitor,
-            silence: Silence::new(idle),
-            stall: Stall::default(),
-        }
-    }
-
-    fn socket(&mut self) -> io::Result<Pin<&mut Connection>> {
-        match &mut self.socket {
-            Some(socket) => Ok(Pin::new(socket)),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-
-    fn watch_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        poll: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        if poll.is_ready() {
-            self.visitor.stamp(&self.visitor.activity);
-        }
-        self.watch(cx, poll)
-    }
-
-    /// A router that takes its leave does not wait as long for who takes nothing.
-    fn is_given_up(&mut self, cx: &mut Context<'_>) -> bool {
-        let leaving = self.visitor.open.leaving().is_some();
-        let socket = self.socket.as_ref().filter(|_| leaving);
-        socket.is_some_and(|socket| self.stall.poll(cx, socket).is_ready())
-    }
-
-    fn watch<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        self.visitor
-            .owed
-            .store(poll.is_pending(), Ordering::Relaxed);
-        if poll.is_ready() {
-            self.silence.broken();
-            self.stall.is_over();
-            return poll;
-        }
-        if self.silence.poll(cx, None).is_ready() || self.is_given_up(cx) {
-            self.visitor.stalled.store(true, Ordering::Relaxed);
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Poll::Pending
-    }
-}
-
-impl AsyncRead for VisitorStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let poll = self.socket()?.poll_read(cx, buffer);
-        if poll.is_ready() {
-            self.visitor.came();
-        }
-        poll
-    }
-}
-
-impl AsyncWrite for VisitorStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let poll = self.socket()?.poll_write(cx, data);
-        self.watch_write(cx, poll)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let poll = self.socket()?.poll_write_vectored(cx, slices);
-        self.watch_write(cx, poll)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = self.socket()?.poll_flush(cx);
-        self.watch(cx, poll)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = self.socket()?.poll_shutdown(cx);
-        self.watch(cx, poll)
-    }
-}
-
-impl Drop for VisitorStream {
-    fn drop(&mut self) {
-        let Some(socket) = self.socket.take() else {
-            return;
-        };
-        if self.visitor.linger.load(Ordering::Relaxed)
-            && !self.visitor.stalled.load(Ordering::Relaxed)
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(linger(socket));
-        }
-    }
-}
-
-/// Closes in two steps. The system answers unread bytes with a reset, which would take away the page that says what was wrong
-/// before the visitor has read it.
-pub(super) async fn linger(mut socket: Connection) {
-    let reading = async {
-        socket.shutdown().await?;
-        let mut rest = socket.take(LINGER_BYTES);
-        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
-    };
-    // Whatever comes of it, the connection ends now.
-    let _ = tokio::time::timeout(LINGER, reading).await;
 }

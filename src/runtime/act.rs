@@ -125,6 +125,10 @@ impl Acts {
             let launching = acts.clone().launch(start, dyno.clone());
             // A panic in it must not leave a row behind that nobody cares for.
             let outcome = tokio::spawn(launching).await;
+            if matches!(&outcome, Err(lost) if lost.is_cancelled()) {
+                // The server ends, and leaves the dyno to the next one.
+                return;
+            }
             match outcome.map_err(Error::internal).flatten() {
                 Ok(started) => acts.note_started(&dyno, started).await,
                 Err(error) => acts.note_failed(&dyno, &error).await,
@@ -168,6 +172,7 @@ impl Acts {
             boot: self.policy.boot,
             inside,
             streams: streams(dyno.attach),
+            haste: self.haste.clone(),
         };
         let started = self.runtime.start(launch).await?;
         if dyno.attach.is_some() {
@@ -211,6 +216,10 @@ impl Acts {
     async fn note_failed(self: &Arc<Acts>, dyno: &Dyno, error: &Error) {
         let reason = Error::new(error.id, error.message.clone());
         self.reception.present(dyno.id, Err(reason));
+        if self.haste.is_called() {
+            // It did not fail by itself: it goes with the server, as the others do.
+            return;
+        }
         let crashed = self.note_crash(dyno.id, None).await;
         let Some(before) = crashed.filter(|_| self.has_app(dyno)) else {
             // Nobody wants it any more, and what it needs may have gone with its app.

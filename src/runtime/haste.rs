@@ -10,19 +10,25 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::{Ended, Runtime};
+use crate::error::{Error, ErrorId, Result};
 use crate::name::Id;
 
 /// What is about to end by itself may do so even then.
 const MOMENT: Duration = Duration::from_millis(500);
 
 /// Called for once, by whoever has had enough. Clones are the same.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Haste(watch::Sender<bool>);
 
 impl Haste {
     /// From here on there is haste.
     pub fn call_for(&self) {
         self.0.send_replace(true);
+    }
+
+    /// Whether there is.
+    pub fn is_called(&self) -> bool {
+        *self.0.borrow()
     }
 
     /// Resolves when there is.
@@ -46,6 +52,23 @@ impl Haste {
         }
     }
 
+    /// What comes of a start, unless there is haste first: then it is given up where it stands.
+    pub(super) async fn unless<T>(&self, start: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.is_called_for() => Err(given_up()),
+            started = start => started,
+        }
+    }
+
+    /// An error when there is: of a start, what follows is for nobody.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.is_called() {
+            true => Err(given_up()),
+            false => Ok(()),
+        }
+    }
+
     /// Stops a dyno. When there is haste, its grace is but a moment, and nobody is told that it made use of that.
     pub(super) async fn stop(&self, runtime: &dyn Runtime, dyno: Id, grace: Duration) -> Ended {
         let mut stopping = pin!(runtime.stop(dyno, grace));
@@ -60,4 +83,10 @@ impl Haste {
             ..stopping.await
         }
     }
+}
+
+fn given_up() -> Error {
+    let message =
+        "The server stops, so the dyno was not started. Try again once the server is back.";
+    Error::new(ErrorId::Unavailable, message)
 }

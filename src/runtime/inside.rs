@@ -19,14 +19,6 @@ impl Place {
         host: &Inside,
     ) -> Result<Started> {
         make_folder(&self.folder(launch.dyno))?;
-        let started = self.clone().spawn_inside(launch, host).await;
-        if started.is_err() {
-            self.clear(launch.dyno).await;
-        }
-        started
-    }
-
-    async fn spawn_inside(self: Arc<Place>, launch: &Launch, host: &Inside) -> Result<Started> {
         let held = self.running().get(&host.dyno).map(|running| Host {
             launcher: running.pid,
             shim: running.shim,

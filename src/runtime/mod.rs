@@ -83,6 +83,8 @@ pub struct Launch {
     pub inside: Option<Inside>,
     /// Only what is printed to [`Streams::Output`] goes to the app's log. Any other dyno is for [`Runtime::attach`].
     pub streams: Streams,
+    /// When it is called for, the dyno is not started any more.
+    pub haste: Haste,
 }
 
 /// A dyno that runs, as one that is to be started inside it sees it.
@@ -162,7 +164,7 @@ pub trait Runtime: Send + Sync {
         None
     }
 
-    /// Starts a dyno. Slow, since the slug is unpacked first.
+    /// Starts a dyno. Slow, since the slug is unpacked first. In haste it fails at once, and nothing of the dyno runs then.
     fn start(&self, launch: Launch) -> BoxFuture<'_, Result<Started>>;
 
     /// SIGTERM to all of a dyno's processes, SIGKILL to what is left after `grace` (at once, if that is zero). Resolves when

@@ -114,32 +114,38 @@ impl Local {
         Ok((local, receiver))
     }
 
+    /// Of what fails, nothing is left running.
     async fn launch(&self, launch: Launch) -> Result<Started> {
+        let (dyno, haste) = (launch.dyno, launch.haste.clone());
+        let started = haste.unless(self.begin(launch)).await;
+        if started.is_err() {
+            // Its shim may only have been too slow to answer, or was not waited for.
+            let doubtful = Family::doubtful(dyno, self.place.folder(dyno));
+            doubtful.end(Duration::ZERO).await;
+            self.place.clone().clear(dyno).await;
+        }
+        started
+    }
+
+    async fn begin(&self, launch: Launch) -> Result<Started> {
         if let Some(host) = &launch.inside {
             return self.place.clone().launch_inside(&launch, host).await;
         }
         let permit = self.unpacking.acquire().await.map_err(Error::internal)?;
         let place = self.place.clone();
-        // It may have to wait for other servers' hands on the machine's network, too.
+        // It may have to wait for other servers' hands on the machine's network, too. What a disk does not answer is waited for by
+        // the thread that has asked, and by nobody else in haste.
         let furnishing = move || {
             let app = place.furnish(&launch);
+            let app = app.and_then(|app| launch.haste.check().map(|()| app));
             let enclosed = app.and_then(|app| place.enclose(&launch, app));
             (launch, enclosed)
         };
         let furnished = tokio::task::spawn_blocking(furnishing).await;
         let (launch, enclosed) = furnished.map_err(Error::internal)?;
         drop(permit);
-        let started = match enclosed {
-            Ok((program, note)) => self.place.clone().spawn(&launch, program, note).await,
-            Err(error) => Err(error),
-        };
-        if started.is_err() {
-            // Its shim may only have been too slow to answer.
-            let doubtful = Family::doubtful(launch.dyno, self.place.folder(launch.dyno));
-            doubtful.end(Duration::ZERO).await;
-            self.place.clone().clear(launch.dyno).await;
-        }
-        started
+        let (program, note) = enclosed?;
+        self.place.clone().spawn(&launch, program, note).await
     }
 }
 

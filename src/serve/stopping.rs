@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::Server;
 use crate::Platform;
+use crate::data_dir::Lock;
 use crate::listener::Clients;
 use crate::router::{Router, UnderWay};
 use crate::runtime::{Haste, Parting};
@@ -32,12 +33,12 @@ impl Server {
     /// Ends what is under way, parts from the dynos, and lets go of the data directory. Where another server is to follow, it goes on
     /// as ever while requests are under way that take long: those who come meanwhile find somebody, and wait only for the short ones.
     pub async fn stop(self, parting: Parting) {
-        self.stop_in_haste(parting, pending()).await;
+        drop(self.stop_in_haste(parting, pending()).await);
     }
 
     /// The same, and says what it waits for. When `haste` resolves, that is ended at once: what was acknowledged is on disk all the
-    /// same, and the dynos are parted from as they would have been.
-    pub async fn stop_in_haste(self, parting: Parting, haste: impl Future<Output = ()>) {
+    /// same, and the dynos are parted from as they would have been. The data directory stays this process's until the lock is dropped.
+    pub async fn stop_in_haste(self, parting: Parting, haste: impl Future<Output = ()>) -> Lock {
         let parting = if self.tied { Parting::End } else { parting };
         let awaited = Awaited::of(&self, parting);
         let hurried = match parting {
@@ -54,20 +55,21 @@ impl Server {
             hurried.iter().for_each(Haste::call_for);
             pending().await
         };
-        tokio::select! {
+        let lock = tokio::select! {
             biased;
-            () = self.stop_in_turn(parting) => {}
-            () = hastening => {}
-        }
+            lock = self.stop_in_turn(parting) => lock,
+            lock = hastening => lock,
+        };
         match parting {
             Parting::End => tracing::info!("stopped, and the dynos with it"),
             Parting::Leave => {
                 tracing::info!("stopped; the dynos go on, and the next start takes them up");
             }
         }
+        lock
     }
 
-    async fn stop_in_turn(mut self, parting: Parting) {
+    async fn stop_in_turn(mut self, parting: Parting) -> Lock {
         let haste = self.haste.clone();
         self.platform.take_leave();
         match parting {
@@ -97,6 +99,7 @@ impl Server {
             );
         }
         self.platform.logs.flush();
+        self.lock
     }
 
     /// Serves on, but lets those who are here come to an end: their connections, as far as they ask for something, and their requests.

@@ -13,9 +13,11 @@ use tokio::time::{Instant, Sleep};
 use super::Connection;
 
 /// Whoever takes nothing for so long, though there is something for him, has gone or sleeps.
-const LONGEST: Duration = Duration::from_secs(5);
+pub const LONGEST: Duration = Duration::from_secs(5);
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
+/// Fewer bytes are on their way whenever two machines but tell each other that they are there.
+const FEW: usize = 4 * 1024;
 
 /// Looks at a connection for as long as a write to it has to wait.
 #[derive(Default)]
@@ -31,12 +33,14 @@ impl Stall {
         self.since = None;
     }
 
-    /// Ready when the other machine has taken nothing for too long, counted from the first of these calls after the last write.
+    /// Ready when the other machine has taken nothing for too long, or there was nothing for it to take, counted from the first of these
+    /// calls after the last write.
     pub fn poll(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<()> {
         loop {
             let now = Instant::now();
             // What cannot be known is taken for a stall.
             let sent = connection.unacknowledged().unwrap_or(0);
+            let sent = if sent < FEW { 0 } else { sent };
             match self.since {
                 Some((before, since)) if before == sent => {
                     if now.duration_since(since) >= LONGEST {

@@ -1,5 +1,6 @@
 //! The log store: what goes in, what comes back, and what follows it live.
 
+mod coming_back;
 mod following;
 mod keeping;
 mod soon;

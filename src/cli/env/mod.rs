@@ -8,6 +8,7 @@ use std::path::Path;
 
 use clap::Args;
 
+use super::believed;
 use super::connect::{self, Connection};
 use super::official_cli::{self, API_KEY, CA_FILE, KEY_DIGEST, NODE_CERTIFICATES, URL};
 use super::print::{self, Json};
@@ -197,7 +198,7 @@ fn of_connection(connection: &Connection) -> Result<Vec<Variable>> {
 
 /// Of such files Node.js reads one. The shell's own stays, and the `heroku` that is put before the CLI has it believe both.
 fn node(ca_file: &str) -> Option<Variable> {
-    let is_free = official_cli::own_certificates().is_none();
+    let is_free = believed::own_certificates().is_none();
     is_free.then(|| set(NODE_CERTIFICATES, ca_file))
 }
 

@@ -1,5 +1,5 @@
-//! Visitors by HTTP/1.1 whose connections are kept: what they ask when the router makes room for the next one is answered, and they
-//! are told to come again by another connection.
+//! Visitors whose connections are kept: what they ask when the router makes room for the next one is answered, and they are told to come
+//! again by another connection. Nobody is waited for who takes nothing any more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::encrypted::{Encrypted, get};
+use super::frames::Frames;
 use super::stopping::{SOON, stop};
 use super::{APP, Edge, HANG, HOST, Wire, dyno, has, lacks, ok, options, status};
 
@@ -276,16 +278,21 @@ async fn drip(mut wire: Wire) -> String {
     panic!("somebody still listens");
 }
 
-/// A visitor who has gone to sleep over a download would keep a router for as long as it waits for anything.
-#[tokio::test]
-async fn who_takes_nothing_of_an_answer_is_not_waited_for() {
-    let endless = dyno(|mut wire| async move {
+/// Answers with more than anybody takes.
+async fn endless() -> Dyno {
+    dyno(|mut wire| async move {
         wire.head().await;
         wire.write("HTTP/1.1 200 OK\r\n\r\n").await;
         let piece = vec![b'x'; 1 << 16];
         while wire.0.write_all(&piece).await.is_ok() {}
-    });
-    let mut edge = Edge::new(Web::Up(vec![endless.await]));
+    })
+    .await
+}
+
+/// A visitor who has gone to sleep over a download would keep a router for as long as it waits for anything.
+#[tokio::test]
+async fn who_takes_nothing_of_an_answer_is_not_waited_for() {
+    let mut edge = Edge::new(Web::Up(vec![endless().await]));
     let mut wire = edge.connect().await;
     wire.write(ask("GET /", "")).await;
     wire.until("x").await;
@@ -293,4 +300,18 @@ async fn who_takes_nothing_of_an_answer_is_not_waited_for() {
     let stopped = timeout(HANG / 2, stopping).await;
     stopped.expect("it is waited for").unwrap();
     has(&edge.line().await, "code=H15");
+}
+
+/// By HTTP/2 the machine of such a visitor may still be there, and one that sleeps does not say good-bye.
+#[tokio::test]
+async fn who_takes_nothing_by_http_2_is_not_waited_for_either() {
+    let web = Web::Up(vec![endless().await]);
+    let mut visited = Encrypted::with(web, options());
+    let mut sender = visited.http2().await;
+    let _untaken = sender.send_request(get("/")).await.unwrap();
+    let _asleep = Frames::open(visited.connect(b"h2").await).await;
+    let stopping = stop(&visited.edge, HANG);
+    let stopped = timeout(HANG / 2, stopping).await;
+    stopped.expect("it is waited for").unwrap();
+    has(&visited.edge.line().await, "code=H15");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use penstock::blob::Digest;
 use penstock::name::Id;
-use penstock::runtime::{Ended, Event, Isolation, Launch, Local, Runtime, Streams};
+use penstock::runtime::{Ended, Event, Haste, Isolation, Launch, Local, Runtime, Streams};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Ground, shims, soon};
@@ -105,6 +105,7 @@ pub fn launch(slug: Digest, command: &str) -> Launch {
         boot: Duration::from_secs(60),
         inside: None,
         streams: Streams::Output,
+        haste: Haste::default(),
     }
 }
 

@@ -98,6 +98,32 @@ async fn a_dyno_that_ignores_sigterm_is_killed_after_its_grace() {
     assert!(processes_of(launch.dyno).is_empty());
 }
 
+/// Whoever has no patience left may say so at any moment of a start.
+#[tokio::test]
+async fn a_start_that_is_given_up_in_haste_leaves_nothing_running() {
+    let place = Place::new();
+    let mut given_up = 0;
+    for moments in (0..20_000).step_by(500) {
+        let launch = place.worker("sleep 1000");
+        let (dyno, haste) = (launch.dyno, launch.haste.clone());
+        let calling = async {
+            for _ in 0..moments {
+                tokio::task::yield_now().await;
+            }
+            haste.call_for();
+        };
+        let (started, ()) = tokio::join!(place.local.start(launch), calling);
+        match started {
+            Ok(_) => drop(soon(place.local.stop(dyno, Duration::ZERO)).await),
+            Err(_) => given_up += 1,
+        }
+        assert_eq!(processes_of(dyno), [0; 0]);
+    }
+    assert!(given_up > 0);
+    let shims = processes::shims(place.ground.path());
+    assert!(shims.is_empty(), "{shims:?}");
+}
+
 #[tokio::test]
 async fn who_left_the_process_group_is_ended_too() {
     let mut place = Place::new();

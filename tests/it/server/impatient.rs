@@ -1,6 +1,7 @@
 //! A second signal, from whoever does not want to wait for what the first one waits for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -142,6 +143,65 @@ async fn a_second_sigterm_takes_no_time_from_a_dyno_that_ends_for_another_reason
     let ended = ended.last().unwrap();
     assert!(ended.contains("status 7"), "{ended}");
     next.kill();
+}
+
+/// Makes every blob of a server one that is never read to its end, as on a disk that does not answer. Returns where they are.
+fn withhold(data: &Path) -> Vec<PathBuf> {
+    let entries = |dir: PathBuf| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let folders = entries(data.join("blobs")).filter(|entry| entry.file_name() != "tmp");
+    let blobs: Vec<PathBuf> = folders
+        .flat_map(|folder| entries(folder.path()))
+        .map(|blob| blob.path())
+        .collect();
+    for blob in &blobs {
+        std::fs::rename(blob, blob.with_extension("kept")).unwrap();
+        let made = Command::new("mkfifo").arg(blob).status().unwrap();
+        assert!(made.success());
+    }
+    blobs
+}
+
+/// Waits until the app's worker is there, and being started.
+async fn starting(client: &Client) {
+    let starting = async |dynos: &serde_json::Value| dynos[0]["state"] == "starting";
+    client
+        .watch("app", "/apps/app/dynos", starting)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_dyno_that_is_just_being_started_is_waited_for_by_nobody_in_haste() {
+    let place = Place::new();
+    let server = place.start_survived();
+    let client = server.client();
+    client.create_app("app").await;
+    let worker = "worker: echo at work; exec sleep 1000\n";
+    client.deploy("app", tarball(&[("Procfile", worker)])).await;
+    let withheld = withhold(server.data());
+    let scale = json!({"updates": [{"type": "worker", "quantity": 1}]});
+    client.patch("/apps/app/formation", scale).await.expect(200);
+    starting(&client).await;
+    // The next server starts it anew, so nobody has to be in a hurry to spare it.
+    send(&server, Signal::TERM);
+    assert_eq!(server.ended().code(), Some(0));
+    let server = place.start_survived();
+    starting(&server.client()).await;
+    send(&server, Signal::INT);
+    said(&place.log(), "waiting for 1 dyno; press Ctrl-C again");
+    send(&server, Signal::INT);
+    assert_eq!(server.ended().code(), Some(0));
+    for blob in withheld {
+        std::fs::rename(blob.with_extension("kept"), &blob).unwrap();
+    }
+    let server = place.start_survived();
+    let client = server.client();
+    client.dynos("app", 1).await;
+    let logs = client.logs("app").await;
+    // It is not told of anything that it did not do.
+    assert!(!logs.contains("crashed"), "{logs}");
+    assert!(!logs.contains("could not be started"), "{logs}");
+    server.kill();
 }
 
 #[tokio::test]

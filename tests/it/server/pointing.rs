@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -248,6 +248,35 @@ fn a_shell_keeps_whom_its_node_believes_and_the_cli_believes_them_too() {
         assert_eq!(believed(line), format!("{company}\n{ca}"));
     }
     assert_eq!(believed(lines[2]), ca);
+}
+
+/// They start the CLI in turns, and one of them has it run for long.
+#[test]
+fn shells_that_believe_others_keep_out_of_each_others_way() {
+    let place = Place::new();
+    let server = place.start();
+    let ca = std::fs::read_to_string(&server.ready.ca_file).unwrap();
+    let script = r#"
+        printf '#!/bin/sh\necho "$NODE_EXTRA_CA_CERTS"\n[ "$1" = local ] && exec sleep 1000\nexit 0\n' >"$HOME/bin/heroku"
+        for shell in $(seq 30); do echo "company $shell" >"$HOME/$shell.pem"; done
+        mkfifo "$HOME/said"
+        NODE_EXTRA_CA_CERTS="$HOME/1.pem" heroku local >"$HOME/said" &
+        read -r file <"$HOME/said"
+        echo "$file"
+        for shell in $(seq 2 30); do NODE_EXTRA_CA_CERTS="$HOME/$shell.pem" heroku run; done
+        kill $!
+    "#;
+    let (status, said) = shell(&place, script);
+    assert_eq!(status, Some(0), "{said}");
+    let files: Vec<&str> = said.lines().collect();
+    assert_eq!(files.len(), 30, "{said}");
+    // That of the one that runs, and of whoever came last.
+    for (shell, file) in [(1, files[0]), (29, files[28]), (30, files[29])] {
+        let believed = std::fs::read_to_string(file).unwrap();
+        assert_eq!(believed, format!("company {shell}\n\n{ca}"));
+    }
+    let kept = files.iter().filter(|file| Path::new(file).exists());
+    assert!(kept.count() <= 10, "{said}");
 }
 
 #[test]
