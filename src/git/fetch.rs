@@ -10,14 +10,10 @@ use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, kill_process_group, prlimit, setpriority_process,
-};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
-use super::NICENESS;
-use super::repository::spawn_failed;
+use super::run::Run;
 use crate::archive::{self, Limits, Strip};
 use crate::error::{Error, Result};
 use crate::outbound::{Found, Outbound};
@@ -26,11 +22,6 @@ use crate::outbound::{Found, Outbound};
 const PATIENCE: Duration = Duration::from_secs(90);
 /// The first git that can be told at which addresses a host is. An older one would pass over that in silence, and ask for itself.
 pub const OLDEST: (u32, u32) = (2, 37);
-/// Seconds of the processor for one run of git.
-const PROCESSOR: u64 = 120;
-/// Bytes of memory that git may map, and of a file that it may write.
-const MEMORY: u64 = 2 << 30;
-const LARGEST_FILE: u64 = 1 << 30;
 /// Nothing is left out or altered.
 const ATTRIBUTES: &str =
     "* -export-ignore -export-subst -text -eol -ident -filter -working-tree-encoding\n";
@@ -192,10 +183,10 @@ impl Remote {
                 .env(format!("GIT_CONFIG_KEY_{at}"), key)
                 .env(format!("GIT_CONFIG_VALUE_{at}"), value);
         }
-        let (mut child, _group) = begin(command.args(arguments).stderr(Stdio::piped()))?;
-        let (out, complaints) = (child.stdout.take(), child.stderr.take());
+        let mut run = Run::begin(command.args(arguments).stderr(Stdio::piped()))?;
+        let (out, complaints) = (run.stdout()?, run.stderr());
         let (out, complaints, status) =
-            tokio::try_join!(first_of(out), first_of(complaints), child.wait())?;
+            tokio::try_join!(first_of(Some(out)), first_of(complaints), run.wait())?;
         if status.success() {
             return Ok(String::from_utf8_lossy(&out).into_owned());
         }
@@ -206,7 +197,7 @@ impl Remote {
 }
 
 /// The beginning of what git says, all of which is read: part of it is the other side's, who may never come to an end.
-async fn first_of(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+async fn first_of(pipe: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>> {
     let mut beginning = Vec::new();
     if let Some(mut pipe) = pipe {
         (&mut pipe)
@@ -234,53 +225,6 @@ fn alone(folder: &Path) -> Command {
     command
 }
 
-/// Starts it, confined. It and what it has started end with the group.
-pub(super) fn begin(command: &mut Command) -> Result<(Child, Group)> {
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(spawn_failed)?;
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-    let group = Group(pid.and_then(Pid::from_raw));
-    confine(group.0)?;
-    Ok((child, group))
-}
-
-/// What git has started ends with this.
-pub(super) struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // Nobody may be left of it.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
-/// What it makes of a few bytes must not take the machine's memory, disk or processor.
-fn confine(pid: Option<Pid>) -> Result<()> {
-    let Some(pid) = pid else {
-        return Ok(());
-    };
-    let limits = [
-        (Resource::As, MEMORY),
-        (Resource::Fsize, LARGEST_FILE),
-        (Resource::Cpu, PROCESSOR),
-    ];
-    for (resource, most) in limits {
-        let limit = Rlimit {
-            current: Some(most),
-            maximum: Some(most),
-        };
-        prlimit(Some(pid), resource, limit).map_err(std::io::Error::from)?;
-    }
-    Ok(setpriority_process(Some(pid), NICENESS).map_err(std::io::Error::from)?)
-}
-
 /// Unpacks a commit, or stops when `ended` comes.
 async fn unpack(
     (repository, commit): (&Path, &str),
@@ -300,11 +244,9 @@ async fn unpack(
         .env("GIT_CONFIG_KEY_1", "core.bigFileThreshold")
         .env("GIT_CONFIG_VALUE_1", "32m")
         .stderr(Stdio::null());
-    let (mut child, group) = begin(&mut command)?;
-    let archive = child.stdout.take();
-    let archive = archive.ok_or_else(|| Error::internal("git archive without an output"))?;
+    let mut run = Run::begin(&mut command)?;
     let (archive, into, limits) = (
-        File::from(archive.into_owned_fd()?),
+        File::from(run.stdout()?.into_owned_fd()?),
         into.to_owned(),
         limits.clone(),
     );
@@ -314,12 +256,12 @@ async fn unpack(
         unpacked = &mut unpacking => unpacked.map_err(Error::internal)??,
         why = ended => {
             // Its end is that of what it writes, and so the other thread's.
-            drop(group);
+            run.end();
             let _ = unpacking.await;
             return Err(why);
         }
     };
-    match child.wait().await?.success() {
+    match run.wait().await?.success() {
         true => Ok(()),
         false => Err(Error::internal("git archive failed")),
     }
