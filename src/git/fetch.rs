@@ -41,12 +41,13 @@ pub async fn fetch(
     limits: &Limits,
     halted: impl Future<Output = Error>,
 ) -> Result<String> {
-    let reference = reference.unwrap_or("HEAD");
-    if !is_reference(reference) {
+    if let Some(reference) = reference.filter(|reference| !is_reference(reference)) {
         return Err(Error::invalid(format!(
             "{reference:?} is no branch, tag or commit. Put one of them behind the #."
         )));
     }
+    // Of either name our own repository has one too, which is not meant.
+    let reference = reference.filter(|reference| !["HEAD", "@"].contains(reference));
     let mut halted = pin!(halted);
     let fetching = async {
         check_version().await?;
@@ -135,30 +136,45 @@ impl Remote {
         })
     }
 
-    async fn bring(&self, reference: &str) -> Result<String> {
+    async fn bring(&self, reference: Option<&str>) -> Result<String> {
         self.git(&["init", "--quiet", "--bare", "--template=", "."])
             .await?;
+        let wanted = reference.unwrap_or("HEAD");
         // Servers of plain files know nothing shallow.
-        for depth in [["--quiet", "--depth=1"], ["--quiet", "--no-tags"]] {
-            let [one, other] = depth;
-            let arguments = ["fetch", one, other, "--", &self.url, reference];
-            if self.git(&arguments).await.is_ok() {
-                return self.commit("FETCH_HEAD").await;
-            }
+        if self.take("--depth=1", &[wanted]).await.is_ok() {
+            return self.commit("FETCH_HEAD", wanted).await;
         }
+        let complaint = match self.take("--no-tags", &[wanted]).await {
+            Ok(()) => return self.commit("FETCH_HEAD", wanted).await,
+            Err(complaint) => complaint,
+        };
+        let is_unknown = says_unknown(&complaint.message, wanted);
+        let Some(reference) = reference else {
+            return Err(if is_unknown { no_head() } else { complaint });
+        };
         // And some give away only what has a name; then a commit is looked for in all that they have.
         let all = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
-        self.git(&["fetch", "--quiet", "--", &self.url, all[0], all[1]])
-            .await?;
-        self.commit(reference).await
+        self.take("--no-tags", &all).await?;
+        let found = self.commit(reference, reference).await;
+        found.map_err(|missing| match is_unknown {
+            true => missing,
+            // It may be there all the same.
+            false => Error::invalid(format!("{} {}", missing.message, complaint.message)),
+        })
     }
 
-    async fn commit(&self, name: &str) -> Result<String> {
+    async fn take(&self, how: &str, what: &[&str]) -> Result<()> {
+        let arguments = ["fetch", "--quiet", how, "--", &self.url];
+        self.git(&[&arguments[..], what].concat()).await.map(drop)
+    }
+
+    /// The commit that this name stands for here, where `wanted` was asked for.
+    async fn commit(&self, name: &str, wanted: &str) -> Result<String> {
         let named = format!("{name}^{{commit}}");
         let said = self
             .git(&["rev-parse", "--verify", "--quiet", &named])
             .await
-            .map_err(|_| Error::invalid(format!("The repository has no commit {name}.")))?;
+            .map_err(|_| Error::invalid(format!("The repository has no commit {wanted}.")))?;
         Ok(said.trim().to_owned())
     }
 
@@ -194,6 +210,24 @@ impl Remote {
         let said: String = said.trim().chars().take(COMPLAINT).collect();
         Err(Error::invalid(format!("git could not fetch it: {said}")))
     }
+}
+
+/// Whether git complains of nothing but that the other side has no such thing, in the words of either side and of any protocol.
+fn says_unknown(complaint: &str, wanted: &str) -> bool {
+    let not_found = format!("Unable to find {wanted} under ");
+    let words = [
+        "couldn't find remote ref",
+        "not our ref",
+        "unadvertised object",
+        &not_found,
+    ];
+    words.iter().any(|words| complaint.contains(words))
+}
+
+fn no_head() -> Error {
+    Error::invalid(
+        "The repository's HEAD leads to no commit. Put a branch, a tag or a commit behind the #.",
+    )
 }
 
 /// The beginning of what git says, all of which is read: part of it is the other side's, who may never come to an end.
