@@ -7,8 +7,8 @@ use futures_util::stream::{Stream, unfold};
 use tokio::io::AsyncReadExt;
 
 use super::Git;
-use super::fetch::begin;
 use super::repository::spawn_failed;
+use super::run::Run;
 use crate::error::{Error, Result};
 use crate::name::Id;
 
@@ -54,11 +54,10 @@ impl Git {
             .args(["ls-tree", "--name-only", commit, "--", name])
             .current_dir(self.repository(app))
             .stderr(Stdio::null());
-        let (mut git, _group) = begin(&mut command)?;
+        let mut git = Run::begin(&mut command)?;
         let mut listed = Vec::new();
-        if let Some(out) = git.stdout.take() {
-            out.take(MOST_LISTED).read_to_end(&mut listed).await?;
-        }
+        let out = git.stdout()?;
+        out.take(MOST_LISTED).read_to_end(&mut listed).await?;
         match git.wait().await?.success() {
             true => Ok(!listed.is_empty()),
             false => Err(too_much()),
@@ -80,19 +79,18 @@ impl Git {
             .args(["archive", "--format=tar.gz", "-1", "--prefix=./", commit])
             .current_dir(self.repository(app))
             .stderr(Stdio::null());
-        let (mut git, group) = begin(&mut command)?;
-        let out = git.stdout.take();
-        let out = out.ok_or_else(|| Error::internal("git archive has no output"))?;
-        let archiving = (git, out, (group, permit));
+        let mut git = Run::begin(&mut command)?;
+        let out = git.stdout()?;
+        let archiving = (git, out, permit);
         Ok(unfold(Some(archiving), |archiving| async {
-            let (mut git, mut out, held) = archiving?;
+            let (mut git, mut out, permit) = archiving?;
             let mut chunk = Vec::with_capacity(CHUNK);
             match out.read_buf(&mut chunk).await {
                 Ok(0) => match git.wait().await {
                     Ok(status) if status.success() => None,
                     _ => Some((Err(too_much()), None)),
                 },
-                Ok(_) => Some((Ok(chunk.into()), Some((git, out, held)))),
+                Ok(_) => Some((Ok(chunk.into()), Some((git, out, permit)))),
                 Err(cause) => Some((Err(cause.into()), None)),
             }
         }))

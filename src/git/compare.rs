@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
 use super::Git;
-use super::fetch::begin;
+use super::run::Run;
 use crate::error::{Error, Result};
 use crate::name::Id;
 use crate::time::Timestamp;
@@ -157,11 +157,10 @@ impl Git {
             .args(arguments)
             .current_dir(repository)
             .stderr(Stdio::null());
-        let (mut git, _group) = begin(&mut command)?;
+        let mut git = Run::begin(&mut command)?;
         let mut said = Vec::new();
-        if let Some(out) = git.stdout.take() {
-            out.take(MOST_SAID).read_to_end(&mut said).await?;
-        }
+        let out = git.stdout()?;
+        out.take(MOST_SAID).read_to_end(&mut said).await?;
         // Nobody reads the rest, which ends whoever would say it.
         let status = git.wait().await?;
         let is_cut = said.len() as u64 == MOST_SAID;

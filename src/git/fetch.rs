@@ -10,14 +10,10 @@ use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, kill_process_group, prlimit, setpriority_process,
-};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
-use super::NICENESS;
-use super::repository::spawn_failed;
+use super::run::Run;
 use crate::archive::{self, Limits, Strip};
 use crate::error::{Error, Result};
 use crate::outbound::{Found, Outbound};
@@ -26,11 +22,6 @@ use crate::outbound::{Found, Outbound};
 const PATIENCE: Duration = Duration::from_secs(90);
 /// The first git that can be told at which addresses a host is. An older one would pass over that in silence, and ask for itself.
 pub const OLDEST: (u32, u32) = (2, 37);
-/// Seconds of the processor for one run of git.
-const PROCESSOR: u64 = 120;
-/// Bytes of memory that git may map, and of a file that it may write.
-const MEMORY: u64 = 2 << 30;
-const LARGEST_FILE: u64 = 1 << 30;
 /// Nothing is left out or altered.
 const ATTRIBUTES: &str =
     "* -export-ignore -export-subst -text -eol -ident -filter -working-tree-encoding\n";
@@ -50,12 +41,13 @@ pub async fn fetch(
     limits: &Limits,
     halted: impl Future<Output = Error>,
 ) -> Result<String> {
-    let reference = reference.unwrap_or("HEAD");
-    if !is_reference(reference) {
+    if let Some(reference) = reference.filter(|reference| !is_reference(reference)) {
         return Err(Error::invalid(format!(
             "{reference:?} is no branch, tag or commit. Put one of them behind the #."
         )));
     }
+    // Of either name our own repository has one too, which is not meant.
+    let reference = reference.filter(|reference| !["HEAD", "@"].contains(reference));
     let mut halted = pin!(halted);
     let fetching = async {
         check_version().await?;
@@ -144,30 +136,45 @@ impl Remote {
         })
     }
 
-    async fn bring(&self, reference: &str) -> Result<String> {
+    async fn bring(&self, reference: Option<&str>) -> Result<String> {
         self.git(&["init", "--quiet", "--bare", "--template=", "."])
             .await?;
+        let wanted = reference.unwrap_or("HEAD");
         // Servers of plain files know nothing shallow.
-        for depth in [["--quiet", "--depth=1"], ["--quiet", "--no-tags"]] {
-            let [one, other] = depth;
-            let arguments = ["fetch", one, other, "--", &self.url, reference];
-            if self.git(&arguments).await.is_ok() {
-                return self.commit("FETCH_HEAD").await;
-            }
+        if self.take("--depth=1", &[wanted]).await.is_ok() {
+            return self.commit("FETCH_HEAD", wanted).await;
         }
+        let complaint = match self.take("--no-tags", &[wanted]).await {
+            Ok(()) => return self.commit("FETCH_HEAD", wanted).await,
+            Err(complaint) => complaint,
+        };
+        let is_unknown = says_unknown(&complaint.message, wanted);
+        let Some(reference) = reference else {
+            return Err(if is_unknown { no_head() } else { complaint });
+        };
         // And some give away only what has a name; then a commit is looked for in all that they have.
         let all = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
-        self.git(&["fetch", "--quiet", "--", &self.url, all[0], all[1]])
-            .await?;
-        self.commit(reference).await
+        self.take("--no-tags", &all).await?;
+        let found = self.commit(reference, reference).await;
+        found.map_err(|missing| match is_unknown {
+            true => missing,
+            // It may be there all the same.
+            false => Error::invalid(format!("{} {}", missing.message, complaint.message)),
+        })
     }
 
-    async fn commit(&self, name: &str) -> Result<String> {
+    async fn take(&self, how: &str, what: &[&str]) -> Result<()> {
+        let arguments = ["fetch", "--quiet", how, "--", &self.url];
+        self.git(&[&arguments[..], what].concat()).await.map(drop)
+    }
+
+    /// The commit that this name stands for here, where `wanted` was asked for.
+    async fn commit(&self, name: &str, wanted: &str) -> Result<String> {
         let named = format!("{name}^{{commit}}");
         let said = self
             .git(&["rev-parse", "--verify", "--quiet", &named])
             .await
-            .map_err(|_| Error::invalid(format!("The repository has no commit {name}.")))?;
+            .map_err(|_| Error::invalid(format!("The repository has no commit {wanted}.")))?;
         Ok(said.trim().to_owned())
     }
 
@@ -192,10 +199,10 @@ impl Remote {
                 .env(format!("GIT_CONFIG_KEY_{at}"), key)
                 .env(format!("GIT_CONFIG_VALUE_{at}"), value);
         }
-        let (mut child, _group) = begin(command.args(arguments).stderr(Stdio::piped()))?;
-        let (out, complaints) = (child.stdout.take(), child.stderr.take());
+        let mut run = Run::begin(command.args(arguments).stderr(Stdio::piped()))?;
+        let (out, complaints) = (run.stdout()?, run.stderr());
         let (out, complaints, status) =
-            tokio::try_join!(first_of(out), first_of(complaints), child.wait())?;
+            tokio::try_join!(first_of(Some(out)), first_of(complaints), run.wait())?;
         if status.success() {
             return Ok(String::from_utf8_lossy(&out).into_owned());
         }
@@ -205,8 +212,26 @@ impl Remote {
     }
 }
 
+/// Whether git complains of nothing but that the other side has no such thing, in the words of either side and of any protocol.
+fn says_unknown(complaint: &str, wanted: &str) -> bool {
+    let not_found = format!("Unable to find {wanted} under ");
+    let words = [
+        "couldn't find remote ref",
+        "not our ref",
+        "unadvertised object",
+        &not_found,
+    ];
+    words.iter().any(|words| complaint.contains(words))
+}
+
+fn no_head() -> Error {
+    Error::invalid(
+        "The repository's HEAD leads to no commit. Put a branch, a tag or a commit behind the #.",
+    )
+}
+
 /// The beginning of what git says, all of which is read: part of it is the other side's, who may never come to an end.
-async fn first_of(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+async fn first_of(pipe: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>> {
     let mut beginning = Vec::new();
     if let Some(mut pipe) = pipe {
         (&mut pipe)
@@ -234,53 +259,6 @@ fn alone(folder: &Path) -> Command {
     command
 }
 
-/// Starts it, confined. It and what it has started end with the group.
-pub(super) fn begin(command: &mut Command) -> Result<(Child, Group)> {
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(spawn_failed)?;
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-    let group = Group(pid.and_then(Pid::from_raw));
-    confine(group.0)?;
-    Ok((child, group))
-}
-
-/// What git has started ends with this.
-pub(super) struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // Nobody may be left of it.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
-/// What it makes of a few bytes must not take the machine's memory, disk or processor.
-fn confine(pid: Option<Pid>) -> Result<()> {
-    let Some(pid) = pid else {
-        return Ok(());
-    };
-    let limits = [
-        (Resource::As, MEMORY),
-        (Resource::Fsize, LARGEST_FILE),
-        (Resource::Cpu, PROCESSOR),
-    ];
-    for (resource, most) in limits {
-        let limit = Rlimit {
-            current: Some(most),
-            maximum: Some(most),
-        };
-        prlimit(Some(pid), resource, limit).map_err(std::io::Error::from)?;
-    }
-    Ok(setpriority_process(Some(pid), NICENESS).map_err(std::io::Error::from)?)
-}
-
 /// Unpacks a commit, or stops when `ended` comes.
 async fn unpack(
     (repository, commit): (&Path, &str),
@@ -300,11 +278,9 @@ async fn unpack(
         .env("GIT_CONFIG_KEY_1", "core.bigFileThreshold")
         .env("GIT_CONFIG_VALUE_1", "32m")
         .stderr(Stdio::null());
-    let (mut child, group) = begin(&mut command)?;
-    let archive = child.stdout.take();
-    let archive = archive.ok_or_else(|| Error::internal("git archive without an output"))?;
+    let mut run = Run::begin(&mut command)?;
     let (archive, into, limits) = (
-        File::from(archive.into_owned_fd()?),
+        File::from(run.stdout()?.into_owned_fd()?),
         into.to_owned(),
         limits.clone(),
     );
@@ -314,12 +290,12 @@ async fn unpack(
         unpacked = &mut unpacking => unpacked.map_err(Error::internal)??,
         why = ended => {
             // Its end is that of what it writes, and so the other thread's.
-            drop(group);
+            run.end();
             let _ = unpacking.await;
             return Err(why);
         }
     };
-    match child.wait().await?.success() {
+    match run.wait().await?.success() {
         true => Ok(()),
         false => Err(Error::internal("git archive failed")),
     }

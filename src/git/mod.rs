@@ -16,6 +16,7 @@ mod left_out;
 mod moved;
 mod permit;
 mod repository;
+mod run;
 mod service;
 mod size;
 pub mod version;

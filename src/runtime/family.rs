@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use super::environment::MARK;
@@ -27,20 +27,19 @@ const SUSPICIOUS: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub struct Family {
     dynos: HashSet<Id>,
-    /// Process groups. With a folder, only processes that work within it count: the number was noted by an earlier run, and the
-    /// kernel may have given it to a stranger since.
-    groups: HashMap<i32, Option<PathBuf>>,
+    /// Process groups, each with a folder: only processes that work within it count, since the number was noted long ago, and the
+    /// kernel may have given it to a stranger since. So no group is signalled as a whole.
+    groups: HashMap<i32, PathBuf>,
     /// Folders of dynos whose shims, too, are to end.
     held: HashSet<PathBuf>,
 }
 
 impl Family {
-    /// That of a dyno which this server started, with the leader of its process group if it is known.
-    pub fn new(dyno: Id, leader: Option<i32>) -> Family {
+    /// That of a dyno of which no more is known than what its processes carry.
+    pub fn new(dyno: Id) -> Family {
         Family {
             dynos: HashSet::from([dyno]),
-            groups: leader.into_iter().map(|leader| (leader, None)).collect(),
-            held: HashSet::new(),
+            ..Family::default()
         }
     }
 
@@ -56,7 +55,7 @@ impl Family {
         self.dynos.insert(dyno);
         self.held.insert(folder.clone());
         if let Some(leader) = leader {
-            self.groups.insert(leader, Some(folder));
+            self.groups.insert(leader, folder);
         }
     }
 
@@ -102,18 +101,9 @@ impl Family {
 
     /// Sends a signal to everybody, and says to how many.
     async fn signal(&self, signal: Signal) -> usize {
-        // The groups of this server's own dynos first, and as a whole: who is being forked at this moment gets it too.
-        let own = self.groups.iter().filter(|(_, folder)| folder.is_none());
-        let groups: HashSet<i32> = own.map(|(group, _)| *group).collect();
-        for group in groups.iter().filter_map(|group| Pid::from_raw(*group)) {
-            // An empty group is no failure.
-            let _ = kill_process_group(group, signal);
-        }
         let alive = self.alive().await;
         for process in &alive {
-            if !groups.contains(&process.group) {
-                process.signal(signal);
-            }
+            process.signal(signal);
         }
         alive.len()
     }
@@ -136,11 +126,8 @@ impl Family {
     fn has(&self, member: &Member) -> bool {
         let marked = member.dyno.is_some_and(|dyno| self.dynos.contains(&dyno));
         marked
-            || match self.groups.get(&member.process.group) {
-                Some(Some(folder)) => member.works_in(folder),
-                Some(None) => true,
-                None => false,
-            }
+            || (self.groups.get(&member.process.group))
+                .is_some_and(|folder| member.works_in(folder))
             || !self.held.is_empty() && member.holds().is_some_and(|held| self.held.contains(&held))
     }
 }

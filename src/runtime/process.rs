@@ -297,7 +297,7 @@ impl Place {
     async fn stop(self: Arc<Place>, dyno: Id, grace: Duration) -> Ended {
         let found = self.running().get(&dyno).cloned();
         let Some(running) = found else {
-            let killed = Family::new(dyno, None).end(grace).await;
+            let killed = Family::new(dyno).end(grace).await;
             self.clear(dyno).await;
             return Ended {
                 status: None,

@@ -12,8 +12,8 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
-use nix::unistd::{Pid, pipe2, read, write};
-use rustix::process::{PidfdFlags, pidfd_open};
+use nix::unistd::{pipe2, read, write};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::cgroup::{Birth, Forked};
 use super::init::{complain, step, watch};
@@ -54,10 +54,9 @@ pub fn run(
 /// Makes this process one that is, or whose children are, where the dyno's user and processes are. A process of the dyno, through
 /// which the rest is reached.
 fn join(spec: &Spec, host: Host) -> io::Result<OwnedFd> {
-    let launcher = Pid::from_raw(host.launcher);
     let mut last = io::Error::other("it has ended");
-    for pid in reap::below(launcher) {
-        match join_by(spec, host, pid) {
+    for process in reap::below(host.launcher) {
+        match join_by(spec, host, process.pid) {
             Ok(member) => return Ok(member),
             // It has ended, or does not let itself be looked at.
             Err(error) => last = error,
@@ -66,9 +65,8 @@ fn join(spec: &Spec, host: Host) -> io::Result<OwnedFd> {
     Err(last)
 }
 
-fn join_by(spec: &Spec, host: Host, pid: Pid) -> io::Result<OwnedFd> {
-    let number = rustix::process::Pid::from_raw(pid.as_raw());
-    let number = number.ok_or(Errno::ESRCH)?;
+fn join_by(spec: &Spec, host: Host, pid: i32) -> io::Result<OwnedFd> {
+    let number = Pid::from_raw(pid).ok_or(Errno::ESRCH)?;
     let member = pidfd_open(number, PidfdFlags::empty())?;
     // Now that it cannot become somebody else any more: whether it is the dyno's still. One that has ended cannot be joined.
     if reap::parent(host.launcher) != Some(host.shim) || !descends(pid, host.launcher) {
@@ -82,8 +80,8 @@ fn join_by(spec: &Spec, host: Host, pid: Pid) -> io::Result<OwnedFd> {
     Ok(member)
 }
 
-fn descends(pid: Pid, from: i32) -> bool {
-    let mut at = pid.as_raw();
+fn descends(pid: i32, from: i32) -> bool {
+    let mut at = pid;
     while let Some(parent) = reap::parent(at).filter(|parent| *parent > 0) {
         if parent == from {
             return true;

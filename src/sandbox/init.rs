@@ -20,7 +20,7 @@ use rustix::process::umask;
 
 use super::cgroup::Forked;
 use super::inner::{self, Door};
-use super::{BEGUN_FD, FAILED, SUBCOMMAND, Spec, cgroup, confine, enter, net};
+use super::{BEGUN_FD, FAILED, Network, SUBCOMMAND, Spec, cgroup, confine, enter, net};
 use crate::sandbox::reap;
 
 /// Runs the dyno that the spec describes, and ends as it does, if this process was started as a launcher.
@@ -127,8 +127,8 @@ struct Started {
     inner: Pid,
     /// It ends with this.
     lifeline: OwnedFd,
-    /// The cable's name. What has the name of one that could not be made is another dyno's.
-    cable: Option<String>,
+    /// The network that it was connected with.
+    network: Option<Network>,
 }
 
 /// Starts the inner half, and lets it go on once it has its network.
@@ -169,7 +169,7 @@ fn start(spec: &Spec, begun: Option<OwnedFd>) -> io::Result<Started> {
             let mut started = Started {
                 inner: child,
                 lifeline: lifeline.1,
-                cable: None,
+                network: None,
             };
             match started.admit(spec, &ready.0) {
                 Ok(()) => Ok(started),
@@ -190,16 +190,16 @@ impl Started {
             && let Some(network) = &spec.network
         {
             match net::connect(network, self.inner.as_raw()) {
-                Ok(()) => self.cable = Some(net::name(network.address)),
+                Ok(()) => self.network = Some(network.clone()),
                 Err(_) if has_failed(self.inner) => return Ok(()),
                 Err(error) => return Err(step("connect its network", error)),
             }
         }
         go_on(&self.lifeline)?;
-        if let Some(cable) = &self.cable
+        if let Some(network) = &self.network
             && read(ready.as_fd(), &mut [0])? > 0
         {
-            net::settle(cable);
+            net::settle(&net::name(network.address));
             go_on(&self.lifeline)?;
         }
         Ok(())
@@ -213,9 +213,7 @@ impl Started {
     }
 
     fn disconnect(&self) {
-        if let Some(cable) = &self.cable {
-            net::disconnect(cable);
-        }
+        self.network.iter().for_each(net::disconnect);
     }
 }
 

@@ -14,12 +14,8 @@ use sha2::Digest as _;
 
 use super::cgroup::{self, Cgroup, Cgroups, Sources};
 use super::{Host, Ids, Level, Limits, Network, Settings, Spec, net};
-use crate::error::{Error, ErrorId, Result};
+use crate::error::Result;
 use crate::name::Id;
-use crate::secret;
-
-/// How often another address is tried.
-const ATTEMPTS: usize = 100;
 
 /// One of it a server; clones are the same.
 #[derive(Clone)]
@@ -31,8 +27,14 @@ pub struct Isolation {
     root: bool,
     cgroups: Cgroups,
     mtu: u32,
-    /// Of what runs, or is about to.
-    addresses: Arc<Mutex<HashMap<Id, Ipv4Addr>>>,
+    addresses: Arc<Mutex<Addresses>>,
+}
+
+/// Of what runs, or is about to.
+#[derive(Default)]
+struct Addresses {
+    of: HashMap<Id, Ipv4Addr>,
+    claims: net::Claims,
 }
 
 impl Isolation {
@@ -107,10 +109,10 @@ impl Isolation {
         (app, folder): (PathBuf, PathBuf),
         limits: Limits,
     ) -> Spec {
-        let address = self.addresses().get(&id).copied();
+        let address = self.addresses().of.get(&id).copied();
         Spec {
             cgroup: self.cgroup(id),
-            network: address.map(|address| self.network_at(address)),
+            network: address.map(|address| self.network_at(id, address)),
             host: Some(host),
             ..self.bare(uid, app, folder, limits)
         }
@@ -147,7 +149,7 @@ impl Isolation {
         self.cgroups.of(&id.to_string())
     }
 
-    /// An address that nobody has. The kernel refuses it should another server take it first.
+    /// At an address that nobody on this machine has, which is kept for it until it is cleaned up.
     fn network(&self, id: Id) -> Result<Option<Network>> {
         if self.level != Level::Full {
             return Ok(None);
@@ -155,26 +157,17 @@ impl Isolation {
         let pool = self.settings.dyno_network;
         net::fence(pool)?;
         let mut addresses = self.addresses();
-        if let Some(address) = addresses.get(&id) {
-            return Ok(Some(self.network_at(*address)));
-        }
-        let cables: HashSet<String> = net::cables().into_iter().collect();
-        let taken: HashSet<Ipv4Addr> = addresses.values().copied().collect();
-        for _ in 0..ATTEMPTS {
-            let address = pool.address(u32::from_ne_bytes(secret::random()?));
-            if !taken.contains(&address) && !cables.contains(&net::name(address)) {
-                addresses.insert(id, address);
-                return Ok(Some(self.network_at(address)));
-            }
-        }
-        Err(Error::new(
-            ErrorId::Unavailable,
-            "All addresses for dynos are in use. Give the server a larger --dyno-network, or scale some apps down.",
-        ))
+        let address = match addresses.of.get(&id) {
+            Some(address) => *address,
+            None => addresses.claims.draw(pool)?,
+        };
+        addresses.of.insert(id, address);
+        Ok(Some(self.network_at(id, address)))
     }
 
-    fn network_at(&self, address: Ipv4Addr) -> Network {
+    fn network_at(&self, id: Id, address: Ipv4Addr) -> Network {
         Network {
+            owner: id.to_string(),
             address,
             gateway: self.settings.dyno_network.gateway(),
             mtu: self.mtu,
@@ -184,8 +177,14 @@ impl Isolation {
 
     /// Goes on with what an earlier run of the server started.
     pub fn take_up(&self, id: Id, address: Option<Ipv4Addr>) {
-        if let Some(address) = address {
-            self.addresses().insert(id, address);
+        let Some(address) = address else {
+            return;
+        };
+        let mut addresses = self.addresses();
+        addresses.of.insert(id, address);
+        // Of one that has ended meanwhile somebody else may have it, and its cable tells whose that is.
+        if let Err(cause) = addresses.claims.take(address) {
+            tracing::warn!(%id, %cause, "the address of a dyno is not kept for it");
         }
     }
 
@@ -202,9 +201,10 @@ impl Isolation {
         if let Some(cgroup) = self.cgroup(id) {
             cgroup::end(&cgroup);
         }
-        let address = self.addresses().remove(&id);
+        let address = self.addresses().of.remove(&id);
         if let Some(address) = address {
-            net::disconnect(&net::name(address));
+            net::disconnect(&self.network_at(id, address));
+            self.addresses().claims.give_back(address);
         }
     }
 
@@ -221,7 +221,7 @@ impl Isolation {
         }
     }
 
-    fn addresses(&self) -> MutexGuard<'_, HashMap<Id, Ipv4Addr>> {
+    fn addresses(&self) -> MutexGuard<'_, Addresses> {
         self.addresses
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -94,7 +94,12 @@ impl Ground<'_> {
 
     fn run(&self, level: Level) -> io::Result<()> {
         let place = Place::new(self.data)?;
-        let spec = self.spec(level, &place)?;
+        // For as long as it takes.
+        let mut claims = net::Claims::default();
+        let spec = Spec {
+            network: self.network(level, &place, &mut claims)?,
+            ..self.spec(level, &place)?
+        };
         let (mut launcher, _begun) = command(self.penstock, &spec)?;
         let ended = launcher.stdin(Stdio::null()).output()?;
         let said = String::from_utf8_lossy(&ended.stderr);
@@ -114,8 +119,6 @@ impl Ground<'_> {
             Ids { uid, gid: uid }
         });
         place.fill(ids)?;
-        let number = u32::from_ne_bytes(crate::secret::random().map_err(io::Error::other)?);
-        let pool = self.settings.dyno_network;
         Ok(Spec {
             level,
             argv: ["/bin/sh", "-c", COMMAND].map(str::to_owned).to_vec(),
@@ -132,18 +135,32 @@ impl Ground<'_> {
             hostname: "probe".to_owned(),
             limits: LIMITS,
             cgroup: None,
-            network: (level == Level::Full).then(|| Network {
-                address: pool.address(number),
-                gateway: pool.gateway(),
-                mtu: net::mtu(),
-                private: true,
-            }),
+            network: None,
             port: None,
             host: None,
             tty: false,
             hidden: self.data.to_owned(),
             readable: self.settings.dyno_readable.clone(),
         })
+    }
+
+    fn network(
+        &self,
+        level: Level,
+        place: &Place,
+        claims: &mut net::Claims,
+    ) -> io::Result<Option<Network>> {
+        if level != Level::Full {
+            return Ok(None);
+        }
+        let pool = self.settings.dyno_network;
+        Ok(Some(Network {
+            owner: place.name(),
+            address: claims.draw(pool).map_err(io::Error::other)?,
+            gateway: pool.gateway(),
+            mtu: net::mtu(),
+            private: true,
+        }))
     }
 }
 
@@ -177,6 +194,11 @@ impl Place {
         }
         fs::write(place.app().join("old/file"), "")?;
         Ok(place)
+    }
+
+    fn name(&self) -> String {
+        let name = self.0.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
     }
 
     fn app(&self) -> PathBuf {

@@ -1,6 +1,5 @@
 //! Being init: reaping every process of the dyno, passing signals on, and waiting for the last.
 
-use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -13,6 +12,7 @@ use nix::unistd::{Pid, getpid};
 
 use super::FAILED;
 use super::init::signals;
+use crate::shim::processes::{self, Process};
 
 /// Everybody that a process may signal, but itself. In a process namespace that is the whole dyno.
 const ALL: Pid = Pid::from_raw(-1);
@@ -137,21 +137,23 @@ impl Reaper {
 
 /// Sends a signal to everything that descends from this process.
 pub fn signal_descendants(signal: Signal) {
-    for pid in descendants() {
-        // It may have ended this moment.
-        let _ = kill(pid, signal);
+    let Some(signal) = rustix::process::Signal::from_named_raw(signal as i32) else {
+        return;
+    };
+    for process in below(getpid().as_raw()) {
+        process.signal(signal);
     }
 }
 
 /// Ends everything that descends from this process, and reaps it.
 pub fn end_descendants() {
     loop {
-        let left = descendants();
+        let left = below(getpid().as_raw());
         if left.is_empty() {
             return;
         }
-        for pid in left {
-            let _ = kill(pid, Signal::SIGKILL);
+        for process in left {
+            process.signal(rustix::process::Signal::KILL);
         }
         // Orphans become our own children; one of them ends soon, since all were killed.
         if waitpid(ALL, None).is_err() {
@@ -160,38 +162,11 @@ pub fn end_descendants() {
     }
 }
 
-/// All processes below this one: those who lose their parents become our own children.
-fn descendants() -> Vec<Pid> {
-    below(getpid())
+/// All processes below one, found by their parents: those who lose theirs become children of whoever reaps them.
+pub fn below(root: i32) -> Vec<Process> {
+    processes::descendants(&processes::all(), root)
 }
 
-/// All processes below one, found by their parents.
-pub fn below(root: Pid) -> Vec<Pid> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    for pid in entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()) {
-        if let Some(parent) = parent(pid) {
-            children.entry(parent).or_default().push(pid);
-        }
-    }
-    let mut found = HashSet::new();
-    let mut next = vec![root.as_raw()];
-    while let Some(pid) = next.pop() {
-        for child in children.remove(&pid).unwrap_or_default() {
-            if found.insert(child) {
-                next.push(child);
-            }
-        }
-    }
-    found.into_iter().map(Pid::from_raw).collect()
-}
-
-/// The name in front of it is the process's to choose, and ends at the last parenthesis.
 pub fn parent(pid: i32) -> Option<i32> {
-    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    let (_, fields) = text.rsplit_once(") ")?;
-    fields.split(' ').nth(1)?.parse().ok()
+    Process::read(pid).map(|process| process.parent)
 }

@@ -124,6 +124,8 @@ pub struct Limits {
 /// A network of two: the dyno and this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
+    /// Whose it is, by a name that nobody else has had.
+    pub owner: String,
     /// The dyno's address, of which there is one on this machine.
     pub address: Ipv4Addr,
     /// This machine's address, as the dyno sees it.
@@ -156,15 +158,12 @@ impl Spec {
         if self.host.is_some() {
             return Leavings {
                 cgroup: None,
-                cable: None,
+                network: None,
             };
         }
         Leavings {
             cgroup: self.cgroup.clone(),
-            cable: self
-                .network
-                .as_ref()
-                .map(|network| net::name(network.address)),
+            network: self.network.clone(),
         }
     }
 
@@ -180,13 +179,13 @@ impl Spec {
 /// The control groups and the cable of a dyno.
 pub struct Leavings {
     cgroup: Option<cgroup::Cgroup>,
-    cable: Option<String>,
+    network: Option<Network>,
 }
 
 impl Leavings {
     /// Removes them, if nobody has yet. For when nothing of the dyno is left.
     pub fn remove(&self) {
         self.cgroup.iter().for_each(cgroup::end);
-        self.cable.iter().for_each(|cable| net::disconnect(cable));
+        self.network.iter().for_each(net::disconnect);
     }
 }

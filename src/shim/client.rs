@@ -19,8 +19,11 @@ pub use super::wire::{FromShim, ToShim};
 use super::{Hello, SOCKET, SUBCOMMAND, Spec};
 use crate::error::{Error, Result};
 
-/// A shim that does not answer within this time is given up.
+/// A shim that has a dyno and does not answer within this time is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// And one that is to start a dyno, which answers when the command runs: before that the sandbox is built, and for some of that it
+/// waits for all others that are built on this machine.
+const STARTING: Duration = Duration::from_secs(60);
 /// Read at once, in bytes.
 const CHUNK: usize = 64 * 1024;
 
@@ -65,7 +68,7 @@ pub async fn start(program: &Path, folder: &Path, spec: Spec) -> Result<Shim> {
     own.set_nonblocking(true)?;
     let (hearing, speaking) = talk(UnixStream::from_std(own)?);
     speaking.say(&ToShim::Launch(Box::new(spec)));
-    meet(hearing, speaking).await
+    meet(hearing, speaking, STARTING).await
 }
 
 /// The shim that holds the dyno of this folder. `None` when there is none.
@@ -88,7 +91,7 @@ pub async fn find(folder: &Path) -> Result<Option<Shim>> {
         Err(cause) => return Err(cause.into()),
     };
     let (hearing, speaking) = talk(stream);
-    match meet(hearing, speaking).await {
+    match meet(hearing, speaking, PATIENCE).await {
         Ok(shim) => Ok(Some(shim)),
         // It ended, or was started and never told what to run, just when it was found.
         Err(error) => find_nobody(folder, error).await,
@@ -104,8 +107,8 @@ async fn find_nobody(folder: &Path, error: Error) -> Result<Option<Shim>> {
     }
 }
 
-async fn meet(mut hearing: Hearing, speaking: Speaking) -> Result<Shim> {
-    let first = timeout(PATIENCE, hearing.next()).await;
+async fn meet(mut hearing: Hearing, speaking: Speaking, patience: Duration) -> Result<Shim> {
+    let first = timeout(patience, hearing.next()).await;
     match first.map_err(|_| Error::internal("a dyno's shim does not answer"))?? {
         Some(FromShim::Hello(hello)) => Ok(Shim {
             hello,

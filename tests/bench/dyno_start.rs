@@ -138,6 +138,7 @@ fn start(place: &Path, level: Level, number: usize) -> Result<Running> {
             _ => Cgroups::find("penstock-bench", &Sources::read()).of(&number.to_string()),
         },
         network: (level == Level::Full).then(|| Network {
+            owner: format!("bench-{number}"),
             address: Ipv4Addr::new(10, 215, 1, number),
             gateway: Ipv4Addr::new(10, 215, 0, 1),
             mtu: 1500,

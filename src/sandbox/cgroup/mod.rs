@@ -7,13 +7,13 @@ mod find;
 mod join;
 mod write;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
@@ -72,6 +72,8 @@ pub struct Usage {
 /// While its last process is being taken apart, a group cannot be removed.
 const ATTEMPTS: u32 = 50;
 const WAIT: Duration = Duration::from_millis(2);
+/// Processes of a group that are held on to at the same time.
+const AT_ONCE: usize = 64;
 
 impl Cgroup {
     /// Makes the groups with their limits. What is there already is taken as it is.
@@ -174,8 +176,27 @@ impl Group {
         if self.unified && fs::write(self.dir.join("cgroup.kill"), "1").is_ok() {
             return;
         }
-        for pid in self.processes() {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        for pids in self.processes().chunks(AT_ONCE) {
+            self.kill_each(pids);
+        }
+    }
+
+    /// A number may be a stranger's by now. What is held on to keeps its own, so if that is still among the group's, so is who has it.
+    fn kill_each(&self, pids: &[i32]) {
+        let held: Vec<_> = pids
+            .iter()
+            .filter_map(|pid| {
+                let process = pidfd_open(Pid::from_raw(*pid)?, PidfdFlags::empty());
+                Some((*pid, process.ok()?))
+            })
+            .collect();
+        if held.is_empty() {
+            return;
+        }
+        let left: HashSet<i32> = self.processes().into_iter().collect();
+        for (_, process) in held.iter().filter(|(pid, _)| left.contains(pid)) {
+            // It may have ended just now, and then nobody gets it.
+            let _ = pidfd_send_signal(process, Signal::KILL);
         }
     }
 }

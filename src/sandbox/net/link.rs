@@ -10,7 +10,7 @@ use nix::libc;
 use nix::net::if_::if_nametoindex;
 
 use super::message::{Attributes, CREATE, EXCLUSIVE, Message, Netlink};
-use super::{CLOSED, INSIDE, name, switch};
+use super::{CABLES, CLOSED, INSIDE, name, switch};
 use crate::sandbox::Network;
 
 const INFO_KIND: u16 = libc::IFLA_INFO_KIND;
@@ -28,17 +28,19 @@ pub fn connect(network: &Network, pid: i32) -> io::Result<()> {
     let kernel = Netlink::route()?;
     let outside = name(network.address);
     kernel.say(vec![pair(&outside, network, pid)])?;
-    let connected = switch("ipv6", &outside, "disable_ipv6", true)
+    let index = if_nametoindex(outside.as_str())?;
+    let connected = kernel
+        .say(vec![owned(index, &network.owner)])
+        .and_then(|()| switch("ipv6", &outside, "disable_ipv6", true))
         .and_then(|()| switch("ipv4", &outside, "forwarding", true))
         .and_then(|()| {
-            let index = if_nametoindex(outside.as_str())?;
             kernel.say(vec![
                 address(index, network.gateway, network.address),
                 up(index),
             ])
         });
     if connected.is_err() {
-        let _ = remove(&outside);
+        let _ = kernel.say(vec![gone(index)]);
     }
     connected
 }
@@ -47,7 +49,7 @@ pub fn connect(network: &Network, pid: i32) -> io::Result<()> {
 /// taken note of that, and what is sent before is lost: TCP tries again after a second. Whoever reads its carrier makes the kernel
 /// take note (since Linux 6.8, `linkwatch_sync_dev`).
 pub fn settle(outside: &str) {
-    let folder = Path::new("/sys/class/net").join(outside);
+    let folder = Path::new(CABLES).join(outside);
     for _ in 0..SETTLING {
         let _ = fs::read(folder.join("carrier"));
         match fs::read_to_string(folder.join("operstate")) {
@@ -67,10 +69,18 @@ pub fn configure(network: &Network) -> io::Result<()> {
     ])
 }
 
-/// What is not there is removed already.
-pub fn remove(name: &str) -> io::Result<()> {
-    let message = Message::new(libc::RTM_DELLINK, 0, &link(0, 0)).text(libc::IFLA_IFNAME, name);
-    match Netlink::route()?.say(vec![message]) {
+/// Removes the cable for this address if it is this owner's. What is not there is removed already.
+pub fn remove(network: &Network) -> io::Result<()> {
+    let name = name(network.address);
+    // The kernel gives no number twice. It is asked for first: a cable that came meanwhile has another one, and stays.
+    let Ok(index) = if_nametoindex(name.as_str()) else {
+        return Ok(());
+    };
+    let owner = fs::read_to_string(Path::new(CABLES).join(name).join("ifalias"));
+    if !owner.is_ok_and(|owner| owner.trim_end() == network.owner) {
+        return Ok(());
+    }
+    match Netlink::route()?.say(vec![gone(index)]) {
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
         removed => removed,
     }
@@ -92,6 +102,15 @@ fn pair(outside: &str, network: &Network, pid: i32) -> Message {
         .put(libc::IFLA_MTU, &mtu)
         .put(libc::IFLA_GROUP, &group.to_ne_bytes())
         .nest(libc::IFLA_LINKINFO, &info)
+}
+
+/// Notes whose it is, as `ip link` shows it.
+fn owned(index: u32, owner: &str) -> Message {
+    Message::new(libc::RTM_NEWLINK, 0, &link(index, 0)).put(libc::IFLA_IFALIAS, owner.as_bytes())
+}
+
+fn gone(index: u32) -> Message {
+    Message::new(libc::RTM_DELLINK, 0, &link(index, 0))
 }
 
 fn up(index: u32) -> Message {

@@ -4,6 +4,7 @@
 //! on this machine, no other dyno, and no address that clouds keep secrets behind. Everything is said to the kernel by netlink:
 //! no program is needed.
 
+mod claims;
 mod expression;
 mod firewall;
 mod link;
@@ -19,6 +20,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{Network, Pool};
 
+pub use claims::Claims;
 pub use firewall::{TABLE, remove as remove_rules};
 
 /// Every cable's end on this machine begins like this, so that one set of rules is right for all of them.
@@ -27,7 +29,9 @@ pub const PREFIX: &str = "dyno-";
 const CLOSED: u32 = 0x7065_6e73;
 /// The dyno's own end.
 const INSIDE: &str = "eth0";
-/// Held while cables and rules come and go, by whoever isolates dynos on this machine.
+/// Where the kernel shows all interfaces, by their names.
+const CABLES: &str = "/sys/class/net";
+/// Held while cables and rules come and go, by whoever isolates dynos on this machine. Each byte of it stands for an address, too.
 const LOCK: &str = "/run/penstock.lock";
 
 /// The cable's name. There is one for each address, so the kernel refuses the same one twice.
@@ -42,26 +46,17 @@ pub fn connect(network: &Network, pid: i32) -> io::Result<()> {
     link::connect(network, pid)
 }
 
-/// Takes a cable away, and the rules with the last one. Harmless when it is gone.
-pub fn disconnect(name: &str) {
+/// Takes the cable of this network's owner away, and the rules with the last one. Harmless when it is gone, though somebody else may
+/// have one for that address by now.
+pub fn disconnect(network: &Network) {
     // It goes with the namespace, but not at once. The kernel takes some twenty milliseconds, for which nobody else is to wait: the
     // rules stay until it is gone.
-    let _ = link::remove(name);
-    if let Ok(_held) = lock() {
-        forget_rules();
+    let _ = link::remove(network);
+    if let Ok(_held) = lock()
+        && cables().is_empty()
+    {
+        let _ = firewall::remove();
     }
-}
-
-/// Removes the cables that are not known, by their names: what a dyno left that ended in no orderly way.
-pub fn sweep(stray: impl Fn(&str) -> bool) -> io::Result<()> {
-    let _held = lock()?;
-    for name in cables() {
-        if stray(&name) {
-            link::remove(&name)?;
-        }
-    }
-    forget_rules();
-    Ok(())
 }
 
 /// Keeps what is meant for a dyno on this machine, even before its cable is there and after: else a connection to it would go
@@ -95,15 +90,9 @@ pub fn unfence(pool: Pool) -> io::Result<()> {
     }
 }
 
-fn forget_rules() {
-    if cables().is_empty() {
-        let _ = firewall::remove();
-    }
-}
-
 /// The names of all cables on this machine.
 pub fn cables() -> Vec<String> {
-    let Ok(entries) = fs::read_dir("/sys/class/net") else {
+    let Ok(entries) = fs::read_dir(CABLES) else {
         return Vec::new();
     };
     entries
@@ -168,7 +157,7 @@ pub fn mtu() -> u32 {
             (destination == "00000000").then_some(interface)
         })
         .find_map(|interface| {
-            let path = Path::new("/sys/class/net").join(interface).join("mtu");
+            let path = Path::new(CABLES).join(interface).join("mtu");
             fs::read_to_string(path).ok()?.trim().parse().ok()
         })
         .unwrap_or(ETHERNET)
@@ -176,6 +165,12 @@ pub fn mtu() -> u32 {
 }
 
 fn lock() -> io::Result<File> {
+    let file = open()?;
+    flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
+}
+
+fn open() -> io::Result<File> {
     let file = File::options()
         .create(true)
         .truncate(false)
@@ -184,6 +179,5 @@ fn lock() -> io::Result<File> {
         .open(LOCK)?;
     // Whoever may open it may also hold it, and keep every dyno from starting.
     file.set_permissions(Permissions::from_mode(0o600))?;
-    flock(&file, FlockOperation::LockExclusive)?;
     Ok(file)
 }

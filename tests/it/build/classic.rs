@@ -1,5 +1,6 @@
 //! Buildpacks at work, in a real sandbox: what they are given, what they leave, and how they fail.
 
+mod broken_off;
 mod cache;
 mod from;
 mod inside;

@@ -2,9 +2,15 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::libc::O_NONBLOCK;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use penstock::sandbox::cgroup::{self, Cgroup, Cgroups, Controller, Group, Sources};
 use rustix::process::Signal;
 
@@ -182,6 +188,43 @@ fn a_dyno_is_in_each_of_its_groups_of_either_version_as_long_as_it_runs() {
         assert_eq!(end(dyno).0, 4);
         assert!(groups.iter().all(|group| !group.dir.exists()), "{way:?}");
     }
+}
+
+#[test]
+fn who_has_the_number_of_a_process_that_was_in_a_group_is_left_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("one");
+    fs::create_dir(&dir).unwrap();
+    let procs = dir.join("cgroup.procs");
+    mkfifo(&procs, Mode::S_IRWXU).unwrap();
+    let mut stranger = Command::new("sleep").arg("1000").spawn().unwrap();
+    let (listed, looked) = (format!("{}\n", stranger.id()), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        // Whoever looks first is shown the number, and nobody after that.
+        let shown = scope.spawn(|| {
+            fs::write(&procs, &listed).unwrap();
+            while !looked.load(Ordering::SeqCst) {
+                fs::write(&procs, "").unwrap();
+            }
+        });
+        let group = Group {
+            dir: dir.clone(),
+            controllers: vec![Controller::Pids],
+            unified: false,
+        };
+        cgroup::end(&Cgroup {
+            groups: vec![group],
+        });
+        looked.store(true, Ordering::SeqCst);
+        // It may wait for one more reader.
+        let mut reading = fs::OpenOptions::new();
+        let reader = reading.read(true).custom_flags(O_NONBLOCK).open(&procs);
+        shown.join().unwrap();
+        drop(reader);
+    });
+    signal(&stranger, Signal::TERM);
+    let ended = stranger.wait().unwrap();
+    assert_eq!(ended.signal(), Some(Signal::TERM.as_raw()));
 }
 
 /// Enters groups, and stays there.

@@ -3,6 +3,7 @@
 //! As root the tests run at level full, and as an ordinary user through `setpriv` at the levels below; an ordinary user runs all
 //! but the first.
 
+mod addresses;
 mod api;
 mod egress;
 mod ends;
@@ -280,6 +281,7 @@ pub fn code(status: ExitStatus) -> i32 {
 pub fn network(number: u8) -> Network {
     let run = u8::try_from(std::process::id() % 250).unwrap();
     Network {
+        owner: format!("test-{number}"),
         address: [10, 214, run, number].into(),
         gateway: [10, 214, 0, 1].into(),
         mtu: 1500,

@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use penstock::sandbox::{Level, net};
+use penstock::name::Id;
+use penstock::sandbox::{Isolation, Level, Network, Settings, net};
 
 use super::inside::{all, attempt, outside_of_tmp};
 use super::{Bed, Way, network, root};
@@ -136,6 +137,35 @@ fn two_dynos_cannot_have_one_address() {
         second.said
     );
     assert!(try_connect((network(4).address, 5000).into()).is_ok());
+    in_time(move || child.wait().unwrap());
+}
+
+#[test]
+fn a_server_takes_only_its_own_cable_away() {
+    if !root() {
+        return;
+    }
+    let (own, another) = (Id::new(), Id::new());
+    let mut bed = Bed::python(FULL, SCRIPT).networked(6);
+    let network = Network {
+        owner: own.to_string(),
+        ..network(6)
+    };
+    let address = network.address;
+    bed.spec.network = Some(network);
+    let mut child = bed.start();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let server = Isolation::new(Level::Full, Settings::default(), data.path());
+    let is_there = || net::cables().contains(&net::name(address));
+    for (id, stays) in [(another, true), (own, false)] {
+        // Both had this address, one after the other.
+        server.take_up(id, Some(address));
+        server.clean(id);
+        assert_eq!(is_there(), stays);
+    }
+    child.kill().unwrap();
     in_time(move || child.wait().unwrap());
 }
 

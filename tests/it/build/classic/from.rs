@@ -15,7 +15,7 @@ use super::{DETECT, Tar, failed, keep, queue, succeeded, write_pack};
 
 const COMPILE: (&str, &str) = ("compile", "echo \"compiled by $(cat word)\"");
 
-fn source() -> Tar {
+pub fn source() -> Tar {
     Tar::new().file("Procfile", "web: own\n")
 }
 
