@@ -213,12 +213,9 @@ async fn ctrl_c_and_a_closed_terminal_end_the_dynos_with_the_server() {
     let usual = place.command(&[]);
     let heeding = || {
         let mut command = std::process::Command::new("env");
-        command
-            .arg("--default-signal=HUP,INT")
-            .arg(usual.get_program());
-        command
-            .args(usual.get_args())
-            .env("PENSTOCK_DYNO_FORWARDING", "false");
+        command.arg("--default-signal=HUP,INT");
+        command.arg(usual.get_program()).args(usual.get_args());
+        command.env("PENSTOCK_DYNO_FORWARDING", "false");
         Server::start(command, &place.log())
     };
     for signal in [Signal::INT, Signal::HUP] {
@@ -228,8 +225,7 @@ async fn ctrl_c_and_a_closed_terminal_end_the_dynos_with_the_server() {
         kill_process(Pid::from_raw(server.pid()).unwrap(), signal).unwrap();
         assert_eq!(server.ended().code(), Some(0));
         let said = std::fs::read_to_string(place.log()).unwrap();
-        let last = said.lines().last().unwrap();
-        assert!(last.contains("stopped, and the dynos with it"), "{said}");
+        assert!(said.ends_with("stopped, and the dynos with it\n"));
         assert!(processes::of(&data).is_empty());
         assert!(processes::shims(&data).is_empty());
     }

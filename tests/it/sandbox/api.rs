@@ -10,9 +10,10 @@ use crate::binary::{Place, Server, TIED};
 const DYNO: &str = "
 import glob, os, urllib.error, urllib.request
 
+# Of a large file, such as the server's own program, what is read is no token.
 def read(path):
     try:
-        return open(path, errors='replace').read()
+        return open(path, errors='replace').read(1 << 20)
     except OSError:
         return ''
 
