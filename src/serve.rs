@@ -8,7 +8,6 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_server::ServerHandle;
 use tokio::sync::oneshot;
@@ -18,6 +17,7 @@ pub use self::loops::{builder, reconciler, setups};
 use self::loops::{local, spawn_loops};
 pub use self::ready::Ready;
 use self::ready::first_account;
+pub use self::stopping::Patience;
 use crate::Platform;
 use crate::acm::{Acm, Challenges};
 use crate::authority::Authority;
@@ -42,27 +42,17 @@ use crate::time::Clock;
 use crate::tunnel;
 
 /// What only tests set.
+#[derive(Default)]
 pub struct Options {
     pub clock: Clock,
-    /// How long a silent connection to a one-off dyno is kept.
-    pub attached_idle: Duration,
     pub policy: Policy,
+    /// Of connections to one-off dynos.
+    pub attached: rendezvous::Limits,
+    pub patience: Patience,
     /// Called after each commit, once it is on disk.
     pub after_commit: Option<AfterCommit>,
     /// The binary that holds dynos, where this process is none.
     pub shim: Option<PathBuf>,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            clock: Clock::default(),
-            attached_idle: rendezvous::IDLE,
-            policy: Policy::default(),
-            after_commit: None,
-            shim: None,
-        }
-    }
 }
 
 /// A running server.
@@ -86,6 +76,7 @@ pub struct Server {
     dynos_haste: Haste,
     /// Whatever is asked for.
     tied: bool,
+    patience: Patience,
     _lock: Lock,
 }
 
@@ -202,7 +193,7 @@ impl Server {
             reception.clone(),
             sockets.rendezvous,
             &authority,
-            options.attached_idle,
+            options.attached,
         )?;
         let reconciler = reconciler(
             &platform,
@@ -265,6 +256,7 @@ impl Server {
             haste: Haste::default(),
             dynos_haste,
             tied,
+            patience: options.patience,
             _lock: lock,
         })
     }
