@@ -52,6 +52,8 @@ async fn start_deaf(client: &Client) {
     let scale = json!({"updates": [{"type": "worker", "quantity": 1}]});
     client.patch("/apps/app/formation", scale).await.expect(200);
     tail.until("app[worker.1]: deaf").await;
+    // It may say so before the server has noted that it began.
+    client.dynos("app", 1).await;
 }
 
 #[tokio::test]
