@@ -18,6 +18,7 @@ pub use self::loops::{builder, reconciler, setups};
 use self::loops::{local, spawn_loops};
 pub use self::ready::Ready;
 use self::ready::first_account;
+pub use self::stopping::Patience;
 use crate::Platform;
 use crate::acm::{Acm, Challenges};
 use crate::authority::Authority;
@@ -45,27 +46,17 @@ use crate::tunnel;
 const MOMENT: Duration = Duration::from_millis(500);
 
 /// What only tests set.
+#[derive(Default)]
 pub struct Options {
     pub clock: Clock,
-    /// How long a silent connection to a one-off dyno is kept.
-    pub attached_idle: Duration,
     pub policy: Policy,
+    /// Of connections to one-off dynos.
+    pub attached: rendezvous::Limits,
+    pub patience: Patience,
     /// Called after each commit, once it is on disk.
     pub after_commit: Option<AfterCommit>,
     /// The binary that holds dynos, where this process is none.
     pub shim: Option<PathBuf>,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            clock: Clock::default(),
-            attached_idle: rendezvous::IDLE,
-            policy: Policy::default(),
-            after_commit: None,
-            shim: None,
-        }
-    }
 }
 
 /// A running server.
@@ -89,6 +80,7 @@ pub struct Server {
     dynos_haste: Haste,
     /// Whatever is asked for.
     tied: bool,
+    patience: Patience,
     lock: Lock,
 }
 
@@ -208,7 +200,7 @@ impl Server {
             reception.clone(),
             sockets.rendezvous,
             &authority,
-            options.attached_idle,
+            options.attached,
         )?;
         let reconciler = reconciler(
             &platform,
@@ -271,6 +263,7 @@ impl Server {
             haste: Haste::default(),
             dynos_haste,
             tied,
+            patience: options.patience,
             lock,
         })
     }

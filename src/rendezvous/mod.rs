@@ -27,11 +27,31 @@ use crate::store::one_offs;
 
 /// Clients at once, those who have not said yet who they are among them.
 const CLIENTS: usize = 512;
-/// Heroku's: without a byte either way.
-pub const IDLE: Duration = Duration::from_secs(60 * 60);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// After a connection that could not be accepted: descriptors are not freed by asking again at once.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// How long a session waits for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Without a byte either way it ends.
+    pub idle: Duration,
+    /// From the greeting to the end at least: a client that has not written its own end by then breaks.
+    pub floor: Duration,
+    /// A marker that does not get its end within this time is none.
+    pub marker: Duration,
+}
+
+impl Default for Limits {
+    /// The first is Heroku's.
+    fn default() -> Limits {
+        Limits {
+            idle: Duration::from_secs(60 * 60),
+            floor: Duration::from_millis(250),
+            marker: Duration::from_millis(500),
+        }
+    }
+}
 
 /// The listener, ready to be run.
 pub struct Rendezvous {
@@ -44,17 +64,17 @@ pub struct Rendezvous {
 struct Host {
     platform: Arc<Platform>,
     reception: Reception,
-    idle: Duration,
+    limits: Limits,
 }
 
 impl Rendezvous {
-    /// Over a bound socket. The authority says that it is who it is. A session ends without a byte either way for as long as `idle`.
+    /// Over a bound socket. The authority says that it is who it is.
     pub fn new(
         platform: Arc<Platform>,
         reception: Reception,
         listener: std::net::TcpListener,
         authority: &Authority,
-        idle: Duration,
+        limits: Limits,
     ) -> Result<Rendezvous> {
         listener.set_nonblocking(true)?;
         Ok(Rendezvous {
@@ -63,7 +83,7 @@ impl Rendezvous {
             host: Arc::new(Host {
                 platform,
                 reception,
-                idle,
+                limits,
             }),
         })
     }

@@ -31,16 +31,12 @@ const LINE: usize = 256;
 const SECRET: Duration = Duration::from_secs(10);
 /// For the dyno to start. Its slug may be large.
 const START: Duration = Duration::from_secs(120);
-/// From the greeting to the end at least: a client that has not written its own end by then breaks.
-const FLOOR: Duration = Duration::from_millis(250);
 /// For the client to close its side, so that nothing that it has not read yet is lost.
 const LAST: Duration = Duration::from_secs(2);
 /// For a client to read some of what is sent to it. One whose terminal has suspended it would hold its dyno for ever.
 const STALLED: Duration = Duration::from_secs(60);
 /// Longer than any session.
 const FOREVER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// A marker that does not get its end soon is none.
-const MARKER: Duration = Duration::from_millis(500);
 /// Between one SIGHUP and the next, and how many there are.
 const AGAIN: Duration = Duration::from_secs(5);
 const HANGUPS: u32 = 6;
@@ -81,7 +77,7 @@ pub async fn serve(host: &Host, stream: TlsStream<TcpStream>) {
         }
     };
     if !matches!(over, Over::Gone) {
-        sleep_until(greeted + FLOOR).await;
+        sleep_until(greeted + host.limits.floor).await;
         finish(reader, writer).await;
     }
 }
@@ -209,9 +205,9 @@ async fn relay(
     let has_terminal = dyno.attach.is_some_and(|attach| attach.terminal.is_some());
     let mut markers = Markers::default();
     let over = tokio::select! {
-        over = pass_output(&mut attached, &mut markers, writer, &moved) => over,
+        over = pass_output(host, &mut attached, &mut markers, writer, &moved) => over,
         () = pass_input(&controls, reader, has_terminal, &moved) => Over::Gone,
-        () = idle(&moved, host.idle) => Over::Idle,
+        () = idle(&moved, host.limits.idle) => Over::Idle,
     };
     drop(attached);
     match over {
@@ -232,13 +228,18 @@ async fn relay(
 }
 
 async fn pass_output(
+    host: &Host,
     attached: &mut Attached,
     markers: &mut Markers,
     writer: &mut Writer,
     moved: &Mutex<Instant>,
 ) -> Over {
     loop {
-        let until = Instant::now() + if markers.holds() { MARKER } else { FOREVER };
+        let patience = match markers.holds() {
+            true => host.limits.marker,
+            false => FOREVER,
+        };
+        let until = Instant::now() + patience;
         let (pieces, ended) = match timeout_at(until, attached.output.recv()).await {
             Ok(Some(bytes)) => (markers.feed(&bytes), false),
             Ok(None) => (vec![markers.rest()], true),

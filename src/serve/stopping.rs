@@ -19,12 +19,24 @@ use crate::router::{Router, UnderWay};
 use crate::runtime::{Haste, Parting};
 use crate::store::dynos;
 
-/// How long a server that makes room for the next one goes on serving, until what is under way has ended: a request that has just
-/// come is answered within the time that its dyno has for it, or is told so (H12).
-const PATIENCE: Duration = Duration::from_secs(32);
+/// How long a server that stops waits for what is under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For so long one that makes room for the next one goes on serving until it has ended.
+    pub room: Duration,
+    /// For so long when nobody is let in any more.
+    pub grace: Duration,
+}
 
-/// How long requests that are under way may take to end when nobody is let in any more.
-const STOP_GRACE: Duration = Duration::from_secs(10);
+impl Default for Patience {
+    /// A request that has just come is answered within the time that its dyno has for it, or is told so (H12).
+    fn default() -> Patience {
+        Patience {
+            room: Duration::from_secs(32),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
 
 /// For so long nobody asks what a server waits for.
 const UNASKED: Duration = Duration::from_secs(1);
@@ -70,7 +82,7 @@ impl Server {
     }
 
     async fn stop_in_turn(mut self, parting: Parting) -> Lock {
-        let haste = self.haste.clone();
+        let (haste, grace) = (self.haste.clone(), self.patience.grace);
         self.platform.take_leave();
         match parting {
             Parting::Leave => tokio::select! {
@@ -82,13 +94,13 @@ impl Server {
         // The API waits for the answers under way, and a build's output ends only when nobody writes to it any more.
         self.platform.end_streams();
         self.loops.shutdown().await;
-        if haste.within(STOP_GRACE, &mut self.builds).await.is_none() {
+        if haste.within(grace, &mut self.builds).await.is_none() {
             tracing::error!("a build did not end; the next start removes what is left of it");
         }
         // Both at once, since nobody is let in meanwhile.
         tokio::join!(
-            stop_router(self.router.clone(), &haste),
-            stop_api(&self.api, &mut self.api_task, &haste)
+            stop_router(self.router.clone(), grace, &haste),
+            stop_api(&self.api, &mut self.api_task, grace, &haste)
         );
         // Not sooner: until then visitors come, some of them to apps that have to be woken.
         self.visiting.shutdown().await;
@@ -105,13 +117,14 @@ impl Server {
     /// Serves on, but lets those who are here come to an end: their connections, as far as they ask for something, and their requests.
     async fn make_room(&self) {
         tokio::join!(self.router.take_leave(), self.clients.take_leave());
-        UnderWay::settle(&under_way(&self.router, &self.clients), PATIENCE).await;
+        let under_way = under_way(&self.router, &self.clients);
+        UnderWay::settle(&under_way, self.patience.room).await;
     }
 }
 
-async fn stop_router(router: Router, haste: &Haste) {
+async fn stop_router(router: Router, grace: Duration, haste: &Haste) {
     let stopping = router.clone();
-    let mut stopping = tokio::task::spawn_blocking(move || stopping.stop(STOP_GRACE));
+    let mut stopping = tokio::task::spawn_blocking(move || stopping.stop(grace));
     let stopped = tokio::select! {
         biased;
         stopped = &mut stopping => stopped,
@@ -126,12 +139,17 @@ async fn stop_router(router: Router, haste: &Haste) {
 }
 
 /// It keeps to the same grace by itself, and does not know of haste.
-async fn stop_api(api: &ServerHandle, task: &mut JoinHandle<std::io::Result<()>>, haste: &Haste) {
+async fn stop_api(
+    api: &ServerHandle,
+    task: &mut JoinHandle<std::io::Result<()>>,
+    grace: Duration,
+    haste: &Haste,
+) {
     let stopping = async {
         api.stop(true).await;
         (&mut *task).await
     };
-    match haste.within(2 * STOP_GRACE, stopping).await {
+    match haste.within(2 * grace, stopping).await {
         Some(Ok(Err(error))) => tracing::error!(%error, "the API ended with an error"),
         Some(_) => {}
         None => task.abort(),

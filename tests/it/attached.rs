@@ -5,16 +5,19 @@ mod inside;
 mod sitting;
 mod waiting;
 
+use penstock::rendezvous::Limits;
 use serde_json::{Value, json};
 
 use self::client::Attached;
 use crate::binary::sample::idle_app;
 use crate::binary::{Client, Place, Server, processes};
+use crate::here::Here;
 
 /// A server with an app of which nothing runs.
-struct Harbour {
-    server: Server,
+struct Harbour<S = Server> {
+    server: S,
     client: Client,
+    ca_file: String,
 }
 
 impl Harbour {
@@ -23,10 +26,49 @@ impl Harbour {
     }
 
     async fn of(server: Server) -> Harbour {
-        let client = server.client();
-        client.create_app("app").await;
-        client.deploy("app", idle_app()).await;
-        Harbour { server, client }
+        let harbour = Harbour::again(server);
+        harbour.furnish().await;
+        harbour
+    }
+
+    /// On a server that has the app.
+    fn again(server: Server) -> Harbour {
+        Harbour {
+            client: server.client(),
+            ca_file: server.ready.ca_file.clone(),
+            server,
+        }
+    }
+
+    /// Waits for a process whose command begins so.
+    fn process(&self, command: &str) -> i32 {
+        processes::running(self.server.data(), command, 1)[0].pid
+    }
+}
+
+impl Harbour<Here> {
+    /// On a server whose sessions wait otherwise.
+    async fn within(change: impl FnOnce(&mut Limits)) -> Harbour<Here> {
+        let server = Here::start(|_, options| change(&mut options.attached)).await;
+        let harbour = Harbour {
+            client: server.client(),
+            ca_file: server.server.ready.ca_file.clone(),
+            server,
+        };
+        harbour.furnish().await;
+        harbour
+    }
+
+    async fn end(self) {
+        drop(self.client);
+        self.server.end().await;
+    }
+}
+
+impl<S> Harbour<S> {
+    async fn furnish(&self) {
+        self.client.create_app("app").await;
+        self.client.deploy("app", idle_app()).await;
     }
 
     /// What the CLI sends. `terminal` are lines and columns.
@@ -51,12 +93,7 @@ impl Harbour {
     /// Connects, and says which dyno is meant.
     async fn connect(&self, dyno: &Value) -> Attached {
         let url = dyno["attach_url"].as_str().unwrap();
-        Attached::connect(&self.server.ready.ca_file, url).await
-    }
-
-    /// Waits for a process whose command begins so.
-    fn process(&self, command: &str) -> i32 {
-        processes::running(self.server.data(), command, 1)[0].pid
+        Attached::connect(&self.ca_file, url).await
     }
 
     /// Waits until the log has a line with this text.

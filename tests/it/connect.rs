@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::attached::client::Attached;
 use crate::binary::sample::idle_app;
-use crate::binary::{Client, HANG, Place, Server, TIED, in_time, penstock};
+use crate::binary::{Client, HANG, Place, Server, TIED, in_time, penstock, ports};
 
 /// Another host, as far as clients can tell.
 const ELSEWHERE: &str = "127.0.0.2";
@@ -28,9 +28,7 @@ struct Remote {
 
 impl Remote {
     fn new() -> Remote {
-        // Free a moment ago, and nobody else here listens on this address.
-        let free = std::net::TcpListener::bind((ELSEWHERE, 0)).unwrap();
-        let listen = free.local_addr().unwrap().to_string();
+        let listen = format!("{ELSEWHERE}:{}", ports::port());
         Remote {
             place: Place::new(),
             url: format!("https://{listen}"),

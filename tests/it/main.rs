@@ -43,6 +43,7 @@ mod formation;
 mod gates;
 mod git;
 mod harness;
+mod here;
 mod https;
 mod idling;
 mod keys;

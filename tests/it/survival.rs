@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::binary::processes::Process;
 use crate::binary::sample::{PERL, PYTHON, tarball};
-use crate::binary::{Client, Place, Server, TIED, in_time, processes};
+use crate::binary::{Client, Place, Server, TIED, in_time, processes, program};
 
 /// A server with an app whose dynos outlive it: so many of the web, and so many workers.
 async fn start(place: &Place, web: usize, workers: usize) -> Server {
@@ -118,12 +118,6 @@ async fn visitors_are_answered_while_the_server_is_killed_and_stopped_and_starte
 async fn another_version_in_the_place_of_the_binary_takes_the_dynos_up() {
     let place = Place::new();
     let binary = place.path("penstock");
-    let install = || {
-        let _ = std::fs::remove_file(&binary);
-        std::fs::hard_link(env!("CARGO_BIN_EXE_penstock"), &binary)
-            .or_else(|_| std::fs::copy(env!("CARGO_BIN_EXE_penstock"), &binary).map(drop))
-            .unwrap();
-    };
     let command = |tied: &[&str]| {
         let usual = place.command(tied);
         let mut command = std::process::Command::new(&binary);
@@ -132,7 +126,7 @@ async fn another_version_in_the_place_of_the_binary_takes_the_dynos_up() {
         command.env("PENSTOCK_DYNO_FORWARDING", "false");
         command
     };
-    install();
+    program::penstock(&binary);
     let mut server = Server::start(command(&[]), &place.log());
     server.is_survived = true;
     let client = server.client();
@@ -145,7 +139,7 @@ async fn another_version_in_the_place_of_the_binary_takes_the_dynos_up() {
     processes::running(server.data(), "tail ", 1);
     let before = processes::pids(server.data());
     assert_eq!(before.len(), 2);
-    install();
+    program::penstock(&binary);
     server.stop();
     let server = Server::start(command(&[TIED]), &place.log());
     assert_eq!(processes::pids(server.data()), before);

@@ -2,7 +2,7 @@
 //! server in its hello.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -18,8 +18,6 @@ use crate::binary::HANG;
 /// A connection to a dyno.
 pub struct Attached {
     stream: TlsStream<TcpStream>,
-    /// When the greeting was there.
-    greeted: Option<Instant>,
 }
 
 impl Attached {
@@ -49,16 +47,12 @@ impl Attached {
         let name = ServerName::try_from(host).unwrap();
         let connected = TlsConnector::from(Arc::new(config)).connect(name, stream);
         let stream = timeout(HANG, connected).await.unwrap().unwrap();
-        Attached {
-            stream,
-            greeted: None,
-        }
+        Attached { stream }
     }
 
     /// The first record, whole. Whatever else is in it would be lost on the official CLI.
     pub async fn greeting(&mut self) {
         assert_eq!(self.record().await, b"rendezvous\r\n");
-        self.greeted = Some(Instant::now());
     }
 
     /// What one read gives; nothing at the end.
@@ -102,9 +96,9 @@ impl Attached {
         String::from_utf8(self.rest().await).unwrap()
     }
 
-    /// Since the greeting.
-    pub fn age(&self) -> Duration {
-        self.greeted.unwrap().elapsed()
+    /// Whether nothing has come, nor the end.
+    pub async fn is_open(&mut self) -> bool {
+        timeout(Duration::ZERO, self.record()).await.is_err()
     }
 }
 

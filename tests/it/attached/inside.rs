@@ -39,12 +39,12 @@ impl Harbour {
     async fn at(place: &Place, level: &str) -> Harbour {
         let isolation = format!("--isolation={level}");
         let server = Server::start(place.command(&[TIED, &isolation]), &place.log());
-        let client = server.client();
+        let harbour = Harbour::again(server);
+        let client = &harbour.client;
         client.create_app("app").await;
         client
             .deploy("app", tarball(&[("Procfile", PROCFILE)]))
             .await;
-        let harbour = Harbour { server, client };
         harbour.scale(1).await;
         harbour.client.dynos("app", 1).await;
         harbour

@@ -2,17 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use penstock::config::Config;
-use penstock::data_dir::DataDir;
-use penstock::runtime::Parting;
-use penstock::sandbox::Settings;
-use penstock::serve;
 use serde_json::{Value, json};
 
 use super::Harbour;
 use super::client::{Attached, parts};
-use crate::binary::{Client, Place};
-use crate::harness::{self, Server};
+use crate::binary::Place;
+use crate::harness::Server;
 
 #[tokio::test]
 async fn a_dyno_waits_for_its_client_and_is_run_for_nobody_else() {
@@ -80,63 +75,39 @@ async fn the_certificate_is_the_same_authoritys_after_each_start() {
     server.stop();
     let server = place.start();
     assert_eq!(std::fs::read(&ca).unwrap(), before);
-    let client = server.client();
-    let harbour = Harbour { server, client };
-    harbour.client.create_app("app").await;
-    harbour
-        .client
-        .deploy("app", crate::binary::sample::idle_app())
-        .await;
+    let harbour = Harbour::of(server).await;
     let mut run = harbour.run("hello", None).await;
     assert_eq!(run.text().await, "hello\n");
 }
 
 #[tokio::test]
-async fn a_client_and_a_dyno_that_say_nothing_for_too_long_are_parted() {
-    let place = Place::new();
-    let data = DataDir::open(&place.data()).unwrap();
-    let config = Config {
-        isolation: Settings {
-            dyno_forwarding: false,
-            ..Settings::default()
-        },
-        ..harness::config(&data)
-    };
-    let idle = Duration::from_millis(700);
-    let options = serve::Options {
-        attached_idle: idle,
-        shim: Some(env!("CARGO_BIN_EXE_penstock").into()),
-        ..serve::Options::default()
-    };
-    let server = serve::Server::start(config, options).await.unwrap();
-    let ready = &server.ready;
-    let (_, port) = ready.router_url.rsplit_once(':').unwrap();
-    let client = Client::new(&ready.api_url, port.parse().unwrap(), &ready.api_key);
-    client.create_app("app").await;
-    client
-        .deploy("app", crate::binary::sample::idle_app())
-        .await;
-    let body = json!({"command": "echo begun; cat", "attach": true, "force_no_tty": true});
-    let dyno = client.post("/apps/app/dynos", body).await.expect(201);
-    let url = dyno["attach_url"].as_str().unwrap();
-    let mut cat = Attached::connect(&ready.ca_file, url).await;
-    cat.greeting().await;
-    cat.until("begun\n").await;
-    // Whatever is typed or printed puts the end off.
+async fn whatever_is_typed_and_printed_puts_the_end_of_a_session_off() {
+    let idle = Duration::from_secs(4);
+    let harbour = Harbour::within(|limits| limits.idle = idle).await;
+    let echo = "while read line; do sleep 0.2; echo $line; done";
+    let mut echo = harbour.run(echo, None).await;
     let begun = Instant::now();
-    while begun.elapsed() < idle * 2 {
-        cat.send("x").await;
-        cat.until("x").await;
+    while begun.elapsed() < idle * 3 / 2 {
+        echo.send("x\n").await;
+        echo.until("x\n").await;
     }
+    drop(echo);
+    harbour.end().await;
+}
+
+#[tokio::test]
+async fn a_client_and_a_dyno_that_say_nothing_for_too_long_are_parted() {
+    let harbour = Harbour::within(|limits| limits.idle = Duration::from_millis(500)).await;
+    let mut cat = harbour.run("cat", None).await;
     let said = cat.text().await;
     assert!(
         said.contains("Nothing was typed or printed for too long."),
         "{said}"
     );
-    let mut tail = client.tail("app", 1_500).await.unwrap();
+    let mut tail = harbour.client.tail("app", 1_500).await.unwrap();
     tail.until("Client connection closed. Sending SIGHUP to all processes")
         .await;
     tail.until("State changed from up to complete").await;
-    drop((tail, client));
-    server.stop(Parting::End).await;
+    drop(tail);
+    harbour.end().await;
 }

@@ -7,6 +7,7 @@ mod client;
 mod deploy;
 pub mod ports;
 pub mod processes;
+pub mod program;
 pub mod sample;
 mod tail;
 

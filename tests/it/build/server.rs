@@ -82,5 +82,8 @@ pub fn status(status: u16, body: &str) -> Vec<u8> {
 }
 
 pub fn redirect(to: &str) -> Vec<u8> {
-    format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n").into_bytes()
+    format!(
+        "HTTP/1.1 302 Found\r\nconnection: close\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"
+    )
+    .into_bytes()
 }

@@ -2,14 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use super::{Forward, Remote, command, env};
-use crate::binary::{HANG, Place};
+use crate::binary::{HANG, Place, program};
 
 /// What comes back for lines that are sent to the forward, each after the answer to the one before.
 fn sent(address: &str, lines: &[&str]) -> String {
@@ -87,8 +86,7 @@ async fn a_script_starts_the_cli_with_what_the_forward_needs() {
     let cli = folder.join("heroku");
     let told =
         "#!/bin/sh\ngrep -c BEGIN \"$NODE_EXTRA_CA_CERTS\"\necho \"$1 by ${HTTPS_PROXY-none}\"\n";
-    std::fs::write(&cli, told).unwrap();
-    std::fs::set_permissions(&cli, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program::script(&cli, told);
     let script = r#"
         eval "$("$PENSTOCK" env)"
         echo "this shell believes ${NODE_EXTRA_CA_CERTS-nobody}"
@@ -164,8 +162,7 @@ async fn a_logout_leaves_nothing_of_the_login_and_all_of_what_is_anothers() {
         [ "$1" = auth:token ] || exec echo "$1"
         grep -A 2 "^machine ${HEROKU_HOST#*://}\$" "$HOME/.netrc" | sed -n 's/^ *password //p'
     "#;
-    std::fs::write(&cli, told).unwrap();
-    std::fs::set_permissions(&cli, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program::script(&cli, told);
     let output = Command::new("sh")
         .args(["-euc", script])
         .env_clear()

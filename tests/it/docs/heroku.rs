@@ -2,12 +2,11 @@
 //! and its database.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::postgres::Postgres;
-use crate::binary::{Place, Server};
+use crate::binary::{Place, Server, program};
 
 /// What was done at Heroku long ago.
 const APP: &str = r#"
@@ -89,8 +88,7 @@ impl Heroku {
             self.place.data().display(),
             cli.display()
         );
-        fs::write(&self.cli, text).unwrap();
-        fs::set_permissions(&self.cli, fs::Permissions::from_mode(0o755)).unwrap();
+        program::script(&self.cli, &text);
     }
 
     /// The official CLI, as somebody has it who has logged in to Heroku.

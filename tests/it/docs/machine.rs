@@ -5,14 +5,13 @@
 //! the compiler, which would take minutes. Each refuses whatever it does not know, so a page that types something else fails.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::beside::HANG;
 use super::programs;
 use super::script::Script;
-use crate::binary::Place;
+use crate::binary::{Place, program};
 
 const ENTER: (&str, &str) = ("enter", include_str!("machine/enter"));
 const STAND_INS: [(&str, &str); 5] = [
@@ -65,9 +64,9 @@ impl Machine {
             fs::create_dir_all(place.path(folder)).unwrap();
         }
         let things = place.path("things");
-        write(&things, ENTER);
-        for stand_in in STAND_INS {
-            write(&things.join("first"), stand_in);
+        program::script(&things.join(ENTER.0), ENTER.1);
+        for (name, text) in STAND_INS {
+            program::script(&things.join("first").join(name), text);
         }
         let penstock = Path::new(env!("CARGO_BIN_EXE_penstock"));
         programs::link(penstock, &things, "penstock");
@@ -104,10 +103,4 @@ impl Machine {
             .stdin(Stdio::null());
         command
     }
-}
-
-fn write(folder: &Path, (name, text): (&str, &str)) {
-    let file = folder.join(name);
-    fs::write(&file, text).unwrap();
-    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
 }

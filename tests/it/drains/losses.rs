@@ -92,7 +92,7 @@ async fn lines_that_are_refused_are_dropped_and_told_of_once() {
 async fn lines_that_were_refused_are_told_of_by_the_server_after_the_one_that_was_killed() {
     let mut receiver = Receiver::plain(Does::Answer(403)).await;
     let mut world = World::new(&receiver.url).await;
-    world.server.drain_within(telling_seldom);
+    world.server.drain_within(Vec::new(), telling_seldom);
     // The first loss is told at once, and the next ones would be in a minute.
     refused(&mut receiver, &world).await;
     world.print("one\ntwo\nthree");
@@ -106,7 +106,7 @@ async fn lines_that_were_refused_are_told_of_by_the_server_after_the_one_that_wa
         receiver.frame().await;
     }
     receiver.does(Does::Answer(200));
-    world.server.drain_within(telling_seldom);
+    world.server.drain_within(Vec::new(), telling_seldom);
     world.print("last");
     let mut came = until(&mut receiver, " - last").await;
     let logs = &world.server.platform.logs;

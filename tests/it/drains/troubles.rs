@@ -1,10 +1,14 @@
 //! Receivers that break off, are silent, slow or dead, or are not who they say.
 
+use std::time::Duration;
+
+use penstock::drains::Limits;
 use penstock::name::Id;
 use serde_json::{Value, json};
 
 use super::receiver::{Does, Receiver};
 use super::{Source, World};
+use crate::binary::HANG;
 use crate::harness::id;
 
 #[tokio::test]
@@ -18,7 +22,12 @@ async fn what_is_not_taken_is_sent_again_as_the_same_frame() {
         let mut receiver = Receiver::https(trouble).await;
         let mut world = World::new(&receiver.url).await;
         world.print("first");
-        world.server.drain(receiver.roots.clone());
+        let roots = receiver.roots.clone();
+        world.server.drain_within(roots, |limits| {
+            if matches!(trouble, Does::Nothing) {
+                limits.attempt = Duration::from_secs(2);
+            }
+        });
         let frame = receiver.frame().await;
         world.print("second");
         let again = receiver.frame().await;
@@ -59,17 +68,14 @@ async fn the_dead_receivers_of_one_account_keep_no_other_account_waiting() {
     }
     let logs = &world.server.platform.logs;
     logs.append(app, Source::App, "web.1", "for nobody");
-    world.server.drain(Vec::new());
+    let patient = |limits: &mut Limits| limits.attempt = 10 * HANG;
+    world.server.drain_within(Vec::new(), patient);
     // All that one account may have on the way is on the way, and stays there.
-    let begun = std::time::Instant::now();
     dead.frame().await;
     dead.frame().await;
     world.print("for somebody");
     alive.printed_until("for somebody").await;
-    // After the time that an attempt may take others of them have their turn.
-    if begun.elapsed() < std::time::Duration::from_secs(2) {
-        assert_eq!(dead.frames_left(), 0);
-    }
+    assert_eq!(dead.frames_left(), 0);
 }
 
 #[tokio::test]

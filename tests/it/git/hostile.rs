@@ -2,7 +2,7 @@
 
 use super::repository::Repository;
 use super::{PROCFILE, Scene, builds};
-use crate::binary::{Place, Server};
+use crate::binary::{Place, Server, program};
 
 /// A tree of so many levels, each of ten times the one below it, and this in the lowest: a few kilobytes that stand for any number.
 fn bomb(work: &Repository, levels: u32, lowest: &str) -> String {
@@ -64,8 +64,7 @@ async fn refs_that_would_be_in_the_way_are_refused() {
 async fn a_push_is_built_though_the_servers_own_file_is_gone() {
     let place = Place::new();
     let binary = place.path("penstock");
-    // A copy could be busy: another test's child may hold it open for writing.
-    std::fs::hard_link(env!("CARGO_BIN_EXE_penstock"), &binary).unwrap();
+    program::penstock(&binary);
     let usual = place.command(&[]);
     let mut command = std::process::Command::new(&binary);
     command.args(usual.get_args()).env_clear();

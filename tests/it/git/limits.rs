@@ -12,7 +12,7 @@ use serde_json::json;
 use super::held::Held;
 use super::repository::{Pushing, Repository};
 use super::{PROCFILE, Scene, builds, until};
-use crate::binary::{Place, Server, in_time};
+use crate::binary::{Place, Server, in_time, program};
 
 /// A `git` that lets go of a push that has arrived whole only once somebody has heard of it and told it to go on.
 struct Gate(Place);
@@ -37,8 +37,7 @@ impl Gate {
             go = go.display(),
             over = over.display(),
         );
-        fs::write(&git, script).unwrap();
-        fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+        program::script(&git, &script);
         gate
     }
 

@@ -8,6 +8,7 @@ mod database;
 mod deploy;
 mod dynos;
 mod golden;
+mod outgoing;
 pub mod shape;
 mod visitors;
 
@@ -23,8 +24,7 @@ use penstock::build::{self, Bench, Builder};
 use penstock::caches::Caches;
 use penstock::config::{Config, DataDirArg, EcoIdle, Waits};
 use penstock::data_dir::DataDir;
-use penstock::deliveries::{Deliverer, Limits};
-use penstock::drains::{self, Drains};
+use penstock::deliveries::Deliverer;
 use penstock::idling::{Bell, Idler};
 use penstock::name::Id;
 use penstock::promotion::Promoter;
@@ -56,22 +56,6 @@ pub fn sealing_key() -> SealingKey {
 
 /// For which a provider of add-ons may be silent.
 const PROVIDERS: Duration = Duration::from_secs(5);
-/// A receiver that says nothing is waited for this long, by the machine's clock.
-const DELIVERIES: Limits = Limits {
-    at_once: 16,
-    share: 8,
-    attempt: Duration::from_secs(2),
-};
-/// Waits are short, but what is silent is waited for.
-const DRAINS: drains::Limits = drains::Limits {
-    frames: 4,
-    frames_of_one: 2,
-    attempt: Duration::from_secs(2),
-    first_wait: Duration::from_millis(10),
-    longest_wait: Duration::from_millis(50),
-    settle: Duration::from_millis(500),
-    telling: Duration::ZERO,
-};
 /// Where the router would be.
 const ROUTER_PORT: u16 = 8080;
 
@@ -158,7 +142,7 @@ impl Server {
             setups: serve::setups(&platform, &data),
             provisioner,
             providers,
-            deliverer: Deliverer::new(platform.clone(), DELIVERIES),
+            deliverer: Deliverer::new(platform.clone(), outgoing::DELIVERIES),
             drains: None,
             idler: Idler::new(platform.clone(), visitors.clone(), bell),
             visitors,
@@ -247,42 +231,6 @@ impl Server {
     pub async fn step_setups(&self) {
         self.setups.tick().await.unwrap();
         self.setups.idle().await;
-    }
-
-    /// Begins the deliveries that are due, and does not wait for them.
-    pub async fn deliver(&self) -> usize {
-        self.deliverer.tick().await.unwrap()
-    }
-
-    /// Sends the lines of apps' logs where their drains lead from here on, and trusts these authorities.
-    pub fn drain(&mut self, roots: Vec<rustls::pki_types::CertificateDer<'static>>) {
-        self.drain_by(self.platform.outbound.trusting(roots), DRAINS);
-    }
-
-    /// The same, as a server that reaches public addresses alone.
-    pub fn drain_publicly(&mut self) {
-        self.drain_by(penstock::outbound::Outbound::new(false), DRAINS);
-    }
-
-    /// The same as [`Server::drain`], within other limits.
-    pub fn drain_within(&mut self, change: impl FnOnce(&mut drains::Limits)) {
-        let mut limits = DRAINS;
-        change(&mut limits);
-        self.drain_by(self.platform.outbound.clone(), limits);
-    }
-
-    fn drain_by(&mut self, outbound: penstock::outbound::Outbound, limits: drains::Limits) {
-        let drains = Drains::new(self.platform.clone(), outbound, limits);
-        drains.tick().unwrap();
-        self.drains = Some(tokio::spawn(async move { drains.run().await }));
-    }
-
-    /// Ends the drains in the middle of what they do, as if the server was killed.
-    pub async fn stop_draining(&mut self) {
-        if let Some(drains) = self.drains.take() {
-            drains.abort();
-            let _ = drains.await;
-        }
     }
 
     /// Looks at what memory the dynos use, as the server does every few seconds.

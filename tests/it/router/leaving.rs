@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::encrypted::{Encrypted, get};
 use super::frames::Frames;
-use super::stopping::{SOON, stop};
+use super::stopping::{FOREVER, stop};
 use super::{APP, Edge, HANG, HOST, Wire, dyno, has, lacks, ok, options, status};
 
 /// A stream of events that ends by itself.
@@ -70,11 +70,13 @@ async fn kept(edge: &Edge) -> Wire {
     wire
 }
 
-/// What tells when a router of one thread has stopped to let anybody in: a visitor who has said nothing is not waited for there.
+/// What tells when a router of one thread has stopped to let anybody in: a visitor who has said nothing is not waited for there, and
+/// one who has may take his time.
 fn telling() -> Options {
     Options {
         threads: 1,
         first_word: Duration::ZERO,
+        last_call: FOREVER,
         ..options()
     }
 }
@@ -91,7 +93,7 @@ async fn stopped_with(edge: &Edge, connections: usize) -> JoinHandle<()> {
     while traffic().connections <= connections {
         tokio::task::yield_now().await;
     }
-    let stopping = stop(edge, HANG);
+    let stopping = stop(edge, FOREVER);
     assert_eq!(silent.rest().await, "");
     stopping
 }
@@ -111,7 +113,7 @@ async fn an_upload_by_a_kept_connection_is_answered_when_nobody_is_let_in_any_mo
     let stopping = stopped(&edge).await;
     wire.write(upload()).await;
     is_the_last(&wire.rest().await);
-    timeout(SOON, stopping).await.expect("it goes on").unwrap();
+    timeout(HANG, stopping).await.expect("it goes on").unwrap();
 }
 
 #[tokio::test]
@@ -125,7 +127,7 @@ async fn a_body_that_is_still_being_sent_is_waited_for_and_answered() {
     let stopping = stopped(&edge).await;
     wire.write("dy").await;
     is_the_last(&wire.rest().await);
-    timeout(SOON, stopping).await.expect("it goes on").unwrap();
+    timeout(HANG, stopping).await.expect("it goes on").unwrap();
 }
 
 /// The head of the answer had come before, and said nothing of an end.
@@ -140,7 +142,7 @@ async fn who_was_still_reading_an_answer_may_ask_once_more() {
     wire.until("ered").await;
     wire.write(upload()).await;
     is_the_last(&wire.rest().await);
-    timeout(SOON, stopping).await.expect("it goes on").unwrap();
+    timeout(HANG, stopping).await.expect("it goes on").unwrap();
 }
 
 #[tokio::test]
@@ -152,7 +154,7 @@ async fn who_has_read_a_stream_of_events_to_its_end_may_ask_once_more() {
     let stopping = stopped(&edge).await;
     wire.write(upload()).await;
     is_the_last(&wire.rest().await);
-    timeout(SOON, stopping).await.expect("it goes on").unwrap();
+    timeout(HANG, stopping).await.expect("it goes on").unwrap();
 }
 
 #[tokio::test]
@@ -163,8 +165,8 @@ async fn who_asks_nothing_more_is_not_waited_for_long() {
     };
     let (edge, _) = edge(short).await;
     let mut idle = kept(&edge).await;
-    let stopping = stop(&edge, HANG);
-    timeout(SOON, stopping).await.expect("it goes on").unwrap();
+    let stopping = stop(&edge, FOREVER);
+    timeout(HANG, stopping).await.expect("it goes on").unwrap();
     assert_eq!(idle.rest().await, "");
 }
 
@@ -172,21 +174,21 @@ async fn who_asks_nothing_more_is_not_waited_for_long() {
 #[tokio::test]
 async fn nobody_is_waited_for_when_nobody_follows() {
     let patient = Options {
-        last_call: 10 * HANG,
+        last_call: FOREVER,
         ..options()
     };
     let (edge, _) = edge(patient).await;
     let mut idle = kept(&edge).await;
     edge.router.hurry();
-    let stopping = stop(&edge, HANG);
-    timeout(SOON, stopping).await.expect("it goes on").unwrap();
+    let stopping = stop(&edge, FOREVER);
+    timeout(HANG, stopping).await.expect("it goes on").unwrap();
     assert_eq!(idle.rest().await, "");
 }
 
 #[tokio::test]
 async fn who_asks_while_the_router_takes_its_leave_is_told_and_others_are_served() {
     let patient = Options {
-        last_call: HANG,
+        last_call: FOREVER,
         ..options()
     };
     let (edge, _) = edge(patient).await;
@@ -205,7 +207,7 @@ async fn who_asks_while_the_router_takes_its_leave_is_told_and_others_are_served
     is_the_last(&fresh.rest().await);
     assert!(!leaving.is_finished(), "one has not been told");
     drop(idle);
-    timeout(SOON, leaving)
+    timeout(HANG, leaving)
         .await
         .expect("all have gone")
         .unwrap();
@@ -237,7 +239,7 @@ async fn a_head_that_is_on_its_way_is_waited_for_and_answered() {
         wire.write(&rest).await;
         is_the_last(&wire.rest().await);
     }
-    timeout(SOON, stopping).await.expect("it goes on").unwrap();
+    timeout(HANG, stopping).await.expect("it goes on").unwrap();
 }
 
 /// A visitor who says a little of a head now and then would keep everybody waiting who comes.
@@ -258,9 +260,9 @@ async fn a_head_that_never_ends_is_not_waited_for() {
         if hurried {
             edge.router.hurry();
         }
-        let stopping = stop(&edge, HANG);
+        let stopping = stop(&edge, FOREVER);
         let dripping = [fresh, used].map(|wire| tokio::spawn(drip(wire)));
-        timeout(SOON, stopping).await.expect("it goes on").unwrap();
+        timeout(HANG, stopping).await.expect("it goes on").unwrap();
         for wire in dripping {
             assert_eq!(wire.await.unwrap(), "");
         }
@@ -296,8 +298,8 @@ async fn who_takes_nothing_of_an_answer_is_not_waited_for() {
     let mut wire = edge.connect().await;
     wire.write(ask("GET /", "")).await;
     wire.until("x").await;
-    let stopping = stop(&edge, HANG);
-    let stopped = timeout(HANG / 2, stopping).await;
+    let stopping = stop(&edge, FOREVER);
+    let stopped = timeout(HANG, stopping).await;
     stopped.expect("it is waited for").unwrap();
     has(&edge.line().await, "code=H15");
 }

@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use super::encrypted::{Encrypted, get, text};
 use super::{Edge, HANG, HOST, Wire, dyno, get_with, has, ok, options, status};
 
-/// How long nothing takes that is there at once.
-pub const SOON: Duration = Duration::from_secs(5);
+/// What would be waited for: longer than anything may take here. The end of a test that fails waits for it, too.
+pub const FOREVER: Duration = Duration::from_secs(80);
 
 /// A dyno that answers `/slow` when told to, and everything else at once.
 async fn slow(arrived: &Arc<Notify>, go: &Arc<Notify>) -> Dyno {
@@ -60,7 +60,7 @@ async fn who_comes_while_a_slow_request_is_waited_for_is_served() {
         .await;
     arrived.notified().await;
     let under_way = edge.router.under_way().to_vec();
-    let settled = tokio::spawn(async move { UnderWay::settle(&under_way, HANG).await });
+    let settled = tokio::spawn(async move { UnderWay::settle(&under_way, FOREVER).await });
     for _ in 0..20 {
         has(&edge.get().await, "answered");
     }
@@ -70,15 +70,15 @@ async fn who_comes_while_a_slow_request_is_waited_for_is_served() {
     );
     go.notify_one();
     has(&waiting.rest().await, "answered");
-    tokio::time::timeout(SOON, settled).await.unwrap().unwrap();
+    tokio::time::timeout(HANG, settled).await.unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn a_router_without_requests_has_nothing_to_wait_for() {
     let edge = Edge::new(Web::Up(vec![goes_on("").await]));
     let _idle = edge.connect().await;
-    let settling = UnderWay::settle(edge.router.under_way(), HANG);
-    tokio::time::timeout(SOON, settling).await.unwrap();
+    let settling = UnderWay::settle(edge.router.under_way(), FOREVER);
+    tokio::time::timeout(HANG, settling).await.unwrap();
 }
 
 /// What begins an answer that has no end, and how its visitor sees it end.
@@ -99,7 +99,7 @@ const ENDLESS: [(&str, &str, &str); 2] = [
 async fn tunnels_and_streams_of_events_keep_nobody_waiting() {
     for (wish, start, end) in ENDLESS {
         let patient = Options {
-            last_call: 10 * HANG,
+            last_call: FOREVER,
             ..options()
         };
         let mut edge = Edge::with(Web::Up(vec![goes_on(start).await]), patient);
@@ -107,9 +107,9 @@ async fn tunnels_and_streams_of_events_keep_nobody_waiting() {
         let request = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n{wish}\r\n");
         wire.write(request).await;
         wire.until("hello").await;
-        let settling = UnderWay::settle(edge.router.under_way(), HANG);
-        tokio::time::timeout(SOON, settling).await.unwrap();
-        let stopped = tokio::time::timeout(SOON, stop(&edge, HANG)).await;
+        let settling = UnderWay::settle(edge.router.under_way(), FOREVER);
+        tokio::time::timeout(HANG, settling).await.unwrap();
+        let stopped = tokio::time::timeout(HANG, stop(&edge, FOREVER)).await;
         stopped.expect("it was waited for").unwrap();
         assert_eq!(wire.rest().await, end);
         let line = edge.line().await;

@@ -279,7 +279,8 @@ print $socket->sockport, "\n"; sleep'"#;
 async fn a_web_dyno_that_listens_elsewhere_is_told_where_and_what_to_do() {
     let mut place = Place::new();
     let mut launch = place.web(ASTRAY);
-    launch.boot = Duration::from_secs(2);
+    // By its end perl has to have begun, to listen and to have said so.
+    launch.boot = Duration::from_secs(10);
     let port = launch.port.unwrap();
     soon(place.local.start(launch.clone())).await.unwrap();
     let timeout = Event::BootTimeout { dyno: launch.dyno };

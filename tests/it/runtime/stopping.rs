@@ -1,6 +1,7 @@
 //! The end of dynos in the local runtime: asked for, by force, and after a server that was killed.
 
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -40,6 +41,16 @@ pub fn row(launch: &Launch, pid: Option<i64>) -> Dyno {
         created_at: now,
         updated_at: now,
     }
+}
+
+/// What a dyno reads at `$FIFO`, once somebody writes it there.
+fn fifo(place: &Place, launch: &mut Launch) -> PathBuf {
+    let fifo = place.ground.path().join(format!("fifo-{}", launch.dyno));
+    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    let path = fifo.display().to_string();
+    launch.config_vars.insert("FIFO".into(), path);
+    fifo
 }
 
 #[tokio::test]
@@ -136,17 +147,7 @@ async fn who_left_the_process_group_is_ended_too() {
     assert!(processes_of(stopped.dyno).is_empty());
 
     let mut crashed = place.worker(&format!("{escape} read line < $FIFO; exit 4"));
-    let fifo = place.ground.path().join("fifo");
-    assert!(
-        Command::new("mkfifo")
-            .arg(&fifo)
-            .status()
-            .unwrap()
-            .success()
-    );
-    crashed
-        .config_vars
-        .insert("FIFO".into(), fifo.display().to_string());
+    let fifo = fifo(&place, &mut crashed);
     soon(place.local.start(crashed.clone())).await.unwrap();
     place.ground.said(crashed.app, "escaped").await;
     std::fs::write(&fifo, "go\n").unwrap();
@@ -164,14 +165,16 @@ async fn who_left_the_process_group_is_ended_too() {
 async fn who_left_the_process_group_and_emptied_his_environment_is_ended_too() {
     let mut place = Place::new();
     let escape = "env -i setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1000; done' &";
-    for end in ["exec sleep 1000", "sleep 0.1; exit 4"] {
-        let launch = place.worker(&format!("{escape} {end}"));
+    for end in ["exec sleep 1000", "read line < $FIFO; exit 4"] {
+        let mut launch = place.worker(&format!("{escape} {end}"));
+        let fifo = fifo(&place, &mut launch);
         soon(place.local.start(launch.clone())).await.unwrap();
         place.ground.said(launch.app, "app[worker.1]").await;
         let pid: i64 = place.ground.printed(launch.app)[0].parse().unwrap();
         if end.starts_with("exec") {
             soon(place.local.stop(launch.dyno, Duration::from_millis(50))).await;
         } else {
+            std::fs::write(fifo, "go\n").unwrap();
             let (dyno, status) = (launch.dyno, 4);
             assert_eq!(place.event().await, Event::Exited { dyno, status });
         }

@@ -3,14 +3,13 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
 use penstock::name::Id;
 use penstock::sandbox::{Isolation, Level, Network, Settings, net};
 
 use super::inside::{all, attempt, outside_of_tmp};
 use super::{Bed, Way, network, root};
-use crate::binary::in_time;
+use crate::binary::{HANG, in_time};
 
 const FULL: Way = Way {
     level: Level::Full,
@@ -34,7 +33,7 @@ connection.send(address[0].encode())
 ";
 
 fn try_connect(address: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+    let mut stream = TcpStream::connect_timeout(&address, HANG)?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     Ok(text)

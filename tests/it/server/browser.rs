@@ -1,11 +1,10 @@
 //! What a person sees who opens an address of the API in a browser.
 
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use serde_json::json;
 
-use crate::binary::Place;
+use crate::binary::{Place, program};
 
 /// What a browser says that it takes, of a page.
 const PAGES: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -85,12 +84,8 @@ async fn what_the_page_of_an_invitation_says_to_type_accepts_it() {
     let programs = place.path("programs");
     std::fs::create_dir(&programs).unwrap();
     let heroku = programs.join("heroku");
-    std::fs::write(
-        &heroku,
-        format!("#!/bin/sh\n[ \"$*\" = auth:token ] && echo {token}\n"),
-    )
-    .unwrap();
-    std::fs::set_permissions(&heroku, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let told = format!("#!/bin/sh\n[ \"$*\" = auth:token ] && echo {token}\n");
+    program::script(&heroku, &told);
     let path = std::env::var("PATH").unwrap();
     let ran = Command::new("bash")
         .args(["-c", typed])

@@ -5,19 +5,18 @@ use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
+use penstock::runtime::Parting;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::attached::client::{Attached, parts};
 use crate::binary::sample::PYTHON;
-use crate::binary::{Client, Place, Server, in_time};
+use crate::binary::{Client, HANG, Place, Server, in_time};
+use crate::here::Here;
 use crate::https::visitor;
-
-/// Less than what is under way is waited for.
-const LONG: Duration = Duration::from_secs(20);
 
 /// Bytes of a download that takes its time.
 const BULK: usize = 32 << 20;
@@ -193,19 +192,19 @@ async fn a_download_outlasts_the_end_of_its_server_and_keeps_nobody_waiting() {
 /// Whoever has gone to sleep over a download would keep a server for as long as anything is waited for.
 #[tokio::test]
 async fn a_download_of_which_nothing_is_taken_is_not_waited_for() {
-    let place = Place::new();
-    let server = place.start_survived();
-    let client = server.client();
+    let here = Here::start(|config, options| {
+        config.dynos_end_with_server = false;
+        options.patience.room = 2 * HANG;
+    });
+    let here = here.await;
+    let client = here.client();
     let source = client.post("/sources", Value::Null).await.expect(201);
     let url = |of: &str| source["source_blob"][of].as_str().unwrap().to_owned();
     let uploaded = client.put(&url("put_url"), None, vec![7; BULK]).await;
     assert_eq!(uploaded.unwrap().status, 200);
     let download = client.open(&url("get_url")).await;
-    let begun = Instant::now();
-    kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::TERM).unwrap();
-    assert_eq!(server.ended().code(), Some(0));
-    let took = begun.elapsed();
-    assert!(took < LONG, "{took:?}");
+    let stopping = here.server.stop(Parting::Leave);
+    timeout(HANG, stopping).await.expect("it is waited for");
     assert!(download.bytes().await.is_err(), "it was whole after all");
 }
 

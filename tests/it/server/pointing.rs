@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::binary::{Client, Place, Server, TIED, penstock};
+use crate::binary::{Client, Place, Server, TIED, penstock, program};
 
 fn env(place: &Place, arguments: &[&str]) -> Output {
     let mut command = penstock(&["env", "--data-dir"]);
@@ -22,8 +22,7 @@ fn shell(place: &Place, script: &str) -> (Option<i32>, String) {
     std::fs::create_dir_all(&folder).unwrap();
     let cli = folder.join("heroku");
     let told = "#!/bin/sh\necho \"cli $1 by ${HTTPS_PROXY:-none} ${http_proxy:-none} but ${NO_PROXY-none} believes ${NODE_EXTRA_CA_CERTS-none} with ${HEROKU_API_KEY-none}\"\n";
-    std::fs::write(&cli, told).unwrap();
-    std::fs::set_permissions(&cli, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program::script(&cli, told);
     let output = Command::new("sh")
         .args([
             "-uc",

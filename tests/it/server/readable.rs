@@ -1,13 +1,13 @@
 //! Programs in a folder that the operator lets builds read: they are found without more being said.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binary::sample::tarball;
-use crate::binary::{Place, Server, TIED, penstock};
+use crate::binary::{Place, Server, TIED, penstock, program};
 
 /// A toolchain in somebody's home: a `make` that says who it is, and what rustup has. Not below /tmp, of which each build has its own.
 fn home() -> TempDir {
@@ -15,13 +15,8 @@ fn home() -> TempDir {
     let bin = home.path().join("own/bin");
     fs::create_dir_all(&bin).unwrap();
     fs::create_dir_all(home.path().join(".rustup/toolchains")).unwrap();
-    let program = bin.join("make");
-    fs::write(
-        &program,
-        "#!/bin/sh\ncase $1 in --version) echo GNU Make 9.9 ;; *) echo made at home with $RUSTUP_HOME ;; esac\n",
-    )
-    .unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let make = "#!/bin/sh\ncase $1 in --version) echo GNU Make 9.9 ;; *) echo made at home with $RUSTUP_HOME ;; esac\n";
+    program::script(&bin.join("make"), make);
     for usual in ["head", "bash", "git"] {
         symlink(format!("/usr/bin/{usual}"), bin.join(usual)).unwrap();
     }

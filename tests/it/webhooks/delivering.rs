@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::receiver::{Does, Receiver};
 use super::{subscribe, subscribed};
+use crate::binary::HANG;
 use crate::harness::{Client, Server, id};
 
 const DELIVERIES: &str = "/apps/harbour/webhook-deliveries";
@@ -24,7 +25,7 @@ async fn switch(client: &Client, on: bool) {
 
 #[tokio::test]
 async fn a_notice_is_tried_once_whatever_comes_of_it() {
-    let (server, ann, receiver) = subscribed(&["api:app"], "notify").await;
+    let (mut server, ann, receiver) = subscribed(&["api:app"], "notify").await;
     let mut on = false;
     for (does, code, error) in [
         (Does::Answer(500), json!(500), Value::Null),
@@ -34,6 +35,9 @@ async fn a_notice_is_tried_once_whatever_comes_of_it() {
         (Does::Nothing, Value::Null, json!("Timeout")),
     ] {
         receiver.does(does);
+        if matches!(does, Does::Nothing) {
+            server.deliver_within(|limits| limits.attempt = Duration::from_secs(1));
+        }
         on = !on;
         switch(&ann, on).await;
         server.settle().await;
@@ -122,7 +126,8 @@ async fn a_sync_delivery_that_is_never_heard_fails_after_three_days() {
 
 #[tokio::test]
 async fn a_dead_receiver_keeps_nobody_waiting() {
-    let (server, ann, mut dead) = subscribed(&["api:app"], "sync").await;
+    let (mut server, ann, mut dead) = subscribed(&["api:app"], "sync").await;
+    server.deliver_within(|limits| limits.attempt = 10 * HANG);
     dead.does(Does::Nothing);
     let mut alive = Receiver::start(Does::Answer(200)).await;
     subscribe(&ann, &alive, &["api:app"], "sync").await;
@@ -138,9 +143,10 @@ async fn a_dead_receiver_keeps_nobody_waiting() {
         }
         alive.next().await
     };
-    let second = tokio::time::timeout(Duration::from_secs(1), second).await;
+    let second = tokio::time::timeout(HANG, second).await;
     assert_eq!(second.unwrap().body["data"]["maintenance"], false);
     assert_eq!(dead.all().len(), 0);
+    dead.does(Does::BreakOff);
     server.settle().await;
 }
 
@@ -161,6 +167,7 @@ async fn an_attempt_that_was_cut_off_is_made_once_more() {
     restarted.idle().await;
     let second = receiver.next().await;
     assert_eq!(second.body["id"], first.body["id"]);
+    receiver.does(Does::BreakOff);
     server.settle().await;
     let last = deliveries(&ann).await.remove(0);
     assert_eq!(last["status"], "succeeded");
@@ -220,7 +227,7 @@ async fn no_delivery_goes_to_a_private_address_unless_that_is_allowed() {
 async fn the_dead_receivers_of_one_account_leave_room_for_those_of_others() {
     let server = Server::start().await;
     let (ann, bob) = (server.account("ann").await, server.account("bob").await);
-    let dead = Receiver::start(Does::Nothing).await;
+    let mut dead = Receiver::start(Does::Nothing).await;
     for app in ["harbour", "marina"] {
         ann.app(app).await;
         for _ in 0..4 {
@@ -241,7 +248,7 @@ async fn the_dead_receivers_of_one_account_leave_room_for_those_of_others() {
     let limits = Limits {
         at_once: 4,
         share: 2,
-        attempt: Duration::from_millis(200),
+        attempt: HANG,
     };
     let deliverer = Deliverer::new(server.platform.clone(), limits);
     assert_eq!(deliverer.tick().await.unwrap(), 3, "two of hers, and his");
@@ -251,10 +258,15 @@ async fn the_dead_receivers_of_one_account_leave_room_for_those_of_others() {
         0,
         "hers wait for each other"
     );
-    deliverer.idle().await;
     // Each of hers has its turn.
-    for _ in 0..3 {
-        assert_eq!(deliverer.tick().await.unwrap(), 2);
+    for turn in 0..4 {
+        if turn > 0 {
+            dead.does(Does::Nothing);
+            assert_eq!(deliverer.tick().await.unwrap(), 2);
+        }
+        dead.next().await;
+        dead.next().await;
+        dead.does(Does::BreakOff);
         deliverer.idle().await;
     }
     assert_eq!(deliverer.tick().await.unwrap(), 0);

@@ -1,17 +1,13 @@
 //! A receiver of webhooks on loopback, which answers, is silent or breaks off as a test says.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use crate::binary::HANG;
 use crate::router::Wire;
-
-/// Long enough that only a hang takes so long.
-const HANG: Duration = Duration::from_secs(20);
 
 /// What is done with a delivery once it was read.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +17,7 @@ pub enum Does {
     Redirect,
     /// Closes the connection without a word.
     BreakOff,
-    /// Keeps the connection and says nothing.
+    /// Keeps the connection and says nothing, until it is told to break off.
     Nothing,
 }
 
@@ -49,7 +45,7 @@ impl Received {
 
 pub struct Receiver {
     pub url: String,
-    does: Arc<Mutex<Does>>,
+    does: watch::Sender<Does>,
     received: mpsc::UnboundedReceiver<Received>,
 }
 
@@ -57,9 +53,8 @@ impl Receiver {
     pub async fn start(does: Does) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks?a=b", listener.local_addr().unwrap());
-        let does = Arc::new(Mutex::new(does));
+        let (does, script) = watch::channel(does);
         let (sender, received) = mpsc::unbounded_channel();
-        let script = does.clone();
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 tokio::spawn(receive(Wire(socket), script.clone(), sender.clone()));
@@ -74,7 +69,7 @@ impl Receiver {
 
     /// From here on.
     pub fn does(&self, does: Does) {
-        *self.does.lock().unwrap() = does;
+        self.does.send_replace(does);
     }
 
     /// The next delivery, once it has come.
@@ -96,7 +91,7 @@ impl Receiver {
 
 async fn receive(
     mut wire: Wire,
-    does: Arc<Mutex<Does>>,
+    mut does: watch::Receiver<Does>,
     received: mpsc::UnboundedSender<Received>,
 ) {
     loop {
@@ -110,8 +105,8 @@ async fn receive(
         let raw = wire.exactly(length).await;
         let body = serde_json::from_slice(&raw).unwrap();
         received.send(Received { head, raw, body }).ok();
-        let does = *does.lock().unwrap();
-        match does {
+        let now = *does.borrow();
+        match now {
             Does::Answer(status) => {
                 let answer = format!("HTTP/1.1 {status} Said\r\nContent-Length: 2\r\n\r\nok");
                 wire.write(answer).await;
@@ -123,8 +118,11 @@ async fn receive(
             }
             Does::BreakOff => return,
             Does::Nothing => {
-                wire.rest().await;
-                return;
+                let told = does.wait_for(|does| matches!(does, Does::BreakOff));
+                tokio::select! {
+                    _ = wire.0.read_u8() => return,
+                    _ = told => return,
+                }
             }
         }
     }

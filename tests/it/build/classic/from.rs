@@ -147,6 +147,8 @@ async fn archives_are_fetched_by_the_rules_for_sources() {
 fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
         .args(["-c", "user.name=Ann", "-c", "user.email=ann@example.com"])
+        // Else it tidies up in the background, in what the test reads and removes meanwhile.
+        .args(["-c", "maintenance.auto=false", "-c", "gc.auto=0"])
         .args(arguments)
         .current_dir(folder)
         .output()
