@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::io::{IsTerminal, stdout};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use rustix::fs::fstat;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
@@ -57,22 +59,30 @@ enum LogFormat {
 
 impl Serve {
     /// The one line on standard output says where the server is and how to get in; everything else goes to standard error. A person
-    /// at a terminal is told what to do next instead.
+    /// at a terminal is told what to do next instead. The journal is told nothing: more people read it than may get in.
     pub fn run(self) -> Result<()> {
         log_to_stderr(self.log_format);
         serve(
             self.config,
             Options::default(),
             |ready| {
-                match stdout().is_terminal() {
-                    true => eprintln!("{}", welcome(ready)),
-                    false => println!("{}", ready.to_json()),
+                if stdout().is_terminal() {
+                    eprintln!("{}", welcome(ready));
+                } else if !is_journal(stdout()) {
+                    println!("{}", ready.to_json());
                 }
                 tell_systemd(NotifyState::Ready);
             },
             terminated(),
         )
     }
+}
+
+/// Whether systemd has it go to its journal, of which it says device and inode (systemd.exec(5), `JOURNAL_STREAM`).
+fn is_journal(stream: impl AsFd) -> bool {
+    let said = std::env::var("JOURNAL_STREAM").ok();
+    let is = fstat(stream).map(|is| format!("{}:{}", is.st_dev, is.st_ino));
+    said.is_some() && said == is.ok()
 }
 
 /// What a person needs to know first.

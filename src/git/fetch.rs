@@ -25,6 +25,8 @@ pub const OLDEST: (u32, u32) = (2, 37);
 /// Nothing is left out or altered.
 const ATTRIBUTES: &str =
     "* -export-ignore -export-subst -text -eol -ident -filter -working-tree-encoding\n";
+/// Names that mean something in every repository, and so in ours.
+const OWN: &[&str] = &["HEAD", "@", "FETCH_HEAD"];
 /// Characters that are shown of what git complains of.
 const COMPLAINT: usize = 300;
 /// Bytes that are kept of what it says.
@@ -47,7 +49,7 @@ pub async fn fetch(
         )));
     }
     // Of either name our own repository has one too, which is not meant.
-    let reference = reference.filter(|reference| !["HEAD", "@"].contains(reference));
+    let reference = reference.filter(|reference| !OWN.contains(reference));
     let mut halted = pin!(halted);
     let fetching = async {
         check_version().await?;

@@ -148,7 +148,10 @@ impl Visitor {
         }
         // It says itself when it goes, unless it sleeps. What was given up never comes to its end on the connection.
         let is_heard_of = !self.activity.is_silent(FAREWELL);
+        // The end of an answer is known before its last piece is on its way.
+        let has_just_ended = !self.requests.is_silent(LOOK);
         is_heard_of && !self.has_left.load(Ordering::Relaxed)
+            || has_just_ended
             || !self.takes_nothing.load(Ordering::Relaxed)
     }
 

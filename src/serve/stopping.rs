@@ -73,9 +73,9 @@ impl Server {
             lock = hastening => lock,
         };
         match parting {
-            Parting::End => tracing::info!("stopped, and the dynos with it"),
+            Parting::End => tracing::info!("stopped"),
             Parting::Leave => {
-                tracing::info!("stopped; the dynos go on, and the next start takes them up");
+                tracing::info!("stopped; dynos that run go on, and the next start takes them up");
             }
         }
         lock

@@ -12,6 +12,7 @@ mod fetching;
 mod flooding;
 mod handed_over;
 mod impatient;
+mod journal;
 mod kept_alive;
 mod keys;
 mod patience;

@@ -86,6 +86,7 @@ impl Register {
             registered.offer.name, registered.offer.name
         );
         if printed {
+            eprintln!("The provider exchanges grants with this secret, which is shown once:");
             println!("{fresh}");
         }
         Ok(())

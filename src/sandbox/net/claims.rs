@@ -1,7 +1,8 @@
 //! Which addresses are somebody's on this machine: each is one server's alone from before its cable is there until after it is gone.
 //!
 //! A server marks those that it has in a file that all servers share, one byte each, by locks that the kernel takes back when the
-//! server ends. Who runs on then is known by the cable. It must not know what an address is for.
+//! server ends. Who runs on then is known by the cable; a dyno that was just being started when its server ended has neither for a
+//! moment, and one whose address is drawn by another server then is started anew. It must not know what an address is for.
 
 use std::collections::HashSet;
 use std::fs::File;

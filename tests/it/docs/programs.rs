@@ -25,6 +25,15 @@ pub fn found(program: &str) -> Option<PathBuf> {
     folders.find_map(|folder| Some(folder.join(program)).filter(|found| found.is_file()))
 }
 
+/// Where CI has brought a program, it is a failure that it is not found.
+pub fn may_be_missing(program: &str) {
+    let required = format!("PENSTOCK_REQUIRE_{}", program.to_uppercase());
+    assert!(
+        std::env::var_os(&required).is_none(),
+        "{program} is missing"
+    );
+}
+
 /// What the page says has to be read for it to be found, where it is in somebody's home.
 pub fn to_be_read(program: &str, found: &Path) -> Vec<PathBuf> {
     let bin = found.parent().unwrap();

@@ -108,6 +108,7 @@ impl Script {
             (kind @ ("needs" | "asks"), program) => {
                 block.asks = kind == "asks";
                 let Some(found) = programs::found(program) else {
+                    programs::may_be_missing(program);
                     eprintln!("skipped: {place} needs {program}");
                     return false;
                 };
