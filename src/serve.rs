@@ -109,9 +109,9 @@ pub fn serve<H: Future<Output = ()>>(
         Ok(Some(server.stop_in_haste(parting, haste).await))
     });
     // A thread that waits for a disk, such as for the files of a dyno that is just being started, goes with the process. What it leaves
-    // unfinished, the next start removes, for which the data directory stays ours until then.
+    // unfinished, the next start removes, for which the data directory stays ours until then: the kernel lets go of it.
     runtime.shutdown_timeout(MOMENT);
-    stopped.map(drop)
+    stopped.map(std::mem::forget)
 }
 
 impl Server {

@@ -6,7 +6,7 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, prlimit,
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group, prlimit,
     setpriority_process, waitid,
 };
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
@@ -106,15 +106,29 @@ fn confine(pid: Pid) -> Result<()> {
         (Resource::Cpu, PROCESSOR),
     ];
     for (resource, most) in limits {
-        let limit = Rlimit {
-            current: Some(most),
-            maximum: Some(most),
-        };
-        prlimit(Some(pid), resource, limit).map_err(io::Error::from)?;
+        limit(pid, resource, most)?;
     }
+    give_way(pid);
+    Ok(())
+}
+
+/// At most so much, or what this process may have where that is less.
+pub(super) fn limit(pid: Pid, resource: Resource, most: u64) -> Result<()> {
+    let own = getrlimit(resource).maximum;
+    let most = own.map_or(most, |own| own.min(most));
+    let limit = Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    Ok(prlimit(Some(pid), resource, limit)
+        .map(drop)
+        .map_err(io::Error::from)?)
+}
+
+/// Whoever visits an app comes first.
+pub(super) fn give_way(pid: Pid) {
     // It is nicer than that already where it may not become so.
     let _ = setpriority_process(Some(pid), NICENESS);
-    Ok(())
 }
 
 #[cfg(test)]

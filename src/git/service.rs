@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{Stream, StreamExt};
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, kill_process_group, prlimit, setpriority_process,
-};
+use rustix::process::{Pid, Resource, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::repository::spawn_failed;
-use super::{Announced, Git, NICENESS, PUSH, Push};
+use super::{Announced, Git, PUSH, Push, run};
 use crate::error::{Error, Result};
 use crate::name::Id;
 
@@ -223,14 +221,9 @@ async fn last_of(mut stderr: ChildStderr) -> Vec<u8> {
 /// its hook among it, is as it is.
 fn confine(child: &Child) -> Result<()> {
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-    let limit = Rlimit {
-        current: Some(MEMORY),
-        maximum: Some(MEMORY),
-    };
     if let Some(pid) = pid.and_then(Pid::from_raw) {
-        prlimit(Some(pid), Resource::As, limit).map_err(std::io::Error::from)?;
-        // It is nicer than that already where it may not become so.
-        let _ = setpriority_process(Some(pid), NICENESS);
+        run::limit(pid, Resource::As, MEMORY)?;
+        run::give_way(pid);
     }
     Ok(())
 }
