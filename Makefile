@@ -9,8 +9,8 @@ run: tools ## Start the server; ARGS="--listen 0.0.0.0:5000" passes arguments on
 	@cargo run --release --quiet -- serve $(ARGS)
 
 test: tools ## Run the whole test suite
-	@command -v python3 >/dev/null || { echo "The tests run small apps with python3: apt-get install python3" >&2; exit 1; }
-	@command -v git >/dev/null || { echo "The tests push with git: apt-get install git" >&2; exit 1; }
+	@command -v python3 >/dev/null || { echo "The tests run small apps with python3: sudo apt-get install python3" >&2; exit 1; }
+	@command -v git >/dev/null || { echo "The tests push with git: sudo apt-get install git" >&2; exit 1; }
 	cargo test
 
 test-cli: tools ## Drive the official heroku CLI against a server; SCENARIOS="apps ps" runs some, UPDATE_GOLDEN=1 writes them anew
@@ -45,5 +45,5 @@ fuzz: tools ## Throw made-up archives at what unpacks them, and made-up requests
 tools:
 	@command -v cargo >/dev/null || { echo "Rust is missing: see https://rustup.rs" >&2; exit 1; }
 	@rustc --version | awk '{ split($$2, is, "."); exit !(is[1] > 1 || is[2] >= 89) }' || { echo "Rust is too old: 1.89 or newer, see https://rustup.rs" >&2; exit 1; }
-	@command -v cc >/dev/null || { echo "A C compiler is missing: apt-get install gcc libc6-dev" >&2; exit 1; }
-	@command -v bash >/dev/null || { echo "Dynos run their commands under bash: apt-get install bash" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "A C compiler is missing: sudo apt-get install gcc libc6-dev" >&2; exit 1; }
+	@command -v bash >/dev/null || { echo "Dynos run their commands under bash: sudo apt-get install bash" >&2; exit 1; }

@@ -231,7 +231,10 @@ fn domain(text: &str) -> Result<String, String> {
 
 fn base_url(text: &str) -> Result<String, String> {
     let url = text.trim_end_matches('/');
-    if url.starts_with("http://") || url.starts_with("https://") {
+    if url.starts_with("https://") {
+        // As clients write it. An http:// URL keeps its port, since git comes to the same one by https.
+        Ok(url.strip_suffix(":443").unwrap_or(url).to_owned())
+    } else if url.starts_with("http://") {
         Ok(url.to_owned())
     } else {
         Err("the URL begins with http:// or https://".to_owned())

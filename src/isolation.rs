@@ -31,7 +31,7 @@ pub async fn choose(settings: &Settings, data: &DataDir, program: &Path) -> Resu
         .map_err(Error::internal)?
 }
 
-/// Says how dynos are isolated: to whoever started the server, and where that falls short to whoever reads an app's log.
+/// Says how dynos are isolated: to whoever started the server, and where that falls short to whoever makes an app, in its log.
 pub fn tell(platform: &Platform) -> Result<()> {
     let level = platform.isolation;
     let Some(shortfall) = level.shortfall() else {
@@ -41,7 +41,7 @@ pub fn tell(platform: &Platform) -> Result<()> {
     tracing::warn!(
         "dynos are isolated: level {level}. {shortfall} `penstock doctor` says what is missing."
     );
-    platform.logs.note_with_releases(format!(
+    platform.logs.note_with_first_releases(format!(
         "Isolation of dynos is at level {level}. {shortfall}"
     ));
     if !level.keeps_people_apart() && platform.store.read(accounts::count)? > 1 {

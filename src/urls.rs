@@ -23,12 +23,11 @@ impl Urls {
     /// Where an app's web dynos are visited.
     pub fn web(&self, app: &str) -> String {
         let host = self.host(app);
-        match (self.router_tls_port, self.router_port) {
-            (Some(443), _) => format!("https://{host}/"),
-            (Some(port), _) => format!("https://{host}:{port}/"),
-            (None, 80) => format!("http://{host}/"),
-            (None, port) => format!("http://{host}:{port}/"),
-        }
+        let root = match self.router_tls_port {
+            Some(port) => root("https", &host, port),
+            None => root("http", &host, self.router_port),
+        };
+        format!("{root}/")
     }
 
     /// Where an app is pushed to. The official CLI always makes it https.
@@ -80,7 +79,7 @@ impl Urls {
 
     /// The router itself, for a client that sends the Host header by hand.
     pub fn router(&self) -> String {
-        format!("http://{}:{}", self.base_domain, self.router_port)
+        root("http", &self.base_domain, self.router_port)
     }
 
     /// Whether visitors of this name could be looking for the API, or for an app under its own name. No app may add such a name.
@@ -101,8 +100,75 @@ impl Urls {
     }
 }
 
+/// `http://apps.example.com:8080`. The port that the scheme stands for is left out, as by whoever writes such an address. Not so the
+/// API's own: git and the CLI come to it by `https://`, wherever `http://` leads.
+fn root(scheme: &str, host: &str, port: u16) -> String {
+    match (scheme, port) {
+        ("http", 80) | ("https", 443) => format!("{scheme}://{host}"),
+        _ => format!("{scheme}://{host}:{port}"),
+    }
+}
+
 /// Whether a host, without a port, is the machine of whoever reads it: `localhost`, or an address of loopback.
 pub fn is_this_machine(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(router_port: u16, router_tls_port: Option<u16>) -> Urls {
+        Urls {
+            api: "https://paas.example.com".to_owned(),
+            router_port,
+            router_tls_port,
+            base_domain: "apps.example.com".to_owned(),
+            rendezvous_at: SocketAddr::from(([127, 0, 0, 1], 5001)),
+        }
+    }
+
+    #[test]
+    fn a_port_that_the_scheme_stands_for_is_in_no_address_of_an_app() {
+        for (router, tls, web, of_router) in [
+            (
+                80,
+                None,
+                "http://harbour.apps.example.com/",
+                "http://apps.example.com",
+            ),
+            (
+                80,
+                Some(443),
+                "https://harbour.apps.example.com/",
+                "http://apps.example.com",
+            ),
+            (
+                8080,
+                None,
+                "http://harbour.apps.example.com:8080/",
+                "http://apps.example.com:8080",
+            ),
+            (
+                8080,
+                Some(8443),
+                "https://harbour.apps.example.com:8443/",
+                "http://apps.example.com:8080",
+            ),
+            // Each port stands for the other scheme's.
+            (
+                443,
+                Some(80),
+                "https://harbour.apps.example.com:80/",
+                "http://apps.example.com:443",
+            ),
+        ] {
+            let urls = urls(router, tls);
+            assert_eq!(
+                (urls.web("harbour").as_str(), urls.router().as_str()),
+                (web, of_router)
+            );
+        }
+    }
 }

@@ -27,7 +27,8 @@ pub struct View {
     id: Id,
     kind: Origin,
     sni_endpoint: Option<Named>,
-    /// Nothing is to be waited for: the router knows a domain as soon as it is there.
+    /// Of what the DNS of the domain is to point to, and not of that DNS. Nothing is to be waited for: the router knows a domain as
+    /// soon as it is there.
     status: &'static str,
     updated_at: Timestamp,
 }

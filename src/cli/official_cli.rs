@@ -150,7 +150,10 @@ pub fn run_if_asked() -> Option<ExitCode> {
 /// Only what failed comes back.
 fn run(arguments: &[OsString]) -> u8 {
     let Some(program) = find() else {
-        eprintln!("penstock: The heroku CLI is not on the PATH. Install it: npm install -g heroku");
+        eprintln!(
+            "penstock: The heroku CLI is not on the PATH. Install it: sudo npm install --global heroku, or without sudo where npm is in \
+             your home"
+        );
         return NOT_THERE;
     };
     let mut command = Command::new(&program);

@@ -6,8 +6,8 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group, prlimit,
-    setpriority_process, waitid,
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getpriority_process, getrlimit,
+    kill_process_group, prlimit, setpriority_process, waitid,
 };
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -127,8 +127,10 @@ pub(super) fn limit(pid: Pid, resource: Resource, most: u64) -> Result<()> {
 
 /// Whoever visits an app comes first.
 pub(super) fn give_way(pid: Pid) {
-    // It is nicer than that already where it may not become so.
-    let _ = setpriority_process(Some(pid), NICENESS);
+    // Whoever started the server nicer than that has asked for as much of all that it starts. Without it all works, at some cost to
+    // visitors.
+    let own = getpriority_process(None).unwrap_or(NICENESS);
+    let _ = setpriority_process(Some(pid), own.max(NICENESS));
 }
 
 #[cfg(test)]

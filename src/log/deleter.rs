@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{SendError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rustix::process::setpriority_process;
+use rustix::process::nice;
 
 use super::aside;
 
@@ -18,7 +18,7 @@ const WAITING: usize = 16;
 /// Smaller files are deleted in less time than it takes to hand them over, in bytes.
 const LARGE: u64 = 256 * 1024;
 
-/// Of the thread: it makes way for whoever serves or says something.
+/// More than the server's, of the thread: it makes way for whoever serves or says something.
 const NICENESS: i32 = 10;
 
 /// A file that is full, and old.
@@ -62,7 +62,7 @@ fn start(hands: Arc<Mutex<()>>) -> Option<SyncSender<Old>> {
     let thread = std::thread::Builder::new().name("log-deleter".to_owned());
     let started = thread.spawn(move || {
         // On Linux this is of the thread alone. Without it all works, at some cost to those it is for.
-        let _ = setpriority_process(None, NICENESS);
+        let _ = nice(NICENESS);
         for old in files {
             if let Err(cause) = give_up(&old, &hands) {
                 tracing::warn!(%cause, "an old file of a log cannot be deleted");

@@ -140,8 +140,8 @@ impl Logs {
         self.spare_files();
     }
 
-    /// From here on this is said with each release of any app. The first one counts.
-    pub fn note_with_releases(&self, note: String) {
+    /// From here on this is said with the first release of any app. The first one counts.
+    pub fn note_with_first_releases(&self, note: String) {
         let _ = self.common.note.set(note);
     }
 

@@ -20,12 +20,15 @@ fn dyno(logs: &Logs, app: Id, process: &str, messages: &[&str]) {
     logs.append_each(app, Source::Heroku, process, messages);
 }
 
-/// Two lines that nothing comes between: `Deploy 385e5950 by user U` and `Release v3 created by user U`; and what there is to say
-/// with each release.
+/// An app's first release, with which it begins.
+const FIRST: i64 = 1;
+
+/// Two lines that nothing comes between: `Deploy 385e5950 by user U` and `Release v3 created by user U`; and with an app's first
+/// release what its people should know of the server, once.
 pub fn released(logs: &Logs, app: Id, description: &str, version: i64, user: &str) {
     let description = format!("{description} by user {user}");
     let release = format!("Release v{version} created by user {user}");
-    let note = logs.note();
+    let note = logs.note().filter(|_| version == FIRST);
     let lines: Vec<&str> = [description.as_str(), &release]
         .into_iter()
         .chain(note)

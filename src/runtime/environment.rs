@@ -142,6 +142,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn penstock_itself_is_looked_for_last() {
+        let shell = Shell {
+            program: "/bin/bash".into(),
+            path: "/usr/bin:/bin".into(),
+            own: "/srv/bin".into(),
+        };
+        assert_eq!(shell.path(Path::new(HOME)), "/usr/bin:/bin:/penstock/bin");
+        // Without a tree of its own it is where the server has it.
+        assert_eq!(
+            shell.path(Path::new("/srv/dynos/1")),
+            "/usr/bin:/bin:/srv/bin"
+        );
+    }
+
+    #[test]
     fn programs_are_looked_for_where_heroku_does_and_where_the_operator_shows_more() {
         let shows = |folder: &Path| !folder.starts_with("/root");
         let path = |of_server: &str| search_path(of_server.as_ref(), &shows);

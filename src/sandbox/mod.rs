@@ -37,8 +37,9 @@ pub use spec::{BEGUN_FD, HOME, Host, Ids, Limits, Network, SPEC_FD, Spec, VARS};
 /// The name under which the binary is the launcher.
 pub const SUBCOMMAND: &str = "dyno-init";
 
-/// Where a dyno with a tree of its own finds this program, by its name, to serve its static files.
-pub const PROGRAMS: &str = "/libexec";
+/// Where a dyno with a tree of its own finds this program, by its name, to serve its static files. It is on the dyno's `PATH`, so it
+/// says whose it is.
+pub const PROGRAMS: &str = "/penstock/bin";
 
 /// This program's name there.
 pub(crate) const PROGRAM: &str = "penstock";

@@ -14,10 +14,11 @@ use tokio::time::timeout;
 use super::Server;
 use crate::Platform;
 use crate::data_dir::Lock;
+use crate::error::Result;
 use crate::listener::Clients;
 use crate::router::{Router, UnderWay};
 use crate::runtime::{Haste, Parting};
-use crate::store::dynos;
+use crate::store::{apps, dynos};
 
 /// How long a server that stops waits for what is under way.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,8 @@ impl Default for Patience {
 
 /// For so long nobody asks what a server waits for.
 const UNASKED: Duration = Duration::from_secs(1);
+/// So many dynos are named, and the others are counted.
+const NAMED: usize = 4;
 
 impl Server {
     /// Ends what is under way, parts from the dynos, and lets go of the data directory. Where another server is to follow, it goes on
@@ -182,16 +185,19 @@ impl Awaited {
     fn tell(&self) {
         let requests: usize = self.requests.iter().map(|some| some.requests()).sum();
         let pushes = self.platform.git.pushing();
+        // A push is a request as well.
+        let requests = requests.saturating_sub(pushes);
         let counted = [
-            // A push is a request as well.
-            (requests.saturating_sub(pushes), "request", "requests"),
+            (requests, "request", "requests"),
             (pushes, "push", "pushes"),
-            (self.dynos(), "dyno", "dynos"),
         ];
-        let counted = counted.iter().filter(|(count, ..)| *count > 0);
-        let words: Vec<String> = counted
-            .map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }))
+        let mut words: Vec<String> = counted
+            .into_iter()
+            .filter(|(count, ..)| *count > 0)
+            .map(|(count, one, many)| counted_as(count, one, many))
             .collect();
+        // Where they cannot be looked up, that is no reason to say nothing of the others.
+        words.extend(listed(self.dynos().unwrap_or_default()));
         if !words.is_empty() {
             tracing::info!(
                 "waiting for {}; press Ctrl-C again, or send a second signal, to end them now",
@@ -200,12 +206,60 @@ impl Awaited {
         }
     }
 
-    /// Those that are to end, too.
-    fn dynos(&self) -> usize {
+    /// The apps and names of those that are to end, too.
+    fn dynos(&self) -> Result<Vec<(String, String)>> {
         if self.parting == Parting::Leave {
-            return 0;
+            return Ok(Vec::new());
         }
-        let all = self.platform.store.read(dynos::all).unwrap_or_default();
-        all.iter().filter(|dyno| dyno.has_process()).count()
+        self.platform.store.read(|connection| {
+            let all = dynos::all(connection)?;
+            let ending = all.iter().filter(|dyno| dyno.has_process());
+            ending
+                .map(|dyno| {
+                    let app = apps::name(connection, dyno.app_id)?;
+                    Ok((app.unwrap_or_default(), dyno.name()))
+                })
+                .collect()
+        })
+    }
+}
+
+fn counted_as(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// `web.1 of harbour`, each once though there may be its successor, too; a few of them.
+fn listed(mut dynos: Vec<(String, String)>) -> Vec<String> {
+    dynos.sort();
+    dynos.dedup();
+    let more = dynos.len().saturating_sub(NAMED);
+    dynos.truncate(NAMED);
+    let named = dynos.iter().map(|(app, dyno)| format!("{dyno} of {app}"));
+    let others = (more > 0).then(|| counted_as(more, "more dyno", "more dynos"));
+    named.chain(others).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_dynos_are_named_each_once_and_the_others_are_counted() {
+        let dynos = |names: &[(&str, &str)]| {
+            let named = names
+                .iter()
+                .map(|(app, dyno)| ((*app).to_owned(), (*dyno).to_owned()));
+            listed(named.collect()).join(", ")
+        };
+        let ends = [
+            ("harbour", "web.1"),
+            ("buoy", "worker.1"),
+            ("harbour", "web.1"),
+        ];
+        assert_eq!(dynos(&ends), "worker.1 of buoy, web.1 of harbour");
+        let many = ["web.1", "web.2", "web.3", "web.4", "web.5"].map(|dyno| ("harbour", dyno));
+        let four = "web.1 of harbour, web.2 of harbour, web.3 of harbour, web.4 of harbour";
+        assert_eq!(dynos(&many[..4]), four);
+        assert_eq!(dynos(&many), format!("{four}, 1 more dyno"));
     }
 }

@@ -5,6 +5,7 @@ mod compared;
 mod held;
 mod hostile;
 mod limits;
+mod nice;
 mod released;
 mod repository;
 mod review_apps;

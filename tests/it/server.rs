@@ -144,6 +144,15 @@ fn a_port_in_use_is_named_with_the_argument_that_changes_it() {
     assert_eq!(status.code(), Some(0));
 }
 
+/// Clients of this server would write it without.
+#[test]
+fn the_port_that_https_stands_for_is_not_said() {
+    let place = Place::new();
+    let url = "https://paas.example.com:443/";
+    let server = Server::start(place.command(&["--api-url", url]), &place.log());
+    assert_eq!(server.ready.api_url, "https://paas.example.com");
+}
+
 #[tokio::test]
 async fn every_setting_has_a_twin_in_the_environment() {
     let place = Place::new();

@@ -1,4 +1,5 @@
 //! A page that is about a whole machine, typed by its root into a terminal: nothing of Penstock is on it before the page puts it there.
+//! A page for a plain user is shown what he would see.
 //!
 //! The machine is this one in namespaces of its own (`machine/enter`), with the usual ports and paths. What cannot be had there has a
 //! stand-in, first on the PATH: systemd, which has to be the first process; the registries of packages, for there is no network; and
@@ -14,15 +15,18 @@ use super::script::Script;
 use crate::binary::{Place, program};
 
 const ENTER: (&str, &str) = ("enter", include_str!("machine/enter"));
-const STAND_INS: [(&str, &str); 5] = [
+const STAND_INS: [(&str, &str); 6] = [
     ("apt-get", include_str!("machine/apt-get")),
     ("cargo", include_str!("machine/cargo")),
     ("npm", include_str!("machine/npm")),
+    ("sudo", include_str!("machine/sudo")),
     ("systemctl", include_str!("machine/systemctl")),
     ("terminal", include_str!("machine/terminal")),
 ];
 /// Where the readers of most pages have cloned it.
 const CLONE: &str = "git clone --quiet https://git.example.com/penstock.git ~/penstock\n";
+/// What a server takes that a plain user starts, whose output these pages show.
+const PLAIN: (&str, &str) = ("PENSTOCK_ISOLATION", "userns");
 /// Ctrl-C in the other terminals, and a machine that is shut down in good order.
 const END: &str = "\nprintf '\\n@@ block at the end\\n'\nterminal --end\n";
 const SHUT_DOWN: &str = "systemctl stop penstock.service\n";
@@ -30,6 +34,7 @@ const SHUT_DOWN: &str = "systemctl stop penstock.service\n";
 struct Machine {
     place: Place,
     path: String,
+    is_for_root: bool,
 }
 
 /// Whether there is such a machine: it takes root, and namespaces.
@@ -73,7 +78,7 @@ impl Machine {
         if let Some(cli) = cli {
             programs::link(cli, &things, "heroku");
         }
-        if let Some(cli) = cli.filter(|_| !script.types("npm install ")) {
+        if let Some(cli) = cli.filter(|_| !script.installs_the_cli()) {
             programs::link(cli, &things.join("cli"), "heroku");
         }
         let folders = [
@@ -83,7 +88,11 @@ impl Machine {
         ];
         let folders = folders.map(|folder: PathBuf| folder.display().to_string());
         let path = format!("{}:{}", folders.join(":"), std::env::var("PATH").unwrap());
-        Machine { place, path }
+        Machine {
+            place,
+            path,
+            is_for_root: script.types("systemctl "),
+        }
     }
 
     /// Whatever is still there when the program ends, ends with it.
@@ -100,7 +109,11 @@ impl Machine {
             .env_clear()
             .env("PATH", &self.path)
             .env("HOME", self.place.path("home"))
+            .env("NO_COLOR", "1")
             .stdin(Stdio::null());
+        if !self.is_for_root {
+            command.env(PLAIN.0, PLAIN.1);
+        }
         command
     }
 }

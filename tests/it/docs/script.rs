@@ -15,6 +15,8 @@ use super::{beside, machine, programs};
 
 /// Printed before the output of each block.
 const MARK: &str = "@@ block";
+/// How a page puts the official CLI on the machine.
+const INSTALLS: &str = "sudo npm install ";
 const README: Page = Page {
     name: "README",
     part: "",
@@ -132,6 +134,10 @@ impl Script {
         lines.any(|line| line.trim_start().starts_with(words))
     }
 
+    pub fn installs_the_cli(&self) -> bool {
+        self.types(INSTALLS)
+    }
+
     fn needs_the_cli(&self) -> bool {
         let mut blocks = self.blocks.iter();
         self.types("heroku ") || blocks.any(|block| block.commands.contains("$(heroku "))
@@ -162,7 +168,7 @@ impl Script {
     }
 
     fn without_a_machine(mut self) -> Script {
-        let installs = |block: &Block| block.commands.starts_with("npm install ");
+        let installs = |block: &Block| block.commands.starts_with(INSTALLS);
         let blocks = &mut self.blocks;
         blocks.retain(|block| !block.stays && !block.in_the_clone && !installs(block));
         self

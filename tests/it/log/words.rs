@@ -36,6 +36,29 @@ fn the_api_speaks_in_herokus_words() {
     assert!(kept.all().iter().all(|line| line.contains(" app[api]: ")));
 }
 
+/// It is true of each of them, and who has read it once need not read it with each deploy.
+#[test]
+fn what_an_apps_people_should_know_of_the_server_is_said_once() {
+    let kept = Kept::new();
+    let (logs, app) = (&kept.logs, kept.app);
+    logs.note_with_first_releases("Isolation of dynos is at level userns.".to_owned());
+    platform::released(logs, app, "Initial release", 1, USER);
+    platform::released(logs, app, "Enable Logplex", 2, USER);
+    platform::released(logs, app, "Deploy 385e5950", 3, USER);
+    assert_eq!(
+        kept.messages(),
+        [
+            "Initial release by user ann@example.com",
+            "Release v1 created by user ann@example.com",
+            "Isolation of dynos is at level userns.",
+            "Enable Logplex by user ann@example.com",
+            "Release v2 created by user ann@example.com",
+            "Deploy 385e5950 by user ann@example.com",
+            "Release v3 created by user ann@example.com",
+        ]
+    );
+}
+
 #[test]
 fn losses_are_told_in_herokus_words_and_drains_are_named_in_others() {
     let kept = Kept::new();

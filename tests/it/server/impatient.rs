@@ -128,7 +128,10 @@ async fn a_second_ctrl_c_ends_dynos_that_do_not_want_to_end() {
     let server = place.start_survived();
     start_deaf(&server.client()).await;
     send(&server, Signal::INT);
-    said(&place.log(), "waiting for 1 dyno; press Ctrl-C again");
+    said(
+        &place.log(),
+        "waiting for worker.1 of app; press Ctrl-C again",
+    );
     send(&server, Signal::INT);
     let data = server.data().to_owned();
     assert_eq!(server.ended().code(), Some(0));
@@ -225,7 +228,10 @@ async fn a_dyno_that_is_just_being_started_is_waited_for_by_nobody_in_haste() {
     let server = place.start_survived();
     starting(&server.client()).await;
     send(&server, Signal::INT);
-    said(&place.log(), "waiting for 1 dyno; press Ctrl-C again");
+    said(
+        &place.log(),
+        "waiting for worker.1 of app; press Ctrl-C again",
+    );
     send(&server, Signal::INT);
     assert_eq!(server.ended().code(), Some(0));
     for blob in withheld {
