@@ -32,10 +32,10 @@ pub(super) struct Download {
     silence: Silence,
     /// How old an answer may be that others wait for when the router stops.
     longest: Duration,
-    upload: Arc<Progress>,
+    upload: Progress,
     visitor: Arc<Visitor>,
     /// Taken when the body has ended, in whichever way.
-    under_way: Option<(Exchange, Lease)>,
+    under_way: Option<(Box<Exchange>, Lease)>,
 }
 
 impl From<Bytes> for Answer {
@@ -47,9 +47,9 @@ impl From<Bytes> for Answer {
 impl Download {
     pub(super) fn new(
         body: Incoming,
-        exchange: Exchange,
+        exchange: Box<Exchange>,
         lease: Lease,
-        upload: Arc<Progress>,
+        upload: Progress,
         visitor: Arc<Visitor>,
         (idle, longest): (Duration, Duration),
     ) -> Download {

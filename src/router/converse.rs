@@ -1,10 +1,11 @@
 //! A visitor's connection from its first byte to its end: within TLS if it begins so, and HTTP/1.1 or HTTP/2 as both sides agree.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -202,12 +203,10 @@ async fn see_through<C: Future>(
     mut connection: Pin<&mut C>,
     shut_down: impl Fn(Pin<&mut C>),
 ) -> Option<C::Output> {
-    tokio::select! {
-        biased;
-        end = connection.as_mut() => return Some(end),
-        // Asked once more, it looks whether its visitor takes anything.
-        () = proxy.open.left() => {}
+    if let Some(end) = until_left(proxy, connection.as_mut()).await {
+        return Some(end);
     }
+    // Asked once more, it looks whether its visitor takes anything.
     let close = async {
         proxy.open.closed().await;
         visitor.last_call(&proxy.options).await;
@@ -227,4 +226,24 @@ async fn see_through<C: Future>(
     }
     // Asked once more, whatever it waits for finds that the time is over.
     Some(connection.await)
+}
+
+/// The end of a connection, or `None` once the router takes its leave. A connection is asked again for each piece that comes or goes,
+/// so the other question is put but once, and then when its answer is there.
+async fn until_left<C: Future>(proxy: &Proxy, mut connection: Pin<&mut C>) -> Option<C::Output> {
+    let mut left = std::pin::pin!(proxy.open.left());
+    let mut is_asked = false;
+    poll_fn(|cx| {
+        if let Poll::Ready(end) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Some(end));
+        }
+        let may_have_left = proxy.open.leaving().is_some();
+        if (may_have_left || !std::mem::replace(&mut is_asked, true))
+            && left.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(None);
+        }
+        Poll::Pending
+    })
+    .await
 }

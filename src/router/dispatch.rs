@@ -25,7 +25,7 @@ use crate::name::Id;
 pub(super) struct Reply {
     pub response: Response<Incoming>,
     pub lease: Lease,
-    pub upload: Arc<Progress>,
+    pub upload: Progress,
 }
 
 /// Why an attempt brought no reply.

@@ -68,9 +68,10 @@ impl Exchange {
         visitor: Arc<Visitor>,
         lines: Arc<Lines>,
         started: Instant,
-    ) -> Exchange {
+    ) -> Box<Exchange> {
         visitor.begun();
-        Exchange {
+        // It goes from hand to hand, and is large.
+        Box::new(Exchange {
             subject,
             _visit: visit,
             turn: Some(turn),
@@ -85,7 +86,7 @@ impl Exchange {
             code: None,
             cause: None,
             complete: false,
-        }
+        })
     }
 
     /// The dyno has answered with this status, and its body follows.

@@ -12,7 +12,7 @@ use hyper::header::{
 use hyper::http::{request, response};
 use hyper::{Method, Uri, Version};
 
-use super::request_id;
+use super::{request_id, sheet};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -133,7 +133,8 @@ pub(super) fn request(
     headers.insert(X_REQUEST_ID, request_id.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
     headers.insert(X_FORWARDED_PORT, origin.port_said.clone());
-    headers.insert(X_REQUEST_START, HeaderValue::from(now_ms()));
+    let now = sheet::value(itoa::Buffer::new().format(now_ms()));
+    headers.insert(X_REQUEST_START, now);
     // The protocol is that of the hop that ends here (RFC 9110, 7.6.3).
     append(
         headers,

@@ -39,6 +39,7 @@ mod proxy;
 mod queue;
 mod request_id;
 mod send;
+mod sheet;
 mod stream;
 mod table;
 mod tunnel;

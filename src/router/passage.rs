@@ -37,7 +37,7 @@ pub(super) type Early = Box<Response<Answer>>;
 
 /// A request that may go to a dyno.
 pub(super) struct Passage {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     outgoing: Outgoing,
     entry: Arc<Entry>,
     upgrade: Option<OnUpgrade>,
@@ -99,7 +99,7 @@ impl Proxy {
         let (visitor, lines) = (visitor.clone(), self.lines.clone());
         let exchange = Exchange::new(subject, begun, visitor.clone(), lines, to.started);
         let exchange = self.let_through(exchange, verdict, (&to.entry, &visitor, unread))?;
-        let (upload, progress) = Upload::new(body, self.options.idle);
+        let (upload, progress) = Upload::new(body, self.options.idle, to.started.into());
         Ok(Passage {
             exchange,
             outgoing: Outgoing::new(head, upload, progress),
@@ -112,10 +112,10 @@ impl Proxy {
     /// Ends what is not well-formed, and what has to come again within TLS.
     fn let_through(
         &self,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
         verdict: Result<(), (&'static Code, &'static str)>,
         (entry, visitor, unread): (&Entry, &Visitor, bool),
-    ) -> Result<Exchange, Early> {
+    ) -> Result<Box<Exchange>, Early> {
         if let Err((code, cause)) = verdict {
             exchange.refused(code, cause);
             return Err(refusal(&code.page, visitor, true).into());
@@ -150,7 +150,7 @@ impl Proxy {
     /// Turns a dyno's answer into the visitor's.
     fn relay(
         &self,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
         reply: Reply,
         upgrade: Option<OnUpgrade>,
         (visitor, pages): (&Arc<Visitor>, &Pages),
@@ -192,7 +192,7 @@ impl Proxy {
     /// The same for one that agrees to another protocol.
     fn switch(
         &self,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
         mut reply: Reply,
         upgrade: OnUpgrade,
     ) -> Response<Answer> {

@@ -4,6 +4,8 @@ use std::cell::Cell;
 
 use hyper::header::HeaderValue;
 
+use super::sheet;
+
 /// Heroku's rule for an id that a client brings along: 20 to 200 of these characters.
 pub(super) fn acceptable(value: &[u8]) -> bool {
     (20..=200).contains(&value.len())
@@ -18,8 +20,7 @@ pub(super) fn new() -> HeaderValue {
     bytes[..8].copy_from_slice(&next().to_le_bytes());
     bytes[8..].copy_from_slice(&next().to_le_bytes());
     let id = uuid::Builder::from_random_bytes(bytes).into_uuid();
-    HeaderValue::from_str(id.hyphenated().encode_lower(&mut [0; 36]))
-        .unwrap_or(HeaderValue::from_static(""))
+    sheet::value(id.hyphenated().encode_lower(&mut [0; 36]))
 }
 
 thread_local! {

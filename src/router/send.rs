@@ -2,13 +2,13 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response, Uri};
 use tokio::time::Instant;
 
 use super::code::{self, Code};
@@ -20,7 +20,7 @@ use super::upload::{Progress, Upload};
 /// A request on its way out, which comes back when it could not be sent.
 pub(super) struct Outgoing {
     request: Option<Request<Upload>>,
-    pub progress: Arc<Progress>,
+    pub progress: Progress,
     /// Whether it may be sent again when it is unknown whether it arrived: it has no body and an idempotent method
     /// (RFC 9110, 9.2.2).
     repeatable: bool,
@@ -38,7 +38,7 @@ pub(super) enum Failure {
 }
 
 impl Outgoing {
-    pub(super) fn new(head: Parts, upload: Upload, progress: Arc<Progress>) -> Outgoing {
+    pub(super) fn new(head: Parts, upload: Upload, progress: Progress) -> Outgoing {
         let repeatable = matches!(upload, Upload::Empty) && head.method.is_idempotent();
         Outgoing {
             request: Some(Request::from_parts(head, upload)),
@@ -56,14 +56,57 @@ impl Outgoing {
         pool.take(dyno, self.repeatable)
     }
 
-    /// A second copy, for when an old connection takes the first with it.
-    fn copy(&self) -> Option<Request<Upload>> {
-        let request = self.request.as_ref().filter(|_| self.repeatable)?;
-        let mut copy = Request::new(Upload::Empty);
-        *copy.method_mut() = request.method().clone();
-        *copy.uri_mut() = request.uri().clone();
-        *copy.headers_mut() = request.headers().clone();
-        Some(copy)
+    /// For when an old connection takes the request with it.
+    fn spare(&self) -> Option<Spare> {
+        let request = self.request.as_ref();
+        request.filter(|_| self.repeatable).map(Spare::of)
+    }
+}
+
+/// A request without a body as it is written down, to be made anew. That is hardly ever done, and to keep each header by itself for it
+/// would cost more than to change the head did.
+struct Spare {
+    method: Method,
+    target: Uri,
+    /// Each header's name and value, with a byte behind them that neither can have.
+    headers: Vec<u8>,
+}
+
+const END: u8 = b'\n';
+
+impl Spare {
+    fn of(request: &Request<Upload>) -> Spare {
+        let headers = request.headers();
+        let length =
+            |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 2;
+        let mut written = Vec::with_capacity(headers.iter().map(length).sum());
+        for (name, value) in headers {
+            for part in [name.as_str().as_bytes(), value.as_bytes()] {
+                written.extend_from_slice(part);
+                written.push(END);
+            }
+        }
+        Spare {
+            method: request.method().clone(),
+            target: request.uri().clone(),
+            headers: written,
+        }
+    }
+
+    fn request(self) -> Request<Upload> {
+        let mut request = Request::new(Upload::Empty);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.target;
+        let mut parts = self.headers.split(|byte| *byte == END);
+        while let Some((name, value)) = parts.next().zip(parts.next()) {
+            // They were a name and a value before.
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            {
+                request.headers_mut().append(name, value);
+            }
+        }
+        request
     }
 }
 
@@ -74,7 +117,7 @@ pub(super) async fn send(
     first_byte: Duration,
 ) -> Result<Response<Incoming>, Failure> {
     let reused = lease.reused;
-    let spare = if reused { outgoing.copy() } else { None };
+    let spare = if reused { outgoing.spare() } else { None };
     let (Some(sender), Some(request)) = (lease.sender(), outgoing.request.take()) else {
         return Err(Failure::Dyno(&code::H99));
     };
@@ -100,7 +143,7 @@ pub(super) async fn send(
     if error.is_parse() {
         return Err(Failure::Dyno(&code::H17));
     }
-    match unsent.or(spare) {
+    match unsent.or_else(|| spare.map(Spare::request)) {
         Some(request) if reused => {
             outgoing.request = Some(request);
             outgoing.fresh_only = true;

@@ -24,7 +24,7 @@ const BUFFER: usize = 16 * 1024;
 /// place at the dyno, is held until then.
 pub(super) async fn run(
     (visitor, dyno): (OnUpgrade, OnUpgrade),
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     lease: Lease,
     idle: Duration,
     open: Arc<Open>,
