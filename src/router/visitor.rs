@@ -134,21 +134,23 @@ impl Visitor {
             true => FAREWELL,
             false => options.first_word.max(LOOK),
         };
+        let told = Instant::now();
         loop {
             sleep(patience).await;
-            if self.asks_nothing() && !self.is_owed() {
+            if self.asks_nothing() && !self.is_owed(told) {
                 return;
             }
         }
     }
 
-    /// Something may be on its way to it.
-    fn is_owed(&self) -> bool {
+    /// Something may be on its way to it, or to the router from whoever was told to go at that moment.
+    fn is_owed(&self, told: Instant) -> bool {
         if !self.is_http2 {
             return self.owed.load(Ordering::Relaxed);
         }
-        // It says itself when it goes, unless it sleeps. What was given up never comes to its end on the connection.
-        let is_heard_of = !self.activity.is_silent(FAREWELL);
+        // It says itself when it goes, unless it sleeps, or has nothing in mind but to say that it is there. What was given up never
+        // comes to its end on the connection.
+        let is_heard_of = told.elapsed() < LONGEST_STALL && !self.activity.is_silent(FAREWELL);
         // The end of an answer is known before its last piece is on its way.
         let has_just_ended = !self.requests.is_silent(LOOK);
         is_heard_of && !self.has_left.load(Ordering::Relaxed)

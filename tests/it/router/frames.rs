@@ -111,6 +111,11 @@ impl Frames {
             .await;
     }
 
+    /// Asks whether anybody is there.
+    pub async fn ping(&mut self) {
+        self.frame(PING, 0, 0, &[0; 8]).await;
+    }
+
     /// Kind, flags, stream and payload of the next frame; nothing at the end of the connection. Cancelling it loses nothing.
     async fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         loop {
@@ -136,6 +141,11 @@ impl Frames {
             }
         }
         panic!("no head");
+    }
+
+    /// Hears everything to the end of the connection, and does nothing about it.
+    pub async fn ignore(&mut self) {
+        while self.next().await.is_some() {}
     }
 
     /// Waits for the end of a stream, and meanwhile does what is due to the other side.

@@ -67,6 +67,29 @@ async fn who_takes_a_little_now_and_then_is_waited_for() {
     timeout(HANG, stopping).await.expect("it goes on").unwrap();
 }
 
+/// Neither goes when told to, nor wants anything.
+#[tokio::test]
+async fn who_only_says_that_he_is_there_is_not_waited_for() {
+    let visited = Encrypted::with(Web::Up(vec![with_body(5).await]), options());
+    let mut fresh = Frames::open(visited.connect(b"h2").await).await;
+    fresh.ping().await;
+    let mut used = asking(&visited, LITTLE).await;
+    assert!(matches!(used.end(1).await, End::Answered(_)));
+    let stopping = stop(&visited.edge, FOREVER);
+    let pinging = [fresh, used].map(|frames| tokio::spawn(ping(frames)));
+    let stopped = timeout(HANG, stopping).await;
+    stopped.expect("it is waited for").unwrap();
+    for visitor in pinging {
+        visitor.await.unwrap();
+    }
+}
+
+async fn ping(mut frames: Frames) {
+    while timeout(NOW_AND_THEN, frames.ignore()).await.is_err() {
+        frames.ping().await;
+    }
+}
+
 #[tokio::test]
 async fn an_answer_of_which_the_end_is_never_taken_is_h15() {
     let short = Options {
