@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use penstock::runtime::{Ended, Event, Launch, Runtime};
 use penstock::store::dynos::{Dyno, State};
 use penstock::time::Timestamp;
@@ -133,6 +134,36 @@ async fn a_start_that_is_given_up_in_haste_leaves_nothing_running() {
     assert!(given_up > 0);
     let shims = processes::shims(place.ground.path());
     assert!(shims.is_empty(), "{shims:?}");
+}
+
+/// What it prints before that is not lost, either.
+#[tokio::test]
+async fn a_dyno_that_runs_before_its_start_is_known_has_its_grace_in_haste() {
+    let place = Place::new();
+    let mut launch =
+        place.worker("trap 'echo bye; exit 7' TERM; sleep 1000 & echo ready; touch $FILE; wait");
+    let file = place.ground.path().join("ready");
+    let path = file.display().to_string();
+    launch.config_vars.insert("FILE".into(), path);
+    let (dyno, app, haste) = (launch.dyno, launch.app, launch.haste.clone());
+    let shim = place.ground.path().join(format!("dynos/{dyno}/shim.sock"));
+    let mut starting = place.local.start(launch);
+    // From then on the dyno needs nobody but its shim, and nobody asks that.
+    soon(async {
+        while !shim.exists() {
+            assert!(starting.as_mut().now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        while !file.exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    haste.call_for();
+    soon(starting).await.unwrap();
+    let ended = soon(place.local.stop(dyno, GRACE)).await;
+    assert_eq!((ended.status, ended.killed), (Some(7), false));
+    assert_eq!(place.ground.printed(app), ["ready", "bye"]);
 }
 
 #[tokio::test]
