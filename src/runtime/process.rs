@@ -258,7 +258,8 @@ impl Place {
             streams: launch.streams,
             tied: self.shims.tied,
         };
-        let shim = client::start(&self.shims.program, &folder, spec).await?;
+        let claim = self.isolation.claim(launch.dyno)?;
+        let shim = client::start(&self.shims.program, &folder, spec, claim).await?;
         let who = Who {
             dyno: launch.dyno,
             app: launch.app,

@@ -140,13 +140,15 @@ pub fn close_strays() -> io::Result<()> {
     Ok(())
 }
 
-/// Takes what the shim was started with as its standard input and output: the listening socket, and the first connection.
+/// Takes what the shim was started with as its standard streams: the listening socket, the first connection, and what is only kept open.
 /// Nothing is left in their place, so that they close when they are dropped, and no child has them.
-pub fn take_sockets() -> io::Result<(OwnedFd, OwnedFd)> {
+pub fn take_streams() -> io::Result<(OwnedFd, OwnedFd, OwnedFd)> {
     let listener = io::stdin().as_fd().try_clone_to_owned()?;
     let connection = io::stdout().as_fd().try_clone_to_owned()?;
+    let kept = io::stderr().as_fd().try_clone_to_owned()?;
     let nothing = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
     rustix::stdio::dup2_stdout(&nothing)?;
-    Ok((listener, connection))
+    rustix::stdio::dup2_stderr(&nothing)?;
+    Ok((listener, connection, kept))
 }

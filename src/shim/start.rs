@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// Runs the shim in this process. `folder` is the dyno's.
 pub fn run(folder: &Path) -> Result<()> {
     child::close_strays()?;
-    let (listener, first) = child::take_sockets()?;
+    let (listener, first, _kept) = child::take_streams()?;
     // What the terminal sends to the server's session, or its end, is nothing to the dyno.
     setsid()?;
     set_child_subreaper(Some(getpid()))?;
