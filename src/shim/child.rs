@@ -128,18 +128,6 @@ fn prepare(has_terminal: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Closes what the server had open and had itself inherited from somebody who did not mean to.
-pub fn close_strays() -> io::Result<()> {
-    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
-    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
-        // The one that the folder was read with is closed already.
-        let _ = nix::unistd::close(descriptor);
-    }
-    Ok(())
-}
-
 /// Takes what the shim was started with as its standard streams: the listening socket, the first connection, and what is only kept open.
 /// Nothing is left in their place, so that they close when they are dropped, and no child has them.
 pub fn take_streams() -> io::Result<(OwnedFd, OwnedFd, OwnedFd)> {

@@ -11,11 +11,13 @@ use super::connection::Connection;
 use super::holder::Holder;
 use super::wire::{FromShim, ToShim};
 use super::{SOCKET, Spec, child};
+use crate::descriptors;
 use crate::error::{Error, Result};
 
 /// Runs the shim in this process. `folder` is the dyno's.
 pub fn run(folder: &Path) -> Result<()> {
-    child::close_strays()?;
+    // What the server had open and had itself inherited from somebody who did not mean to.
+    descriptors::close_all()?;
     let (listener, first, _kept) = child::take_streams()?;
     // What the terminal sends to the server's session, or its end, is nothing to the dyno.
     setsid()?;

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use penstock::name::Id;
 use penstock::runtime::{Ended, Event, Launch, Runtime};
 use penstock::store::dynos::{Dyno, State};
 use penstock::time::Timestamp;
@@ -13,6 +14,7 @@ use penstock::time::Timestamp;
 use super::local::{GRACE, Place, folders, is_alive, launch, open};
 use super::{Ground, processes_of, serve, soon};
 use crate::binary::processes;
+use crate::starved;
 
 /// The row of a dyno, as an earlier server would have left it.
 pub fn row(launch: &Launch, pid: Option<i64>) -> Dyno {
@@ -252,6 +254,30 @@ fn in_group(group: i64) -> usize {
     found
         .filter(|process| i64::from(process.group) == group && !process.ended)
         .count()
+}
+
+#[test]
+fn who_has_no_descriptors_left_ends_a_dyno_without_a_shim_all_the_same() {
+    let dyno = Id::new();
+    let ended = starved::alone(move || {
+        let mut sleeping = Command::new("sleep");
+        sleeping.arg("1000").env("PENSTOCK_DYNO", dyno.to_string());
+        let mut left = sleeping.spawn().unwrap();
+        // One without sockets: those that it has for signals are everybody's.
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().build().unwrap();
+        runtime.block_on(async {
+            let place = Place::new();
+            let all = starved::starve();
+            soon(place.local.stop(dyno, Duration::ZERO)).await;
+            drop(all);
+        });
+        let ended = left.try_wait().unwrap().is_some();
+        left.kill().unwrap();
+        left.wait().unwrap();
+        ended
+    });
+    assert!(ended);
 }
 
 #[tokio::test]
