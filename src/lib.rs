@@ -11,7 +11,7 @@
 //! | --- | --- | --- |
 //! | [`error`], [`time`], [`name`], [`hostname`], [`schedule`], [`secret`], [`catalog`], [`urls`] | words that everybody uses | one another |
 //! | [`store`] | the state, and all SQL | the above |
-//! | [`blob`], [`caches`], [`archive`], [`git`], [`log`], [`metrics`], [`output`], [`outbound`], [`partner`], [`process_types`], [`builders`], [`static_site`], [`app_json`], [`cron`], [`health_checks`], [`preflight`], [`certificate`], [`sandbox`], [`shim`], [`transport`], [`tunnel`], [`docs`] | files, and what leaves the machine or the process | one another and the above |
+//! | [`blob`], [`caches`], [`archive`], [`git`], [`log`], [`metrics`], [`output`], [`outbound`], [`partner`], [`process_types`], [`builders`], [`static_site`], [`app_json`], [`cron`], [`health_checks`], [`preflight`], [`certificate`], [`sandbox`], [`shim`], [`descriptors`], [`transport`], [`tunnel`], [`docs`] | files, and what leaves the machine or the process | one another and the above |
 //! | [`runtime`], [`build`], [`router`] | what makes it so | the above |
 //! | [`api`] | what is asked | all but `runtime`, `build`, `router` |
 //! | [`platform`], [`routes`], [`promotion`], [`release_phase`], [`scheduler`], [`provisioning`], [`app_setup`], [`deliveries`], [`drains`], [`pushes`], [`rendezvous`], [`authority`], [`backup`], [`certificates`], [`acm`], [`sweep`], [`audit_archives`], [`idling`], [`isolation`], [`serve`], [`sockets`], [`fixed_hosts`], [`listener`], [`config`], [`data_dir`], [`cli`] | what joins the parts | everything |
@@ -47,6 +47,7 @@ pub mod config;
 pub mod cron;
 pub mod data_dir;
 pub mod deliveries;
+pub mod descriptors;
 pub mod docs;
 pub mod drains;
 pub mod error;

@@ -260,11 +260,12 @@ impl Workshop {
             tied: true,
         };
         let folder = self.place.path().join("step");
+        let claim = self.bench.isolation.claim(self.build)?;
         let Shim {
             hello,
             mut hearing,
             speaking,
-        } = client::start(&self.bench.penstock, &folder, spec).await?;
+        } = client::start(&self.bench.penstock, &folder, spec, claim).await?;
         let watch = self.watch(hello.shim);
         let end = async {
             tokio::select! {

@@ -7,11 +7,13 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::time::Duration;
 
 use super::aside;
 use super::filter::Filter;
 use super::line::{Line, STAMP_BYTES};
 use super::segments::{Position, segment_path, whole_lines};
+use crate::time::Timestamp;
 
 /// Bytes read at a time. At least one line of the greatest length fits.
 pub(super) const CHUNK_BYTES: u64 = 64 * 1024;
@@ -81,14 +83,22 @@ pub(super) fn history(
     let earlier = match missing {
         0 => Vec::new(),
         missing => {
-            let first = chunk(dir, place, end).ok();
-            let first = first
-                .as_ref()
-                .and_then(|first| first.text.get(..STAMP_BYTES));
-            aside::earlier(dir, place.segment, first, filter, missing)
+            let first = first_stamp(dir, place, end);
+            aside::earlier(dir, place.segment, first.as_deref(), filter, missing)
         }
     };
     Start { place, earlier }
+}
+
+/// Whether the first line at a place was said in the very next microsecond: no two lines share one, so there was none between.
+pub(super) fn follows(dir: &Path, at: Position, end: &Position, last: Timestamp) -> bool {
+    let next = last.plus(Duration::from_micros(1)).to_log();
+    first_stamp(dir, at, end).is_some_and(|first| first == next)
+}
+
+fn first_stamp(dir: &Path, at: Position, end: &Position) -> Option<String> {
+    let first = chunk(dir, at, end).ok()?;
+    first.text.get(..STAMP_BYTES).map(str::to_owned)
 }
 
 /// Where to start so that `lines` wanted lines lie between there and `end`, or all that the filter's `after` asks for, and how many

@@ -248,7 +248,9 @@ impl Session {
         if extent.life == Life::Removed {
             return Step::Over;
         }
-        if let Some(gap) = self.gap.take() {
+        if let Some(gap) = self.gap.take()
+            && !reader::follows(self.log.dir(), self.place, &extent.end, self.last)
+        {
             return self.tell(gap);
         }
         if let Some(batch) = self.take_earlier() {
@@ -282,13 +284,12 @@ impl Session {
     /// Some of the lines that outlived their file.
     fn take_earlier(&mut self) -> Option<Batch> {
         let mut text = String::new();
-        while let Some(line) = self.earlier.pop_front() {
+        while text.len() < BATCH_BYTES
+            && let Some(line) = self.earlier.pop_front()
+        {
             if let Some(at) = Line::parse(&line).and_then(|line| line.timestamp()) {
                 self.last = at;
                 text.push_str(&line);
-            }
-            if text.len() >= BATCH_BYTES {
-                break;
             }
         }
         (!text.is_empty()).then(|| Batch {
@@ -314,10 +315,9 @@ impl Session {
         let words = gap.words(self.reader, self.filter.is_narrow());
         let label = line::label(Source::Heroku, "logplex");
         let since = self.last.to_log();
-        // That line is nobody's but this reader's: a line of the log may bear the time it is given, and whoever goes on from here
-        // has not had that one.
+        // That line is nobody's but this reader's, who has not had one of the log's that may bear the time it is given.
         let place = self.stand(self.last);
-        // A microsecond after the last line sent: behind it, and before whatever follows what was lost.
+        // A microsecond after the last line: before whatever follows what was lost, so that a drain that goes on behind it misses none.
         self.last = self.last.plus(std::time::Duration::from_micros(1));
         let at = self.last.to_log();
         Step::Send(Batch {

@@ -15,6 +15,7 @@ use super::code::{self, Code};
 use super::exchange::Exchange;
 use super::idle::Silence;
 use super::paced::Paced;
+use super::piece::Piece;
 use super::pool::Lease;
 use super::upload::Progress;
 use super::visitor::Visitor;
@@ -35,7 +36,11 @@ pub(super) struct Download {
     upload: Progress,
     visitor: Arc<Visitor>,
     /// Taken when the body has ended, in whichever way.
-    under_way: Option<(Box<Exchange>, Lease)>,
+    lease: Option<Lease>,
+    /// Taken when the answer has.
+    exchange: Option<Box<Exchange>>,
+    /// Whoever reads the body says when it was sent, which may be a while after its end.
+    is_followed: bool,
 }
 
 impl From<Bytes> for Answer {
@@ -59,10 +64,20 @@ impl Download {
             longest,
             upload,
             visitor,
-            under_way: Some((exchange, lease)),
+            lease: Some(lease),
+            exchange: Some(exchange),
+            is_followed: false,
         };
         download.end_if_over();
         download
+    }
+
+    /// The same, where its reader will say when it was [`sent`](Download::sent).
+    pub(super) fn followed(self) -> Download {
+        Download {
+            is_followed: true,
+            ..self
+        }
     }
 
     /// The connection to the dyno goes back to the pool only when both bodies have passed whole, so that nothing of this
@@ -74,25 +89,46 @@ impl Download {
     }
 
     fn end(&mut self) {
-        let Some((mut exchange, lease)) = self.under_way.take() else {
+        let Some(lease) = self.lease.take() else {
             return;
         };
-        exchange.completed();
         if self.upload.complete() {
-            let retired = exchange
-                .ticket
+            let ticket = self
+                .exchange
                 .as_ref()
-                .is_none_or(|ticket| ticket.load.retired());
-            lease.give_back(retired);
+                .and_then(|exchange| exchange.ticket.as_ref());
+            lease.give_back(ticket.is_none_or(|ticket| ticket.load.retired()));
         } else {
             self.visitor.linger.store(true, Ordering::Relaxed);
+        }
+        if !self.is_followed {
+            self.sent();
+        }
+    }
+
+    /// Of an answer that has ended and was not sent: others may have the place at the dyno.
+    pub(super) fn leave_dyno(&mut self) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.leave_dyno();
+        }
+    }
+
+    /// The visitor's connection has taken all of it.
+    pub(super) fn sent(&mut self) {
+        if let Some(mut exchange) = self.exchange.take() {
+            exchange.completed();
         }
     }
 
     /// The visitor takes nothing of it.
     pub(super) fn stalled(&mut self) {
-        if let Some((mut exchange, _)) = self.under_way.take() {
-            exchange.failed(&code::H15);
+        self.fail(&code::H15);
+    }
+
+    fn fail(&mut self, code: &'static Code) {
+        self.lease = None;
+        if let Some(mut exchange) = self.exchange.take() {
+            exchange.failed(code);
         }
     }
 
@@ -102,30 +138,28 @@ impl Download {
         if !open.is_closing() {
             return false;
         }
-        let too_long = |exchange: &Exchange| match exchange.is_endless() {
+        let too_long = |exchange: &Box<Exchange>| match exchange.is_endless() {
             true => !comes,
             false => exchange.age() > self.longest,
         };
-        let under_way = self.under_way.as_ref();
-        open.is_cut_off() || under_way.is_some_and(|(exchange, _)| too_long(exchange))
+        open.is_cut_off() || self.exchange.as_ref().is_some_and(too_long)
     }
 
     /// Ends the answer for that reason: a stream of events as it would end by itself, so that its reader comes again.
     fn cut(&mut self) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match &mut self.under_way {
-            Some((exchange, _)) if exchange.is_endless() => {
-                exchange.failed(&code::H24);
-                self.under_way = None;
-                Poll::Ready(None)
-            }
-            _ => self.break_off(&code::H24),
+        if !self
+            .exchange
+            .as_ref()
+            .is_some_and(|exchange| exchange.is_endless())
+        {
+            return self.break_off(&code::H24);
         }
+        self.fail(&code::H24);
+        Poll::Ready(None)
     }
 
     fn break_off(&mut self, code: &'static Code) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if let Some((mut exchange, _)) = self.under_way.take() {
-            exchange.failed(code);
-        }
+        self.fail(code);
         Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))
     }
 }
@@ -147,7 +181,7 @@ impl Body for Download {
             Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
                 self.silence.broken();
                 let length = frame.data_ref().map_or(0, Bytes::len);
-                if let Some((exchange, _)) = &mut self.under_way {
+                if let Some(exchange) = &mut self.exchange {
                     exchange.bytes += u64::try_from(length).unwrap_or(u64::MAX);
                 }
                 self.end_if_over();
@@ -181,16 +215,19 @@ impl Body for Download {
 }
 
 impl Body for Answer {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    ) -> Poll<Option<io::Result<Frame<Piece>>>> {
         match &mut *self {
-            Answer::Page(page) => Poll::Ready(page.take().map(|page| Ok(Frame::data(page)))),
-            Answer::Dyno(download) => Pin::new(&mut **download).poll_frame(cx),
+            Answer::Page(page) => Poll::Ready(page.take().map(|page| Ok(Frame::data(page.into())))),
+            Answer::Dyno(download) => {
+                let polled = Pin::new(&mut **download).poll_frame(cx);
+                polled.map_ok(|frame| frame.map_data(Piece::from))
+            }
             Answer::Paced(paced) => paced.poll_frame(cx),
         }
     }

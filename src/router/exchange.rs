@@ -47,8 +47,10 @@ pub(super) struct Exchange {
     visitor: Arc<Visitor>,
     lines: Arc<Lines>,
     started: Instant,
-    /// The dyno that has it. Dropped with the exchange, and so after its line is written.
+    /// The dyno that has it. Dropped with the exchange, and so after its line is written, unless a visitor takes his time over the end.
     pub ticket: Option<Ticket>,
+    /// The name of one that had it, and is done with it.
+    left: Option<Arc<str>>,
     /// How long the last attempt to connect took.
     pub connect: Option<Duration>,
     /// Whether the dyno took the connection, and there is a service time to speak of.
@@ -79,6 +81,7 @@ impl Exchange {
             lines,
             started,
             ticket: None,
+            left: None,
             connect: None,
             connected: false,
             status: None,
@@ -108,6 +111,16 @@ impl Exchange {
     /// Whether it may go on for ever.
     pub(super) fn is_endless(&self) -> bool {
         self.turn.is_none()
+    }
+
+    /// The dyno has answered, and has room for another request.
+    pub(super) fn leave_dyno(&mut self) {
+        self.left = self.ticket.take().map(|ticket| ticket.name.clone());
+    }
+
+    fn dyno(&self) -> &str {
+        let name = self.ticket.as_ref().map(|ticket| &ticket.name);
+        name.or(self.left.as_ref()).map_or("", |name| &**name)
     }
 
     /// All of the dyno's answer has been passed on.
@@ -141,7 +154,7 @@ impl Exchange {
     #[cold]
     pub(super) fn report(&self, what: &str, error: &dyn Display) {
         let request_id = self.subject.request_id.to_str().unwrap_or("");
-        let dyno = self.ticket.as_ref().map_or("", |ticket| &*ticket.name);
+        let dyno = self.dyno();
         let app = self.subject.app;
         tracing::error!(request_id, %app, dyno, %error, "a request ends with H99: {what}");
     }
@@ -199,8 +212,7 @@ impl Exchange {
 
     fn write_service(&self, line: &mut String, status: u16, took: Duration) {
         let mut number = itoa::Buffer::new();
-        let dyno = self.ticket.as_ref().map_or("", |ticket| &ticket.name);
-        add(line, &[" dyno=", dyno, " connect="]);
+        add(line, &[" dyno=", self.dyno(), " connect="]);
         if let Some(connect) = self.connect {
             add(line, &[number.format(connect.as_millis()), "ms"]);
         }

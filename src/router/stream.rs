@@ -75,7 +75,7 @@ impl VisitorStream {
         let way = &mut self.way;
         let idle = self.socket.as_ref();
         let idle = idle.is_some_and(|socket| way.poll(cx, socket).is_ready());
-        self.visitor.takes_nothing.store(idle, Ordering::Relaxed);
+        self.visitor.line_rests.store(idle, Ordering::Relaxed);
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {

@@ -52,8 +52,9 @@ pub(super) struct Visitor {
     head: Since,
     /// The visitor has not made room for what there is for it.
     pub owed: AtomicBool,
-    /// Of what is on its way, if anything is, the visitor's machine takes nothing: known by HTTP/2, once the router takes its leave.
-    pub takes_nothing: AtomicBool,
+    /// Hardly anything is on the line, or the visitor's machine takes none of it, so it is not the line that is slow: known by HTTP/2, once
+    /// the router takes its leave.
+    pub line_rests: AtomicBool,
     /// It was waited for in vain to make room for an answer, which was given up.
     has_left: AtomicBool,
     /// The visitor has said something, and who waits for that.
@@ -78,7 +79,7 @@ impl Visitor {
             looked_after: AtomicUsize::new(0),
             head: Since::new(),
             owed: AtomicBool::new(false),
-            takes_nothing: AtomicBool::new(false),
+            line_rests: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
             heard: AtomicBool::new(false),
             word: Notify::new(),
@@ -133,34 +134,40 @@ impl Visitor {
             true => FAREWELL,
             false => options.first_word.max(LOOK),
         };
+        let told = Instant::now();
         loop {
             sleep(patience).await;
-            if self.asks_nothing() && !self.is_owed() {
+            if self.asks_nothing() && !self.is_owed(told) {
                 return;
             }
         }
     }
 
-    /// Something may be on its way to it.
-    fn is_owed(&self) -> bool {
+    /// Something may be on its way to it, or to the router from whoever was told to go at that moment.
+    fn is_owed(&self, told: Instant) -> bool {
         if !self.is_http2 {
             return self.owed.load(Ordering::Relaxed);
         }
-        // It says itself when it goes, unless it sleeps. What was given up never comes to its end on the connection.
-        let is_heard_of = !self.activity.is_silent(FAREWELL);
+        // It says itself when it goes, unless it sleeps, or has nothing in mind but to say that it is there. What was given up never
+        // comes to its end on the connection.
+        let is_heard_of = told.elapsed() < LONGEST_STALL && !self.activity.is_silent(FAREWELL);
         // The end of an answer is known before its last piece is on its way.
         let has_just_ended = !self.requests.is_silent(LOOK);
         is_heard_of && !self.has_left.load(Ordering::Relaxed)
             || has_just_ended
-            || !self.takes_nothing.load(Ordering::Relaxed)
+            || !self.line_rests.load(Ordering::Relaxed)
     }
 
-    /// Resolves when something that is there for the visitor by HTTP/2 has waited for so long that a router which takes its leave does
-    /// so no longer: the visitor has made no room for it, and that is not because the line is slow.
-    pub(super) async fn leaves_it(&self) {
+    /// Resolves when nothing of an answer by HTTP/2 has moved for so long that a router which takes its leave waits for it no longer: the
+    /// visitor has made no room for it, and that is not because the line is slow.
+    pub(super) async fn leaves_it(&self, moved: &Activity) {
         self.open.left().await;
-        sleep(LONGEST_STALL).await;
-        while !self.takes_nothing.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        loop {
+            moved.silence_since(Some(begun), LONGEST_STALL).await;
+            if self.line_rests.load(Ordering::Relaxed) {
+                break;
+            }
             sleep(LOOK).await;
         }
         self.has_left.store(true, Ordering::Relaxed);

@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use super::environment::MARK;
+use crate::descriptors;
 use crate::name::Id;
 use crate::shim;
 use crate::shim::processes::{self, Process};
@@ -87,7 +88,7 @@ impl Family {
         let begun = Instant::now();
         let mut wait = FIRST_WAIT;
         loop {
-            if self.alive().await.is_empty() {
+            if self.each(|_| {}).await == 0 {
                 return true;
             }
             let rest = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
@@ -101,26 +102,26 @@ impl Family {
 
     /// Sends a signal to everybody, and says to how many.
     async fn signal(&self, signal: Signal) -> usize {
-        let alive = self.alive().await;
-        for process in &alive {
-            process.signal(signal);
-        }
-        alive.len()
+        self.each(move |process| process.signal(signal)).await
     }
 
-    /// Reading all of `/proc` takes milliseconds on a busy machine, so it is done off the async workers.
-    async fn alive(&self) -> Vec<Process> {
+    /// Does this to everybody who has not ended, and says to how many. Reading all of `/proc` takes milliseconds on a busy machine, so it
+    /// is done off the async workers. A server that has no descriptors left would find nobody.
+    async fn each(&self, deed: impl Fn(&Process) + Send + 'static) -> usize {
         let family = self.clone();
-        tokio::task::spawn_blocking(move || {
+        let doing = move || {
             let alive = processes::all()
                 .into_iter()
                 .filter(|process| !process.ended);
             let members = alive.map(Member::new);
             let found = members.filter(|member| family.has(member));
-            found.map(|member| member.process).collect()
-        })
-        .await
-        .unwrap_or_default()
+            let found: Vec<Process> = found.map(|member| member.process).collect();
+            found.iter().for_each(deed);
+            found.len()
+        };
+        tokio::task::spawn_blocking(|| descriptors::with_own(doing))
+            .await
+            .unwrap_or_default()
     }
 
     fn has(&self, member: &Member) -> bool {

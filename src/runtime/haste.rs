@@ -61,6 +61,17 @@ impl Haste {
         }
     }
 
+    /// The same of the last part of a start, in which the dyno begins to run. Whoever holds it says so at once, and has a moment for that: a
+    /// dyno that is known to run is stopped like any other, and what it prints meanwhile is not lost.
+    pub(super) async fn unless_it_runs<T>(
+        &self,
+        start: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        self.check()?;
+        let started = self.within(Duration::MAX, start).await;
+        started.unwrap_or_else(|| Err(given_up()))
+    }
+
     /// An error when there is: of a start, what follows is for nobody.
     pub(super) fn check(&self) -> Result<()> {
         match self.is_called() {

@@ -116,8 +116,8 @@ impl Local {
 
     /// Of what fails, nothing is left running.
     async fn launch(&self, launch: Launch) -> Result<Started> {
-        let (dyno, haste) = (launch.dyno, launch.haste.clone());
-        let started = haste.unless(self.begin(launch)).await;
+        let dyno = launch.dyno;
+        let started = self.begin(launch).await;
         if started.is_err() {
             // Its shim may only have been too slow to answer, or was not waited for.
             let doubtful = Family::doubtful(dyno, self.place.folder(dyno));
@@ -128,24 +128,32 @@ impl Local {
     }
 
     async fn begin(&self, launch: Launch) -> Result<Started> {
+        let (place, haste) = (self.place.clone(), launch.haste.clone());
         if let Some(host) = &launch.inside {
-            return self.place.clone().launch_inside(&launch, host).await;
+            return haste
+                .unless_it_runs(place.launch_inside(&launch, host))
+                .await;
         }
+        let (launch, program, note) = haste.unless(self.furnish(launch)).await?;
+        let spawning = place.spawn(&launch, program, note);
+        haste.unless_it_runs(spawning).await
+    }
+
+    /// Makes everything that a dyno needs before anything of it runs.
+    async fn furnish(&self, launch: Launch) -> Result<(Launch, Program, Note)> {
         let permit = self.unpacking.acquire().await.map_err(Error::internal)?;
         let place = self.place.clone();
         // It may have to wait for other servers' hands on the machine's network, too. What a disk does not answer is waited for by
         // the thread that has asked, and by nobody else in haste.
         let furnishing = move || {
-            let app = place.furnish(&launch);
-            let app = app.and_then(|app| launch.haste.check().map(|()| app));
-            let enclosed = app.and_then(|app| place.enclose(&launch, app));
-            (launch, enclosed)
+            let app = place.furnish(&launch)?;
+            launch.haste.check()?;
+            let (program, note) = place.enclose(&launch, app)?;
+            Ok((launch, program, note))
         };
         let furnished = tokio::task::spawn_blocking(furnishing).await;
-        let (launch, enclosed) = furnished.map_err(Error::internal)?;
         drop(permit);
-        let (program, note) = enclosed?;
-        self.place.clone().spawn(&launch, program, note).await
+        furnished.map_err(Error::internal)?
     }
 }
 
@@ -250,7 +258,8 @@ impl Place {
             streams: launch.streams,
             tied: self.shims.tied,
         };
-        let shim = client::start(&self.shims.program, &folder, spec).await?;
+        let claim = self.isolation.claim(launch.dyno)?;
+        let shim = client::start(&self.shims.program, &folder, spec, claim).await?;
         let who = Who {
             dyno: launch.dyno,
             app: launch.app,

@@ -3,6 +3,7 @@
 //! It must not know what should run, nor how a sandbox is built.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
 use std::io;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
@@ -183,9 +184,15 @@ impl Isolation {
         let mut addresses = self.addresses();
         addresses.of.insert(id, address);
         // Of one that has ended meanwhile somebody else may have it, and its cable tells whose that is.
-        if let Err(cause) = addresses.claims.take(address) {
+        if let Err(cause) = addresses.claims.share(address) {
             tracing::warn!(%id, %cause, "the address of a dyno is not kept for it");
         }
+    }
+
+    /// What keeps the address of something that is to run for whoever holds that, even when this server ends. `None` where it has none.
+    pub fn claim(&self, id: Id) -> io::Result<Option<File>> {
+        let address = self.addresses().of.get(&id).copied();
+        address.map(net::mark_for_holder).transpose()
     }
 
     /// Restores what somebody may have removed by hand, or with all rules that were the kernel's. Blocks.

@@ -128,25 +128,15 @@ fn prepare(has_terminal: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Closes what the server had open and had itself inherited from somebody who did not mean to.
-pub fn close_strays() -> io::Result<()> {
-    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
-    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
-        // The one that the folder was read with is closed already.
-        let _ = nix::unistd::close(descriptor);
-    }
-    Ok(())
-}
-
-/// Takes what the shim was started with as its standard input and output: the listening socket, and the first connection.
+/// Takes what the shim was started with as its standard streams: the listening socket, the first connection, and what is only kept open.
 /// Nothing is left in their place, so that they close when they are dropped, and no child has them.
-pub fn take_sockets() -> io::Result<(OwnedFd, OwnedFd)> {
+pub fn take_streams() -> io::Result<(OwnedFd, OwnedFd, OwnedFd)> {
     let listener = io::stdin().as_fd().try_clone_to_owned()?;
     let connection = io::stdout().as_fd().try_clone_to_owned()?;
+    let kept = io::stderr().as_fd().try_clone_to_owned()?;
     let nothing = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
     rustix::stdio::dup2_stdout(&nothing)?;
-    Ok((listener, connection))
+    rustix::stdio::dup2_stderr(&nothing)?;
+    Ok((listener, connection, kept))
 }

@@ -47,9 +47,9 @@ pub struct Speaking {
     unsent: Arc<Mutex<Vec<u8>>>,
 }
 
-/// Starts a shim for a dyno, and with it the dyno. `program` is this binary; `folder` is the dyno's own, and is there. 422 when
-/// the dyno's command cannot be started.
-pub async fn start(program: &Path, folder: &Path, spec: Spec) -> Result<Shim> {
+/// Starts a shim for a dyno, and with it the dyno. `program` is this binary; `folder` is the dyno's own, and is there. `kept` stays open
+/// for as long as the shim runs. 422 when the dyno's command cannot be started.
+pub async fn start(program: &Path, folder: &Path, spec: Spec, kept: Option<File>) -> Result<Shim> {
     let (own, other) = StdStream::pair()?;
     let listener = listen(folder)?;
     let mut command = tokio::process::Command::new(program);
@@ -60,7 +60,7 @@ pub async fn start(program: &Path, folder: &Path, spec: Spec) -> Result<Shim> {
         .env_clear()
         .stdin(OwnedFd::from(listener))
         .stdout(OwnedFd::from(other))
-        .stderr(Stdio::null());
+        .stderr(kept.map_or_else(Stdio::null, Stdio::from));
     // Dropped without being waited for: whichever of the two ends first, the other is not held up.
     drop(command.spawn()?);
     // With it go this process's ends of what the shim has.

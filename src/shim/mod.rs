@@ -8,7 +8,8 @@
 //!
 //! The server listens on `shim.sock` in the dyno's folder, which is for its user alone, and starts the shim with the listening
 //! socket as standard input and one end of a pair of sockets as standard output. The pair is the first connection: what to run
-//! comes over it, and so the config vars are never in an argument or a file. Whoever can connect to `shim.sock` later has found
+//! comes over it, and so the config vars are never in an argument or a file. What is to be open for as long as the shim runs, if
+//! anything is, takes the place of standard error. Whoever can connect to `shim.sock` later has found
 //! the shim; if nobody can, there is none, since the kernel closes the socket with its last holder. A caller that runs as
 //! another user is turned away. One server is connected at a time, and a newer connection takes the place of the older one.
 //!

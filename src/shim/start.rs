@@ -11,12 +11,14 @@ use super::connection::Connection;
 use super::holder::Holder;
 use super::wire::{FromShim, ToShim};
 use super::{SOCKET, Spec, child};
+use crate::descriptors;
 use crate::error::{Error, Result};
 
 /// Runs the shim in this process. `folder` is the dyno's.
 pub fn run(folder: &Path) -> Result<()> {
-    child::close_strays()?;
-    let (listener, first) = child::take_sockets()?;
+    // What the server had open and had itself inherited from somebody who did not mean to.
+    descriptors::close_all()?;
+    let (listener, first, _kept) = child::take_streams()?;
     // What the terminal sends to the server's session, or its end, is nothing to the dyno.
     setsid()?;
     set_child_subreaper(Some(getpid()))?;

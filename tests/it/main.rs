@@ -79,6 +79,7 @@ mod slugs;
 mod sni_endpoints;
 mod soak;
 mod sources;
+mod starved;
 mod static_site;
 mod store;
 mod survival;

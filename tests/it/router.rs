@@ -18,6 +18,7 @@ mod stopping;
 mod streams;
 mod strict;
 mod swap;
+mod taking;
 
 use std::future::Future;
 use std::net::SocketAddr;

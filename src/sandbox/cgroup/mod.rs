@@ -17,6 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
+use crate::descriptors;
 
 pub use find::{Cgroups, Sources};
 pub use join::{Birth, Forked, fork};
@@ -172,13 +173,16 @@ impl Group {
         }
     }
 
+    /// What runs here is not to run on because a server has no descriptors left.
     fn kill(&self) {
-        if self.unified && fs::write(self.dir.join("cgroup.kill"), "1").is_ok() {
-            return;
-        }
-        for pids in self.processes().chunks(AT_ONCE) {
-            self.kill_each(pids);
-        }
+        descriptors::with_own(|| {
+            if self.unified && fs::write(self.dir.join("cgroup.kill"), "1").is_ok() {
+                return;
+            }
+            for pids in self.processes().chunks(AT_ONCE) {
+                self.kill_each(pids);
+            }
+        });
     }
 
     /// A number may be a stranger's by now. What is held on to keeps its own, so if that is still among the group's, so is who has it.

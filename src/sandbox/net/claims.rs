@@ -1,8 +1,11 @@
 //! Which addresses are somebody's on this machine: each is one server's alone from before its cable is there until after it is gone.
 //!
 //! A server marks those that it has in a file that all servers share, one byte each, by locks that the kernel takes back when the
-//! server ends. Who runs on then is known by the cable; a dyno that was just being started when its server ended has neither for a
-//! moment, and one whose address is drawn by another server then is started anew. It must not know what an address is for.
+//! server ends. So does whoever holds a dyno, who gets a mark of its own from the server: a dyno that is just being started when that
+//! ends has no cable yet by which it would be known. It must not know what an address is for.
+//!
+//! To draw an address is to lock its byte for oneself alone, which works where nobody has it. Then the lock is made one that others may
+//! share.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -59,17 +62,30 @@ impl Claims {
             Some(marks) => marks,
             None => open()?,
         };
-        let marked = mark(
+        let marks = self.marks.insert(marks);
+        match mark(marks, libc::F_WRLCK, address.to_bits(), 1) {
+            Ok(()) => {}
+            Err(Errno::EAGAIN | Errno::EACCES) => return Ok(false),
+            Err(errno) => return Err(errno.into()),
+        }
+        mark(marks, libc::F_RDLCK, address.to_bits(), 1)?;
+        Ok(self.held.insert(address))
+    }
+
+    /// Has an address from now on that something runs at, whose holder may have it as well.
+    pub fn share(&mut self, address: Ipv4Addr) -> io::Result<()> {
+        let marks = match self.marks.take() {
+            Some(marks) => marks,
+            None => open()?,
+        };
+        mark(
             self.marks.insert(marks),
-            libc::F_WRLCK,
+            libc::F_RDLCK,
             address.to_bits(),
             1,
-        );
-        match marked {
-            Ok(()) => Ok(self.held.insert(address)),
-            Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
-            Err(errno) => Err(errno.into()),
-        }
+        )?;
+        self.held.insert(address);
+        Ok(())
     }
 
     /// From now on it is nobody's.
@@ -90,6 +106,13 @@ impl Drop for Claims {
             let _ = mark(marks, libc::F_UNLCK, 0, 0);
         }
     }
+}
+
+/// A mark of this address for somebody else, who has it for as long as he has this open. It has to be somebody's already.
+pub fn mark_for_holder(address: Ipv4Addr) -> io::Result<File> {
+    let marks = open()?;
+    mark(&marks, libc::F_RDLCK, address.to_bits(), 1)?;
+    Ok(marks)
 }
 
 /// Marks so many bytes from there on, or takes the mark away; of no bytes, all that follow.

@@ -20,7 +20,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{Network, Pool};
 
-pub use claims::Claims;
+pub use claims::{Claims, mark_for_holder};
 pub use firewall::{TABLE, remove as remove_rules};
 
 /// Every cable's end on this machine begins like this, so that one set of rules is right for all of them.
@@ -174,6 +174,7 @@ fn open() -> io::Result<File> {
     let file = File::options()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
         .mode(0o600)
         .open(LOCK)?;

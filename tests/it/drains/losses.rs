@@ -1,7 +1,10 @@
 //! Lines that never come, because they were refused or waited too long: who is told of them, and how often.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use penstock::drains::Limits;
-use penstock::log::{Cursor, Lost};
+use penstock::log::{Cursor, Line, Lost};
 use penstock::name::Id;
 use penstock::time::Timestamp;
 use tokio::time::timeout;
@@ -156,6 +159,63 @@ async fn a_server_that_was_killed_when_it_had_just_told_of_a_loss_does_not_tell_
         assert_eq!(world.told().len(), wanted, "{:?}", world.told());
         world.server.stop_draining().await;
     }
+}
+
+/// When the oldest line was said that is kept for drains.
+async fn oldest_kept(world: &World) -> Timestamp {
+    let logs = &world.server.platform.logs;
+    let mut lines = logs.drain(world.app, Id::new(), Timestamp::from_micros(1));
+    loop {
+        let batch = lines.next().await.unwrap();
+        let text = String::from_utf8_lossy(&batch.text);
+        // The first of all tells of those that are kept no more.
+        if !text.contains("heroku[logplex]") {
+            let first = text.lines().find_map(Line::parse).unwrap();
+            return first.timestamp().unwrap();
+        }
+    }
+}
+
+/// Whoever goes on where a file of the log begins may have lost what was before it, and is told so; but not a drain that has had all of it.
+#[tokio::test]
+async fn a_drain_that_has_lost_nothing_is_not_told_so_and_a_kill_costs_it_no_line() {
+    let mut receiver = Receiver::plain(Does::Answer(200)).await;
+    let mut world = World::new(&receiver.url).await;
+    let (long, lines) = ("x".repeat(9_000), 300);
+    for number in 0..lines {
+        world.print(&format!("{number} {long}"));
+    }
+    let cursor = Cursor {
+        last: oldest_kept(&world).await.minus(Duration::from_micros(1)),
+        lost: None,
+        owed: None,
+    };
+    let drain = Id::parse(&id(&world.drain)).unwrap();
+    let logs = world.server.platform.logs.clone();
+    logs.delivered(world.app, drain, &cursor);
+    world.server.drain(Vec::new());
+    let mut came = receiver.frame().await.messages();
+    receiver.does(Does::Nothing);
+    // Who sends the next frame is done with the one before.
+    came.extend(receiver.frame().await.messages());
+    world.server.stop_draining().await;
+    while receiver.frames_left() > 0 {
+        came.extend(receiver.frame().await.messages());
+    }
+    receiver.does(Does::Answer(200));
+    world.server.drain(Vec::new());
+    world.print("last");
+    came.extend(until(&mut receiver, " - last").await);
+    assert_eq!(came.iter().find_map(|message| dropped(message)), None);
+    assert_eq!(world.told(), [""; 0]);
+    let printed = came
+        .iter()
+        .filter_map(|message| message.split_once(" host app web.1 - "));
+    let numbers = printed.filter_map(|(_, line)| line.split(' ').next()?.parse().ok());
+    let numbers: BTreeSet<i32> = numbers.collect();
+    let first = *numbers.first().unwrap();
+    assert!(0 < first && first < lines - 100, "{first}");
+    assert!(numbers.into_iter().eq(first..lines));
 }
 
 #[tokio::test]

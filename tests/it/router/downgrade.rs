@@ -21,7 +21,7 @@ struct Message {
     trailers: Vec<Field>,
 }
 
-fn usual(method: &str) -> Vec<Field> {
+pub fn usual(method: &str) -> Vec<Field> {
     let fields = [
         (":method", method),
         (":scheme", "https"),

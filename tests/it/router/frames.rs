@@ -14,12 +14,21 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const INITIAL_WINDOW_SIZE: u16 = 4;
+const CANCEL: u32 = 8;
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 /// A visitor by HTTP/2 who may say anything.
-pub struct Frames(TlsStream<TcpStream>);
+pub struct Frames {
+    stream: TlsStream<TcpStream>,
+    /// What has come of the next frames.
+    read: Vec<u8>,
+    /// Bytes of bodies that have come.
+    pub taken: usize,
+}
 
 /// How a stream ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,17 +44,34 @@ pub type Field = (Vec<u8>, Vec<u8>);
 
 impl Frames {
     pub async fn open(stream: TlsStream<TcpStream>) -> Frames {
-        let mut frames = Frames(stream);
+        Frames::with(stream, &[]).await
+    }
+
+    /// One who has room for so many bytes of each answer, until he makes more.
+    pub async fn with_room(stream: TlsStream<TcpStream>, room: u32) -> Frames {
+        let settings = [&INITIAL_WINDOW_SIZE.to_be_bytes()[..], &room.to_be_bytes()];
+        Frames::with(stream, &settings.concat()).await
+    }
+
+    async fn with(stream: TlsStream<TcpStream>, settings: &[u8]) -> Frames {
+        let mut frames = Frames {
+            stream,
+            read: Vec::new(),
+            taken: 0,
+        };
         frames.write(PREFACE).await;
-        frames.frame(SETTINGS, 0, 0, &[]).await;
+        frames.frame(SETTINGS, 0, 0, settings).await;
         frames
     }
 
     async fn write(&mut self, bytes: &[u8]) {
         // Whoever has hung up meanwhile is noticed by reading.
-        let writing = self.0.write_all(bytes);
+        let writing = self.stream.write_all(bytes);
         timeout(HANG, writing).await.expect("nobody reads").ok();
-        timeout(HANG, self.0.flush()).await.expect("hangs").ok();
+        timeout(HANG, self.stream.flush())
+            .await
+            .expect("hangs")
+            .ok();
     }
 
     async fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
@@ -73,23 +99,53 @@ impl Frames {
         self.frame(DATA, flags, stream, data).await;
     }
 
-    /// Kind, flags, stream and payload of the next frame; nothing at the end of the connection.
+    /// Makes room for more of an answer, or of all of them together: those of stream 0.
+    pub async fn room(&mut self, stream: u32, bytes: u32) {
+        self.frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
+            .await;
+    }
+
+    /// Wants no more of an answer.
+    pub async fn cancel(&mut self, stream: u32) {
+        self.frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes())
+            .await;
+    }
+
+    /// Asks whether anybody is there.
+    pub async fn ping(&mut self) {
+        self.frame(PING, 0, 0, &[0; 8]).await;
+    }
+
+    /// Kind, flags, stream and payload of the next frame; nothing at the end of the connection. Cancelling it loses nothing.
     async fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
-        let reading = async {
-            let mut head = [0; 9];
-            self.0.read_exact(&mut head).await.ok()?;
-            let [a, b, c, kind, flags, stream @ ..] = head;
-            let length = u32::from_be_bytes([0, a, b, c]);
-            let mut payload = vec![0; usize::try_from(length).unwrap()];
-            self.0.read_exact(&mut payload).await.ok()?;
-            Some((
-                kind,
-                flags,
-                u32::from_be_bytes(stream) & 0x7fff_ffff,
-                payload,
-            ))
-        };
-        timeout(HANG, reading).await.expect("hangs")
+        loop {
+            if let Some(&[a, b, c, kind, flags, d, e, f, g]) = self.read.first_chunk() {
+                let end = 9 + usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap();
+                if self.read.len() >= end {
+                    let payload = self.read.drain(..end).skip(9).collect();
+                    let stream = u32::from_be_bytes([d, e, f, g]) & 0x7fff_ffff;
+                    return Some((kind, flags, stream, payload));
+                }
+            }
+            let reading = self.stream.read_buf(&mut self.read);
+            let count = timeout(HANG, reading).await.expect("hangs");
+            count.ok().filter(|count| *count > 0)?;
+        }
+    }
+
+    /// Waits for the head of an answer.
+    pub async fn head(&mut self, stream: u32) {
+        while let Some((kind, _, of, _)) = self.next().await {
+            if kind == HEADERS && of == stream {
+                return;
+            }
+        }
+        panic!("no head");
+    }
+
+    /// Hears everything to the end of the connection, and does nothing about it.
+    pub async fn ignore(&mut self) {
+        while self.next().await.is_some() {}
     }
 
     /// Waits for the end of a stream, and meanwhile does what is due to the other side.
@@ -97,6 +153,9 @@ impl Frames {
         let mut status = 0;
         let mut reason = None;
         while let Some((kind, flags, of, payload)) = self.next().await {
+            if kind == DATA {
+                self.taken += payload.len();
+            }
             match kind {
                 SETTINGS if flags & ACK == 0 => self.frame(SETTINGS, ACK, 0, &[]).await,
                 PING if flags & ACK == 0 => self.frame(PING, ACK, 0, &payload).await,

@@ -4,7 +4,7 @@ mod attaching;
 mod failing;
 mod health;
 mod held_back;
-mod local;
+pub mod local;
 mod one_offs;
 mod quota;
 mod reconcile;

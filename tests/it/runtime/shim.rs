@@ -37,7 +37,8 @@ async fn a_shim_has_ended_when_its_connection_has() {
         let folder = tempfile::tempdir().unwrap();
         let program = Path::new(env!("CARGO_BIN_EXE_penstock"));
         let spec = sleeping(folder.path(), Id::new(), "0");
-        let mut shim = client::start(program, folder.path(), spec).await.unwrap();
+        let starting = client::start(program, folder.path(), spec, None);
+        let mut shim = starting.await.unwrap();
         while let Some(said) = soon(shim.hearing.next()).await.unwrap() {
             if matches!(said, FromShim::Exited { .. }) {
                 shim.speaking.say(&ToShim::Release);

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use penstock::name::Id;
 use penstock::runtime::{Ended, Event, Launch, Runtime};
 use penstock::store::dynos::{Dyno, State};
 use penstock::time::Timestamp;
@@ -12,6 +14,7 @@ use penstock::time::Timestamp;
 use super::local::{GRACE, Place, folders, is_alive, launch, open};
 use super::{Ground, processes_of, serve, soon};
 use crate::binary::processes;
+use crate::starved;
 
 /// The row of a dyno, as an earlier server would have left it.
 pub fn row(launch: &Launch, pid: Option<i64>) -> Dyno {
@@ -135,6 +138,36 @@ async fn a_start_that_is_given_up_in_haste_leaves_nothing_running() {
     assert!(shims.is_empty(), "{shims:?}");
 }
 
+/// What it prints before that is not lost, either.
+#[tokio::test]
+async fn a_dyno_that_runs_before_its_start_is_known_has_its_grace_in_haste() {
+    let place = Place::new();
+    let mut launch =
+        place.worker("trap 'echo bye; exit 7' TERM; sleep 1000 & echo ready; touch $FILE; wait");
+    let file = place.ground.path().join("ready");
+    let path = file.display().to_string();
+    launch.config_vars.insert("FILE".into(), path);
+    let (dyno, app, haste) = (launch.dyno, launch.app, launch.haste.clone());
+    let shim = place.ground.path().join(format!("dynos/{dyno}/shim.sock"));
+    let mut starting = place.local.start(launch);
+    // From then on the dyno needs nobody but its shim, and nobody asks that.
+    soon(async {
+        while !shim.exists() {
+            assert!(starting.as_mut().now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        while !file.exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    haste.call_for();
+    soon(starting).await.unwrap();
+    let ended = soon(place.local.stop(dyno, GRACE)).await;
+    assert_eq!((ended.status, ended.killed), (Some(7), false));
+    assert_eq!(place.ground.printed(app), ["ready", "bye"]);
+}
+
 #[tokio::test]
 async fn who_left_the_process_group_is_ended_too() {
     let mut place = Place::new();
@@ -221,6 +254,30 @@ fn in_group(group: i64) -> usize {
     found
         .filter(|process| i64::from(process.group) == group && !process.ended)
         .count()
+}
+
+#[test]
+fn who_has_no_descriptors_left_ends_a_dyno_without_a_shim_all_the_same() {
+    let dyno = Id::new();
+    let ended = starved::alone(move || {
+        let mut sleeping = Command::new("sleep");
+        sleeping.arg("1000").env("PENSTOCK_DYNO", dyno.to_string());
+        let mut left = sleeping.spawn().unwrap();
+        // One without sockets: those that it has for signals are everybody's.
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().build().unwrap();
+        runtime.block_on(async {
+            let place = Place::new();
+            let all = starved::starve();
+            soon(place.local.stop(dyno, Duration::ZERO)).await;
+            drop(all);
+        });
+        let ended = left.try_wait().unwrap().is_some();
+        left.kill().unwrap();
+        left.wait().unwrap();
+        ended
+    });
+    assert!(ended);
 }
 
 #[tokio::test]

@@ -7,11 +7,15 @@ use std::path::Path;
 
 use penstock::error::Result;
 use penstock::name::Id;
+use penstock::runtime::{Local, Runtime, Shims};
 use penstock::sandbox::probe::Ground;
 use penstock::sandbox::{Isolation, Level, Limits, Settings};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::root;
+use crate::runtime::local::launch;
+use crate::runtime::{self, serve, soon};
 
 const LIMITS: Limits = Limits {
     memory: 64 << 20,
@@ -110,6 +114,59 @@ fn a_dyno_that_is_taken_up_keeps_its_address() {
     assert_eq!(drawn.len(), 12);
     assert!(!drawn.contains(&address));
     assert_eq!(next.address(dyno).unwrap(), address);
+}
+
+/// A shim that gets no further, as one that waits for its turn to build a sandbox. It is given the dyno's folder.
+const WAITING: &str = "#!/bin/sh\necho $$ > \"$2/pid\"\nexec sleep 1000\n";
+
+#[test]
+fn a_dyno_that_is_being_started_keeps_its_address_when_its_server_ends() {
+    if !root() {
+        return;
+    }
+    let (settings, ground) = (settings(4), runtime::Ground::new());
+    let program = ground.path().join("waiting");
+    std::fs::write(&program, WAITING).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let launch = launch(ground.slug(&[]), "exec sleep 1000");
+    let file = ground.path().join(format!("dynos/{}/pid", launch.dyno));
+    let pid = serve(async {
+        let (local, _events) = Local::open(
+            ground.path(),
+            ground.blobs.clone(),
+            ground.logs.clone(),
+            ground.outputs.clone(),
+            Shims {
+                program,
+                tied: true,
+            },
+            Isolation::new(Level::Full, settings.clone(), ground.path()),
+        )
+        .unwrap();
+        let begun = async {
+            loop {
+                let text = std::fs::read_to_string(&file).unwrap_or_default();
+                if let Some(pid) = text.strip_suffix('\n') {
+                    return pid.parse().unwrap();
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            started = local.start(launch) => panic!("{started:?}"),
+            pid = soon(begun) => pid,
+        }
+    });
+    // That server is gone.
+    let other = Server::new(settings);
+    let drawn = std::iter::from_fn(|| other.address(Id::new()).ok());
+    assert_eq!(drawn.count(), 12);
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    serve(soon(async {
+        while other.address(Id::new()).is_err() {
+            tokio::task::yield_now().await;
+        }
+    }));
 }
 
 #[test]

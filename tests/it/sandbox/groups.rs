@@ -12,10 +12,11 @@ use nix::libc::O_NONBLOCK;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use penstock::sandbox::cgroup::{self, Cgroup, Cgroups, Controller, Group, Sources};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::ends::{end, ready, signal};
 use super::{Bed, Level, Way, root};
+use crate::starved;
 
 /// A hierarchy of the second version, as far as files go.
 fn unified(root: &Path, own: &str, controllers: &str) -> Sources {
@@ -237,6 +238,21 @@ exec sleep 1000"#;
 
 #[test]
 fn what_a_killed_launcher_left_is_swept() {
+    swept(cgroup::end);
+}
+
+#[test]
+fn what_a_killed_launcher_left_is_swept_by_a_server_that_has_no_descriptors_left() {
+    swept(|group| {
+        let group = group.clone();
+        starved::alone(move || {
+            let _all = starved::starve();
+            cgroup::end(&group);
+        });
+    });
+}
+
+fn swept(sweep: impl FnOnce(&Cgroup)) {
     if !root() {
         return;
     }
@@ -257,8 +273,13 @@ fn what_a_killed_launcher_left_is_swept() {
     assert_eq!(said.unwrap().unwrap(), "in");
     assert!(group.is_populated());
     assert!(group.usage().is_some());
+    let pid = Pid::from_child(&stray);
     let waiting = std::thread::spawn(move || stray.wait().unwrap());
-    cgroup::end(&group);
+    sweep(&group);
+    let left = group.groups.iter().any(|group| group.dir.exists());
+    if left {
+        kill_process(pid, Signal::KILL).unwrap();
+    }
     assert!(!waiting.join().unwrap().success());
-    assert!(group.groups.iter().all(|group| !group.dir.exists()));
+    assert!(!left);
 }
