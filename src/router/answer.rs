@@ -138,11 +138,11 @@ impl Download {
         if !open.is_closing() {
             return false;
         }
-        let too_long = |exchange: &Box<Exchange>| match exchange.is_endless() {
+        let too_long = |exchange: &Exchange| match exchange.is_endless() {
             true => !comes,
             false => exchange.age() > self.longest,
         };
-        open.is_cut_off() || self.exchange.as_ref().is_some_and(too_long)
+        open.is_cut_off() || self.exchange.as_deref().is_some_and(too_long)
     }
 
     /// Ends the answer for that reason: a stream of events as it would end by itself, so that its reader comes again.

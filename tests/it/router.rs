@@ -11,6 +11,7 @@ mod frames;
 mod heads;
 mod leaving;
 mod pages;
+mod reuse;
 mod said;
 mod slow;
 mod smuggling;
