@@ -8,9 +8,7 @@ use hyper::{Method, Request, Response, Version};
 
 use super::Options;
 use super::code::{self, Code};
-
-/// A colon, a space and the end of the line.
-const PUNCTUATION: usize = 4;
+use super::glance::Glance;
 
 /// Heroku's limit on the length of a method.
 const LONGEST_METHOD: usize = 127;
@@ -24,26 +22,6 @@ pub(super) fn target_is_plain<B>(request: &Request<B>) -> bool {
     path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS)
 }
 
-/// How long headers are, in bytes, as HTTP/1.1 writes them.
-#[derive(Default)]
-struct Size {
-    /// The longest, name and value.
-    longest: usize,
-    all: usize,
-}
-
-impl Size {
-    fn of(headers: &HeaderMap) -> Size {
-        let mut size = Size::default();
-        for (name, value) in headers {
-            let length = name.as_str().len() + value.len();
-            size.longest = size.longest.max(length);
-            size.all += length + PUNCTUATION;
-        }
-        size
-    }
-}
-
 /// Why an answer cannot be passed on, whose head is as long as the parser takes it.
 pub(super) fn answer<B>(answer: &Response<B>, options: &Options) -> Result<(), &'static Code> {
     let phrase = answer.extensions().get::<ReasonPhrase>();
@@ -54,7 +32,7 @@ pub(super) fn answer<B>(answer: &Response<B>, options: &Options) -> Result<(), &
     if cookies.any(|cookie| cookie.len() > options.max_cookie) {
         return Err(&code::H25_COOKIE);
     }
-    match Size::of(answer.headers()).all > options.max_response_head {
+    match Glance::at(answer.headers()).all > options.max_response_head {
         true => Err(&code::H25),
         false => Ok(()),
     }
@@ -63,6 +41,7 @@ pub(super) fn answer<B>(answer: &Response<B>, options: &Options) -> Result<(), &
 /// Why the request cannot be passed on: the code, and the cause for the log line.
 pub(super) fn check(
     head: &request::Parts,
+    glance: &Glance,
     options: &Options,
 ) -> Result<(), (&'static Code, &'static str)> {
     if head.method.as_str().len() > LONGEST_METHOD {
@@ -75,28 +54,37 @@ pub(super) fn check(
     if target > options.max_target {
         return Err((&code::H26_TARGET, "request target too long"));
     }
-    let size = Size::of(&head.headers);
-    if size.longest > options.max_header {
+    if glance.longest > options.max_header {
         return Err((&code::H26_HEADER, "header too long"));
     }
     if head.headers.len() > options.max_headers {
         return Err((&code::H26_HEADER, "too many headers"));
     }
-    if size.all + target > options.max_head {
+    if glance.all + target > options.max_head {
         return Err((&code::H26_HEADER, "headers too long"));
     }
-    // Codings other than chunked are per hop too, and taking them off is nobody's job but ours: we do not.
-    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        let plain = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-        let alone = codings.next().is_none() && !head.headers.contains_key(CONTENT_LENGTH);
-        if !plain || !alone || head.version != Version::HTTP_11 {
-            return Err((&code::H26, "bad header"));
-        }
+    if glance.of_hop && !is_framed_plainly(head) {
+        return Err((&code::H26, "bad header"));
     }
-    let mut expectations = head.headers.get_all(EXPECT).iter();
-    if expectations.any(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    if glance.not_for_apps && expects_more(&head.headers) {
         return Err((&code::H26_EXPECT, "unsupported expect header value"));
     }
     Ok(())
+}
+
+/// Codings other than chunked are per hop too, and taking them off is nobody's job but ours: we do not.
+fn is_framed_plainly(head: &request::Parts) -> bool {
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return true;
+    };
+    let plain = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    let alone = codings.next().is_none() && !head.headers.contains_key(CONTENT_LENGTH);
+    plain && alone && head.version == Version::HTTP_11
+}
+
+/// Whether something is expected that nobody does.
+fn expects_more(headers: &HeaderMap) -> bool {
+    let mut expectations = headers.get_all(EXPECT).iter();
+    expectations.any(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }

@@ -12,6 +12,7 @@ use hyper::header::{
 use hyper::http::{request, response};
 use hyper::{Method, Uri, Version};
 
+use super::glance::{Glance, HOP, NOT_FOR_APPS};
 use super::{request_id, sheet};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -21,23 +22,6 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
 const VIA_HTTP1: HeaderValue = HeaderValue::from_static("1.1 penstock");
 const VIA_HTTP2: HeaderValue = HeaderValue::from_static("2.0 penstock");
-/// What is said of one hop.
-const HOP: &[&str] = &[
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// What is not for apps. `Expect` has been answered here: the body is asked for as soon as the dyno takes it. `Proxy` becomes the
-/// environment variable HTTP_PROXY in CGI programs (CVE-2016-5385).
-const NOT_FOR_APPS: &[&str] = &["expect", "http2-settings", "proxy"];
-
 /// Headers that `Connection` cannot take away, since the next hop decides by them whom and what it serves.
 const KEPT: &[&str] = &[
     "authorization",
@@ -102,22 +86,17 @@ pub(super) struct Trail {
 /// Makes a visitor's head fit to be sent to a dyno, by HTTP/1.1. With `upgrade`, the wish for another protocol is passed on.
 pub(super) fn request(
     head: &mut request::Parts,
+    glance: &Glance,
     origin: &Origin,
-    has_body: bool,
-    upgrade: bool,
+    (has_body, upgrade): (bool, bool),
 ) -> Trail {
     let version = head.version;
     let unmeasured = version == Version::HTTP_2 && !head.headers.contains_key(CONTENT_LENGTH);
-    let chunked = head.headers.contains_key(TRANSFER_ENCODING) || (has_body && unmeasured);
+    let coded = glance.of_hop && head.headers.contains_key(TRANSFER_ENCODING);
+    let chunked = coded || (has_body && unmeasured);
     let protocol = agreed(&head.headers, upgrade);
-    strip_hop_by_hop(&mut head.headers);
-    strip_lookalikes(&mut head.headers);
+    strip(&mut head.headers, glance);
     let headers = &mut head.headers;
-    if has_any(headers, NOT_FOR_APPS) {
-        for name in NOT_FOR_APPS {
-            headers.remove(*name);
-        }
-    }
     if chunked {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
@@ -182,7 +161,9 @@ pub(super) fn from_http2(head: &mut request::Parts) {
 /// Makes a dyno's head fit to be sent to a visitor. With `upgrade`, the protocol that was agreed on is named.
 pub(super) fn response(head: &mut response::Parts, upgrade: bool) {
     let protocol = agreed(&head.headers, upgrade);
-    strip_hop_by_hop(&mut head.headers);
+    if head.headers.keys().any(|name| HOP.contains(&name.as_str())) {
+        strip_hop_by_hop(&mut head.headers);
+    }
     if let Some(protocol) = protocol {
         head.headers
             .insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -228,13 +209,25 @@ fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 
 /// The other protocol, if there is to be one.
 fn agreed(headers: &HeaderMap, upgrade: bool) -> Option<HeaderValue> {
-    headers.get(UPGRADE).filter(|_| upgrade).cloned()
+    upgrade.then(|| headers.get(UPGRADE).cloned()).flatten()
+}
+
+/// Takes from a request what is not for the app.
+fn strip(headers: &mut HeaderMap, glance: &Glance) {
+    if glance.of_hop {
+        strip_hop_by_hop(headers);
+    }
+    if glance.underscores {
+        strip_lookalikes(headers);
+    }
+    if glance.not_for_apps {
+        for name in NOT_FOR_APPS {
+            headers.remove(*name);
+        }
+    }
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if !has_any(headers, HOP) {
-        return;
-    }
     let named: Vec<HeaderName> = named_by_connection(headers)
         .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         .filter(|name| !KEPT.contains(&name.as_str()) && !ours(name.as_str()))
@@ -245,11 +238,6 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in HOP {
         headers.remove(*name);
     }
-}
-
-/// Most heads have none of what must go, and one look over their names tells that sooner than a question for each.
-fn has_any(headers: &HeaderMap, names: &[&str]) -> bool {
-    headers.keys().any(|name| names.contains(&name.as_str()))
 }
 
 fn ours(name: &str) -> bool {

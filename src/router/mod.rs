@@ -5,7 +5,7 @@
 //!
 //! - `listener`, `door`, `guests`, `converse`, `visitor` and `stream`: threads, connections and sockets. `proxy`, `passage`, `dispatch` and
 //!   `queue`: the way of one request. `table`: where it may lead.
-//! - `admit`, `host` and `forward`: what may come in, what it is for, and what of its head is changed.
+//! - `admit`, `host`, `glance` and `forward`: what may come in, what it is for, and what of its head is changed.
 //! - `load`, `send`, `pool`, `upload`, `answer`, `paced`, `piece` and `tunnel`: the dyno's side, streamed in bounded memory.
 //! - `beside`: the one host that leads to no app.
 //! - `exchange`, `lines`, `code` and `page`: what is told of it, in the log and to the visitor.
@@ -23,6 +23,7 @@ mod dispatch;
 mod door;
 mod exchange;
 mod forward;
+mod glance;
 mod guests;
 mod host;
 mod https_only;

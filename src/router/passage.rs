@@ -16,6 +16,7 @@ use super::answer::{self, Answer, Download};
 use super::code::{self, Code};
 use super::dispatch::Reply;
 use super::exchange::{Exchange, Subject};
+use super::glance::Glance;
 use super::paced::Paced;
 use super::proxy::{Proxy, closing, refusal, say_last};
 use super::send::Outgoing;
@@ -83,10 +84,13 @@ impl Proxy {
         if head.version == Version::HTTP_2 {
             forward::from_http2(&mut head);
         }
-        let verdict = admit::check(&head, &self.options);
-        let upgrade = forward::wants_upgrade(&head, unread).then_some(wants_upgrade);
+        let glance = Glance::at(&head.headers);
+        let verdict = admit::check(&head, &glance, &self.options);
+        let upgrades = glance.of_hop && forward::wants_upgrade(&head, unread);
+        let upgrade = upgrades.then_some(wants_upgrade);
         let target = head.uri.clone();
-        let trail = forward::request(&mut head, &visitor.origin, unread, upgrade.is_some());
+        let has = (unread, upgrades);
+        let trail = forward::request(&mut head, &glance, &visitor.origin, has);
         let subject = Subject {
             app: to.entry.app,
             method: head.method.clone(),
