@@ -6,13 +6,17 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::ratio::median;
 use crate::server::{Server, deploy};
 use crate::{Result, deploys, upstream};
 
 const ABORTS: usize = 100_000;
-const WARM_UP: usize = 10_000;
+/// Until then buffers are still being made that are used again later.
+const WARM_UP: usize = 50_000;
 const AT_ONCE: usize = 32;
-/// What memory may grow by between the two, in parts of a hundred.
+/// Looks at memory on the way, which goes up and down with what is under way just then.
+const LOOKS: usize = 20;
+/// What memory may grow by from the first third of the looks to the last, in parts of a hundred.
 const AIM_PERCENT: f64 = 5.0;
 
 pub fn run() -> Result<()> {
@@ -30,27 +34,31 @@ pub fn run() -> Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(all(server.router, WARM_UP))?;
-    let before = (server.process.resident()?, descriptors(&server)?);
-    println!(
-        "  after {WARM_UP:>7}: {:.1} MB, {} descriptors",
-        before.0, before.1
-    );
-    let mut most: f64 = before.0;
-    for part in 1..=9 {
-        runtime.block_on(all(server.router, ABORTS / 10))?;
-        most = most.max(server.process.resident()?);
-        if part % 3 == 0 {
-            let (resident, open) = (server.process.resident()?, descriptors(&server)?);
-            let count = WARM_UP + part * ABORTS / 10;
-            println!("  after {count:>7}: {resident:.1} MB, {open} descriptors");
-        }
+    let mut looks = vec![look(&server, WARM_UP)?];
+    for part in 1..=LOOKS {
+        runtime.block_on(all(server.router, ABORTS / LOOKS))?;
+        let count = WARM_UP + part * ABORTS / LOOKS;
+        looks.push(match part % 5 {
+            0 => look(&server, count)?,
+            _ => server.process.resident()?,
+        });
     }
-    let grown = (most / before.0 - 1.0) * 100.0;
+    let third = looks.len() / 3;
+    let (first, last) = (&looks[..third], &looks[looks.len() - third..]);
+    let grown = (median(last.to_vec()) / median(first.to_vec()) - 1.0) * 100.0;
     println!(
         "  grown by {grown:.1} %   {}",
         crate::ratio::below(grown, AIM_PERCENT, "%")
     );
     Ok(())
+}
+
+/// The memory that the server holds after so many, in MB.
+fn look(server: &Server, count: usize) -> Result<f64> {
+    let resident = server.process.resident()?;
+    let open = descriptors(server)?;
+    println!("  after {count:>7}: {resident:.1} MB, {open} descriptors");
+    Ok(resident)
 }
 
 fn descriptors(server: &Server) -> Result<usize> {
