@@ -271,7 +271,7 @@ impl Router {
         let inner = Arc::downgrade(&self.inner);
         move || {
             inner.upgrade().map_or(Traffic::default(), |inner| Traffic {
-                connections: inner.open.iter().map(|open| open.count()).sum(),
+                connections: inner.open.iter().map(|open| open.connections()).sum(),
                 requests: inner.table.under_way(),
                 queued: inner.queued.load(Ordering::Relaxed),
             })

@@ -2,7 +2,8 @@
 //!
 //! What carries HTTP/2 does not ask for more of a body before its visitor has made room, and keeps what it has taken in for as long, so
 //! the body itself would never find out that nobody takes it. A task reads it instead, hands on a piece at a time, sees the last one
-//! sent, and gives up what takes too long. The dyno's place it gives back sooner, once that has answered.
+//! sent, and gives up what takes too long: what was not taken in by then never is, and what was may still arrive, without an end. The
+//! dyno's place it gives back sooner, once that has answered, where little is left.
 
 use std::future::poll_fn;
 use std::io;
@@ -22,6 +23,8 @@ use super::visitor::Visitor;
 
 /// So long a visitor may take over the end of an answer before somebody else may have the dyno's place.
 const SHORTLY: Duration = Duration::from_millis(100);
+/// No more bytes are kept of an answer whose dyno has others to answer.
+const LITTLE: usize = 16 * 1024;
 
 /// A frame, or why there are no more; nothing at the end of a whole body.
 type Item = Option<io::Result<Frame<Piece>>>;
@@ -32,6 +35,7 @@ type Next = (Item, bool);
 /// The body as the connection to the visitor reads it.
 pub(super) struct Paced {
     items: mpsc::Receiver<Next>,
+    sending: Arc<Sending>,
     over: bool,
 }
 
@@ -40,14 +44,20 @@ impl Paced {
     /// the router takes its leave.
     pub(super) fn new(download: Download, idle: Duration, visitor: &Arc<Visitor>) -> Paced {
         let (sender, items) = mpsc::channel(1);
+        let sending = Arc::new(Sending::new());
         let course = Course {
             items: sender,
-            sending: Arc::new(Sending::new()),
+            sending: sending.clone(),
             idle,
             visitor: visitor.clone(),
         };
-        visitor.open.spawn(course.see_through(download.followed()));
-        Paced { items, over: false }
+        let seeing = course.see_through(download.followed());
+        visitor.open.spawn_answer(seeing);
+        Paced {
+            items,
+            sending,
+            over: false,
+        }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -63,6 +73,7 @@ impl Paced {
         }
         self.items.poll_recv(cx).map(|next| {
             let broken_off = || (Some(Err(io::ErrorKind::ConnectionAborted.into())), true);
+            let next = next.filter(|_| !self.sending.is_given_up());
             let (item, is_last) = next.unwrap_or_else(broken_off);
             self.over = is_last;
             item
@@ -95,8 +106,11 @@ impl Course {
         };
         match end {
             End::Sent => download.sent(),
-            End::Lost => {}
-            End::Stalled => download.stalled(),
+            End::Lost => self.sending.give_up(),
+            End::Stalled => {
+                self.sending.give_up();
+                download.stalled();
+            }
         }
     }
 
@@ -131,23 +145,37 @@ impl Course {
     /// Hands the last on, and sees all of it sent.
     async fn see_end(&self, last: Item, download: &mut Download) -> End {
         let ending = async {
+            let is_piece = matches!(last, Some(Ok(_)));
             // Nobody is there who could be asked, so whoever has left is known by what is thrown away.
-            let _ = self.items.send((last, true)).await;
-            match self.sending.over().await {
-                true => End::Sent,
-                false => End::Lost,
+            let _ = self.items.send((last, !is_piece)).await;
+            if !self.sending.over().await {
+                return End::Lost;
             }
+            // Only now: an answer of which this was said could not be given up any more.
+            if is_piece {
+                let _ = self.items.send((None, true)).await;
+            }
+            End::Sent
         };
         let (mut ending, mut stalls) = (pin!(ending), pin!(self.stalls()));
         tokio::select! {
             biased;
             end = &mut ending => return end,
-            () = sleep(SHORTLY) => download.leave_dyno(),
+            () = sleep(SHORTLY) => {}
+        }
+        let parted = match self.sending.left() <= LITTLE {
+            true => self.visitor.open.part(),
+            false => None,
+        };
+        if parted.is_some() {
+            download.leave_dyno();
         }
         tokio::select! {
             biased;
             end = &mut ending => end,
             () = &mut stalls => End::Stalled,
+            // The log says so of what is not sent by then.
+            () = self.visitor.open.cut() => End::Lost,
         }
     }
 

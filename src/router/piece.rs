@@ -24,6 +24,8 @@ pub(super) struct Sending {
     left: AtomicUsize,
     /// Some of them never will be.
     is_lost: AtomicBool,
+    /// Nobody waits for that any longer.
+    is_given_up: AtomicBool,
     over: Notify,
     /// When some of it was last sent: only what the visitor has made room for ever is.
     pub moved: Activity,
@@ -34,6 +36,7 @@ impl Sending {
         Sending {
             left: AtomicUsize::new(0),
             is_lost: AtomicBool::new(false),
+            is_given_up: AtomicBool::new(false),
             over: Notify::new(),
             moved: Activity::new(),
         }
@@ -46,6 +49,20 @@ impl Sending {
             bytes,
             of: Some(self.clone()),
         }
+    }
+
+    /// Bytes on their way.
+    pub(super) fn left(&self) -> usize {
+        self.left.load(Ordering::SeqCst)
+    }
+
+    /// What of it was not taken in yet is to be thrown away.
+    pub(super) fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::SeqCst)
     }
 
     fn sent(&self, bytes: usize) {

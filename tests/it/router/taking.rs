@@ -99,12 +99,31 @@ async fn an_answer_of_which_the_end_is_never_taken_is_h15() {
     for (length, room) in [(5, 0), (5, 4), (MUCH, 0)] {
         let web = Web::Up(vec![with_body(length).await]);
         let mut visited = Encrypted::with(web, short.clone());
-        let _waits = asking(&visited, room).await;
+        let mut waits = asking(&visited, room).await;
         let line = visited.edge.line().await;
         has(&line, "at=error code=H15 ");
         has(&line, " dyno=web.1 ");
         has(&line, " status=503 ");
+        // Whoever comes back to it is not told that this was all.
+        waits.room(1, LITTLE).await;
+        assert_eq!(waits.end(1).await, End::Reset);
     }
+}
+
+/// Their dyno has long answered, and they are no visitors of their own.
+#[tokio::test]
+async fn answers_that_one_does_not_take_keep_nobody_out() {
+    let few = Options {
+        max_connections: 3,
+        ..options()
+    };
+    let visited = Encrypted::with(Web::Up(vec![with_body(5).await]), few);
+    let mut waits = asking(&visited, 0).await;
+    for stream in [3, 5, 7, 9] {
+        waits.headers(stream, &usual("GET"), true).await;
+        waits.head(stream).await;
+    }
+    assert_eq!(status(&visited.edge.get().await), 200);
 }
 
 #[tokio::test]
