@@ -176,7 +176,8 @@ async fn oldest_kept(world: &World) -> Timestamp {
     }
 }
 
-/// Whoever goes on where a file of the log begins may have lost what was before it, and is told so; but not a drain that has had all of it.
+/// Whoever goes on where a file of the log begins may have lost what was before it, and is told so; but not where the next line shows that
+/// there was nothing between.
 #[tokio::test]
 async fn a_drain_that_has_lost_nothing_is_not_told_so_and_a_kill_costs_it_no_line() {
     let mut receiver = Receiver::plain(Does::Answer(200)).await;
