@@ -131,44 +131,19 @@ mod tests {
 
     #[test]
     fn a_port_that_the_scheme_stands_for_is_in_no_address_of_an_app() {
+        let http = "http://harbour.apps.example.com";
+        let https = "https://harbour.apps.example.com";
         for (router, tls, web, of_router) in [
-            (
-                80,
-                None,
-                "http://harbour.apps.example.com/",
-                "http://apps.example.com",
-            ),
-            (
-                80,
-                Some(443),
-                "https://harbour.apps.example.com/",
-                "http://apps.example.com",
-            ),
-            (
-                8080,
-                None,
-                "http://harbour.apps.example.com:8080/",
-                "http://apps.example.com:8080",
-            ),
-            (
-                8080,
-                Some(8443),
-                "https://harbour.apps.example.com:8443/",
-                "http://apps.example.com:8080",
-            ),
+            (80, None, format!("{http}/"), ""),
+            (80, Some(443), format!("{https}/"), ""),
+            (8080, None, format!("{http}:8080/"), ":8080"),
+            (8080, Some(8443), format!("{https}:8443/"), ":8080"),
             // Each port stands for the other scheme's.
-            (
-                443,
-                Some(80),
-                "https://harbour.apps.example.com:80/",
-                "http://apps.example.com:443",
-            ),
+            (443, Some(80), format!("{https}:80/"), ":443"),
         ] {
             let urls = urls(router, tls);
-            assert_eq!(
-                (urls.web("harbour").as_str(), urls.router().as_str()),
-                (web, of_router)
-            );
+            let of_router = format!("http://apps.example.com{of_router}");
+            assert_eq!((urls.web("harbour"), urls.router()), (web, of_router));
         }
     }
 }

@@ -148,7 +148,7 @@ mod tests {
             path: "/usr/bin:/bin".into(),
             own: "/srv/bin".into(),
         };
-        assert_eq!(shell.path(Path::new(HOME)), "/usr/bin:/bin:/penstock/bin");
+        assert_eq!(shell.path(Path::new(HOME)), "/usr/bin:/bin:/.penstock/bin");
         // Without a tree of its own it is where the server has it.
         assert_eq!(
             shell.path(Path::new("/srv/dynos/1")),

@@ -38,8 +38,8 @@ pub use spec::{BEGUN_FD, HOME, Host, Ids, Limits, Network, SPEC_FD, Spec, VARS};
 pub const SUBCOMMAND: &str = "dyno-init";
 
 /// Where a dyno with a tree of its own finds this program, by its name, to serve its static files. It is on the dyno's `PATH`, so it
-/// says whose it is.
-pub const PROGRAMS: &str = "/penstock/bin";
+/// says whose it is; the dot keeps it apart from any folder that a machine has for its server.
+pub const PROGRAMS: &str = "/.penstock/bin";
 
 /// This program's name there.
 pub(crate) const PROGRAM: &str = "penstock";

@@ -4,7 +4,7 @@
 //! system with a size and a count of files, and goes with the dyno.
 
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -145,8 +145,10 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// The machine's programs and what they need.
+    /// The machine's programs and what they need. All of it can still be written to, so nothing here may open what is already there.
     fn system(&self) -> io::Result<()> {
+        // First, while the place for it can only be in the tree itself.
+        self.own_program()?;
         for name in SYSTEM {
             self.take(&Path::new("/").join(name))?;
         }
@@ -162,7 +164,7 @@ impl Tree<'_> {
                 .iter()
                 .try_for_each(|path| self.take(Path::new(path)))?;
         }
-        self.own_program()
+        Ok(())
     }
 
     /// This program itself. Where it was replaced since it was started, the new one is shown, and where it is gone, none.
@@ -174,7 +176,7 @@ impl Tree<'_> {
             return Ok(());
         }
         let place = self.at(PROGRAMS).join(PROGRAM);
-        fs::write(&place, "")?;
+        mount_point(&place)?;
         bind(path, &place)
     }
 
@@ -207,12 +209,17 @@ impl Tree<'_> {
         };
         let place = self.root.join(inner);
         if kind.is_symlink() {
-            return symlink(fs::read_link(source)?, place);
+            let target = fs::read_link(source)?;
+            return match symlink(&target, &place) {
+                // It lies in a folder that is shown.
+                Err(_) if fs::read_link(&place).is_ok_and(|there| there == target) => Ok(()),
+                made => made,
+            };
         }
         if kind.is_dir() {
             fs::create_dir_all(&place)?;
         } else {
-            fs::write(&place, "")?;
+            mount_point(&place)?;
         }
         bind(source, &place)
     }
@@ -312,6 +319,14 @@ impl Tree<'_> {
             Some(&layers),
         )?;
         Ok(umount2(&lower, MntFlags::MNT_DETACH)?)
+    }
+}
+
+/// A file to mount another on. What is there already may be the machine's own, in a folder that is shown: that is left as it is.
+fn mount_point(place: &Path) -> io::Result<()> {
+    match File::create_new(place) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
     }
 }
 

@@ -11,7 +11,15 @@ use clap::{ArgAction, Args};
 use super::Level;
 
 /// What each dyno has of its own.
-const OWN: &[&str] = &["/app", "/dev", "/proc", "/run", "/tmp", "/var/tmp"];
+const OWN: &[&str] = &[
+    "/.penstock",
+    "/app",
+    "/dev",
+    "/proc",
+    "/run",
+    "/tmp",
+    "/var/tmp",
+];
 
 /// What is shown of this machine at any level, in which programs may be.
 const USUAL: &[&str] = &["/bin", "/lib", "/nix", "/opt", "/sbin", "/usr"];

@@ -1,4 +1,5 @@
-//! Which addresses are somebody's on this machine: each is one server's alone from before its cable is there until after it is gone.
+//! Which addresses are somebody's on this machine: one server alone draws each, before its cable is there, and nobody else does until
+//! after that is gone. Only who holds the dyno that it was drawn for, and a server that takes this up, have it as well.
 //!
 //! A server marks those that it has in a file that all servers share, one byte each, by locks that the kernel takes back when the
 //! server ends. So does whoever holds a dyno, who gets a mark of its own from the server: a dyno that is just being started when that
@@ -68,7 +69,11 @@ impl Claims {
             Err(Errno::EAGAIN | Errno::EACCES) => return Ok(false),
             Err(errno) => return Err(errno.into()),
         }
-        mark(marks, libc::F_RDLCK, address.to_bits(), 1)?;
+        if let Err(errno) = mark(marks, libc::F_RDLCK, address.to_bits(), 1) {
+            // It would be nobody's to give back.
+            let _ = mark(marks, libc::F_UNLCK, address.to_bits(), 1);
+            return Err(errno.into());
+        }
         Ok(self.held.insert(address))
     }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use penstock::error::Result;
 use penstock::name::Id;
-use penstock::runtime::{Local, Runtime, Shims};
+use penstock::runtime::{Launch, Local, Runtime, Shims};
 use penstock::sandbox::probe::Ground;
 use penstock::sandbox::{Isolation, Level, Limits, Settings};
 use rustix::process::{Pid, Signal, kill_process};
@@ -119,18 +119,31 @@ fn a_dyno_that_is_taken_up_keeps_its_address() {
 /// A shim that gets no further, as one that waits for its turn to build a sandbox. It is given the dyno's folder.
 const WAITING: &str = "#!/bin/sh\necho $$ > \"$2/pid\"\nexec sleep 1000\n";
 
-#[test]
-fn a_dyno_that_is_being_started_keeps_its_address_when_its_server_ends() {
-    if !root() {
-        return;
+/// Such a shim, which does not outlive this.
+struct Waiting<'a> {
+    ground: &'a runtime::Ground,
+    said: PathBuf,
+}
+
+impl Waiting<'_> {
+    /// Ends when it waits.
+    async fn begun(&self) {
+        while self.pid().is_none() {
+            tokio::task::yield_now().await;
+        }
     }
-    let (settings, ground) = (settings(4), runtime::Ground::new());
-    let program = ground.path().join("waiting");
-    std::fs::write(&program, WAITING).unwrap();
-    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-    let launch = launch(ground.slug(&[]), "exec sleep 1000");
-    let file = ground.path().join(format!("dynos/{}/pid", launch.dyno));
-    let pid = serve(async {
+
+    fn pid(&self) -> Option<Pid> {
+        let said = std::fs::read_to_string(&self.said).ok()?;
+        Pid::from_raw(said.strip_suffix('\n')?.parse().ok()?)
+    }
+
+    /// A server that starts the dyno in this way, and is gone as soon as the shim waits.
+    async fn started_by_a_server(&self, launch: Launch, settings: Settings) {
+        let ground = self.ground;
+        let program = ground.path().join("waiting");
+        std::fs::write(&program, WAITING).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
         let (local, _events) = Local::open(
             ground.path(),
             ground.blobs.clone(),
@@ -140,28 +153,42 @@ fn a_dyno_that_is_being_started_keeps_its_address_when_its_server_ends() {
                 program,
                 tied: true,
             },
-            Isolation::new(Level::Full, settings.clone(), ground.path()),
+            Isolation::new(Level::Full, settings, ground.path()),
         )
         .unwrap();
-        let begun = async {
-            loop {
-                let text = std::fs::read_to_string(&file).unwrap_or_default();
-                if let Some(pid) = text.strip_suffix('\n') {
-                    return pid.parse().unwrap();
-                }
-                tokio::task::yield_now().await;
-            }
-        };
         tokio::select! {
             started = local.start(launch) => panic!("{started:?}"),
-            pid = soon(begun) => pid,
+            () = soon(self.begun()) => {}
         }
-    });
-    // That server is gone.
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(pid) = self.pid() {
+            // Where it has ended before, the test has failed already.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+#[test]
+fn a_dyno_that_is_being_started_keeps_its_address_when_its_server_ends() {
+    if !root() {
+        return;
+    }
+    let (settings, ground) = (settings(4), runtime::Ground::new());
+    let launch = launch(ground.slug(&[]), "exec sleep 1000");
+    let said = ground.path().join(format!("dynos/{}/pid", launch.dyno));
+    let waiting = Waiting {
+        ground: &ground,
+        said,
+    };
+    serve(waiting.started_by_a_server(launch, settings.clone()));
     let other = Server::new(settings);
     let drawn = std::iter::from_fn(|| other.address(Id::new()).ok());
     assert_eq!(drawn.count(), 12);
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    drop(waiting);
     serve(soon(async {
         while other.address(Id::new()).is_err() {
             tokio::task::yield_now().await;

@@ -12,6 +12,7 @@ pub mod inside;
 mod levels;
 mod limits;
 mod network;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -126,6 +126,7 @@ fn a_setting_that_makes_no_sense_is_refused_before_anything_is_made() {
         ["--api-url", "ftp://host"],
         ["--dyno-readable", "relative/folder"],
         ["--dyno-readable", "/tmp/of-which-each-dyno-has-its-own"],
+        ["--dyno-readable", "/.penstock/bin"],
     ] {
         let output = place.command(&arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
