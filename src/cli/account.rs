@@ -127,8 +127,7 @@ impl Account {
             };
             oauth_authorizations::add_key(connection, account.id, &written, "penstock account", now)
         })?;
-        println!("{token}");
-        Ok(())
+        print::line(&format!("{token}\n"))
     }
 }
 

@@ -68,7 +68,7 @@ impl Buildpack {
         match self {
             Buildpack::Import(import) => {
                 let kept = registry(&import.data_dir)?.import(&import.name, &import.from)?;
-                println!("{} is kept: {} bytes", kept.name, kept.size);
+                print::line(&format!("{} is kept: {} bytes\n", kept.name, kept.size))?;
             }
             Buildpack::List(list) => {
                 print::list(&registry(&list.data_dir)?.list()?, list.form)?;
@@ -85,7 +85,7 @@ impl Buildpack {
                     ),
                     _ => error,
                 })?;
-                println!("{} is removed", remove.name);
+                print::line(&format!("{} is removed\n", remove.name))?;
             }
         }
         Ok(())

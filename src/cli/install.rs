@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory};
 
+use super::print;
 use crate::error::{Error, ErrorId, Result};
 use crate::sockets;
 
@@ -67,37 +68,38 @@ impl Install {
         if is_build(&program) {
             warn_of_build(&program);
         }
-        self.say_what_is_next(&program, &names);
-        Ok(())
+        self.say_what_is_next(&program, &names)
     }
 
-    fn say_what_is_next(&self, program: &Path, names: &[String]) {
-        match self.units == Path::new(UNITS) {
-            true => println!("Now start it:\n"),
+    fn say_what_is_next(&self, program: &Path, names: &[String]) -> Result<()> {
+        let (units, names) = (self.units.display(), names.join(" "));
+        let first = match self.units == Path::new(UNITS) {
+            true => "Now start it:\n\n".to_owned(),
             // Without them there, `systemctl enable` finds nothing.
-            false => println!(
-                "systemd looks for units in {UNITS}. To start the server, copy them there:\n\n    cp {}/penstock* {UNITS}/",
-                self.units.display()
+            false => format!(
+                "systemd looks for units in {UNITS}. To start the server, copy them there:\n\n    cp {units}/penstock* {UNITS}/\n"
             ),
-        }
-        println!("    systemctl daemon-reload");
-        println!(
-            "    systemctl enable --now {} penstock.service",
-            names.join(" ")
-        );
-        println!(
-            "\nTo upgrade, put the new program at {} and type:\n",
+        };
+        print::line(&format!(
+            "{first}    systemctl daemon-reload\n    systemctl enable --now {names} penstock.service\n\n\
+             To upgrade, put the new program at {} and type:\n\n    systemctl restart penstock.service\n\n\
+             Its apps go on meanwhile. Requests that are under way are answered first, and who comes then waits for a moment.\n",
             program.display()
-        );
-        println!("    systemctl restart penstock.service");
-        println!(
-            "\nIts apps go on meanwhile. Requests that are under way are answered first, and who comes then waits for a moment."
-        );
+        ))
     }
 
     /// Where is listened, by the names of the sockets: as it is said before `--` or after it, since the sockets that systemd hands over
     /// go before what the server itself is told. 422 for words that `penstock serve` would not take, and for two that contradict.
     fn sockets(&self) -> Result<[(&'static str, SocketAddr); 4]> {
+        if self
+            .arguments
+            .iter()
+            .any(|word| word.starts_with("--data-dir"))
+        {
+            return Err(Error::invalid(
+                "The units need to know the data directory: give it before `--`, as in: penstock install --data-dir DIR -- …",
+            ));
+        }
         let words = ["penstock", "serve", "--data-dir"].map(OsString::from);
         let data_dir = self.data_dir.clone().into_os_string();
         let arguments = self.arguments.iter().map(OsString::from);
@@ -145,8 +147,7 @@ impl Install {
                 path.display()
             ))
         })?;
-        println!("wrote {}", path.display());
-        Ok(())
+        print::line(&format!("wrote {}\n", path.display()))
     }
 
     fn service(&self, program: &Path, sockets: &[String]) -> Result<String> {

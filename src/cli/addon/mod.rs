@@ -87,7 +87,7 @@ impl Register {
         );
         if printed {
             eprintln!("The provider exchanges grants with this secret, which is shown once:");
-            println!("{fresh}");
+            print::line(&format!("{fresh}\n"))?;
         }
         Ok(())
     }

@@ -82,6 +82,20 @@ fn a_program_that_cargo_does_not_remove_is_not_warned_of() {
 }
 
 #[test]
+fn all_units_are_written_where_nobody_reads_what_is_said() {
+    let place = Place::new();
+    let units = place.path("units");
+    std::fs::create_dir(&units).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = crate::binary::penstock(&["install", "--units"]);
+    let output = command.arg(&units).stdout(writer).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(std::fs::read_dir(&units).unwrap().count(), 5);
+}
+
+#[test]
 fn a_folder_for_units_that_is_not_there_is_to_be_made() {
     let mut elsewhere = crate::binary::penstock(&["install", "--units", "/nonexistent/folder"]);
     let refused = elsewhere.output().unwrap();
@@ -128,7 +142,7 @@ fn a_service_that_could_not_start_is_not_written() {
         (&["--", "--nosuch-flag"], "--nosuch-flag"),
         (&["--", "--base-domain", "bad domain"], "bad domain"),
         (&["--", "--listen", "nowhere"], "nowhere"),
-        (&["--", "--data-dir", "/elsewhere"], "--data-dir"),
+        (&["--", "--data-dir", "/elsewhere"], "give it before `--`"),
         (
             &["--listen", "127.0.0.1:1", "--", "--listen", "127.0.0.1:2"],
             "--listen is given twice",
