@@ -98,8 +98,9 @@ impl Proxy {
         visits: &Visits,
     ) -> Result<Arc<Entry>, &'static Code> {
         // The app's own first: where it has none left, it takes none of all, not even for a moment.
-        let _of_app = Place::take(&visits.queued, self.options.max_queued_of_one)?;
-        let _of_all = Place::take(&self.queued, self.options.max_queued)?;
+        let place = |queued, most| Place::take(queued, most).ok_or(&code::H11);
+        let _of_app = place(&visits.queued, self.options.max_queued_of_one)?;
+        let _of_all = place(&self.queued, self.options.max_queued)?;
         let deadline = tokio::time::Instant::now() + self.options.boot_queue;
         let mut changes = self.table.changes();
         loop {

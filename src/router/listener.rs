@@ -24,9 +24,6 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long to wait before accepting again when the system has no more sockets to give.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Answers of a thread that may be on their way to visitors when their dynos serve others already.
-const MOST_PARTED: usize = 1024;
-
 /// The tasks of one thread that must be given time to end.
 #[derive(Default)]
 pub(super) struct Open {
@@ -34,7 +31,7 @@ pub(super) struct Open {
     /// Those of them that are answers of connections which are counted already.
     answers: AtomicUsize,
     /// Answers that have left their dynos.
-    parted: AtomicUsize,
+    pub parted: AtomicUsize,
     none: Notify,
     leaving: OnceLock<Instant>,
     left: Notify,
@@ -70,8 +67,9 @@ impl Open {
 
     /// The same for an answer of a connection.
     pub(super) fn spawn_answer(self: &Arc<Open>, task: impl Future<Output = ()> + Send + 'static) {
-        let (place, answer) = (self.place(), Counted::one(self, |open| &open.answers));
-        place.spawn(async move {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        let answer = OfConnection(self.clone());
+        self.place().spawn(async move {
             let _answer = answer;
             task.await;
         });
@@ -81,13 +79,6 @@ impl Open {
     pub(super) fn connections(&self) -> usize {
         let answers = self.answers.load(Ordering::Relaxed);
         self.count.load(Ordering::Relaxed).saturating_sub(answers)
-    }
-
-    /// Lets an answer leave its dyno, which others may have then, until what this returns is dropped. `None` where so many have that
-    /// the next may not.
-    pub(super) fn part(self: &Arc<Open>) -> Option<Counted> {
-        let parted = Counted::one(self, |open| &open.parted);
-        (self.parted.load(Ordering::Relaxed) <= MOST_PARTED).then_some(parted)
     }
 
     /// From here on each answer by HTTP/1.1 is the last one of its connection, and says so.
@@ -163,19 +154,12 @@ impl Open {
     }
 }
 
-/// Something that is counted until this is dropped.
-pub(super) struct Counted(Arc<Open>, fn(&Open) -> &AtomicUsize);
+/// One of them that is an answer.
+struct OfConnection(Arc<Open>);
 
-impl Counted {
-    fn one(open: &Arc<Open>, count: fn(&Open) -> &AtomicUsize) -> Counted {
-        count(open).fetch_add(1, Ordering::Relaxed);
-        Counted(open.clone(), count)
-    }
-}
-
-impl Drop for Counted {
+impl Drop for OfConnection {
     fn drop(&mut self) {
-        self.1(&self.0).fetch_sub(1, Ordering::Relaxed);
+        self.0.answers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

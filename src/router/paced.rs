@@ -19,12 +19,14 @@ use tokio::time::{Instant, sleep};
 
 use super::answer::Download;
 use super::piece::{Piece, Sending};
+use super::queue::Place;
 use super::visitor::Visitor;
 
 /// So long a visitor may take over the end of an answer before somebody else may have the dyno's place.
 const SHORTLY: Duration = Duration::from_millis(100);
-/// No more bytes are kept of an answer whose dyno has others to answer.
+/// No more bytes are kept of an answer whose dyno has others to answer, and no more such answers of a thread.
 const LITTLE: usize = 16 * 1024;
+const MOST: usize = 1024;
 
 /// A frame, or why there are no more; nothing at the end of a whole body.
 type Item = Option<io::Result<Frame<Piece>>>;
@@ -163,10 +165,8 @@ impl Course {
             end = &mut ending => return end,
             () = sleep(SHORTLY) => {}
         }
-        let parted = match self.sending.left() <= LITTLE {
-            true => self.visitor.open.part(),
-            false => None,
-        };
+        let is_little = self.sending.left() <= LITTLE;
+        let parted = Place::take(&self.visitor.open.parted, MOST).filter(|_| is_little);
         if parted.is_some() {
             download.leave_dyno();
         }

@@ -1,22 +1,18 @@
-//! The requests that wait for apps that are starting: counted for the whole router and for each app, and no more than may be.
+//! Places that are counted, and no more of them than may be: for requests that wait for apps that are starting, of the whole router and
+//! of each app, and for answers that wait for their visitors.
 //!
-//! It must not know what they wait for, nor for how long.
+//! It must not know what is waited for, nor for how long.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::code::{self, Code};
-
-/// A place among the requests that wait for starting apps.
+/// One of them.
 pub(super) struct Place<'a>(&'a AtomicUsize);
 
 impl Place<'_> {
-    /// A place until it is dropped; H11 while `most` are taken.
-    pub(super) fn take(queued: &AtomicUsize, most: usize) -> Result<Place<'_>, &'static Code> {
-        let place = Place(queued);
-        match queued.fetch_add(1, Ordering::Relaxed) < most {
-            true => Ok(place),
-            false => Err(&code::H11),
-        }
+    /// A place until it is dropped; `None` while `most` are taken.
+    pub(super) fn take(taken: &AtomicUsize, most: usize) -> Option<Place<'_>> {
+        let place = Place(taken);
+        (taken.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
     }
 }
 

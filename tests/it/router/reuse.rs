@@ -31,38 +31,34 @@ async fn counting(answers: usize) -> (Dyno, Arc<AtomicUsize>) {
     (dyno, count)
 }
 
-#[tokio::test]
-async fn connections_to_a_dyno_are_used_again() {
-    let one = Options {
+fn one_thread() -> Options {
+    Options {
         threads: 1,
         ..options()
-    };
-    let (dyno, count) = counting(usize::MAX).await;
-    let edge = Edge::with(Web::Up(vec![dyno]), one);
+    }
+}
+
+/// How many connections it takes for so many requests, where each is closed after `answers`.
+async fn connections(requests: usize, answers: usize) -> usize {
+    let (dyno, count) = counting(answers).await;
+    let edge = Edge::with(Web::Up(vec![dyno]), one_thread());
     let mut wire = edge.connect().await;
-    for _ in 0..50 {
+    for _ in 0..requests {
         wire.write(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n"))
             .await;
         has(&wire.until("\r\n\r\nx").await, "200 OK");
     }
-    assert_eq!(count.load(Ordering::SeqCst), 1);
+    count.load(Ordering::SeqCst)
+}
+
+#[tokio::test]
+async fn connections_to_a_dyno_are_used_again() {
+    assert_eq!(connections(50, usize::MAX).await, 1);
 }
 
 #[tokio::test]
 async fn a_dyno_that_closes_an_old_connection_on_a_get_is_asked_again() {
-    let one = Options {
-        threads: 1,
-        ..options()
-    };
-    let (dyno, count) = counting(3).await;
-    let edge = Edge::with(Web::Up(vec![dyno]), one);
-    let mut wire = edge.connect().await;
-    for _ in 0..30 {
-        wire.write(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n"))
-            .await;
-        has(&wire.until("\r\n\r\nx").await, "200 OK");
-    }
-    assert_eq!(count.load(Ordering::SeqCst), 10);
+    assert_eq!(connections(30, 3).await, 10);
 }
 
 #[tokio::test]
@@ -78,11 +74,7 @@ async fn what_is_asked_again_is_asked_in_the_same_words() {
         }
     })
     .await;
-    let one = Options {
-        threads: 1,
-        ..options()
-    };
-    let edge = Edge::with(Web::Up(vec![dyno]), one);
+    let edge = Edge::with(Web::Up(vec![dyno]), one_thread());
     let mut wire = edge.connect().await;
     let more = "X-A: 1\r\nX-A:\r\nX-B: : b\r\nX-A: 2\r\n";
     for method in ["GET", "DELETE"] {
@@ -106,9 +98,8 @@ async fn what_is_asked_again_is_asked_in_the_same_words() {
 #[tokio::test]
 async fn an_old_connection_is_not_trusted_with_what_must_not_be_sent_twice() {
     let never = Options {
-        threads: 1,
         pool_idle_unrepeatable: Duration::ZERO,
-        ..options()
+        ..one_thread()
     };
     let (dyno, count) = counting(1).await;
     let edge = Edge::with(Web::Up(vec![dyno]), never);
