@@ -186,7 +186,8 @@ impl Tree<'_> {
             return Ok(());
         };
         let place = self.root.join(inner);
-        if !place.exists() {
+        // A folder of the server's may have the name of ours, which has nothing of the machine's in it.
+        if !place.exists() || Path::new(PROGRAMS).starts_with(&self.spec.hidden) {
             return Ok(());
         }
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;

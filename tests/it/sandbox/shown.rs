@@ -25,3 +25,14 @@ fn what_is_below_a_folder_that_dynos_read_may_be_named_itself_and_keeps_its_cont
         assert_eq!(fs::read_to_string(&note).unwrap(), "kept\n", "{way:?}");
     }
 }
+
+#[test]
+fn a_server_in_a_folder_of_its_programs_name_does_not_hide_the_program() {
+    for way in Way::all() {
+        let mut bed = Bed::new(way, "ls /.penstock/bin");
+        bed.spec.hidden = "/.penstock".into();
+        if way.level.has_own_tree() {
+            assert_eq!(bed.run().said, "penstock\n", "{way:?}");
+        }
+    }
+}
