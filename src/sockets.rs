@@ -97,6 +97,6 @@ fn handed_over() -> Result<HashMap<String, TcpListener>> {
 
 fn bind(address: SocketAddr, argument: &str) -> Result<TcpListener> {
     TcpListener::bind(address).map_err(|cause| {
-        Error::conflict(format!("{address} cannot be listened on: {cause}. Name another address with {argument}, or port 0."))
+        Error::conflict(format!("{address} cannot be listened on: {cause}. Name another address with {argument} (as in `make run ARGS=\"{argument} ADDRESS:PORT\"`), or port 0."))
     })
 }
