@@ -1,7 +1,7 @@
 //! The load: keep-alive connections on a thread of their own, each with one request under way at a time.
 //!
-//! It reads as little of an answer as it can: the status, the length, and where the body ends. The rest of a body is thrown away unread:
-//! visitors are elsewhere, and to copy what they get would take the core from the app behind the router.
+//! It reads as little of an answer as it can: the status, the length, and where the body ends. What of a body does not fit in with that is
+//! thrown away unread: visitors of megabytes are elsewhere, and to copy what they get would take the core from the app behind the router.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,10 +14,8 @@ use tokio::sync::Barrier;
 
 use crate::Result;
 
-/// A head fits in, and all of a short answer, in bytes.
-const BUFFER: usize = 4 * 1024;
-/// Thrown away at once, in bytes.
-const WASTE: usize = 256 * 1024;
+/// Read, or thrown away, at once, in bytes.
+const BUFFER: usize = 256 * 1024;
 
 /// Appends the bytes of a request.
 pub type WriteRequest = Arc<dyn Fn(usize, usize, &mut Vec<u8>) + Send + Sync>;
@@ -121,7 +119,6 @@ impl Load {
 struct Connection {
     socket: TcpStream,
     buffer: Vec<u8>,
-    nowhere: Vec<u8>,
 }
 
 impl Connection {
@@ -131,7 +128,6 @@ impl Connection {
         Ok(Connection {
             socket,
             buffer: vec![0; BUFFER],
-            nowhere: vec![0; WASTE],
         })
     }
 
@@ -151,7 +147,7 @@ impl Connection {
         };
         let mut rest = (head + length).saturating_sub(filled);
         while rest > 0 {
-            let read = self.waste(rest.min(WASTE)).await?;
+            let read = self.waste(rest.min(BUFFER)).await?;
             if read == 0 {
                 return Err("a server closed its connection within an answer".into());
             }
@@ -163,7 +159,7 @@ impl Connection {
     /// Throws away at most so many bytes, and returns how many there were. With this flag, TCP on Linux writes nothing to the buffer
     /// (tcp(7)).
     async fn waste(&mut self, most: usize) -> Result<usize> {
-        let (socket, room) = (&self.socket, &mut self.nowhere[..most]);
+        let (socket, room) = (&self.socket, &mut self.buffer[..most]);
         let read = socket.async_io(Interest::READABLE, || {
             let (_, read) = recv(socket, &mut *room, RecvFlags::TRUNC)?;
             Ok(read)
