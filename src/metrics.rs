@@ -3,7 +3,7 @@
 //! Labels are bounded: apps are told apart up to a number, statuses where they have a name, failures by Heroku's codes. What is counted
 //! begins anew with each start. It must not know who asks for it, nor what else is worth showing (see `api::metrics`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use prometheus::{
 };
 
 use crate::error::{Error, Result};
-use crate::name::Id;
+use crate::name::{ById, Id};
 
 /// Apps that have labels of their own.
 const MAX_APPS: usize = 1_000;
@@ -60,7 +60,7 @@ pub struct Traffic {
 
 #[derive(Default)]
 struct Apps {
-    named: HashMap<Id, Arc<OfApp>>,
+    named: ById<Arc<OfApp>>,
     others: Option<Arc<OfApp>>,
 }
 
@@ -152,7 +152,7 @@ impl Metrics {
     /// These are the apps there are. Those that went are forgotten, and so is what was counted under an app's former name.
     pub fn set_apps<'a>(&self, apps: impl Iterator<Item = (Id, &'a str)>) {
         let before = self.apps.load();
-        let mut named = HashMap::new();
+        let mut named = ById::default();
         for (id, name) in apps.take(MAX_APPS) {
             let known = before.named.get(&id).filter(|app| app.name == name);
             let app = known

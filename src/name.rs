@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -12,6 +13,9 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
+
+/// What is looked up by id for each request. Nobody else chooses ids, so no look-up has to be proof against chosen ones.
+pub type ById<T> = HashMap<Id, T, foldhash::fast::RandomState>;
 
 /// The id of anything: a UUIDv7, so that the order of ids is the order in which things were made.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]

@@ -31,7 +31,7 @@ mod state;
 pub mod syslog;
 pub mod terminal;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -46,7 +46,7 @@ pub use place::{Counted, Place};
 pub use session::{Batch, Mark, Session};
 
 use crate::error::Result;
-use crate::name::Id;
+use crate::name::{ById, Id};
 use crate::time::{Clock, Timestamp};
 use app::{AppLog, Common};
 use opener::Opener;
@@ -85,7 +85,7 @@ pub struct Logs {
 
 #[derive(Default)]
 struct Apps {
-    known: HashMap<Id, Arc<AppLog>>,
+    known: ById<Arc<AppLog>>,
     /// Apps that were removed while this server ran. A dyno that is still being stopped must not bring their files back.
     removed: HashSet<Id>,
 }

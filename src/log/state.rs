@@ -29,8 +29,10 @@ pub(super) struct Dropped {
     pub since: Timestamp,
 }
 
+/// Most batches are no longer, in bytes: one that grows line by line is moved again and again.
+const ROOM: usize = 4 * 1024;
+
 /// Formatted lines on their way to the disk.
-#[derive(Default)]
 pub(super) struct Batch {
     pub text: Vec<u8>,
     pub lines: u64,
@@ -58,7 +60,11 @@ impl State {
     }
 
     pub(super) fn begin(&mut self, now: Timestamp) -> Batch {
-        let mut batch = Batch::default();
+        let mut batch = Batch {
+            text: Vec::with_capacity(ROOM),
+            lines: 0,
+            told: 0,
+        };
         if self.dropped.lines > 0 {
             let told = format!(
                 "Error L12: {} messages dropped since {}.",

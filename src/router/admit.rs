@@ -2,7 +2,9 @@
 //! answers are, after it.
 
 use hyper::ext::ReasonPhrase;
-use hyper::header::{CONTENT_LENGTH, EXPECT, HeaderMap, SET_COOKIE, TRANSFER_ENCODING};
+use hyper::header::{
+    CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue, SET_COOKIE, TRANSFER_ENCODING,
+};
 use hyper::http::request;
 use hyper::{Method, Request, Response, Version};
 
@@ -22,19 +24,20 @@ pub(super) fn target_is_plain<B>(request: &Request<B>) -> bool {
     path.starts_with('/') || (path == "*" && request.method() == Method::OPTIONS)
 }
 
-/// Why an answer cannot be passed on, whose head is as long as the parser takes it.
-pub(super) fn answer<B>(answer: &Response<B>, options: &Options) -> Result<(), &'static Code> {
+/// Why an answer cannot be passed on, whose head is as long as the parser takes it; or what was seen of one that can.
+pub(super) fn answer<B>(answer: &Response<B>, options: &Options) -> Result<Glance, &'static Code> {
     let phrase = answer.extensions().get::<ReasonPhrase>();
     if phrase.is_some_and(|phrase| phrase.as_bytes().len() > options.max_status_line) {
         return Err(&code::H25_STATUS);
     }
-    let mut cookies = answer.headers().get_all(SET_COOKIE).iter();
-    if cookies.any(|cookie| cookie.len() > options.max_cookie) {
+    let glance = Glance::at(answer.headers());
+    let too_long = |cookie: &HeaderValue| cookie.len() > options.max_cookie;
+    if glance.cookies && answer.headers().get_all(SET_COOKIE).iter().any(too_long) {
         return Err(&code::H25_COOKIE);
     }
-    match Glance::at(answer.headers()).all > options.max_response_head {
+    match glance.all > options.max_response_head {
         true => Err(&code::H25),
-        false => Ok(()),
+        false => Ok(glance),
     }
 }
 

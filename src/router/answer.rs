@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -92,17 +92,18 @@ impl Download {
         let Some(lease) = self.lease.take() else {
             return;
         };
+        let now = Instant::now();
         if self.upload.complete() {
             let ticket = self
                 .exchange
                 .as_ref()
                 .and_then(|exchange| exchange.ticket.as_ref());
-            lease.give_back(ticket.is_none_or(|ticket| ticket.load.retired()));
+            lease.give_back(ticket.is_none_or(|ticket| ticket.load.retired()), now);
         } else {
             self.visitor.linger.store(true, Ordering::Relaxed);
         }
         if !self.is_followed {
-            self.sent();
+            self.sent_at(now);
         }
     }
 
@@ -115,8 +116,12 @@ impl Download {
 
     /// The visitor's connection has taken all of it.
     pub(super) fn sent(&mut self) {
+        self.sent_at(Instant::now());
+    }
+
+    fn sent_at(&mut self, now: Instant) {
         if let Some(mut exchange) = self.exchange.take() {
-            exchange.completed();
+            exchange.completed(now);
         }
     }
 

@@ -17,7 +17,6 @@ use tokio_rustls::TlsAcceptor;
 
 use super::answer::Answer;
 use super::forward::Origin;
-use super::idle::HeadTimer;
 use super::proxy::{self, Proxy};
 use super::stream::VisitorStream;
 use super::visitor::{FAREWELL, Visitor};
@@ -131,7 +130,7 @@ fn service(
 async fn by_http1(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStream) {
     let options = &proxy.options;
     let connection = http1::Builder::new()
-        .timer(HeadTimer::default())
+        .timer(visitor.alarm.clone())
         .header_read_timeout(options.header_read)
         .max_headers(PARSED_HEADERS)
         .max_buf_size(options.max_head.max(8 * 1024) * BEYOND)

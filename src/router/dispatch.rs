@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use super::admit;
 use super::code::{self, Code};
 use super::exchange::{Exchange, Subject};
+use super::glance::Glance;
 use super::pool::{Lease, Unreachable};
 use super::proxy::Proxy;
 use super::queue::Place;
@@ -24,6 +25,7 @@ use crate::name::Id;
 /// A dyno's answer, with the connection it is coming in on.
 pub(super) struct Reply {
     pub response: Response<Incoming>,
+    pub glance: Glance,
     pub lease: Lease,
     pub upload: Progress,
 }
@@ -40,22 +42,27 @@ impl Proxy {
     pub(super) async fn dispatch(
         &self,
         exchange: &mut Exchange,
-        mut entry: Arc<Entry>,
+        entry: &Arc<Entry>,
         outgoing: &mut Outgoing,
     ) -> Result<Reply, &'static Code> {
+        // Found again since.
+        let mut newer: Option<Arc<Entry>> = None;
         if entry.turns_away() {
             self.table.caught_up().await;
-            entry = self.find_again(&exchange.subject)?;
+            newer = Some(self.find_again(&exchange.subject)?);
         }
         let mut tried: Vec<Id> = Vec::new();
         let mut failure = &code::H99;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         loop {
+            let entry = newer.as_ref().unwrap_or(entry);
             let backends = match &entry.backends {
                 _ if entry.maintenance => return Err(&code::H80),
                 Backends::Away(why) => return Err(*why),
                 Backends::Starting | Backends::Idle => {
-                    entry = self.await_start(&exchange.subject, &entry.visits).await?;
+                    let starting = self.await_start(&exchange.subject, &entry.visits);
+                    // Seldom, and larger than all else that is waited for.
+                    newer = Some(Box::pin(starting).await?);
                     continue;
                 }
                 Backends::Up(backends) => backends,
@@ -67,7 +74,7 @@ impl Proxy {
                 Pick::Busy => return Err(&code::H11),
                 Pick::NoneLeft if tried.is_empty() => return Err(&code::H14),
                 Pick::NoneLeft => return Err(failure),
-                Pick::Outdated => entry = self.find_again(&exchange.subject)?,
+                Pick::Outdated => newer = Some(self.find_again(&exchange.subject)?),
                 Pick::Dyno(ticket) => {
                     let dyno = ticket.load.id;
                     exchange.ticket = Some(ticket);
@@ -128,12 +135,23 @@ impl Proxy {
         outgoing: &mut Outgoing,
     ) -> Result<Reply, Failed> {
         loop {
-            let mut lease = self.lease(exchange, outgoing).await?;
-            match send::send(&mut lease, outgoing, self.options.first_byte).await {
+            let now = tokio::time::Instant::now();
+            let (mut lease, now) = match self.leased(exchange, outgoing, now) {
+                Some(lease) => (lease, now),
+                None => {
+                    let connecting = self.connect(exchange);
+                    // Once for many requests, and larger than all else that is waited for.
+                    let lease = Box::pin(connecting).await?;
+                    (lease, tokio::time::Instant::now())
+                }
+            };
+            let time = (now, self.options.first_byte);
+            match send::send(&mut lease, outgoing, exchange.visitor(), time).await {
                 Ok(response) => {
-                    admit::answer(&response, &self.options).map_err(Failed::Final)?;
+                    let glance = admit::answer(&response, &self.options).map_err(Failed::Final)?;
                     return Ok(Reply {
                         response,
+                        glance,
                         lease,
                         upload: outgoing.progress.clone(),
                     });
@@ -150,17 +168,27 @@ impl Proxy {
         }
     }
 
-    /// A connection to the dyno whose ticket the exchange holds.
-    async fn lease(&self, exchange: &mut Exchange, outgoing: &Outgoing) -> Result<Lease, Failed> {
-        exchange.connected = false;
+    /// A kept connection to the dyno whose ticket the exchange holds.
+    fn leased(
+        &self,
+        exchange: &mut Exchange,
+        outgoing: &Outgoing,
+        now: tokio::time::Instant,
+    ) -> Option<Lease> {
+        let ticket = exchange.ticket.as_ref();
+        let lease = ticket.and_then(|ticket| outgoing.pooled(&self.pool, &ticket.load, now));
+        exchange.connected = lease.is_some();
+        if exchange.connected {
+            exchange.connect = Some(Duration::ZERO);
+        }
+        lease
+    }
+
+    /// A new one.
+    async fn connect(&self, exchange: &mut Exchange) -> Result<Lease, Failed> {
         let Some(ticket) = &exchange.ticket else {
             return Err(Failed::Final(&code::H99));
         };
-        if let Some(lease) = outgoing.pooled(&self.pool, &ticket.load) {
-            exchange.connect = Some(Duration::ZERO);
-            exchange.connected = true;
-            return Ok(lease);
-        }
         let begun = Instant::now();
         let connected = self.pool.connect(ticket).await;
         exchange.connect = Some(begun.elapsed());

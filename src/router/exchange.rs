@@ -60,7 +60,7 @@ pub(super) struct Exchange {
     pub bytes: u64,
     code: Option<&'static Code>,
     cause: Option<&'static str>,
-    complete: bool,
+    completed: Option<Instant>,
 }
 
 impl Exchange {
@@ -88,7 +88,7 @@ impl Exchange {
             bytes: 0,
             code: None,
             cause: None,
-            complete: false,
+            completed: None,
         })
     }
 
@@ -123,9 +123,13 @@ impl Exchange {
         name.or(self.left.as_ref()).map_or("", |name| &**name)
     }
 
-    /// All of the dyno's answer has been passed on.
-    pub(super) fn completed(&mut self) {
-        self.complete = true;
+    /// All of the dyno's answer has been passed on, at this moment.
+    pub(super) fn completed(&mut self, now: Instant) {
+        self.completed = Some(now);
+    }
+
+    pub(super) fn visitor(&self) -> &Visitor {
+        &self.visitor
     }
 
     /// It ends with this code. The first one is the reason; later ones only follow from it.
@@ -160,7 +164,7 @@ impl Exchange {
     }
 
     fn outcome(&self) -> Option<&'static Code> {
-        if self.code.is_some() || self.complete {
+        if self.code.is_some() || self.completed.is_some() {
             return self.code;
         }
         // Nobody gave a reason: it was dropped half-way, because a connection or the whole thread ended.
@@ -234,7 +238,9 @@ fn add(line: &mut String, words: &[&str]) {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let (app, code, took) = (self.subject.app, self.outcome(), self.started.elapsed());
+        let (app, code) = (self.subject.app, self.outcome());
+        let over = self.completed.unwrap_or_else(Instant::now);
+        let took = over.saturating_duration_since(self.started);
         let status = self.final_status(code);
         let say = |line: &mut String| self.write(line, code, status, took);
         self.lines.put(app, say);

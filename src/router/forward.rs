@@ -105,11 +105,7 @@ pub(super) fn request(
         headers.insert(UPGRADE, protocol);
     }
     let forwarded_for = append(headers, &X_FORWARDED_FOR, origin.peer.clone());
-    let request_id = match headers.get(X_REQUEST_ID) {
-        Some(id) if request_id::acceptable(id.as_bytes()) => id.clone(),
-        _ => request_id::new(),
-    };
-    headers.insert(X_REQUEST_ID, request_id.clone());
+    let request_id = identify(headers);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
     headers.insert(X_FORWARDED_PORT, origin.port_said.clone());
     let now = sheet::value(itoa::Buffer::new().format(now_ms()));
@@ -136,6 +132,23 @@ pub(super) fn request(
     }
 }
 
+/// The id that the request came with, if it is one that can be kept, and else a new one in its place.
+fn identify(headers: &mut HeaderMap) -> HeaderValue {
+    match headers.entry(X_REQUEST_ID) {
+        Entry::Vacant(place) => place.insert(request_id::new()).clone(),
+        Entry::Occupied(mut place) => {
+            let brought = place.get().clone();
+            let id = match request_id::acceptable(brought.as_bytes()) {
+                true => brought,
+                false => request_id::new(),
+            };
+            // Any others that came with it go.
+            place.insert(id.clone());
+            id
+        }
+    }
+}
+
 /// Puts where HTTP/1.1 has it what HTTP/2 has elsewhere, before it is looked at: the host, the cookies in one line, and the one
 /// length (RFC 9113, 8.2.3 and 8.3.1).
 pub(super) fn from_http2(head: &mut request::Parts) {
@@ -159,9 +172,9 @@ pub(super) fn from_http2(head: &mut request::Parts) {
 }
 
 /// Makes a dyno's head fit to be sent to a visitor. With `upgrade`, the protocol that was agreed on is named.
-pub(super) fn response(head: &mut response::Parts, upgrade: bool) {
+pub(super) fn response(head: &mut response::Parts, glance: &Glance, upgrade: bool) {
     let protocol = agreed(&head.headers, upgrade);
-    if head.headers.keys().any(|name| HOP.contains(&name.as_str())) {
+    if glance.of_hop {
         strip_hop_by_hop(&mut head.headers);
     }
     if let Some(protocol) = protocol {

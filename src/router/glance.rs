@@ -3,7 +3,7 @@
 //!
 //! It must not know what becomes of what it sees.
 
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, SET_COOKIE};
 
 /// A colon, a space and the end of the line.
 const PUNCTUATION: usize = 4;
@@ -21,6 +21,8 @@ pub(super) struct Glance {
     pub not_for_apps: bool,
     /// Names with underscores.
     pub underscores: bool,
+    /// `Set-Cookie`.
+    pub cookies: bool,
 }
 
 /// What is said of one hop.
@@ -51,6 +53,7 @@ impl Glance {
             glance.of_hop |= HOP.contains(&name);
             glance.not_for_apps |= NOT_FOR_APPS.contains(&name);
             glance.underscores |= name.contains('_');
+            glance.cookies |= name == SET_COOKIE.as_str();
         }
         glance
     }

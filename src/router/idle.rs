@@ -4,26 +4,38 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hyper::rt;
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep};
 
 /// A timer that is used again and again, and is moved only when it goes off too early: so what is over before its time never
 /// touches the runtime's timers. None exists before the first wait.
 #[derive(Default)]
-pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(super) struct Alarm {
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// Whom it wakes.
+    sleeper: Option<Waker>,
+}
 
 impl Alarm {
     /// Ready when it is so late.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
         let sleep = self
-            .0
+            .sleep
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-        if due < sleep.deadline() {
+        let is_early = due < sleep.deadline();
+        let wakes = |sleeper: &Waker| sleeper.will_wake(cx.waker());
+        if !is_early && !sleep.is_elapsed() && self.sleeper.as_ref().is_some_and(wakes) {
+            return Poll::Pending;
+        }
+        if is_early {
             sleep.as_mut().reset(due);
         }
+        // A task that has had its turn is not noted by what it polls then, only asked to come again.
+        self.sleeper = has_budget_remaining().then(|| cx.waker().clone());
         while sleep.as_mut().poll(cx).is_ready() {
             if Instant::now() >= due {
                 return Poll::Ready(());
@@ -34,23 +46,32 @@ impl Alarm {
     }
 }
 
-/// What hyper measures the heads of one connection by: all of them by one alarm, where a timer would be made for each.
+/// The alarm of a connection by HTTP/1.1, for whatever is waited for there, since that is one thing at a time: a head, or an answer. hyper
+/// measures heads by it, where it would make a timer for each.
 #[derive(Clone, Default)]
-pub(super) struct HeadTimer(Arc<Mutex<Alarm>>);
+pub(super) struct SharedAlarm(Arc<Mutex<Alarm>>);
 
 struct HeadSleep {
-    alarm: Arc<Mutex<Alarm>>,
+    alarm: SharedAlarm,
     due: Instant,
 }
 
-impl rt::Timer for HeadTimer {
+impl SharedAlarm {
+    /// Ready when it is so late.
+    pub(super) fn poll(&self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
+        let mut alarm = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        alarm.poll(cx, due)
+    }
+}
+
+impl rt::Timer for SharedAlarm {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
         self.sleep_until((Instant::now() + duration).into())
     }
 
     fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn rt::Sleep>> {
         Box::pin(HeadSleep {
-            alarm: self.0.clone(),
+            alarm: self.clone(),
             due: deadline.into(),
         })
     }
@@ -66,8 +87,7 @@ impl Future for HeadSleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut alarm = self.alarm.lock().unwrap_or_else(PoisonError::into_inner);
-        alarm.poll(cx, self.due)
+        self.alarm.poll(cx, self.due)
     }
 }
 
@@ -175,5 +195,73 @@ impl Activity {
             }
             tokio::time::sleep_until(due).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io;
+    use std::pin::pin;
+
+    use tokio::task::coop::consume_budget;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(10);
+    const NEVER: Duration = Duration::from_secs(600);
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn goes_off(waiting: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().build()?;
+        runtime.block_on(async {
+            // In a task of its own, since nobody counts the turns of what a runtime is there for.
+            let task = tokio::spawn(tokio::time::timeout(PATIENCE, waiting));
+            assert!(matches!(task.await, Ok(Ok(()))), "it did not go off");
+        });
+        Ok(())
+    }
+
+    #[test]
+    fn an_alarm_goes_off_for_each_who_waits_and_when_it_is_due() -> io::Result<()> {
+        goes_off(async {
+            let alarm = SharedAlarm::default();
+            let far = Instant::now() + NEVER;
+            poll_fn(|cx| {
+                assert!(alarm.poll(cx, far).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            for _ in 0..2 {
+                let alarm = alarm.clone();
+                // Another task, another waker.
+                let waiting = tokio::spawn(async move {
+                    for _ in 0..2 {
+                        let due = Instant::now() + SOON;
+                        poll_fn(|cx| alarm.poll(cx, due)).await;
+                        assert!(Instant::now() >= due);
+                    }
+                });
+                assert!(waiting.await.is_ok());
+            }
+        })
+    }
+
+    #[test]
+    fn an_alarm_goes_off_for_a_task_that_had_no_turn_left_when_it_asked() -> io::Result<()> {
+        goes_off(async {
+            let mut alarm = Alarm::default();
+            let due = Instant::now() + SOON;
+            let mut is_spent = false;
+            poll_fn(move |cx| {
+                while !is_spent && has_budget_remaining() {
+                    assert!(pin!(consume_budget()).poll(cx).is_ready());
+                }
+                is_spent = true;
+                alarm.poll(cx, due)
+            })
+            .await;
+        })
     }
 }

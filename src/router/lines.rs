@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 
 use super::RequestLog;
 use crate::name::Id;
@@ -62,13 +63,15 @@ impl Lines {
     pub(super) fn write(&self) {
         let mut written = std::mem::take(&mut *self.waiting());
         written.of.sort_by_key(|(app, _)| *app);
+        let mut said: Vec<&str> = Vec::with_capacity(written.of.len());
         for of_app in written.of.chunk_by(|(one, _), (other, _)| one == other) {
             let lines = of_app
                 .iter()
                 .filter_map(|(_, line)| written.text.get(line.clone()));
-            let lines: Vec<&str> = lines.collect();
+            said.clear();
+            said.extend(lines);
             if let Some((app, _)) = of_app.first() {
-                self.log.requests(*app, &lines);
+                self.log.requests(*app, &said);
             }
         }
         written.text.clear();
@@ -83,10 +86,11 @@ impl Lines {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes whatever comes, for as long as the thread runs. Tasks take turns, so what others have to say by then goes along.
+    /// Writes whatever comes, for as long as the thread runs. It lets whoever is in line go first, so what they have to say goes along.
     pub(super) async fn run(self: Arc<Lines>) {
         loop {
             self.some.notified().await;
+            yield_now().await;
             self.write();
         }
     }

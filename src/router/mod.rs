@@ -387,8 +387,13 @@ impl Shared {
     }
 }
 
+/// How many tasks have their turn before the system is asked what else has come. To ask costs something each time, and whatever comes
+/// stands in line behind them anyway; a timer may be late by as long as their turns take.
+const TURN: u32 = 256;
+
 fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_current_thread()
+        .event_interval(TURN)
         .enable_all()
         .build()
         .map_err(Error::from)

@@ -62,7 +62,7 @@ pub(super) fn pass(
                 entry,
                 ..
             } = &mut passage;
-            let dispatching = pin!(proxy.dispatch(exchange, entry.clone(), outgoing));
+            let dispatching = pin!(proxy.dispatch(exchange, entry, outgoing));
             visitor.unless_lost(dispatching).await
         };
         let dispatched = dispatched.unwrap_or_else(|lost| Err(passage.exchange.lost(&lost)));
@@ -128,7 +128,7 @@ impl Proxy {
             let port = self.options.https_port.unwrap_or(visitor.origin.port);
             let answer = https_only::elsewhere(exchange.subject.asked(), port);
             exchange.answered(answer.status());
-            exchange.completed();
+            exchange.completed(Instant::now());
             return Err(closing(answer, visitor, unread).into());
         }
         Ok(exchange)
@@ -170,7 +170,7 @@ impl Proxy {
             return self.switch(exchange, reply, upgrade);
         }
         let (mut head, body) = reply.response.into_parts();
-        forward::response(&mut head, false);
+        forward::response(&mut head, &reply.glance, false);
         if answer::is_of_events(&head.headers) {
             exchange.goes_on();
         }
@@ -202,7 +202,7 @@ impl Proxy {
     ) -> Response<Answer> {
         let dyno = hyper::upgrade::on(&mut reply.response);
         let (mut head, _) = reply.response.into_parts();
-        forward::response(&mut head, true);
+        forward::response(&mut head, &reply.glance, true);
         exchange.goes_on();
         let tunnel = tunnel::run(
             (upgrade, dyno),

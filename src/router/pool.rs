@@ -3,7 +3,6 @@
 //! It is not hyper-util's, because that one consumes a request that could not be sent, and a proxy wants it back: nothing of it
 //! has left, so it can go to another dyno.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ use super::load::Load;
 use super::options::Options;
 use super::table::Ticket;
 use super::upload::Upload;
-use crate::name::Id;
+use crate::name::ById;
 use crate::transport::Connection;
 
 /// How long after an answer its connection may take to become ready for another request.
@@ -42,30 +41,30 @@ struct Inner {
 /// By dyno and not by address, since another app's dyno may get the address next.
 #[derive(Default)]
 struct Idle {
-    connections: HashMap<Id, Vec<Resting>>,
+    connections: ById<Vec<Resting>>,
     swept: bool,
 }
 
-struct Resting {
+/// A connection to a dyno, handed on whole from one request to the next.
+struct Connected {
     load: Arc<Load>,
     sender: SendRequest<Upload>,
     task: AbortHandle,
+    /// For whoever waits for an answer on it and has none of his own.
     alarm: Alarm,
+    /// Whether it had carried requests before the last one.
+    reused: bool,
+}
+
+struct Resting {
+    connection: Connected,
     since: Instant,
-    /// Whether it has carried one request only.
-    is_new: bool,
 }
 
 /// A connection in use. Dropped, it is closed, and with it whatever was going on there.
 pub(super) struct Lease {
-    sender: Option<SendRequest<Upload>>,
-    task: AbortHandle,
-    /// For whoever waits for an answer on it.
-    pub alarm: Alarm,
-    load: Arc<Load>,
+    connection: Option<Connected>,
     pool: Pool,
-    /// Whether it has carried requests before, so that the dyno may just now be closing it.
-    pub reused: bool,
 }
 
 /// Why a dyno could not be connected to.
@@ -92,7 +91,7 @@ impl Pool {
     }
 
     /// A connection to the dyno that has rested for so short a time that it can still be trusted.
-    pub(super) fn take(&self, load: &Load, repeatable: bool) -> Option<Lease> {
+    pub(super) fn take(&self, load: &Load, repeatable: bool, now: Instant) -> Option<Lease> {
         let keep = if repeatable {
             self.0.keep
         } else {
@@ -100,29 +99,35 @@ impl Pool {
         };
         let mut idle = self.lock();
         let resting = idle.connections.get_mut(&load.id)?;
-        if !repeatable && !self.trusts(load, resting) {
+        if !repeatable && !self.trusts(load, resting, now) {
             return None;
         }
         // The last one given back is the freshest.
-        while let Some(connection) = resting.pop() {
-            if connection.sender.is_ready() && connection.since.elapsed() < keep {
-                return Some(Lease {
-                    sender: Some(connection.sender),
-                    task: connection.task,
-                    alarm: connection.alarm,
-                    load: connection.load,
-                    pool: self.clone(),
-                    reused: true,
-                });
+        while let Some(Resting {
+            mut connection,
+            since,
+        }) = resting.pop()
+        {
+            if connection.sender.is_ready() && now.saturating_duration_since(since) < keep {
+                connection.reused = true;
+                return Some(self.lease(connection));
             }
         }
         None
     }
 
+    fn lease(&self, connection: Connected) -> Lease {
+        Lease {
+            connection: Some(connection),
+            pool: self.clone(),
+        }
+    }
+
     /// Whether the dyno can be trusted not to close a connection just when a request is sent on it. The oldest that rests says
     /// how long they may.
-    fn trusts(&self, load: &Load, resting: &[Resting]) -> bool {
-        let keeps = |oldest: &Resting| oldest.since.elapsed() >= self.0.trial;
+    fn trusts(&self, load: &Load, resting: &[Resting], now: Instant) -> bool {
+        let rested = |oldest: &Resting| now.saturating_duration_since(oldest.since);
+        let keeps = |oldest: &Resting| rested(oldest) >= self.0.trial;
         if resting.first().is_some_and(keeps) {
             load.keeping.kept();
         }
@@ -151,39 +156,30 @@ impl Pool {
                 pool.closed(&load);
             }
         });
-        Ok(Lease {
-            sender: Some(sender),
+        let connection = Connected {
+            load: ticket.load.clone(),
+            sender,
             task: task.abort_handle(),
             alarm: Alarm::default(),
-            load: ticket.load.clone(),
-            pool: self.clone(),
             reused: false,
-        })
+        };
+        Ok(self.lease(connection))
     }
 
     fn lock(&self) -> MutexGuard<'_, Idle> {
         self.0.lock()
     }
 
-    fn put(
-        &self,
-        load: Arc<Load>,
-        sender: SendRequest<Upload>,
-        (task, alarm, is_new): (AbortHandle, Alarm, bool),
-    ) {
-        if load.keeping.is_hopeless() {
+    fn put(&self, connection: Connected, now: Instant) {
+        if connection.load.keeping.is_hopeless() {
             return;
         }
         let mut idle = self.lock();
-        let resting = idle.connections.entry(load.id).or_default();
+        let resting = idle.connections.entry(connection.load.id).or_default();
         if resting.len() < self.0.most {
             resting.push(Resting {
-                load,
-                sender,
-                task,
-                alarm,
-                since: Instant::now(),
-                is_new,
+                connection,
+                since: now,
             });
         }
         if !std::mem::replace(&mut idle.swept, true) {
@@ -198,8 +194,8 @@ impl Pool {
             let mut idle = self.lock();
             let keep = self.0.keep;
             idle.connections.retain(|_, resting| {
-                resting.retain(|connection| {
-                    !connection.sender.is_closed() && connection.since.elapsed() < keep
+                resting.retain(|Resting { connection, since }| {
+                    !connection.sender.is_closed() && since.elapsed() < keep
                 });
                 !resting.is_empty()
             });
@@ -222,10 +218,10 @@ impl Inner {
         let Some(resting) = idle.connections.get_mut(&load.id) else {
             return;
         };
-        resting.retain(|connection| {
+        resting.retain(|Resting { connection, since }| {
             let closed = connection.sender.is_closed();
-            if closed && connection.since.elapsed() < self.keep_unrepeatable {
-                load.keeping.closed(connection.is_new);
+            if closed && since.elapsed() < self.keep_unrepeatable {
+                load.keeping.closed(!connection.reused);
             }
             !closed
         });
@@ -233,33 +229,35 @@ impl Inner {
 }
 
 impl Lease {
-    /// The connection, to send one request on.
-    pub(super) fn sender(&mut self) -> Option<&mut SendRequest<Upload>> {
-        self.sender.as_mut()
+    /// The connection, to send one request on and to wait for the answer.
+    pub(super) fn parts(&mut self) -> Option<(&mut SendRequest<Upload>, &mut Alarm)> {
+        let connection = self.connection.as_mut()?;
+        Some((&mut connection.sender, &mut connection.alarm))
+    }
+
+    /// Whether it has carried requests before, so that the dyno may just now be closing it.
+    pub(super) fn is_reused(&self) -> bool {
+        self.connection
+            .as_ref()
+            .is_some_and(|connection| connection.reused)
     }
 
     /// Both bodies have passed whole: the connection can serve another request, unless the dyno is on its way out.
-    pub(super) fn give_back(mut self, retired: bool) {
-        let Some(mut sender) = self.sender.take() else {
+    pub(super) fn give_back(mut self, retired: bool, now: Instant) {
+        let Some(mut connection) = self.connection.take() else {
             return;
         };
-        if retired || sender.is_closed() {
+        if retired || connection.sender.is_closed() {
             return;
         }
-        let rest = (
-            self.task.clone(),
-            std::mem::take(&mut self.alarm),
-            !self.reused,
-        );
-        if sender.is_ready() {
-            self.pool.put(self.load.clone(), sender, rest);
-            return;
+        if connection.sender.is_ready() {
+            return self.pool.put(connection, now);
         }
-        let (pool, load) = (self.pool.clone(), self.load.clone());
+        let pool = self.pool.clone();
         tokio::spawn(async move {
-            match tokio::time::timeout(SETTLE, sender.ready()).await {
-                Ok(Ok(())) => pool.put(load, sender, rest),
-                _ => rest.0.abort(),
+            match tokio::time::timeout(SETTLE, connection.sender.ready()).await {
+                Ok(Ok(())) => pool.put(connection, Instant::now()),
+                _ => connection.task.abort(),
             }
         });
     }
@@ -267,8 +265,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.sender.is_some() {
-            self.task.abort();
+        if let Some(connection) = &self.connection {
+            connection.task.abort();
         }
     }
 }

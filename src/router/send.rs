@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -12,10 +12,10 @@ use hyper::{Method, Request, Response, Uri};
 use tokio::time::Instant;
 
 use super::code::{self, Code};
-use super::idle::Alarm;
 use super::load::Load;
 use super::pool::{Lease, Pool};
 use super::upload::{Progress, Upload};
+use super::visitor::Visitor;
 
 /// A request on its way out, which comes back when it could not be sent.
 pub(super) struct Outgoing {
@@ -49,11 +49,11 @@ impl Outgoing {
     }
 
     /// A connection that the request can use without the cost of making one.
-    pub(super) fn pooled(&self, pool: &Pool, dyno: &Load) -> Option<Lease> {
+    pub(super) fn pooled(&self, pool: &Pool, dyno: &Load, now: Instant) -> Option<Lease> {
         if self.fresh_only {
             return None;
         }
-        pool.take(dyno, self.repeatable)
+        pool.take(dyno, self.repeatable, now.into())
     }
 
     /// For when an old connection takes the request with it.
@@ -74,13 +74,13 @@ struct Spare {
 
 const END: u8 = b'\n';
 
+/// Most requests' headers are no longer than this, in bytes, and what allocates is quick at pieces of this size.
+const MOST_ARE: usize = 1024;
+
 impl Spare {
     fn of(request: &Request<Upload>) -> Spare {
-        let headers = request.headers();
-        let length =
-            |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 2;
-        let mut written = Vec::with_capacity(headers.iter().map(length).sum());
-        for (name, value) in headers {
+        let mut written = Vec::with_capacity(MOST_ARE);
+        for (name, value) in request.headers() {
             for part in [name.as_str().as_bytes(), value.as_bytes()] {
                 written.extend_from_slice(part);
                 written.push(END);
@@ -110,19 +110,25 @@ impl Spare {
     }
 }
 
-/// Sends it, and waits for the head of the answer.
+/// Sends it, and waits for the head of the answer for so long from now on.
 pub(super) async fn send(
     lease: &mut Lease,
     outgoing: &mut Outgoing,
-    first_byte: Duration,
+    visitor: &Visitor,
+    (now, first_byte): (Instant, Duration),
 ) -> Result<Response<Incoming>, Failure> {
-    let reused = lease.reused;
+    let reused = lease.is_reused();
     let spare = if reused { outgoing.spare() } else { None };
-    let (Some(sender), Some(request)) = (lease.sender(), outgoing.request.take()) else {
+    let (Some((sender, alarm)), Some(request)) = (lease.parts(), outgoing.request.take()) else {
         return Err(Failure::Dyno(&code::H99));
     };
     let answer = pin!(sender.try_send_request(request));
-    let waiting = first(answer, &outgoing.progress, first_byte, &mut lease.alarm);
+    let timed = |cx: &mut Context<'_>, due| match visitor.is_http2 {
+        // Its requests are waited for side by side.
+        true => alarm.poll(cx, due),
+        false => visitor.alarm.poll(cx, due),
+    };
+    let waiting = first(answer, &outgoing.progress, (now, first_byte), timed);
     let mut error = match waiting.await {
         None => return Err(Failure::Dyno(&code::H12)),
         Some(Ok(response)) => return Ok(response),
@@ -158,15 +164,15 @@ pub(super) async fn send(
 async fn first<T>(
     mut answer: Pin<&mut impl Future<Output = T>>,
     upload: &Progress,
-    limit: Duration,
-    alarm: &mut Alarm,
+    (now, limit): (Instant, Duration),
+    mut timed: impl FnMut(&mut Context<'_>, Instant) -> Poll<()>,
 ) -> Option<T> {
-    let mut deadline = Instant::now() + limit;
+    let mut deadline = now + limit;
     poll_fn(move |cx| {
         if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
             return Poll::Ready(Some(answer));
         }
-        while alarm.poll(cx, deadline).is_ready() {
+        while timed(cx, deadline).is_ready() {
             let now = Instant::now();
             let from = if upload.awaits_visitor() {
                 now

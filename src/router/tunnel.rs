@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -39,7 +39,7 @@ pub(super) async fn run(
     tokio::select! {
         biased;
         // Whether a side ended or broke, the tunnel is over, and that is how tunnels end.
-        _ = copy => exchange.completed(),
+        _ = copy => exchange.completed(Instant::now()),
         () = activity.silence(idle) => exchange.failed(&code::H15),
         () = open.closed() => exchange.failed(&code::H24),
     }

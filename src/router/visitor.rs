@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::forward::Origin;
-use super::idle::{Activity, Since};
+use super::idle::{Activity, SharedAlarm, Since};
 use super::listener::Open;
 use super::options::Options;
 use crate::transport::LONGEST_STALL;
@@ -41,6 +41,8 @@ pub(super) struct Visitor {
     pub stalled: AtomicBool,
     /// Some of a request was left unread, so closing at once would destroy the answer on its way.
     pub linger: AtomicBool,
+    /// By HTTP/1.1.
+    pub alarm: SharedAlarm,
     /// When bytes last came or went: by HTTP/1.1, once the router takes its leave.
     pub activity: Activity,
     /// When a request last began or ended, and how many are under way.
@@ -73,6 +75,7 @@ impl Visitor {
             origin,
             stalled: AtomicBool::new(false),
             linger: AtomicBool::new(false),
+            alarm: SharedAlarm::default(),
             activity: Activity::new(),
             requests: Activity::new(),
             under_way: AtomicUsize::new(0),
