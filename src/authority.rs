@@ -3,6 +3,7 @@
 //! Clients that check certificates, and cannot be told not to, are told to trust `ca.pem`. Its key never leaves the data directory.
 //! It must not know what is served under the certificates.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,6 +55,11 @@ impl Authority {
             servers: KeyPair::generate().map_err(Error::internal)?,
             certificate: data.path(CERTIFICATE),
         })
+    }
+
+    /// Its certificate.
+    pub fn pem(&self) -> Result<String> {
+        Ok(fs::read_to_string(&self.certificate)?.trim().to_owned())
     }
 
     /// What a listener needs to be believed under these names and addresses. The certificate is the same for whatever name a client

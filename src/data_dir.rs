@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 
 use crate::error::{Error, ErrorId, Result};
 use crate::secret::{self, SEALING_KEY, SealingKey, SigningKey};
@@ -152,7 +152,11 @@ impl DataDir {
     /// The same, for what each start writes anew: a power cut may take it, and waiting for the disk would only delay the start.
     pub fn write_passing(&self, name: &str, text: &str) -> Result<()> {
         let (_, part) = self.part(name, text)?;
-        fs::rename(part, self.path(name))?;
+        // File systems write a file out at once that takes another's name, but not one that changes names with it.
+        match renameat_with(CWD, &part, CWD, self.path(name), RenameFlags::EXCHANGE) {
+            Ok(()) => fs::remove_file(part)?,
+            Err(_) => fs::rename(part, self.path(name))?,
+        }
         Ok(())
     }
 

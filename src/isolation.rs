@@ -4,6 +4,9 @@
 
 use std::path::Path;
 
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+
 use crate::Platform;
 use crate::data_dir::DataDir;
 use crate::error::{Error, Result};
@@ -11,24 +14,51 @@ use crate::sandbox::probe::Ground;
 use crate::sandbox::{Level, Settings, net};
 use crate::store::accounts;
 
-/// The level at which dynos are isolated, tried once. The kernel is told to forward packets where that takes it.
-pub async fn choose(settings: &Settings, data: &DataDir, program: &Path) -> Result<Level> {
-    let (settings, root, program) = (settings.clone(), data.root().to_owned(), program.to_owned());
-    let choosing = move || {
-        let ground = Ground {
-            penstock: &program,
-            data: &root,
-            settings: &settings,
+/// The level at which dynos are isolated, while it is being tried: the server opens meanwhile what does not depend on it.
+pub struct Trial {
+    told: oneshot::Receiver<Result<Level>>,
+    seen: Option<Level>,
+}
+
+impl Trial {
+    /// Tries it on a thread of its own, which goes on until nothing is left of that.
+    pub fn begin(settings: &Settings, data: &DataDir, program: &Path) -> Trial {
+        let (settings, root, program) =
+            (settings.clone(), data.root().to_owned(), program.to_owned());
+        let (tell, told) = oneshot::channel();
+        spawn_blocking(move || {
+            let ground = Ground {
+                penstock: &program,
+                data: &root,
+                settings: &settings,
+            };
+            let (level, reached) = match ground.choose() {
+                Ok(reached) => (Ok(reached.level), Some(reached)),
+                Err(error) => (Err(error), None),
+            };
+            // Nobody listens where the server does not start for another reason.
+            drop(tell.send(level));
+            drop(reached);
+        });
+        Trial { told, seen: None }
+    }
+
+    /// The level that was reached, or why none was.
+    pub async fn level(&mut self) -> Result<Level> {
+        let level = match self.seen {
+            Some(level) => level,
+            None => (&mut self.told).await.map_err(Error::internal)??,
         };
-        let level = ground.choose()?;
-        if level == Level::Full && settings.dyno_forwarding && !net::forwards() {
-            forward();
-        }
+        self.seen = Some(level);
         Ok(level)
-    };
-    tokio::task::spawn_blocking(choosing)
-        .await
-        .map_err(Error::internal)?
+    }
+}
+
+/// Has the kernel forward packets, if dynos at that level take it and the operator lets it.
+pub fn open_the_way(level: Level, settings: &Settings) {
+    if level == Level::Full && settings.dyno_forwarding && !net::forwards() {
+        forward();
+    }
 }
 
 /// Says how dynos are isolated: to whoever started the server, and where that falls short to whoever makes an app, in its log.

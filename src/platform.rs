@@ -67,17 +67,17 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Opens everything in the data directory, which the caller has locked.
+    /// Opens everything in the data directory, which the caller has locked. Nothing is promised of isolation before
+    /// [`Platform::at`].
     pub fn open(
         config: Config,
         urls: Urls,
         clock: Clock,
-        isolation: Level,
         data: &DataDir,
         after_commit: Option<AfterCommit>,
-    ) -> Result<Arc<Platform>> {
+    ) -> Result<Platform> {
         let store = Store::open_observed(&data.path(DATABASE), data.sealing_key()?, after_commit)?;
-        let platform = Arc::new(Platform {
+        Ok(Platform {
             store,
             blobs: Blobs::open(data.root())?,
             logs: Logs::open(&data.path("logs"), clock.clone(), log::Limits::default())?,
@@ -87,21 +87,27 @@ impl Platform {
             git: Git::open(data.path("git"))?,
             outbound: Outbound::new(config.may_fetch_privately(&urls)),
             signed_urls: SignedUrls::new(data.signing_key()?),
-            ca_certificate: data.read_private("ca.pem")?.unwrap_or_default(),
+            ca_certificate: String::new(),
             metrics: Metrics::new()?,
             health: Health::default(),
             drains: Arc::default(),
-            isolation,
+            isolation: Level::None,
             boot: Id::new(),
             leaving: watch::Sender::new(false),
             stopping: watch::Sender::new(false),
             config,
             urls,
             clock,
-        });
+        })
+    }
+
+    /// With dynos that are isolated at a level that was tried, for everybody to share. From here on webhooks are told what happens.
+    pub fn at(mut self, level: Level) -> Arc<Platform> {
+        self.isolation = level;
+        let platform = Arc::new(self);
         let witness = Arc::new(Witness::new(&platform));
         platform.store.tell_by(witness);
-        Ok(platform)
+        platform
     }
 
     /// The names and addresses under which clients may know this server.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use actix_server::ServerHandle;
 use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 pub use self::loops::{builder, reconciler, setups};
 use self::loops::{local, spawn_loops};
@@ -25,12 +25,12 @@ use crate::authority::Authority;
 use crate::build;
 use crate::certificates::Certificates;
 use crate::config::Config;
-use crate::data_dir::{DataDir, Lock};
+use crate::data_dir::{DATABASE, DataDir, Lock};
 use crate::drains::{self, Drains};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fixed_hosts;
 use crate::idling::{Bell, Idler};
-use crate::isolation;
+use crate::isolation::{self, Trial};
 use crate::listener;
 use crate::rendezvous::{self, Rendezvous};
 use crate::router::{self, Beside, Handed, Router};
@@ -38,7 +38,7 @@ use crate::routes::{RouterLog, Routes};
 use crate::runtime::plan::Policy;
 use crate::runtime::{Haste, Isolation, Parting, Reception, Shims};
 use crate::sockets::Sockets;
-use crate::store::{AfterCommit, server_certificates};
+use crate::store::{self, AfterCommit, server_certificates};
 use crate::time::Clock;
 use crate::tunnel;
 
@@ -123,23 +123,22 @@ impl Server {
         let config = sockets.as_bound(config)?;
         let urls = sockets.urls(&config)?;
         let api_host = urls.api_by_router();
-        let authority = Arc::new(Authority::open(&data)?);
         let program = options.shim.unwrap_or(Shims::default().program);
-        let level = isolation::choose(&config.isolation, &data, &program).await?;
+        let mut trial = Trial::begin(&config.isolation, &data, &program);
+        // At a first start it waits for the disk again and again, as what follows does too.
+        let authority = spawn_blocking({
+            let data = data.clone();
+            move || Authority::open(&data)
+        });
+        if store::is_to_be_changed(&data.path(DATABASE))? {
+            // If this one does not start, the version that wrote it shall find it as it was.
+            trial.level().await?;
+        }
         let (clock, after_commit) = (options.clock, options.after_commit);
-        let platform = Platform::open(config, urls, clock, level, &data, after_commit)?;
-        isolation::tell(&platform)?;
-        let ready = Ready {
-            api_url: platform.urls.api.clone(),
-            router_url: platform.urls.router(),
-            listen: Some(sockets.api.local_addr()?),
-            api_key: first_account(&platform, &data).await?,
-            data_dir: data.root().display().to_string(),
-            pid: std::process::id(),
-            ca_file: authority.certificate.display().to_string(),
-            isolation: Some(level),
-        };
-        let log = Arc::new(RouterLog(platform.logs.clone(), platform.metrics.clone()));
+        let mut platform = Platform::open(config, urls, clock, &data, after_commit)?;
+        let api_key = first_account(&platform, &data).await?;
+        let authority = Arc::new(authority.await.map_err(Error::internal)??);
+        platform.ca_certificate = authority.pem()?;
         let challenges = Challenges::default();
         let certificates = Certificates::new(
             platform.store.clone(),
@@ -157,6 +156,22 @@ impl Server {
         };
         platform.store.write(want).await?;
         certificates.refresh().await?;
+        // Nobody has been served yet, and nothing of anybody's has been run.
+        let level = trial.level().await?;
+        isolation::open_the_way(level, &platform.config.isolation);
+        let platform = platform.at(level);
+        isolation::tell(&platform)?;
+        let ready = Ready {
+            api_url: platform.urls.api.clone(),
+            router_url: platform.urls.router(),
+            listen: Some(sockets.api.local_addr()?),
+            api_key,
+            data_dir: data.root().display().to_string(),
+            pid: std::process::id(),
+            ca_file: authority.certificate.display().to_string(),
+            isolation: Some(level),
+        };
+        let log = Arc::new(RouterLog(platform.logs.clone(), platform.metrics.clone()));
         let handed = Handed::default();
         let beside = match api_host {
             Some(host) => Some(Beside {

@@ -149,5 +149,5 @@ fn isolation(data: &DataDir) -> Result<Level> {
         data: data.root(),
         settings: &settings,
     };
-    ground.choose()
+    Ok(ground.choose()?.level)
 }

@@ -69,7 +69,7 @@ impl Doctor {
             data: data.root(),
             settings: &self.settings,
         };
-        let chosen = ground.choose();
+        let chosen = ground.choose().map(|reached| reached.level);
         let machine = Machine::look("penstock-doctor");
         let level = chosen.as_ref().ok().copied();
         let programs = programs::look(&self.settings, level);

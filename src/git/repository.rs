@@ -188,12 +188,22 @@ pub(super) fn install_hooks(hooks: &Path) -> Result<()> {
     let program = format!("/proc/{}/exe", std::process::id());
     for hook in [HOOK, AFTER] {
         replace(&own.join(hook), |fresh| symlink(&program, fresh))?;
-        replace(&hooks.join(hook), |fresh| {
+        let script = hooks.join(hook);
+        if is_script(&script) {
+            continue;
+        }
+        replace(&script, |fresh| {
             fs::write(fresh, SCRIPT)?;
             fs::set_permissions(fresh, fs::Permissions::from_mode(0o700))
         })?;
     }
     Ok(())
+}
+
+/// To replace a file by its like would only have the disk write, which each start would wait for.
+fn is_script(path: &Path) -> bool {
+    let is_there = fs::read(path).is_ok_and(|there| there == SCRIPT.as_bytes());
+    is_there && fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o777 == 0o700)
 }
 
 /// There is always the old one or the new one: a push of an earlier run may be under way.

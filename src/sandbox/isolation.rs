@@ -131,6 +131,7 @@ impl Isolation {
             vars: None,
             cwd: None,
             packages: false,
+            replaces: None,
             background: false,
             ids: uid.map(|uid| Ids { uid, gid: uid }),
             hostname: String::new(),

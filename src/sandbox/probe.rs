@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use nix::unistd::geteuid;
 use serde::Serialize;
@@ -37,30 +37,33 @@ pub struct Ground<'a> {
     pub settings: &'a Settings,
 }
 
-/// What every program reads and writes; then a folder, a pattern in it, and whether that can be taken away again: what layers of a
-/// dyno's own have to be able to do.
-const COMMAND: &str = ": < /etc/passwd && : > /dev/null && rm -r old && mkdir old && test ! -e old/file && echo x > old/file";
+/// A level that a sandbox was just seen to reach. What is left of that goes when this is dropped, which blocks: the kernel takes
+/// longer to remove a network than it did to make it.
+pub struct Reached {
+    pub level: Level,
+    _left: Option<Left>,
+}
+
+/// What every program reads and writes. It says so when it has.
+const COMMAND: &str = ": < /etc/passwd && : > /dev/null && echo done";
+const DONE: &str = "done\n";
+/// Of the app, and not empty: whether it can be replaced is whether layers can hide what lies below them.
+const REPLACED: &str = "old";
 
 impl Ground<'_> {
     /// The level that is asked for, or else the best that can be had but none. An error says why it cannot be had.
-    pub fn choose(&self) -> Result<Level> {
+    pub fn choose(&self) -> Result<Reached> {
         if let Some(asked) = self.settings.isolation {
-            let finding = self.try_level(asked);
-            return match finding.available {
-                true => Ok(asked),
-                false => Err(refused(
-                    &format!("--isolation={asked} cannot be had here"),
-                    &finding,
-                )),
-            };
+            return self.reach(asked).map_err(|finding| {
+                refused(&format!("--isolation={asked} cannot be had here"), &finding)
+            });
         }
         let mut last = None;
         for level in Level::ALL.into_iter().filter(|level| *level != Level::None) {
-            let finding = self.try_level(level);
-            if finding.available {
-                return Ok(level);
+            match self.reach(level) {
+                Ok(reached) => return Ok(reached),
+                Err(finding) => last = Some(finding),
             }
-            last = Some(finding);
         }
         let finding = last.ok_or_else(|| Error::internal("there are no levels"))?;
         Err(refused(
@@ -79,38 +82,61 @@ impl Ground<'_> {
 
     /// Builds such a sandbox, and runs a command in it.
     pub fn try_level(&self, level: Level) -> Finding {
-        let reason = match level {
-            Level::None => None,
-            Level::Full if !geteuid().is_root() => Some("it takes root".to_owned()),
-            _ => self.run(level).err().map(|error| error.to_string()),
-        };
-        Finding {
-            level,
-            available: reason.is_none(),
-            remedy: reason.as_ref().and_then(|_| remedy(level)),
-            reason,
+        match self.reach(level) {
+            Ok(_) => Finding {
+                level,
+                available: true,
+                reason: None,
+                remedy: None,
+            },
+            Err(finding) => *finding,
         }
     }
 
-    fn run(&self, level: Level) -> io::Result<()> {
+    fn reach(&self, level: Level) -> std::result::Result<Reached, Box<Finding>> {
+        let left = match level {
+            Level::None => Ok(None),
+            Level::Full if !geteuid().is_root() => Err("it takes root".to_owned()),
+            _ => self.run(level).map(Some).map_err(|error| error.to_string()),
+        };
+        match left {
+            Ok(left) => Ok(Reached { level, _left: left }),
+            Err(reason) => Err(Box::new(Finding {
+                level,
+                available: false,
+                reason: Some(reason),
+                remedy: remedy(level),
+            })),
+        }
+    }
+
+    /// Until the command has said that all went well, or has ended otherwise.
+    fn run(&self, level: Level) -> io::Result<Left> {
         let place = Place::new(self.data)?;
-        // For as long as it takes.
         let mut claims = net::Claims::default();
         let spec = Spec {
             network: self.network(level, &place, &mut claims)?,
             ..self.spec(level, &place)?
         };
         let (mut launcher, _begun) = command(self.penstock, &spec)?;
-        let ended = launcher.stdin(Stdio::null()).output()?;
+        let streams = launcher.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut launcher = streams.stderr(Stdio::piped()).spawn()?;
+        let mut said = String::new();
+        let stdout = launcher.stdout.take().map(BufReader::new);
+        let heard = stdout.map(|mut stdout| stdout.read_line(&mut said));
+        if matches!(heard, Some(Ok(_))) && said == DONE {
+            return Ok(Left {
+                launcher,
+                _claims: claims,
+            });
+        }
+        let ended = launcher.wait_with_output()?;
         let said = String::from_utf8_lossy(&ended.stderr);
         let said = said.lines().last().unwrap_or_default();
-        match ended.status.success() {
-            true => Ok(()),
-            false => Err(io::Error::other(match said.is_empty() {
-                true => format!("a command in it ended with {}", ended.status),
-                false => said.trim_start_matches("penstock: ").to_owned(),
-            })),
-        }
+        Err(io::Error::other(match said.is_empty() {
+            true => format!("a command in it ended with {}", ended.status),
+            false => said.trim_start_matches("penstock: ").to_owned(),
+        }))
     }
 
     fn spec(&self, level: Level, place: &Place) -> io::Result<Spec> {
@@ -130,6 +156,7 @@ impl Ground<'_> {
             vars: None,
             cwd: None,
             packages: false,
+            replaces: Some(REPLACED.to_owned()),
             background: false,
             ids,
             hostname: "probe".to_owned(),
@@ -174,6 +201,20 @@ const LIMITS: Limits = Limits {
     files: 1_000,
 };
 
+/// What is left of a sandbox whose command is done.
+struct Left {
+    launcher: Child,
+    /// Of the address, for as long as its cable may be there.
+    _claims: net::Claims,
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        // It removes what it has made. Why it might end otherwise is nothing that a level depends on.
+        let _ = self.launcher.wait();
+    }
+}
+
 /// Two folders that go when this does.
 struct Place(PathBuf);
 
@@ -185,14 +226,14 @@ impl Place {
             place.0.clone(),
             place.app(),
             place.folder(),
-            place.app().join("old"),
+            place.app().join(REPLACED),
         ] {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o755)
                 .create(folder)?;
         }
-        fs::write(place.app().join("old/file"), "")?;
+        fs::write(place.app().join(REPLACED).join("file"), "")?;
         Ok(place)
     }
 
@@ -215,8 +256,8 @@ impl Place {
         };
         for path in [
             self.app(),
-            self.app().join("old"),
-            self.app().join("old/file"),
+            self.app().join(REPLACED),
+            self.app().join(REPLACED).join("file"),
         ] {
             chown(path, Some(uid), Some(gid))?;
         }

@@ -59,6 +59,10 @@ pub struct Spec {
     /// It sees what the system's package manager needs to fetch packages.
     #[serde(default)]
     pub packages: bool,
+    /// A folder in its home, with a file in it, in whose place it puts another one before the command runs. Of a sandbox that is only
+    /// tried.
+    #[serde(default)]
+    pub replaces: Option<String>,
     /// It makes way for whoever else wants the processor or a disk.
     #[serde(default)]
     pub background: bool,

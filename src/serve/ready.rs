@@ -3,7 +3,6 @@
 //! It must not know how a server is started.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +46,7 @@ impl Ready {
 
 /// The owner's account and token: made by the first start, and the same after that. A token that was revoked stays so, and another
 /// one takes its place.
-pub(super) async fn first_account(platform: &Arc<Platform>, data: &DataDir) -> Result<String> {
+pub(super) async fn first_account(platform: &Platform, data: &DataDir) -> Result<String> {
     let (mut token, email, now) = (
         data.api_key()?,
         platform.config.owner.clone(),

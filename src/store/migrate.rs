@@ -1,5 +1,9 @@
 //! Brings a database to the schema of this version: a new one from `schema.sql`, an older one by the steps kept here.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::seals;
@@ -14,6 +18,21 @@ const STEPS: &[&str] = &["CREATE TABLE IF NOT EXISTS app_repository (
     size   INTEGER NOT NULL
 ) STRICT"];
 
+/// Where a database file has its `user_version`, in bytes from its start (sqlite.org/fileformat.html, 1.3).
+const VERSION_AT: usize = 60;
+
+/// Whether there is a database at `path` that [`migrate`] may have to change: its file does not say that it has this version.
+pub fn is_to_be_changed(path: &Path) -> Result<bool> {
+    let mut header = [0; VERSION_AT + size_of::<u32>()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    match read {
+        Ok(()) => Ok(!header.ends_with(&VERSION.to_be_bytes()[4..])),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
+        Err(cause) if cause.kind() == ErrorKind::UnexpectedEof => Ok(true),
+        Err(cause) => Err(cause.into()),
+    }
+}
+
 /// All or nothing, in one transaction: a crash in the middle leaves the old database as it was.
 pub fn migrate(connection: &mut Connection) -> Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -25,6 +44,10 @@ pub fn migrate(connection: &mut Connection) -> Result<()> {
                 "The database has version {found} and this Penstock knows up to version {VERSION}. Run the newer Penstock that wrote it."
             ),
         ));
+    }
+    if found == VERSION {
+        // A commit would wait for the disk, at every start.
+        return Ok(());
     }
     if found == 0 {
         transaction.execute_batch(SCHEMA)?;

@@ -87,7 +87,7 @@ mod writer;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -98,7 +98,7 @@ use crate::error::{Error, ErrorId, Result};
 use crate::secret::{self, SealingKey};
 
 pub use courier::Courier;
-pub use migrate::VERSION;
+pub use migrate::{VERSION, is_to_be_changed};
 pub use readers::Snapshot;
 pub use row::optional;
 pub use witness::{Resource, Witness, acting};
@@ -149,6 +149,7 @@ impl Store {
         key: SealingKey,
         after_commit: Option<AfterCommit>,
     ) -> Result<Store> {
+        leave_uncounted();
         make_private(path)?;
         let mut connection = Connection::open(path)?;
         configure(&connection)?;
@@ -238,6 +239,21 @@ impl Store {
     pub fn changes(&self, tables: &[Table]) -> watch::Receiver<u64> {
         self.writer.changes(tables)
     }
+}
+
+/// SQLite counts what it allocates under one lock of the process, for which all connections wait for each other. Nobody asks for the
+/// count. Where a connection was opened before, it stays as it is.
+fn leave_uncounted() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        #[expect(
+            unsafe_code,
+            reason = "SQLite refuses this once it is in use, and takes one number for this setting"
+        )]
+        unsafe {
+            rusqlite::ffi::sqlite3_config(rusqlite::ffi::SQLITE_CONFIG_MEMSTATUS, 0);
+        }
+    });
 }
 
 /// Makes the file for this user alone, since config vars are secrets. SQLite gives the files beside it the same mode.

@@ -118,6 +118,7 @@ fn start(place: &Path, level: Level, number: usize) -> Result<Running> {
         vars: None,
         cwd: None,
         packages: false,
+        replaces: None,
         background: false,
         ids: (root && level.has_own_tree()).then_some(Ids {
             uid: 20_777,

@@ -107,8 +107,8 @@ impl Server {
             base_domain: config.base_domain.clone(),
             rendezvous_at: ([127, 0, 0, 1], 5_001).into(),
         };
-        let platform =
-            Platform::open(config, urls, clock.clone(), Level::Full, &data, None).unwrap();
+        let platform = Platform::open(config, urls, clock.clone(), &data, None).unwrap();
+        let platform = platform.at(Level::Full);
         let (dynos, events) = Dynos::new();
         let policy = Policy::default();
         let reconciler = serve::reconciler(

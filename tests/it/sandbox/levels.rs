@@ -9,9 +9,8 @@ use tempfile::TempDir;
 
 use super::{PLAIN, root};
 
-/// `penstock doctor` as an ordinary user; with `caged`, where user namespaces are off.
-fn doctor(arguments: &[&str], caged: bool) -> (bool, String, String) {
-    let data = data();
+/// A command of an ordinary user's; with `caged`, where user namespaces are off.
+pub fn plain(caged: bool) -> Command {
     let mut command = match root() {
         true => {
             let mut command = Command::new("setpriv");
@@ -34,6 +33,13 @@ fn doctor(arguments: &[&str], caged: bool) -> (bool, String, String) {
             "sh",
         ]);
     }
+    command
+}
+
+/// `penstock doctor` as an ordinary user; with `caged`, where user namespaces are off.
+fn doctor(arguments: &[&str], caged: bool) -> (bool, String, String) {
+    let data = data();
+    let mut command = plain(caged);
     command.args([env!("CARGO_BIN_EXE_penstock"), "doctor", "--data-dir"]);
     command.arg(data.path()).args(arguments);
     let output = command.output().unwrap();

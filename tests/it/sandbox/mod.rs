@@ -13,6 +13,7 @@ mod levels;
 mod limits;
 mod network;
 mod shown;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -121,6 +122,7 @@ impl Bed {
             vars: None,
             cwd: None,
             packages: false,
+            replaces: None,
             background: false,
             ids,
             hostname: "shop-web-1".into(),
