@@ -154,7 +154,8 @@ impl DataDir {
         let (_, part) = self.part(name, text)?;
         // File systems write a file out at once that takes another's name, but not one that changes names with it.
         match renameat_with(CWD, &part, CWD, self.path(name), RenameFlags::EXCHANGE) {
-            Ok(()) => fs::remove_file(part)?,
+            // What it was before is in nobody's way.
+            Ok(()) => drop(fs::remove_file(part)),
             Err(_) => fs::rename(part, self.path(name))?,
         }
         Ok(())

@@ -11,10 +11,11 @@ use tokio::time::timeout;
 
 use crate::Platform;
 use crate::error::Result;
+use crate::log::Logs;
 use crate::log::platform as lines;
 use crate::store::formation::{self, Formation};
 use crate::store::releases::{self, Release};
-use crate::store::{Table, promotions};
+use crate::store::{Table, once_committed, promotions};
 
 /// The longest between two ticks.
 const EVERY: Duration = Duration::from_secs(10);
@@ -34,33 +35,21 @@ impl Promoter {
         if !self.platform.store.read(promotions::any_pending)? {
             return Ok(0);
         }
-        let now = self.platform.clock.now();
+        let (now, logs) = (self.platform.clock.now(), self.platform.logs.clone());
         let write = move |connection: &Connection| {
-            let mut made = Vec::new();
-            for release in promotions::run_pending(connection, now)? {
+            let made = promotions::run_pending(connection, now)?;
+            let count = made.len();
+            for release in made {
                 let formation = match releases::is_first_deploy(connection, &release)? {
                     true => formation::all(connection, release.app_id)?,
                     false => Vec::new(),
                 };
-                made.push((release, formation));
+                let logs = logs.clone();
+                once_committed(move || announce(&logs, &release, &formation));
             }
-            Ok(made)
+            Ok(count)
         };
-        let made = self.platform.store.write(write).await?;
-        for (release, formation) in &made {
-            self.announce(release, formation);
-        }
-        Ok(made.len())
-    }
-
-    /// Tells the target's log. A formation is told of with the release that made it.
-    fn announce(&self, release: &Release, formation: &[Formation]) {
-        let (logs, user) = (&self.platform.logs, &release.account_email);
-        let (app, description) = (release.app_id, &release.description);
-        lines::released(logs, app, description, release.version, user);
-        if !formation.is_empty() {
-            lines::scaled(logs, app, &formation::text(formation), user);
-        }
+        self.platform.store.write(write).await
     }
 
     /// Ticks after each change, and now and then for the sake of a tick that failed, until the store is no more.
@@ -75,5 +64,14 @@ impl Promoter {
                 return;
             }
         }
+    }
+}
+
+/// Tells the target's log. A formation is told of with the release that made it.
+fn announce(logs: &Logs, release: &Release, formation: &[Formation]) {
+    let (app, user) = (release.app_id, &release.account_email);
+    lines::released(logs, app, &release.description, release.version, user);
+    if !formation.is_empty() {
+        lines::scaled(logs, app, &formation::text(formation), user);
     }
 }

@@ -131,7 +131,8 @@ impl Server {
             move || Authority::open(&data)
         });
         if store::is_to_be_changed(&data.path(DATABASE))? {
-            // If this one does not start, the version that wrote it shall find it as it was.
+            // If this one does not start, the version that wrote it shall find it as it was; and where there is none, nobody owns
+            // anything yet.
             trial.level().await?;
         }
         let (clock, after_commit) = (options.clock, options.after_commit);

@@ -7,6 +7,7 @@ use super::reply::Reply;
 use crate::error::Result;
 use crate::log::platform as lines;
 use crate::store::config_vars::{self, ConfigVars};
+use crate::store::once_committed;
 
 pub async fn info(call: Call) -> Result<Reply<ConfigVars>> {
     let vars =
@@ -18,20 +19,17 @@ pub async fn update(
     call: Call,
     changes: BTreeMap<String, Option<String>>,
 ) -> Result<Reply<ConfigVars>> {
-    let (vars, release) = call
+    let logs = call.platform.logs.clone();
+    let vars = call
         .write(|connection, caller| {
             let app = caller.app_id(connection)?;
-            config_vars::update(connection, app, changes, &caller.account, caller.now)
+            let (vars, release) =
+                config_vars::update(connection, app, changes, &caller.account, caller.now)?;
+            if let Some(release) = release {
+                once_committed(move || lines::release(&logs, &release));
+            }
+            Ok(vars)
         })
         .await?;
-    if let Some(release) = release {
-        lines::released(
-            &call.platform.logs,
-            release.app_id,
-            &release.description,
-            release.version,
-            &release.account_email,
-        );
-    }
     Reply::of(&vars)
 }

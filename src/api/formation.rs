@@ -1,17 +1,20 @@
 //! The formation: how many dynos of each process type, and of what size.
 
+use rusqlite::Connection;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::call::Call;
+use super::call::{Call, Caller};
 use super::params::{self, Reference};
 use super::reply::Reply;
 use super::view::Named;
 use crate::catalog::{self, Entry};
 use crate::error::{Error, Result};
+use crate::log::Logs;
 use crate::log::platform as lines;
 use crate::name::{Id, Identity};
 use crate::store::formation::{self, FIELDS, Formation, Quantity};
+use crate::store::once_committed;
 use crate::time::Timestamp;
 
 /// Updates in one request at most. All of them are one write, and everybody's writes wait for it.
@@ -149,22 +152,23 @@ pub(super) fn no_such_size() -> Error {
 }
 
 pub async fn update(call: Call, body: Update) -> Result<Reply<View>> {
-    let wanted = body.check()?;
+    let (wanted, logs) = (body.check()?, call.platform.logs.clone());
     let formation = call
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
             let identity = caller.params.exact_identity("type");
-            formation::update(
+            let updated = formation::update(
                 connection,
                 app.id,
                 &identity,
                 wanted.quantity,
                 wanted.size,
                 caller.now,
-            )
+            )?;
+            announce(connection, caller, &logs, app.id)?;
+            Ok(updated)
         })
         .await?;
-    announce(&call, formation.app_id);
     Reply::of(&view(formation))
 }
 
@@ -214,8 +218,8 @@ impl TypeUpdate {
 }
 
 pub async fn batch_update(call: Call, body: BatchUpdate) -> Result<Reply<Vec<View>>> {
-    let updates = body.check()?;
-    let (app, changed) = call
+    let (updates, logs) = (body.check()?, call.platform.logs.clone());
+    let changed = call
         .write(move |connection, caller| {
             let app = caller.app(connection)?;
             let change = |(identity, wanted): &(Identity, Wanted)| {
@@ -229,22 +233,22 @@ pub async fn batch_update(call: Call, body: BatchUpdate) -> Result<Reply<Vec<Vie
                 )
             };
             let changed = updates.iter().map(change).collect::<Result<Vec<_>>>()?;
-            Ok((app.id, changed))
+            announce(connection, caller, &logs, app.id)?;
+            Ok(changed)
         })
         .await?;
-    announce(&call, app);
     Reply::of(&changed.into_iter().map(view).collect::<Vec<_>>())
 }
 
-/// Tells the app's log its whole formation, as Heroku does after each scaling. The scaling is done by then, so a line that
-/// cannot be written is no failure of it.
-pub(super) fn announce(call: &Call, app: Id) {
-    let formation = match call.read(|connection, _| formation::all(connection, app)) {
-        Ok(formation) => formation,
-        Err(error) => {
-            return tracing::warn!(%error, %app, "a scaling was not told to the app's log");
-        }
-    };
-    let text = formation::text(&formation);
-    lines::scaled(&call.platform.logs, app, &text, &call.caller.account.email);
+/// Tells the app's log its whole formation, as Heroku does after each scaling, from within the write that scales.
+pub(super) fn announce(
+    connection: &Connection,
+    caller: &Caller,
+    logs: &Logs,
+    app: Id,
+) -> Result<()> {
+    let formation = formation::text(&formation::all(connection, app)?);
+    let (logs, user) = (logs.clone(), caller.account.email.clone());
+    once_committed(move || lines::scaled(&logs, app, &formation, &user));
+    Ok(())
 }

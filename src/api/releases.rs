@@ -13,13 +13,14 @@ use super::view::{Named, Ref, User};
 use crate::Platform;
 use crate::blob::signed::Method;
 use crate::error::{Error, Result};
+use crate::log::Logs;
 use crate::log::platform as lines;
 use crate::name::{Id, Identity};
 use crate::outbound;
 use crate::store::config_vars::{self, ConfigVars};
-use crate::store::held_back;
 use crate::store::releases::{self, Change, FIELDS, LATEST_FIELDS, Latest, Release, Status};
 use crate::store::slugs;
+use crate::store::{held_back, once_committed};
 use crate::time::Timestamp;
 
 #[derive(Serialize, JsonSchema)]
@@ -204,57 +205,46 @@ pub async fn create(call: Call, new: NewRelease) -> Result<Created<View>> {
 }
 
 async fn deploy(call: &Call, slug: Identity, description: Option<String>) -> Result<Release> {
-    let (release, first) = call
-        .write(move |connection, caller| {
-            let app = caller.app(connection)?;
-            let Identity::Id(id) = slug else { return Err(Error::invalid("A slug is named by its id.")) };
-            let slug = slugs::deployable(connection, &caller.account, id)?;
-            if slug.digest.is_none() {
-                return Err(Error::invalid("Nothing was uploaded to this slug yet. PUT its tar.gz to the slug's blob url first."));
-            }
-            let change = Change::Deploy { slug: slug.id, description };
-            let release = releases::create(connection, app.id, &caller.account, change, caller.now)?;
-            let first = releases::is_first_deploy(connection, &release)?;
-            Ok((release, first))
-        })
-        .await?;
-    announce(call, &release);
-    if first {
-        super::formation::announce(call, release.app_id);
-    }
-    Ok(release)
+    let logs = call.platform.logs.clone();
+    call.write(move |connection, caller| {
+        let app = caller.app(connection)?;
+        let Identity::Id(id) = slug else { return Err(Error::invalid("A slug is named by its id.")) };
+        let slug = slugs::deployable(connection, &caller.account, id)?;
+        if slug.digest.is_none() {
+            return Err(Error::invalid("Nothing was uploaded to this slug yet. PUT its tar.gz to the slug's blob url first."));
+        }
+        let change = Change::Deploy { slug: slug.id, description };
+        let release = releases::create(connection, app.id, &caller.account, change, caller.now)?;
+        announce(&logs, &release);
+        if releases::is_first_deploy(connection, &release)? {
+            super::formation::announce(connection, caller, &logs, app.id)?;
+        }
+        Ok(release)
+    })
+    .await
 }
 
 async fn rollback(call: &Call, to: Identity) -> Result<Release> {
-    let release = call
-        .write(move |connection, caller| {
-            let app = caller.app(connection)?;
-            let to = releases::find(connection, app.id, &to)?;
-            if to.slug_id.is_none() || to.status != Status::Succeeded {
-                return Err(Error::invalid(format!(
-                    "v{} has no slug that ran, so there is nothing to roll back to.",
-                    to.version
-                )));
-            }
-            releases::create(
-                connection,
-                app.id,
-                &caller.account,
-                Change::Rollback { to },
-                caller.now,
-            )
-        })
-        .await?;
-    announce(call, &release);
-    Ok(release)
+    let logs = call.platform.logs.clone();
+    call.write(move |connection, caller| {
+        let app = caller.app(connection)?;
+        let to = releases::find(connection, app.id, &to)?;
+        if to.slug_id.is_none() || to.status != Status::Succeeded {
+            return Err(Error::invalid(format!(
+                "v{} has no slug that ran, so there is nothing to roll back to.",
+                to.version
+            )));
+        }
+        let change = Change::Rollback { to };
+        let release = releases::create(connection, app.id, &caller.account, change, caller.now)?;
+        announce(&logs, &release);
+        Ok(release)
+    })
+    .await
 }
 
-fn announce(call: &Call, release: &Release) {
-    lines::released(
-        &call.platform.logs,
-        release.app_id,
-        &release.description,
-        release.version,
-        &release.account_email,
-    );
+/// Tells the app's log of a release, from within the write that makes it.
+fn announce(logs: &Logs, release: &Release) {
+    let (logs, release) = (logs.clone(), release.clone());
+    once_committed(move || lines::release(&logs, &release));
 }

@@ -14,11 +14,11 @@ use crate::error::{Error, ErrorId, Result};
 use crate::log::platform;
 use crate::name::Id;
 use crate::output::Writer;
-use crate::store::Table;
 use crate::store::builds::{self, Build, Status};
-use crate::store::formation::{self, Formation};
+use crate::store::formation;
 use crate::store::releases::{self, Release};
 use crate::store::slugs::NewSlug;
+use crate::store::{Table, once_committed};
 
 use super::halt::Halt;
 use super::make::blocking;
@@ -110,6 +110,7 @@ impl Work {
     ) -> Result<()> {
         output.step("Launching...");
         let (id, app, now) = (build.id, build.app_id, self.parts.clock.now());
+        let (logs, user) = (self.parts.logs.clone(), build.account_email.clone());
         let released = self.parts.store.write(move |connection| {
             let Some(release) = builds::succeed(connection, id, &slug, now)? else {
                 return Ok(None);
@@ -119,11 +120,19 @@ impl Work {
             } else {
                 Vec::new()
             };
-            Ok(Some((release, scaled)))
+            let (description, version) = (release.description.clone(), release.version);
+            once_committed(move || {
+                platform::released(&logs, app, &description, version, &user);
+                if scaled.iter().any(|process| process.quantity > 0) {
+                    platform::scaled(&logs, app, &formation::text(&scaled), &user);
+                }
+                platform::build_succeeded(&logs, app);
+            });
+            Ok(Some(release))
         });
         match released.await? {
-            Some((release, scaled)) => {
-                self.announce(build, output, &release, &scaled);
+            Some(release) => {
+                self.announce(output, &release);
                 // The next build of this app begins when this one is over.
                 keep(cache).await;
             }
@@ -132,24 +141,20 @@ impl Work {
         Ok(())
     }
 
-    fn announce(&self, build: &Build, output: &Writer, release: &Release, scaled: &[Formation]) {
-        let Parts { logs, links, .. } = &self.parts;
-        let (app, user) = (build.app_id, &build.account_email);
-        let version = release.version;
-        platform::released(logs, app, &release.description, version, user);
-        if scaled.iter().any(|process| process.quantity > 0) {
-            platform::scaled(logs, app, &formation::text(scaled), user);
-        }
-        platform::build_succeeded(logs, app);
+    /// Tells whoever reads the build's output.
+    fn announce(&self, output: &Writer, release: &Release) {
         let pending = release.status == releases::Status::Pending;
         if pending {
             output.warning(awaited(release));
         }
-        output.detail(&format!("Released v{version}"));
+        output.detail(&format!("Released v{}", release.version));
         if pending {
             return;
         }
-        output.detail(&format!("{} deployed", (links.app)(&release.app_name)));
+        output.detail(&format!(
+            "{} deployed",
+            (self.parts.links.app)(&release.app_name)
+        ));
     }
 
     /// Ends a build that came to nothing. Its row must be ended, since it would hold up the app's next builds: should the disk

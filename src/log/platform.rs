@@ -16,6 +16,11 @@ fn api(logs: &Logs, app: Id, messages: &[&str]) {
     logs.append_each(app, Source::App, "api", messages);
 }
 
+/// The same from the thread that writes for everybody, which does not wait for a disk.
+fn api_soon(logs: &Logs, app: Id, messages: &[&str]) {
+    logs.append_soon(app, Source::App, "api", messages);
+}
+
 fn dyno(logs: &Logs, app: Id, process: &str, messages: &[&str]) {
     logs.append_each(app, Source::Heroku, process, messages);
 }
@@ -33,15 +38,18 @@ pub fn released(logs: &Logs, app: Id, description: &str, version: i64, user: &st
         .into_iter()
         .chain(note)
         .collect();
-    api(logs, app, &lines);
+    api_soon(logs, app, &lines);
+}
+
+/// The same of this release.
+pub fn release(logs: &Logs, release: &Release) {
+    let (description, user) = (&release.description, &release.account_email);
+    released(logs, release.app_id, description, release.version, user);
 }
 
 /// The same for each of several releases, on whichever apps.
 pub fn all_released(logs: &Logs, releases: &[Release]) {
-    for release in releases {
-        let (description, user) = (&release.description, &release.account_email);
-        released(logs, release.app_id, description, release.version, user);
-    }
+    releases.iter().for_each(|one| release(logs, one));
 }
 
 /// A build has been claimed and begins.
@@ -51,7 +59,7 @@ pub fn build_started(logs: &Logs, app: Id, user: &str) {
 
 /// A build has made a slug. Heroku writes this after the lines of the release it led to.
 pub fn build_succeeded(logs: &Logs, app: Id) {
-    api(logs, app, &["Build succeeded"]);
+    api_soon(logs, app, &["Build succeeded"]);
 }
 
 /// `url` is where the build's output can be read.
@@ -83,7 +91,7 @@ pub fn release_failed(logs: &Logs, app: Id, reason: &str, url: &str, then: &str)
 
 /// `formation` is all of it, types sorted: `web@1:Basic worker@2:Basic`.
 pub fn scaled(logs: &Logs, app: Id, formation: &str, user: &str) {
-    api(
+    api_soon(
         logs,
         app,
         &[&format!("Scaled to {formation} by user {user}")],

@@ -143,7 +143,10 @@ async fn by_http1(proxy: Arc<Proxy>, visitor: Arc<Visitor>, stream: VisitorStrea
     let conversing = see_through(&proxy, &visitor, connection, |connection| {
         connection.graceful_shutdown();
     });
-    if let Some(Err(error)) = conversing.await
+    let end = conversing.await;
+    // A tunnel may outlast this by days.
+    visitor.alarm.rest();
+    if let Some(Err(error)) = end
         && let Some(status) = told_by_parser(&error)
     {
         proxy.lines.log.unrouted(status, None);

@@ -34,15 +34,17 @@ impl Alarm {
         if is_early {
             sleep.as_mut().reset(due);
         }
-        // A task that has had its turn is not noted by what it polls then, only asked to come again.
-        self.sleeper = has_budget_remaining().then(|| cx.waker().clone());
-        while sleep.as_mut().poll(cx).is_ready() {
+        loop {
+            // A task that has had its turn is not noted by what it polls then, only asked to come again.
+            self.sleeper = has_budget_remaining().then(|| cx.waker().clone());
+            if sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
             if Instant::now() >= due {
                 return Poll::Ready(());
             }
             sleep.as_mut().reset(due);
         }
-        Poll::Pending
     }
 }
 
@@ -61,6 +63,11 @@ impl SharedAlarm {
     pub(super) fn poll(&self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
         let mut alarm = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         alarm.poll(cx, due)
+    }
+
+    /// Nobody waits any more. It lets go of whoever did last.
+    pub(super) fn rest(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Alarm::default();
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
@@ -17,9 +18,14 @@ use super::converse::{Arrival, converse};
 use super::door::Door;
 use super::guests::Guest;
 use super::proxy::Proxy;
+use crate::error::{Error, Result};
 
 /// How long pages of the end may take to their visitors, when the time is over.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How many tasks have their turn before the system is asked what else has come. To ask costs something each time, and whatever comes
+/// stands in line behind them anyway; a timer may be late by as long as their turns take.
+const TURN: u32 = 256;
 
 /// How long to wait before accepting again when the system has no more sockets to give.
 const BREATH: Duration = Duration::from_millis(50);
@@ -284,4 +290,13 @@ async fn is_over(stop: &mut watch::Receiver<Option<Duration>>) {
             changed = stop.changed() => if changed.is_err() { return },
         }
     }
+}
+
+/// What a thread runs on.
+pub(super) fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .event_interval(TURN)
+        .enable_all()
+        .build()
+        .map_err(Error::from)
 }

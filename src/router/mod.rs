@@ -57,7 +57,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
-use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 pub use beside::{Beside, Handed};
@@ -68,11 +67,11 @@ pub use under_way::UnderWay;
 
 use self::door::Door;
 use self::lines::Lines;
-use self::listener::{Open, Target, Worker};
+use self::listener::{Open, Target, Worker, runtime};
 use self::pool::Pool;
 use self::proxy::Proxy;
 use self::table::Table;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::metrics::Traffic;
 use crate::name::Id;
 
@@ -385,16 +384,4 @@ impl Shared {
         };
         (worker, Target { connections, open })
     }
-}
-
-/// How many tasks have their turn before the system is asked what else has come. To ask costs something each time, and whatever comes
-/// stands in line behind them anyway; a timer may be late by as long as their turns take.
-const TURN: u32 = 256;
-
-fn runtime() -> Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .event_interval(TURN)
-        .enable_all()
-        .build()
-        .map_err(Error::from)
 }

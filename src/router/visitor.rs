@@ -41,7 +41,7 @@ pub(super) struct Visitor {
     pub stalled: AtomicBool,
     /// Some of a request was left unread, so closing at once would destroy the answer on its way.
     pub linger: AtomicBool,
-    /// By HTTP/1.1.
+    /// For whatever is waited for by HTTP/1.1: the head of a request, or that of an answer.
     pub alarm: SharedAlarm,
     /// When bytes last came or went: by HTTP/1.1, once the router takes its leave.
     pub activity: Activity,

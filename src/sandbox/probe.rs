@@ -44,8 +44,8 @@ pub struct Reached {
     _left: Option<Left>,
 }
 
-/// What every program reads and writes. It says so when it has.
-const COMMAND: &str = ": < /etc/passwd && : > /dev/null && echo done";
+/// What every program reads and writes, and another program that it starts. It says so when it has.
+const COMMAND: &str = ": < /etc/passwd && : > /dev/null && rm old/file && echo done";
 const DONE: &str = "done\n";
 /// Of the app, and not empty: whether it can be replaced is whether layers can hide what lies below them.
 const REPLACED: &str = "old";
@@ -221,7 +221,7 @@ struct Place(PathBuf);
 impl Place {
     fn new(data: &Path) -> io::Result<Place> {
         let name = crate::secret::random::<4>().map_err(io::Error::other)?;
-        let place = Place(data.join(format!("probe-{}", hex::encode(name))));
+        let place = Place(data.join(format!("{}{}", net::TRIAL, hex::encode(name))));
         for folder in [
             place.0.clone(),
             place.app(),

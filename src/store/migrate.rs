@@ -21,15 +21,16 @@ const STEPS: &[&str] = &["CREATE TABLE IF NOT EXISTS app_repository (
 /// Where a database file has its `user_version`, in bytes from its start (sqlite.org/fileformat.html, 1.3).
 const VERSION_AT: usize = 60;
 
-/// Whether there is a database at `path` that [`migrate`] may have to change: its file does not say that it has this version.
+/// Whether [`migrate`] may have to change or make the database at `path`: no file there says that it has this version.
 pub fn is_to_be_changed(path: &Path) -> Result<bool> {
     let mut header = [0; VERSION_AT + size_of::<u32>()];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
     match read {
         Ok(()) => Ok(!header.ends_with(&VERSION.to_be_bytes()[4..])),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
-        Err(cause) if cause.kind() == ErrorKind::UnexpectedEof => Ok(true),
-        Err(cause) => Err(cause.into()),
+        Err(cause) => match cause.kind() {
+            ErrorKind::NotFound | ErrorKind::UnexpectedEof => Ok(true),
+            _ => Err(cause.into()),
+        },
     }
 }
 

@@ -17,6 +17,7 @@ pub mod addon_tasks;
 pub mod addon_tokens;
 pub mod addon_vars;
 pub mod addons;
+mod afterwards;
 pub mod app_setup_ends;
 pub mod app_setups;
 pub mod app_transfers;
@@ -97,6 +98,7 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock, watch};
 use crate::error::{Error, ErrorId, Result};
 use crate::secret::{self, SealingKey};
 
+pub use afterwards::once_committed;
 pub use courier::Courier;
 pub use migrate::{VERSION, is_to_be_changed};
 pub use readers::Snapshot;
@@ -248,7 +250,7 @@ fn leave_uncounted() {
     ONCE.call_once(|| {
         #[expect(
             unsafe_code,
-            reason = "SQLite refuses this once it is in use, and takes one number for this setting"
+            reason = "SQLite takes one number for this setting, and the first store of a process is opened before anybody else uses it"
         )]
         unsafe {
             rusqlite::ffi::sqlite3_config(rusqlite::ffi::SQLITE_CONFIG_MEMSTATUS, 0);

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::watch;
 
+use super::afterwards;
 use super::courier::{self, Address, Answers};
 use super::witness::Changes;
 use crate::error::{Error, ErrorId, Result};
@@ -224,6 +225,7 @@ fn in_savepoint<T>(
     f: impl FnOnce(&Connection) -> Result<T>,
 ) -> Result<T> {
     changes.begin();
+    let due = afterwards::count();
     connection.prepare_cached("SAVEPOINT job")?.execute([])?;
     let result = catch_unwind(AssertUnwindSafe(|| {
         let answer = f(connection)?;
@@ -242,6 +244,7 @@ fn in_savepoint<T>(
     // With the whole transaction gone, so is the savepoint; asking for it would only hide why.
     if result.is_err() {
         changes.undone();
+        afterwards::forget_since(due);
     }
     if result.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
@@ -270,6 +273,7 @@ impl Group {
             if let Err(cause) = &committed {
                 tracing::error!(%cause, "a group of writes was not committed");
                 self.changes.undone();
+                afterwards::forget_since(0);
                 self.touched.store(0, Ordering::Relaxed);
             } else {
                 self.commits += 1;
@@ -278,6 +282,7 @@ impl Group {
                 }
                 // A full channel means that a checkpoint is due already.
                 let _ = written.try_send(());
+                afterwards::act();
             }
             // Before the answers, so that whoever was answered can ask whether the loops have caught up with its write.
             self.wake();

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use futures_util::future::join4;
 use penstock::error::{Error, ErrorId};
-use penstock::store::{Store, Table, accounts, sources};
+use penstock::store::{Store, Table, accounts, once_committed, sources};
 use penstock::time::Timestamp;
 use rusqlite::Connection;
 
@@ -123,4 +123,42 @@ async fn who_waits_for_changes_is_not_woken_by_what_was_undone() {
     assert!(!changes.has_changed().unwrap());
     store.write(create).await.unwrap();
     assert!(changes.has_changed().unwrap());
+}
+
+/// Its line in a log stands before those of whoever is woken by the change.
+#[tokio::test]
+async fn what_a_write_asks_for_is_done_once_it_is_on_disk_and_before_anybody_hears_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut changes = store.changes(&[Table::Account]);
+    changes.mark_unchanged();
+    let (tell, told) = mpsc::channel();
+    let write = |email: &'static str, fails: Option<Error>| {
+        let (store, reader) = (store.clone(), store.clone());
+        let (tell, changes) = (tell.clone(), changes.clone());
+        async move {
+            let asked = move |connection: &Connection| {
+                accounts::create(connection, email, now())?;
+                once_committed(move || {
+                    let found = reader.read(|connection| accounts::by_email(connection, email));
+                    let is_there = found.unwrap().is_some();
+                    tell.send((email, is_there, changes.has_changed().unwrap()))
+                        .unwrap();
+                });
+                once_committed(|| panic!("what else was asked for is done, and writes go on"));
+                fails.map_or(Ok(()), Err)
+            };
+            store.write(asked).await
+        }
+    };
+    let undone = write("ann@example.com", Some(Error::invalid("not after all"))).await;
+    assert!(undone.is_err());
+    write("bob@example.com", None).await.unwrap();
+    assert_eq!(told.recv().unwrap(), ("bob@example.com", true, false));
+    write("cy@example.com", None).await.unwrap();
+    assert_eq!(told.recv().unwrap().0, "cy@example.com");
+    assert!(
+        told.try_recv().is_err(),
+        "nothing was done of what was undone"
+    );
 }

@@ -10,7 +10,7 @@ use nix::libc;
 use nix::net::if_::if_nametoindex;
 
 use super::message::{Attributes, CREATE, EXCLUSIVE, Message, Netlink};
-use super::{CABLES, CLOSED, INSIDE, name, switch};
+use super::{CABLES, CLOSED, INSIDE, TRIAL, name, switch};
 use crate::sandbox::Network;
 
 const INFO_KIND: u16 = libc::IFLA_INFO_KIND;
@@ -76,14 +76,23 @@ pub fn remove(network: &Network) -> io::Result<()> {
     let Ok(index) = if_nametoindex(name.as_str()) else {
         return Ok(());
     };
-    let owner = fs::read_to_string(Path::new(CABLES).join(name).join("ifalias"));
-    if !owner.is_ok_and(|owner| owner.trim_end() == network.owner) {
+    if owner(&name).is_none_or(|owner| owner != network.owner) {
         return Ok(());
     }
     match Netlink::route()?.say(vec![gone(index)]) {
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
         removed => removed,
     }
+}
+
+/// Whether a cable is there only to be tried.
+pub fn is_trial(name: &str) -> bool {
+    owner(name).is_some_and(|owner| owner.starts_with(TRIAL))
+}
+
+fn owner(name: &str) -> Option<String> {
+    let owner = fs::read_to_string(Path::new(CABLES).join(name).join("ifalias"));
+    Some(owner.ok()?.trim_end().to_owned())
 }
 
 /// Both devices, the second one in the namespace of the process `pid`.

@@ -69,12 +69,14 @@ pub fn fence(pool: Pool) -> io::Result<()> {
 /// Sees to it that the fence and all rules are there, if there are cables: a firewall that is loaded anew takes the rules of all others
 /// with it, and nothing else would bring them back as long as no dyno comes.
 pub fn guard(pool: Pool) -> io::Result<()> {
-    if cables().is_empty() {
+    // One that was only tried goes by itself, with all that came with it.
+    let are_some = || cables().iter().any(|name| !link::is_trial(name));
+    if !are_some() {
         return Ok(());
     }
     let _held = lock()?;
     // The last one may have gone meanwhile.
-    if cables().is_empty() {
+    if !are_some() {
         return Ok(());
     }
     link::fence(pool.first(), pool.bits())?;
@@ -89,6 +91,9 @@ pub fn unfence(pool: Pool) -> io::Result<()> {
         false => Ok(()),
     }
 }
+
+/// What the names of those begin with who have a cable only to try it.
+pub const TRIAL: &str = "probe-";
 
 /// The names of all cables on this machine.
 pub fn cables() -> Vec<String> {

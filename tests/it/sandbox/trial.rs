@@ -65,7 +65,9 @@ fn a_server_does_not_start_without_the_level_that_was_named() {
     assert!(said.contains(words), "{said}");
     assert!(said.contains("user.max_user_namespaces"), "{said}");
     assert!(!said.contains("dynos are isolated"), "{said}");
-    assert!(!place.data().join("server.json").exists());
+    for name in ["server.json", "penstock.db", "api_key"] {
+        assert!(!place.data().join(name).exists(), "{name}");
+    }
 }
 
 /// Its operator may go back to the version that wrote it, which opens nothing that a newer one has changed.
