@@ -69,9 +69,9 @@ impl Promoter {
 
 /// Tells the target's log. A formation is told of with the release that made it.
 fn announce(logs: &Logs, release: &Release, formation: &[Formation]) {
-    let (app, user) = (release.app_id, &release.account_email);
-    lines::released(logs, app, &release.description, release.version, user);
+    lines::release(logs, release);
     if !formation.is_empty() {
-        lines::scaled(logs, app, &formation::text(formation), user);
+        let (app, text) = (release.app_id, formation::text(formation));
+        lines::scaled(logs, app, &text, &release.account_email);
     }
 }

@@ -16,7 +16,8 @@ fn api(logs: &Logs, app: Id, messages: &[&str]) {
     logs.append_each(app, Source::App, "api", messages);
 }
 
-/// The same from the thread that writes for everybody, which does not wait for a disk.
+/// The same for what the thread that writes for everybody says, which does not wait for a disk. A kill may take it where the app's log
+/// was not opened since the start.
 fn api_soon(logs: &Logs, app: Id, messages: &[&str]) {
     logs.append_soon(app, Source::App, "api", messages);
 }

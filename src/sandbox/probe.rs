@@ -47,7 +47,8 @@ pub struct Reached {
 /// What every program reads and writes, and another program that it starts. It says so when it has.
 const COMMAND: &str = ": < /etc/passwd && : > /dev/null && rm old/file && echo done";
 const DONE: &str = "done\n";
-/// Of the app, and not empty: whether it can be replaced is whether layers can hide what lies below them.
+/// A folder of the app, with a file in it. That another can be put in its place shows that layers hide what lies below them; the command
+/// then removes a file from that one.
 const REPLACED: &str = "old";
 
 impl Ground<'_> {
