@@ -13,6 +13,7 @@ How an add-on is made depends on its plan:
 
 import argparse
 import base64
+import copy
 import hashlib
 import hmac
 import json
@@ -34,7 +35,7 @@ SIGN_ON = 5 * 60
 
 
 class Books:
-    """What was asked for, by the add-on's id. On disk before anybody is answered."""
+    """What was asked for, by the add-on's id. On disk before anybody is answered, or sees it."""
 
     def __init__(self, folder):
         self.path = folder / "books.json"
@@ -44,10 +45,12 @@ class Books:
     @contextmanager
     def change(self):
         with self.lock:
-            yield self.kept
+            changed = copy.deepcopy(self.kept)
+            yield changed
             new = self.path.with_suffix(".new")
-            new.write_text(json.dumps(self.kept))
+            new.write_text(json.dumps(changed))
             new.replace(self.path)
+            self.kept = changed
 
 
 class Platform:
