@@ -98,7 +98,12 @@ impl Download {
                 .exchange
                 .as_ref()
                 .and_then(|exchange| exchange.ticket.as_ref());
-            lease.give_back(ticket.is_none_or(|ticket| ticket.load.retired()), now);
+            let bytes = self.exchange.as_ref().map_or(0, |exchange| exchange.bytes);
+            lease.give_back(
+                ticket.is_none_or(|ticket| ticket.load.retired()),
+                bytes,
+                now,
+            );
         } else {
             self.visitor.linger.store(true, Ordering::Relaxed);
         }
@@ -177,7 +182,11 @@ impl Body for Download {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let Download { body, lease, .. } = &mut *self;
+        let polled = match lease {
+            Some(lease) => lease.ask(cx, |cx| Pin::new(&mut *body).poll_frame(cx)),
+            None => Pin::new(body).poll_frame(cx),
+        };
         let comes = matches!(&polled, Poll::Ready(Some(Ok(_)))) && !self.body.is_end_stream();
         if (comes || polled.is_pending()) && self.is_cut(comes) {
             return self.cut();

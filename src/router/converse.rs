@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::answer::Answer;
 use super::forward::Origin;
+use super::posting::Posting;
 use super::proxy::{self, Proxy};
 use super::stream::VisitorStream;
 use super::visitor::{FAREWELL, Visitor};
@@ -74,7 +75,8 @@ pub(super) async fn converse(proxy: Arc<Proxy>, arrival: Arrival) {
     }
     let is_http2 = connection.protocol() == Some(HTTP2);
     let visitor = Arc::new(Visitor::new(origin, is_http2, proxy.open.clone()));
-    let stream = VisitorStream::new(connection, visitor.clone(), proxy.options.idle);
+    let posting = Posting::new(connection, proxy.outbox.clone());
+    let stream = VisitorStream::new(posting, visitor.clone(), proxy.options.idle);
     match is_http2 {
         true => by_http2(proxy, visitor, stream).await,
         false => by_http1(proxy, visitor, stream).await,

@@ -231,6 +231,7 @@ pub(super) async fn accept(
 impl Worker {
     /// Serves until told to stop, and then until nothing is open or the time is over, which those are told who wait for an answer.
     pub(super) async fn run(mut self) {
+        tokio::spawn(self.proxy.outbox.clone().run());
         tokio::spawn(self.proxy.lines.clone().run());
         loop {
             tokio::select! {

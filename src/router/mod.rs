@@ -32,11 +32,13 @@ mod lines;
 mod listener;
 mod load;
 mod options;
+mod outbox;
 mod paced;
 mod page;
 mod passage;
 mod piece;
 mod pool;
+mod posting;
 mod proxy;
 mod queue;
 mod request_id;
@@ -49,6 +51,7 @@ mod under_way;
 mod upload;
 mod visitor;
 mod visits;
+mod wire;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -68,6 +71,7 @@ pub use under_way::UnderWay;
 use self::door::Door;
 use self::lines::Lines;
 use self::listener::{Open, Target, Worker, runtime};
+use self::outbox::Outbox;
 use self::pool::Pool;
 use self::proxy::Proxy;
 use self::table::Table;
@@ -366,12 +370,14 @@ struct Shared {
 impl Shared {
     fn worker(&self, stop: watch::Receiver<Option<Duration>>) -> (Worker, Target) {
         let open = Arc::new(Open::default());
+        let outbox = Arc::<Outbox>::default();
         let (connections, incoming) = mpsc::unbounded_channel();
         let proxy = Arc::new(Proxy {
             table: self.table.clone(),
             options: self.options.clone(),
             lines: Arc::new(Lines::new(self.log.clone())),
-            pool: Pool::new(&self.options),
+            pool: Pool::new(&self.options, outbox.clone()),
+            outbox,
             queued: self.queued.clone(),
             turn: AtomicUsize::new(0),
             open: open.clone(),

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1::{Builder, SendRequest};
@@ -16,13 +17,24 @@ use super::converse::BEYOND;
 use super::idle::Alarm;
 use super::load::Load;
 use super::options::Options;
+use super::outbox::Outbox;
+use super::posting::Posting;
 use super::table::Ticket;
 use super::upload::Upload;
+use super::wire::Wire;
 use crate::name::ById;
 use crate::transport::Connection;
 
 /// How long after an answer its connection may take to become ready for another request.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// Bytes of an answer that is worth to be read by the task that passes it on. With short ones, tasks that do the same one after the other
+/// cost less than one that does all.
+const WIDE: u64 = 16 * 1024;
+
+/// Bytes of an answer that are taken at a time at most. Four times as many cost more, since they leave the processor's cache before they are
+/// passed on; half as many, for as many more calls.
+const READ: usize = 512 * 1024;
 
 /// Cheap to clone: all clones are one pool.
 #[derive(Clone)]
@@ -36,6 +48,7 @@ struct Inner {
     most: usize,
     builder: Builder,
     connect: Duration,
+    outbox: Arc<Outbox>,
 }
 
 /// By dyno and not by address, since another app's dyno may get the address next.
@@ -49,11 +62,15 @@ struct Idle {
 struct Connected {
     load: Arc<Load>,
     sender: SendRequest<Upload>,
+    wire: Arc<Wire>,
+    /// That drives the wire while nobody else does.
     task: AbortHandle,
     /// For whoever waits for an answer on it and has none of his own.
     alarm: Alarm,
     /// Whether it had carried requests before the last one.
     reused: bool,
+    /// Whether the last answer on it was a long one, as the next may be.
+    is_wide: bool,
 }
 
 struct Resting {
@@ -64,6 +81,8 @@ struct Resting {
 /// A connection in use. Dropped, it is closed, and with it whatever was going on there.
 pub(super) struct Lease {
     connection: Option<Connected>,
+    /// Whoever holds this drives the connection.
+    rides: bool,
     pool: Pool,
 }
 
@@ -76,9 +95,9 @@ pub(super) enum Unreachable {
 }
 
 impl Pool {
-    pub(super) fn new(options: &Options) -> Pool {
+    pub(super) fn new(options: &Options, outbox: Arc<Outbox>) -> Pool {
         let mut builder = Builder::new();
-        builder.max_buf_size(options.max_response_head.max(8 * 1024) * BEYOND);
+        builder.max_buf_size((options.max_response_head * BEYOND).max(READ));
         Pool(Arc::new(Inner {
             idle: Mutex::default(),
             keep: options.pool_idle,
@@ -87,6 +106,7 @@ impl Pool {
             most: options.max_in_flight,
             builder,
             connect: options.connect,
+            outbox,
         }))
     }
 
@@ -119,6 +139,7 @@ impl Pool {
     fn lease(&self, connection: Connected) -> Lease {
         Lease {
             connection: Some(connection),
+            rides: false,
             pool: self.clone(),
         }
     }
@@ -144,14 +165,18 @@ impl Pool {
             };
         // A socket that cannot be told this works all the same, only more slowly.
         let _ = socket.set_nodelay(true);
-        let socket = TokioIo::new(Connection::Plain(socket));
-        let Ok((sender, connection)) = self.0.builder.handshake(socket).await else {
+        let socket = Posting::new(Connection::Plain(socket), self.0.outbox.clone());
+        let Ok((sender, connection)) = self.0.builder.handshake(TokioIo::new(socket)).await else {
             return Err(Unreachable::Refused);
         };
         let (pool, load) = (Arc::downgrade(&self.0), ticket.load.clone());
-        let task = tokio::spawn(async move {
+        let wire = Wire::new(async {
             // Its errors reach whoever waits for an answer on it.
             let _ = connection.with_upgrades().await;
+        });
+        let running = wire.clone().run();
+        let task = tokio::spawn(async move {
+            running.await;
             if let Some(pool) = pool.upgrade() {
                 pool.closed(&load);
             }
@@ -159,9 +184,11 @@ impl Pool {
         let connection = Connected {
             load: ticket.load.clone(),
             sender,
+            wire,
             task: task.abort_handle(),
             alarm: Alarm::default(),
             reused: false,
+            is_wide: false,
         };
         Ok(self.lease(connection))
     }
@@ -229,10 +256,35 @@ impl Inner {
 }
 
 impl Lease {
-    /// The connection, to send one request on and to wait for the answer.
-    pub(super) fn parts(&mut self) -> Option<(&mut SendRequest<Upload>, &mut Alarm)> {
+    /// From here on the connection is driven by whoever [asks](Lease::ask) for what comes on it, one task at a time.
+    pub(super) fn ride(&mut self) {
+        if let Some(connection) = &self.connection
+            && connection.is_wide
+        {
+            connection.wire.board();
+            self.rides = true;
+        }
+    }
+
+    /// The connection, to send one request on and to wait for the answer, which has to be asked for through the wire if there is one.
+    pub(super) fn parts(
+        &mut self,
+    ) -> Option<(&mut SendRequest<Upload>, &mut Alarm, Option<&Wire>)> {
         let connection = self.connection.as_mut()?;
-        Some((&mut connection.sender, &mut connection.alarm))
+        let wire = self.rides.then_some(&*connection.wire);
+        Some((&mut connection.sender, &mut connection.alarm, wire))
+    }
+
+    /// What comes of `ask`, for something that comes on the connection.
+    pub(super) fn ask<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut ask: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        match &self.connection {
+            Some(connection) if self.rides => connection.wire.ride(cx, ask),
+            _ => ask(cx),
+        }
     }
 
     /// Whether it has carried requests before, so that the dyno may just now be closing it.
@@ -243,10 +295,14 @@ impl Lease {
     }
 
     /// Both bodies have passed whole: the connection can serve another request, unless the dyno is on its way out.
-    pub(super) fn give_back(mut self, retired: bool, now: Instant) {
+    pub(super) fn give_back(mut self, retired: bool, bytes: u64, now: Instant) {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
+        connection.is_wide = bytes >= WIDE;
+        if self.rides {
+            connection.wire.alight();
+        }
         if retired || connection.sender.is_closed() {
             return;
         }

@@ -16,6 +16,7 @@ use hyper::{Method, Request, Response, Uri};
 
 use super::answer::Answer;
 use super::lines::Lines;
+use super::outbox::Outbox;
 use super::page::{self, Page};
 use super::passage::{Destination, Early, pass};
 use super::pool::Pool;
@@ -29,6 +30,7 @@ pub(super) struct Proxy {
     pub table: Arc<Table>,
     pub options: Arc<Options>,
     pub lines: Arc<Lines>,
+    pub outbox: Arc<Outbox>,
     pub pool: Pool,
     /// Requests of all threads that wait for starting apps.
     pub queued: Arc<AtomicUsize>,

@@ -1,7 +1,7 @@
 //! One request on one connection to a dyno, up to the head of the answer.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -54,6 +54,12 @@ impl Outgoing {
             return None;
         }
         pool.take(dyno, self.repeatable, now.into())
+    }
+
+    /// Whether it has no body.
+    fn is_empty(&self) -> bool {
+        let body = self.request.as_ref().map(Request::body);
+        body.is_some_and(|body| matches!(body, Upload::Empty))
     }
 
     /// For when an old connection takes the request with it.
@@ -119,16 +125,25 @@ pub(super) async fn send(
 ) -> Result<Response<Incoming>, Failure> {
     let reused = lease.is_reused();
     let spare = if reused { outgoing.spare() } else { None };
-    let (Some((sender, alarm)), Some(request)) = (lease.parts(), outgoing.request.take()) else {
+    // Where nothing but the answer is to come and to go, and by one task.
+    if !visitor.is_http2 && outgoing.is_empty() {
+        lease.ride();
+    }
+    let (Some((sender, alarm, wire)), Some(request)) = (lease.parts(), outgoing.request.take())
+    else {
         return Err(Failure::Dyno(&code::H99));
     };
-    let answer = pin!(sender.try_send_request(request));
+    let mut answer = pin!(sender.try_send_request(request));
+    let answered = |cx: &mut Context<'_>| match wire {
+        Some(wire) => wire.ride(cx, |cx| answer.as_mut().poll(cx)),
+        None => answer.as_mut().poll(cx),
+    };
     let timed = |cx: &mut Context<'_>, due| match visitor.is_http2 {
         // Its requests are waited for side by side.
         true => alarm.poll(cx, due),
         false => visitor.alarm.poll(cx, due),
     };
-    let waiting = first(answer, &outgoing.progress, (now, first_byte), timed);
+    let waiting = first(answered, &outgoing.progress, (now, first_byte), timed);
     let mut error = match waiting.await {
         None => return Err(Failure::Dyno(&code::H12)),
         Some(Ok(response)) => return Ok(response),
@@ -162,14 +177,14 @@ pub(super) async fn send(
 /// The answer, or nothing when the dyno took too long. Its time runs from when it last took something of the request, and does
 /// not while it waits for the visitor, whose own time runs meanwhile.
 async fn first<T>(
-    mut answer: Pin<&mut impl Future<Output = T>>,
+    mut answered: impl FnMut(&mut Context<'_>) -> Poll<T>,
     upload: &Progress,
     (now, limit): (Instant, Duration),
     mut timed: impl FnMut(&mut Context<'_>, Instant) -> Poll<()>,
 ) -> Option<T> {
     let mut deadline = now + limit;
     poll_fn(move |cx| {
-        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+        if let Poll::Ready(answer) = answered(cx) {
             return Poll::Ready(Some(answer));
         }
         while timed(cx, deadline).is_ready() {

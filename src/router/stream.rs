@@ -13,8 +13,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::idle::Silence;
+use super::posting::Posting;
 use super::visitor::Visitor;
-use crate::transport::{Connection, Stall};
+use crate::transport::Stall;
 
 /// How long, and for how many bytes, a visitor may go on sending a body that nobody reads.
 const LINGER: Duration = Duration::from_secs(2);
@@ -22,7 +23,7 @@ const LINGER_BYTES: u64 = 1024 * 1024;
 
 /// The socket, which fails when the visitor takes nothing for too long.
 pub(super) struct VisitorStream {
-    socket: Option<Connection>,
+    socket: Option<Posting>,
     visitor: Arc<Visitor>,
     silence: Silence,
     /// Of what cannot be written yet.
@@ -32,7 +33,7 @@ pub(super) struct VisitorStream {
 }
 
 impl VisitorStream {
-    pub(super) fn new(socket: Connection, visitor: Arc<Visitor>, idle: Duration) -> VisitorStream {
+    pub(super) fn new(socket: Posting, visitor: Arc<Visitor>, idle: Duration) -> VisitorStream {
         VisitorStream {
             socket: Some(socket),
             visitor,
@@ -42,7 +43,7 @@ impl VisitorStream {
         }
     }
 
-    fn socket(&mut self) -> io::Result<Pin<&mut Connection>> {
+    fn socket(&mut self) -> io::Result<Pin<&mut Posting>> {
         match &mut self.socket {
             Some(socket) => Ok(Pin::new(socket)),
             None => Err(io::ErrorKind::NotConnected.into()),
@@ -64,7 +65,7 @@ impl VisitorStream {
     fn is_given_up(&mut self, cx: &mut Context<'_>) -> bool {
         let leaving = self.visitor.open.leaving().is_some();
         let socket = self.socket.as_ref().filter(|_| leaving);
-        socket.is_some_and(|socket| self.stall.poll(cx, socket).is_ready())
+        socket.is_some_and(|socket| self.stall.poll(cx, socket.connection()).is_ready())
     }
 
     /// By HTTP/2 one answer may be stuck and the connection not: whoever waits for one has to know whether the line is slow.
@@ -74,7 +75,7 @@ impl VisitorStream {
         }
         let way = &mut self.way;
         let idle = self.socket.as_ref();
-        let idle = idle.is_some_and(|socket| way.poll(cx, socket).is_ready());
+        let idle = idle.is_some_and(|socket| way.poll(cx, socket.connection()).is_ready());
         self.visitor.line_rests.store(idle, Ordering::Relaxed);
     }
 
@@ -161,7 +162,7 @@ impl Drop for VisitorStream {
 
 /// Closes in two steps. The system answers unread bytes with a reset, which would take away the page that says what was wrong
 /// before the visitor has read it.
-pub(super) async fn linger(mut socket: Connection) {
+pub(super) async fn linger(mut socket: impl AsyncRead + AsyncWrite + Unpin) {
     let reading = async {
         socket.shutdown().await?;
         let mut rest = socket.take(LINGER_BYTES);
