@@ -74,8 +74,9 @@ pub(super) async fn converse(proxy: Arc<Proxy>, arrival: Arrival) {
         return beside.carry(connection, arrival.peer).await;
     }
     let is_http2 = connection.protocol() == Some(HTTP2);
-    let visitor = Arc::new(Visitor::new(origin, is_http2, proxy.open.clone()));
     let posting = Posting::new(connection, proxy.outbox.clone());
+    let visitor = Visitor::new(origin, is_http2, proxy.open.clone(), posting.way());
+    let visitor = Arc::new(visitor);
     let stream = VisitorStream::new(posting, visitor.clone(), proxy.options.idle);
     match is_http2 {
         true => by_http2(proxy, visitor, stream).await,

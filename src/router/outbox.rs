@@ -46,6 +46,8 @@ struct State {
     failed: Option<Errno>,
     /// Whoever has to know of either.
     writer: Option<Waker>,
+    /// Nothing goes by an outbox any more.
+    is_left: bool,
 }
 
 impl Outbox {
@@ -108,6 +110,7 @@ impl Way {
             rest: Vec::new(),
             failed: None,
             writer: None,
+            is_left: false,
         }))
     }
 
@@ -115,7 +118,7 @@ impl Way {
     /// failed. Who writes it is woken when either comes to be so.
     pub(super) fn is_open(&self, writer: &Waker) -> bool {
         let mut state = self.lock();
-        let is_open = state.rest.is_empty() && state.failed.is_none();
+        let is_open = state.rest.is_empty() && state.failed.is_none() && !state.is_left;
         if is_open {
             state.waiting += 1;
             state.is_written_by(writer);
@@ -144,6 +147,14 @@ impl Way {
         if let Some(writer) = &state.writer {
             writer.wake_by_ref();
         }
+    }
+
+    /// From here on no message goes by the outbox, for one who does not ask again and again whether all was sent, as HTTP does. What was put
+    /// there before goes ahead of the next message.
+    pub(super) fn leave(&self) {
+        let mut state = self.lock();
+        state.is_left = true;
+        state.writer = None;
     }
 
     /// Whether a message waits in the outbox.

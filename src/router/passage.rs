@@ -204,6 +204,10 @@ impl Proxy {
         let (mut head, _) = reply.response.into_parts();
         forward::response(&mut head, &reply.glance, true);
         exchange.goes_on();
+        reply.lease.leave_outbox();
+        if let Some(way) = &exchange.visitor().way {
+            way.leave();
+        }
         let tunnel = tunnel::run(
             (upgrade, dyno),
             exchange,

@@ -17,7 +17,7 @@ use super::converse::BEYOND;
 use super::idle::Alarm;
 use super::load::Load;
 use super::options::Options;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Way};
 use super::posting::Posting;
 use super::table::Ticket;
 use super::upload::Upload;
@@ -63,6 +63,7 @@ struct Connected {
     load: Arc<Load>,
     sender: SendRequest<Upload>,
     wire: Arc<Wire>,
+    way: Option<Arc<Way>>,
     /// That drives the wire while nobody else does.
     task: AbortHandle,
     /// For whoever waits for an answer on it and has none of his own.
@@ -97,7 +98,8 @@ pub(super) enum Unreachable {
 impl Pool {
     pub(super) fn new(options: &Options, outbox: Arc<Outbox>) -> Pool {
         let mut builder = Builder::new();
-        builder.max_buf_size((options.max_response_head * BEYOND).max(READ));
+        builder.max_buf_size(READ);
+        builder.max_header_size(options.max_response_head * BEYOND);
         Pool(Arc::new(Inner {
             idle: Mutex::default(),
             keep: options.pool_idle,
@@ -166,6 +168,7 @@ impl Pool {
         // A socket that cannot be told this works all the same, only more slowly.
         let _ = socket.set_nodelay(true);
         let socket = Posting::new(Connection::Plain(socket), self.0.outbox.clone());
+        let way = socket.way();
         let Ok((sender, connection)) = self.0.builder.handshake(TokioIo::new(socket)).await else {
             return Err(Unreachable::Refused);
         };
@@ -185,6 +188,7 @@ impl Pool {
             load: ticket.load.clone(),
             sender,
             wire,
+            way,
             task: task.abort_handle(),
             alarm: Alarm::default(),
             reused: false,
@@ -284,6 +288,14 @@ impl Lease {
         match &self.connection {
             Some(connection) if self.rides => connection.wire.ride(cx, ask),
             _ => ask(cx),
+        }
+    }
+
+    /// It is to be a tunnel, of which nobody knows when something has been said to its end.
+    pub(super) fn leave_outbox(&self) {
+        let way = self.connection.as_ref().and_then(|it| it.way.as_ref());
+        if let Some(way) = way {
+            way.leave();
         }
     }
 

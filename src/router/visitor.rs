@@ -18,6 +18,7 @@ use super::forward::Origin;
 use super::idle::{Activity, SharedAlarm, Since};
 use super::listener::Open;
 use super::options::Options;
+use super::outbox::Way;
 use crate::transport::LONGEST_STALL;
 
 /// How long a visitor by HTTP/2 who is told to go may take to do so.
@@ -67,10 +68,17 @@ pub(super) struct Visitor {
     pub is_http2: bool,
     /// The thread's, which knows whether it is about to end.
     pub open: Arc<Open>,
+    /// How what is short is sent to it.
+    pub way: Option<Arc<Way>>,
 }
 
 impl Visitor {
-    pub(super) fn new(origin: Origin, is_http2: bool, open: Arc<Open>) -> Visitor {
+    pub(super) fn new(
+        origin: Origin,
+        is_http2: bool,
+        open: Arc<Open>,
+        way: Option<Arc<Way>>,
+    ) -> Visitor {
         Visitor {
             origin,
             stalled: AtomicBool::new(false),
@@ -89,6 +97,7 @@ impl Visitor {
             endless: AtomicBool::new(false),
             is_http2,
             open,
+            way,
         }
     }
 

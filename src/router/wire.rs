@@ -5,14 +5,17 @@
 //! know what is asked and answered.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::task::coop::has_budget_remaining;
+use tokio::task::yield_now;
 
 /// How often in a row a connection is driven that always has something more to do.
 const TURNS: usize = 4;
+/// How much is asked for and got in a row, before others have their turn: an answer may come as fast as it is passed on.
+const IN_A_ROW: usize = 4;
 
 /// The connection.
 pub(super) struct Wire {
@@ -39,6 +42,8 @@ struct Listeners {
     /// The rider is just here, and will see for itself that the bell has rung.
     is_attended: bool,
     has_rung: bool,
+    /// What was got in a row.
+    got: usize,
 }
 
 impl Wire {
@@ -67,6 +72,7 @@ impl Wire {
         let mut listeners = self.bell.lock();
         listeners.is_ridden = true;
         listeners.has_rung = false;
+        listeners.got = 0;
     }
 
     /// Nobody rides any more. What has not been seen to is left to the connection's own task.
@@ -84,44 +90,53 @@ impl Wire {
     pub(super) fn ride<T>(
         &self,
         cx: &mut Context<'_>,
+        ask: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if self.bell.attend() {
+            return yielded(cx);
+        }
+        let polled = self.driven_for(cx, ask);
+        let is_called = self.bell.is_left_by(cx.waker(), polled.is_ready());
+        match polled {
+            Poll::Ready(got) => Poll::Ready(got),
+            // A task that has had its turn is told so by silence, there where nobody hears it, and has to come again.
+            Poll::Pending if is_called || !has_budget_remaining() => yielded(cx),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// What comes of `ask` when the connection is driven until it rests, or has had its turns.
+    fn driven_for<T>(
+        &self,
+        cx: &mut Context<'_>,
         mut ask: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         // What it asks is answered by the connection alone, which is not driven by anybody who would have to wake it.
         let unheard = &mut Context::from_waker(Waker::noop());
-        self.bell.lock().is_attended = true;
         let mut polled = ask(unheard);
         let mut turns = 0;
-        while polled.is_pending() && turns < TURNS && (turns == 0 || self.bell.has_rung()) {
+        while polled.is_pending() && turns < TURNS && (turns == 0 || self.bell.lock().has_rung) {
             turns += 1;
             self.bell.lock().has_rung = false;
             if self.drive().is_ready() {
-                // There is nobody left to drive, and the end of it an answer too.
-                wake(&self.bell.lock().driver);
-                polled = ask(cx);
-                break;
+                // There is nobody left to drive, and the end of it is an answer too.
+                self.bell.is_done_with();
+                return ask(cx);
             }
             polled = ask(unheard);
-        }
-        let mut listeners = self.bell.lock();
-        listeners.is_attended = false;
-        if polled.is_pending() {
-            listeners.notes(cx.waker());
-            // A task that has had its turn is told so by silence.
-            if listeners.has_rung || !has_budget_remaining() {
-                cx.waker().wake_by_ref();
-            }
         }
         polled
     }
 
     fn drive(&self) -> Poll<()> {
         let mut connection = self.lock();
-        let Some(driven) = connection.as_mut() else {
+        // One that panics is not put back, and whoever waits for it learns that it is gone.
+        let Some(mut driven) = connection.take() else {
             return Poll::Ready(());
         };
         let polled = driven.as_mut().poll(&mut Context::from_waker(&self.ringer));
-        if polled.is_ready() {
-            *connection = None;
+        if polled.is_pending() {
+            *connection = Some(driven);
         }
         polled
     }
@@ -141,18 +156,39 @@ impl Bell {
         !listeners.is_ridden
     }
 
-    fn has_rung(&self) -> bool {
-        self.lock().has_rung
+    /// The rider comes; unless it has got much already, so that it is not its turn.
+    fn attend(&self) -> bool {
+        let mut listeners = self.lock();
+        let is_over = listeners.got >= IN_A_ROW;
+        if is_over {
+            listeners.got = 0;
+        }
+        listeners.is_attended = !is_over;
+        is_over
+    }
+
+    /// The rider goes, with what it wanted or until it is woken. Whether it has been called meanwhile.
+    fn is_left_by(&self, rider: &Waker, has_got: bool) -> bool {
+        let mut listeners = self.lock();
+        listeners.is_attended = false;
+        if has_got {
+            listeners.got += 1;
+        } else {
+            listeners.got = 0;
+            note(&mut listeners.rider, rider);
+        }
+        listeners.has_rung
+    }
+
+    /// The connection has ended, in the rider's hands.
+    fn is_done_with(&self) {
+        let mut listeners = self.lock();
+        wake(&listeners.driver);
+        listeners.rider = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Listeners> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Listeners {
-    fn notes(&mut self, rider: &Waker) {
-        note(&mut self.rider, rider);
     }
 }
 
@@ -178,6 +214,13 @@ fn note(place: &mut Option<Waker>, waker: &Waker) {
     }
 }
 
+/// Pending, until all others and the system have had their turn.
+fn yielded<T>(cx: &mut Context<'_>) -> Poll<T> {
+    // The first time, it always is.
+    let _ = pin!(yield_now()).poll(cx);
+    Poll::Pending
+}
+
 fn wake(waker: &Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake_by_ref();
@@ -187,9 +230,9 @@ fn wake(waker: &Option<Waker>) {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-    use tokio::task::yield_now;
     use tokio::time::{Duration, timeout};
 
     use super::*;
@@ -255,6 +298,50 @@ mod tests {
             assert_eq!(get.recv().await, Some(2));
             assert!(give.send(3).is_ok());
             assert_eq!(get.recv().await, Some(3));
+        })
+    }
+
+    #[test]
+    fn who_rides_gets_all_and_lets_others_have_their_turn_meanwhile() -> io::Result<()> {
+        runs(async {
+            const ALL: usize = 1000;
+            let (wire, give, mut get) = wire();
+            for number in 0..ALL {
+                assert!(give.send(u8::try_from(number % 251).unwrap_or(0)).is_ok());
+            }
+            wire.board();
+            let other_turns = Arc::new(AtomicUsize::new(0));
+            let counted = other_turns.clone();
+            let others = tokio::spawn(async move {
+                loop {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    yield_now().await;
+                }
+            });
+            for number in 0..ALL {
+                let got = ridden(&wire, &mut get).await;
+                assert_eq!(got.map(usize::from), Some(number % 251));
+            }
+            assert!(other_turns.load(Ordering::Relaxed) > ALL / 10);
+            others.abort();
+        })
+    }
+
+    #[test]
+    fn a_connection_that_panics_is_gone_for_who_rides() -> io::Result<()> {
+        runs(async {
+            let (hand_on, mut get) = mpsc::unbounded_channel::<u8>();
+            let wire = Wire::new(async move {
+                yield_now().await;
+                assert!(hand_on.is_closed(), "of this test's own");
+            });
+            wire.board();
+            let riding = wire.clone();
+            let panicking = tokio::spawn(async move {
+                poll_fn(|cx| riding.ride(cx, |_| Poll::<()>::Pending)).await;
+            });
+            assert!(panicking.await.is_err_and(|error| error.is_panic()));
+            assert_eq!(ridden(&wire, &mut get).await, None);
         })
     }
 

@@ -10,6 +10,7 @@ mod failures;
 mod frames;
 mod heads;
 mod leaving;
+mod long;
 mod pages;
 mod reuse;
 mod said;
