@@ -182,6 +182,10 @@ impl Body for Download {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        // It says nothing of the dyno, nor of whether this has to end.
+        if self.lease.as_ref().is_some_and(|lease| lease.yields(cx)) {
+            return Poll::Pending;
+        }
         let Download { body, lease, .. } = &mut *self;
         let polled = match lease {
             Some(lease) => lease.ask(cx, |cx| Pin::new(&mut *body).poll_frame(cx)),

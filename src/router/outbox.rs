@@ -149,8 +149,8 @@ impl Way {
         }
     }
 
-    /// From here on no message goes by the outbox, for one who does not ask again and again whether all was sent, as HTTP does. What was put
-    /// there before goes ahead of the next message.
+    /// From here on no message goes by the outbox, for one who does not ask again and again whether all was sent, as HTTP does. What
+    /// was put there before goes ahead of the next message.
     pub(super) fn leave(&self) {
         let mut state = self.lock();
         state.is_left = true;

@@ -154,15 +154,8 @@ pub(super) async fn send(
     }
     let unsent = error.take_message();
     let error = error.into_error();
-    if error.is_parse_too_large() {
-        return Err(Failure::Dyno(&code::H25));
-    }
-    // The parser has no other word for it.
-    if error.is_parse() && error.to_string().contains("content-length") {
-        return Err(Failure::Dyno(&code::H25_LENGTH));
-    }
-    if error.is_parse() {
-        return Err(Failure::Dyno(&code::H17));
+    if let Some(code) = unreadable(&error) {
+        return Err(Failure::Dyno(code));
     }
     match unsent.or_else(|| spare.map(Spare::request)) {
         Some(request) if reused => {
@@ -172,6 +165,18 @@ pub(super) async fn send(
         }
         _ => Err(Failure::Dyno(&code::H13)),
     }
+}
+
+/// What is wrong with an answer, if that is it.
+fn unreadable(error: &hyper::Error) -> Option<&'static Code> {
+    if error.is_parse_too_large() {
+        return Some(&code::H25);
+    }
+    // The parser has no other word for it.
+    if error.is_parse() && error.to_string().contains("content-length") {
+        return Some(&code::H25_LENGTH);
+    }
+    error.is_parse().then_some(&code::H17)
 }
 
 /// The answer, or nothing when the dyno took too long. Its time runs from when it last took something of the request, and does
