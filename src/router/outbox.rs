@@ -121,7 +121,7 @@ impl Way {
         let is_open = state.rest.is_empty() && state.failed.is_none() && !state.is_left;
         if is_open {
             state.waiting += 1;
-            state.is_written_by(writer);
+            note(&mut state.writer, writer);
         }
         is_open
     }
@@ -191,11 +191,10 @@ impl Way {
     }
 }
 
-impl State {
-    fn is_written_by(&mut self, writer: &Waker) {
-        let is_known = |known: &Waker| known.will_wake(writer);
-        if !self.writer.as_ref().is_some_and(is_known) {
-            self.writer = Some(writer.clone());
-        }
+/// Notes whom to wake, which mostly is whoever it was before.
+pub(super) fn note(place: &mut Option<Waker>, waker: &Waker) {
+    match place {
+        Some(noted) => noted.clone_from(waker),
+        None => *place = Some(waker.clone()),
     }
 }

@@ -12,6 +12,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use tokio::task::coop::has_budget_remaining;
 use tokio::task::yield_now;
 
+use super::outbox::note;
+
 /// How often in a row a connection is driven that always has something more to do.
 const TURNS: usize = 4;
 /// How much is got without having had to wait for it, before others have their turn: an answer may come as fast as it is passed on.
@@ -204,12 +206,6 @@ impl Wake for Bell {
             true => wake(&listeners.rider),
             false => wake(&listeners.driver),
         }
-    }
-}
-
-fn note(place: &mut Option<Waker>, waker: &Waker) {
-    if !place.as_ref().is_some_and(|noted| noted.will_wake(waker)) {
-        *place = Some(waker.clone());
     }
 }
 

@@ -69,6 +69,16 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n")
 }
 
+/// A visitor who has had a long answer, whose dyno's connection waits for the next request.
+async fn after_a_long_answer(edge: &mut Edge) -> Wire {
+    let mut wire = edge.connect().await;
+    wire.write(get("/whole")).await;
+    assert_eq!(status(&wire.head().await), 200);
+    wire.exactly(LENGTH).await;
+    edge.line().await;
+    wire
+}
+
 /// The body of a chunked answer.
 async fn pieces(wire: &mut Wire) -> String {
     let mut whole = String::new();
@@ -110,11 +120,7 @@ async fn long_answers_pass_unharmed_one_after_the_other() {
 #[tokio::test]
 async fn after_a_long_answer_one_may_break_off() {
     let mut edge = Edge::new(Web::Up(vec![talkative().await]));
-    let mut wire = edge.connect().await;
-    wire.write(get("/whole")).await;
-    wire.head().await;
-    wire.exactly(LENGTH).await;
-    edge.line().await;
+    let mut wire = after_a_long_answer(&mut edge).await;
     wire.write(get("/half")).await;
     wire.head().await;
     assert!(wire.rest().await == body(2));
@@ -123,11 +129,8 @@ async fn after_a_long_answer_one_may_break_off() {
 
 #[tokio::test]
 async fn a_tunnel_is_dug_on_a_connection_that_carried_a_long_answer() {
-    let edge = Edge::new(Web::Up(vec![talkative().await]));
-    let mut wire = edge.connect().await;
-    wire.write(get("/whole")).await;
-    wire.head().await;
-    wire.exactly(LENGTH).await;
+    let mut edge = Edge::new(Web::Up(vec![talkative().await]));
+    let mut wire = after_a_long_answer(&mut edge).await;
     wire.write(
         "GET /chat HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     )
@@ -145,11 +148,7 @@ async fn a_tunnel_is_dug_on_a_connection_that_carried_a_long_answer() {
 #[tokio::test]
 async fn who_leaves_in_a_long_answer_leaves_nothing_of_it_behind() {
     let mut edge = Edge::new(Web::Up(vec![talkative().await]));
-    let mut wire = edge.connect().await;
-    wire.write(get("/whole")).await;
-    wire.head().await;
-    wire.exactly(LENGTH).await;
-    edge.line().await;
+    let mut wire = after_a_long_answer(&mut edge).await;
     for _ in 0..3 {
         let mut leaving = edge.connect().await;
         leaving.write(get("/whole")).await;
