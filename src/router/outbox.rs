@@ -16,8 +16,11 @@ use tokio::sync::Notify;
 
 /// Bytes of the longest message that is put here. What is longer costs more to copy than it saves.
 pub(super) const SHORT: usize = 4 * 1024;
-/// Messages that are sent together at most, so that the first does not wait for long.
-const MOST: usize = 32;
+/// Messages that are sent together at most: as many as there can be until the system is asked what else has come. With fewer, more are
+/// woken in between, and who was late gets later.
+const MOST: usize = 256;
+/// Bytes of room for messages that a quiet thread keeps.
+const ROOM: usize = 64 * 1024;
 
 /// One a thread.
 #[derive(Default)]
@@ -29,12 +32,25 @@ pub(super) struct Outbox {
 #[derive(Default)]
 struct Waiting {
     text: Vec<u8>,
-    /// By which way which part of the text goes.
-    of: Vec<(Arc<Way>, Range<usize>)>,
+    to_dynos: Vec<Message>,
+    to_visitors: Vec<Message>,
+}
+
+/// By which way which part of the text goes.
+type Message = (Arc<Way>, Range<usize>);
+
+/// To whom messages go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whom {
+    Dyno,
+    Visitor,
 }
 
 /// Where messages go from an outbox.
-pub(super) struct Way(Mutex<State>);
+pub(super) struct Way {
+    to: Whom,
+    state: Mutex<State>,
+}
 
 struct State {
     /// `None` once the connection is no more: the number may be another's then.
@@ -60,8 +76,12 @@ impl Outbox {
                 waiting.text.extend_from_slice(slice);
             }
             let place = begin..waiting.text.len();
-            waiting.of.push((way.clone(), place));
-            waiting.of.len()
+            let messages = match way.to {
+                Whom::Dyno => &mut waiting.to_dynos,
+                Whom::Visitor => &mut waiting.to_visitors,
+            };
+            messages.push((way.clone(), place));
+            waiting.count()
         };
         match count {
             1 => self.some.notify_one(),
@@ -70,20 +90,22 @@ impl Outbox {
         }
     }
 
-    /// Sends what waits, in the order in which it came.
+    /// Sends what waits, in the order in which it came, but to dynos first: they have more to do with it than visitors, and whoever is
+    /// woken together with others has his work done at a stroke.
     pub(super) fn send(&self) {
         let mut waiting = self.waiting();
-        if waiting.of.is_empty() {
+        if waiting.count() == 0 {
             return;
         }
         let mut sent = std::mem::take(&mut *waiting);
         drop(waiting);
-        for (way, place) in sent.of.drain(..) {
+        for (way, place) in sent.to_dynos.drain(..).chain(sent.to_visitors.drain(..)) {
             way.send(sent.text.get(place).unwrap_or_default());
         }
         sent.text.clear();
+        sent.text.shrink_to(ROOM);
         let mut waiting = self.waiting();
-        if waiting.of.is_empty() {
+        if waiting.count() == 0 {
             *waiting = sent;
         }
     }
@@ -101,17 +123,27 @@ impl Outbox {
     }
 }
 
+impl Waiting {
+    fn count(&self) -> usize {
+        self.to_dynos.len() + self.to_visitors.len()
+    }
+}
+
 impl Way {
     /// To a socket that stays this until it is [closed](Way::close).
-    pub(super) fn new(socket: RawFd) -> Way {
-        Way(Mutex::new(State {
+    pub(super) fn new(socket: RawFd, to: Whom) -> Way {
+        let state = State {
             socket: Some(socket),
             waiting: 0,
             rest: Vec::new(),
             failed: None,
             writer: None,
             is_left: false,
-        }))
+        };
+        Way {
+            to,
+            state: Mutex::new(state),
+        }
     }
 
     /// Whether a message may go by the outbox, and then it has to: not before what the system has refused, and not to where the last has
@@ -187,7 +219,7 @@ impl Way {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -196,5 +228,32 @@ pub(super) fn note(place: &mut Option<Waker>, waker: &Waker) {
     match place {
         Some(noted) => noted.clone_from(waker),
         None => *place = Some(waker.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn dynos_come_before_visitors_and_otherwise_who_was_first() -> io::Result<()> {
+        let (here, mut there) = UnixStream::pair()?;
+        let outbox = Outbox::default();
+        let to = |whom| Arc::new(Way::new(here.as_raw_fd(), whom));
+        let (visitor, dyno) = (to(Whom::Visitor), to(Whom::Dyno));
+        for (way, message) in [(&visitor, "3"), (&dyno, "1"), (&visitor, "4"), (&dyno, "2")] {
+            assert!(way.is_open(Waker::noop()));
+            outbox.put(way, &[IoSlice::new(message.as_bytes())]);
+        }
+        outbox.send();
+        drop(here);
+        let mut arrived = String::new();
+        there.read_to_string(&mut arrived)?;
+        assert_eq!(arrived, "1234");
+        Ok(())
     }
 }

@@ -17,13 +17,13 @@ use super::converse::BEYOND;
 use super::idle::Alarm;
 use super::load::Load;
 use super::options::Options;
-use super::outbox::{Outbox, Way};
+use super::outbox::{Outbox, Way, Whom};
 use super::posting::Posting;
 use super::table::Ticket;
 use super::upload::Upload;
 use super::wire::Wire;
 use crate::name::ById;
-use crate::transport::Connection;
+use crate::transport::{Connection, set_uncrowded};
 
 /// How long after an answer its connection may take to become ready for another request.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -168,7 +168,9 @@ impl Pool {
             };
         // A socket that cannot be told this works all the same, only more slowly.
         let _ = socket.set_nodelay(true);
-        let socket = Posting::new(Connection::Plain(socket), self.0.outbox.clone());
+        set_uncrowded(&socket);
+        let socket = Connection::Plain(socket);
+        let socket = Posting::new(socket, Whom::Dyno, self.0.outbox.clone());
         let way = socket.way();
         let Ok((sender, connection)) = self.0.builder.handshake(TokioIo::new(socket)).await else {
             return Err(Unreachable::Refused);

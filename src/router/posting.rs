@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop::poll_proceed;
 
-use super::outbox::{Outbox, SHORT, Way};
+use super::outbox::{Outbox, SHORT, Way, Whom};
 use crate::transport::Connection;
 
 /// Bytes that the system has room for, as good as certainly, once the other side has taken all that was written before. Who says
@@ -30,9 +30,9 @@ pub(super) struct Posting {
 }
 
 impl Posting {
-    pub(super) fn new(connection: Connection, outbox: Arc<Outbox>) -> Posting {
+    pub(super) fn new(connection: Connection, to: Whom, outbox: Arc<Outbox>) -> Posting {
         let way = match &connection {
-            Connection::Plain(socket) => Some(Arc::new(Way::new(socket.as_raw_fd()))),
+            Connection::Plain(socket) => Some(Arc::new(Way::new(socket.as_raw_fd(), to))),
             Connection::Tls(_) => None,
         };
         Posting {
@@ -192,7 +192,8 @@ mod tests {
         connecting.set_send_buffer_size(ROOM)?;
         let connected = connecting.connect(listener.local_addr()?).await?;
         let (other, _) = listener.accept().await?;
-        let posting = Posting::new(Connection::Plain(connected), outbox.clone());
+        let connected = Connection::Plain(connected);
+        let posting = Posting::new(connected, Whom::Visitor, outbox.clone());
         Ok((posting, other))
     }
 

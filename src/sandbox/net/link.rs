@@ -12,6 +12,7 @@ use nix::net::if_::if_nametoindex;
 use super::message::{Attributes, CREATE, EXCLUSIVE, Message, Netlink};
 use super::{CABLES, CLOSED, INSIDE, TRIAL, name, switch};
 use crate::sandbox::Network;
+use crate::transport::UNCROWDED;
 
 const INFO_KIND: u16 = libc::IFLA_INFO_KIND;
 const INFO_DATA: u16 = libc::IFLA_INFO_DATA;
@@ -19,6 +20,10 @@ const INFO_DATA: u16 = libc::IFLA_INFO_DATA;
 const PEER: u16 = 1;
 /// The link is set by no routing program.
 const STATIC: u8 = 4;
+/// `RTAX_CC_ALGO` of linux/rtnetlink.h: by which rules whoever goes this way avoids crowding it.
+const CONGESTION: u16 = 16;
+/// Take the place of the one that is there.
+const REPLACE: u16 = 0x100;
 const LOOPBACK: u32 = 1;
 /// How often, and how long between, an end is looked at that does not let packets through yet. After that it will do so later.
 const SETTLING: u32 = 200;
@@ -61,12 +66,16 @@ pub fn settle(outside: &str) {
 
 pub fn configure(network: &Network) -> io::Result<()> {
     let index = if_nametoindex(INSIDE)?;
-    Netlink::route()?.say(vec![
+    let kernel = Netlink::route()?;
+    kernel.say(vec![
         up(LOOPBACK),
         address(index, network.address, network.gateway),
         up(index),
         way_out(index, network.gateway),
-    ])
+    ])?;
+    // Without it all works, only more slowly.
+    let _ = kernel.say(vec![way_back(index, network.gateway)]);
+    Ok(())
 }
 
 /// Removes the cable for this address if it is this owner's. What is not there is removed already.
@@ -141,20 +150,7 @@ fn address(index: u32, own: Ipv4Addr, other: Ipv4Addr) -> Message {
 
 /// Addresses of a range that no cable leads to are nowhere, rather than somewhere beyond this machine.
 fn nowhere(kind: u16, flags: u16, first: Ipv4Addr, bits: u8) -> Message {
-    let fixed = [
-        family(),
-        bits,
-        0,
-        0,
-        libc::RT_TABLE_MAIN,
-        STATIC,
-        libc::RT_SCOPE_UNIVERSE,
-        libc::RTN_UNREACHABLE,
-        0,
-        0,
-        0,
-        0,
-    ];
+    let fixed = route(bits, libc::RT_SCOPE_UNIVERSE, libc::RTN_UNREACHABLE);
     Message::new(kind, flags, &fixed).put(libc::RTA_DST, &first.octets())
 }
 
@@ -176,23 +172,26 @@ pub fn unfence(first: Ipv4Addr, bits: u8) -> io::Result<()> {
 
 /// Everything else goes through the other end.
 fn way_out(index: u32, gateway: Ipv4Addr) -> Message {
-    let fixed = [
-        family(),
-        0,
-        0,
-        0,
-        libc::RT_TABLE_MAIN,
-        STATIC,
-        libc::RT_SCOPE_UNIVERSE,
-        libc::RTN_UNICAST,
-        0,
-        0,
-        0,
-        0,
-    ];
+    let fixed = route(0, libc::RT_SCOPE_UNIVERSE, libc::RTN_UNICAST);
     Message::new(libc::RTM_NEWROUTE, CREATE, &fixed)
         .put(libc::RTA_GATEWAY, &gateway.octets())
         .put(libc::RTA_OIF, &index.to_ne_bytes())
+}
+
+/// What is for the router itself never leaves this machine, whatever rules the machine has for others: see [`UNCROWDED`].
+fn way_back(index: u32, gateway: Ipv4Addr) -> Message {
+    let fixed = route(32, libc::RT_SCOPE_LINK, libc::RTN_UNICAST);
+    let metrics = Attributes::new().text(CONGESTION, UNCROWDED);
+    Message::new(libc::RTM_NEWROUTE, CREATE | REPLACE, &fixed)
+        .put(libc::RTA_DST, &gateway.octets())
+        .put(libc::RTA_OIF, &index.to_ne_bytes())
+        .nest(libc::RTA_METRICS, &metrics)
+}
+
+/// `struct rtmsg`: to addresses that begin with so many of the given bits.
+fn route(bits: u8, scope: u8, kind: u8) -> [u8; 12] {
+    let table = libc::RT_TABLE_MAIN;
+    [family(), bits, 0, 0, table, STATIC, scope, kind, 0, 0, 0, 0]
 }
 
 /// `struct ifinfomsg`: which interface, and which of its flags are to be set.

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use penstock::name::Id;
 use penstock::sandbox::{Isolation, Level, Network, Settings, net};
+use penstock::transport::UNCROWDED;
 
 use super::inside::{all, attempt, outside_of_tmp};
 use super::{Bed, Way, network, root};
@@ -90,6 +91,27 @@ fn only_the_router_reaches_a_dyno_and_it_reaches_nothing_here() {
         !left.contains(&net::name(one)) && !left.contains(&net::name(two)),
         "{left:?}"
     );
+}
+
+#[test]
+fn what_a_dyno_answers_to_the_router_is_not_held_back_as_if_it_went_far() {
+    if !root() {
+        return;
+    }
+    let script = "
+import socket
+server = socket.socket(); server.bind(('', 5000)); server.listen()
+print('ready', flush=True)
+connection, address = server.accept()
+connection.send(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16))
+";
+    let bed = Bed::python(FULL, script).networked(9);
+    let mut child = bed.start();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    let rules = try_connect((network(9).address, 5000).into()).unwrap();
+    assert_eq!(rules.trim_end_matches('\0'), UNCROWDED);
+    in_time(move || child.wait().unwrap());
 }
 
 #[test]
