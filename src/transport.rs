@@ -8,7 +8,8 @@ mod slices;
 mod stall;
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,7 +20,7 @@ use rustix::net::sockopt::set_tcp_congestion;
 use rustls::ServerConfig;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, TlsStream};
 
 pub use stall::{LONGEST as LONGEST_STALL, Stall};
@@ -29,12 +30,23 @@ pub const HANDSHAKE: u8 = 0x16;
 
 /// The rules of a connection that never leaves its machine, and so meets no crowd that it would have to make way for: those that every
 /// kernel has, and that hold nothing back. `bbr`, which many machines are set to, sends no faster than it has seen itself send, and
-/// long answers take twice as long by it.
+/// long answers take twice as long by it. A dyno without a network of its own sends by the machine's rules.
 pub const UNCROWDED: &str = "reno";
 
-/// Sets a connection to those rules. One that cannot be set works all the same.
-pub fn set_uncrowded(socket: &TcpStream) {
+/// Sets those rules for a socket that is to connect, or for a listener and all that it will accept. They come too late for one that is
+/// connected already: what `bbr` has begun, it keeps up. One that cannot be set works all the same.
+pub fn set_uncrowded(socket: impl AsFd) {
     let _ = set_tcp_congestion(socket, UNCROWDED);
+}
+
+/// Connects to somebody on this machine, by those rules.
+pub async fn connect_uncrowded(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    set_uncrowded(&socket);
+    socket.connect(address).await
 }
 
 /// What is connected by, from either side.
@@ -180,13 +192,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_that_stays_here_can_be_set_to_its_rules_on_every_machine() -> io::Result<()> {
+    fn connections_that_stay_here_go_by_their_rules_from_either_side() -> io::Result<()> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         runtime.enable_io().build()?.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
-            let socket = TcpStream::connect(listener.local_addr()?).await?;
-            set_uncrowded(&socket);
-            assert_eq!(tcp_congestion(&socket)?, UNCROWDED);
+            set_uncrowded(&listener);
+            let connected = connect_uncrowded(listener.local_addr()?).await?;
+            let (accepted, _) = listener.accept().await?;
+            assert_eq!(tcp_congestion(&connected)?, UNCROWDED);
+            assert_eq!(tcp_congestion(&accepted)?, UNCROWDED);
             Ok(())
         })
     }

@@ -22,7 +22,7 @@ use super::posting::Posting;
 use super::proxy::{self, Proxy};
 use super::stream::VisitorStream;
 use super::visitor::{FAREWELL, Visitor};
-use crate::transport::{Connection, set_uncrowded};
+use crate::transport::Connection;
 
 /// The protocols that are spoken within TLS, the best first (RFC 7301).
 pub const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
@@ -52,21 +52,10 @@ pub(super) struct Arrival {
     pub port: u16,
 }
 
-impl Arrival {
-    /// Whether nothing is between the visitor and us, such as another proxy or a developer's browser.
-    fn is_of_this_machine(&self) -> bool {
-        let (peer, local) = (self.peer.ip(), self.socket.local_addr());
-        peer.to_canonical().is_loopback() || local.is_ok_and(|local| local.ip() == peer)
-    }
-}
-
 /// Serves one connection to its end.
 pub(super) async fn converse(proxy: Arc<Proxy>, arrival: Arrival) {
     // A socket that cannot be told this works all the same, only more slowly.
     let _ = arrival.socket.set_nodelay(true);
-    if arrival.is_of_this_machine() {
-        set_uncrowded(&arrival.socket);
-    }
     let Some(connection) = begun(&proxy, arrival.socket).await else {
         return;
     };

@@ -19,6 +19,7 @@ use super::door::Door;
 use super::guests::Guest;
 use super::proxy::Proxy;
 use crate::error::{Error, Result};
+use crate::transport::set_uncrowded;
 
 /// How long pages of the end may take to their visitors, when the time is over.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -201,7 +202,11 @@ pub(super) async fn accept(
         _ = stop.changed() => return,
         _ = tables.wait_for(|version| *version > 0) => {}
     }
-    let port = listener.local_addr().map_or(0, |address| address.port());
+    let address = listener.local_addr().ok();
+    let port = address.map_or(0, |address| address.port());
+    if address.is_some_and(|address| address.ip().is_loopback()) {
+        set_uncrowded(&listener);
+    }
     loop {
         let accepted = tokio::select! {
             biased;

@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 
 /// Bytes of the longest message that is put here. What is longer costs more to copy than it saves.
 pub(super) const SHORT: usize = 4 * 1024;
-/// Messages that are sent together at most: as many as there can be until the system is asked what else has come. With fewer, more are
-/// woken in between, and who was late gets later.
+/// Messages that are sent together at most: about as many as there are until the system is asked what else has come. With fewer, more
+/// are woken in between, and who was late gets later.
 const MOST: usize = 256;
 /// Bytes of room for messages that a quiet thread keeps.
 const ROOM: usize = 64 * 1024;
@@ -102,8 +102,11 @@ impl Outbox {
         for (way, place) in sent.to_dynos.drain(..).chain(sent.to_visitors.drain(..)) {
             way.send(sent.text.get(place).unwrap_or_default());
         }
+        let is_quiet = sent.text.len() <= ROOM;
         sent.text.clear();
-        sent.text.shrink_to(ROOM);
+        if is_quiet {
+            sent.text.shrink_to(ROOM);
+        }
         let mut waiting = self.waiting();
         if waiting.count() == 0 {
             *waiting = sent;

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 use super::converse::BEYOND;
@@ -23,7 +22,7 @@ use super::table::Ticket;
 use super::upload::Upload;
 use super::wire::Wire;
 use crate::name::ById;
-use crate::transport::{Connection, set_uncrowded};
+use crate::transport::{Connection, connect_uncrowded};
 
 /// How long after an answer its connection may take to become ready for another request.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -160,15 +159,14 @@ impl Pool {
 
     /// A new connection to the dyno.
     pub(super) async fn connect(&self, ticket: &Ticket) -> Result<Lease, Unreachable> {
-        let socket =
-            match tokio::time::timeout(self.0.connect, TcpStream::connect(ticket.address)).await {
-                Ok(Ok(socket)) => socket,
-                Ok(Err(error)) => return Err(reason(error)),
-                Err(_) => return Err(Unreachable::Slow),
-            };
+        let connecting = connect_uncrowded(ticket.address);
+        let socket = match tokio::time::timeout(self.0.connect, connecting).await {
+            Ok(Ok(socket)) => socket,
+            Ok(Err(error)) => return Err(reason(error)),
+            Err(_) => return Err(Unreachable::Slow),
+        };
         // A socket that cannot be told this works all the same, only more slowly.
         let _ = socket.set_nodelay(true);
-        set_uncrowded(&socket);
         let socket = Connection::Plain(socket);
         let socket = Posting::new(socket, Whom::Dyno, self.0.outbox.clone());
         let way = socket.way();
