@@ -196,6 +196,8 @@ mod tests {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         runtime.enable_io().build()?.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
+            // Whatever the machine is set to, these are others.
+            set_tcp_congestion(&listener, "cubic")?;
             set_uncrowded(&listener);
             let connected = connect_uncrowded(listener.local_addr()?).await?;
             let (accepted, _) = listener.accept().await?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::libc;
 use nix::net::if_::if_nametoindex;
 
-use super::message::{Attributes, CREATE, EXCLUSIVE, Message, Netlink};
+use super::message::{Attributes, CREATE, EXCLUSIVE, Message, Netlink, REPLACE};
 use super::{CABLES, CLOSED, INSIDE, TRIAL, name, switch};
 use crate::sandbox::Network;
 use crate::transport::UNCROWDED;
@@ -22,8 +22,6 @@ const PEER: u16 = 1;
 const STATIC: u8 = 4;
 /// `RTAX_CC_ALGO` of linux/rtnetlink.h: by which rules whoever goes this way avoids crowding it.
 const CONGESTION: u16 = 16;
-/// Take the place of the one that is there.
-const REPLACE: u16 = 0x100;
 const LOOPBACK: u32 = 1;
 /// How often, and how long between, an end is looked at that does not let packets through yet. After that it will do so later.
 const SETTLING: u32 = 200;

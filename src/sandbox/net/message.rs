@@ -15,6 +15,8 @@ const REQUEST: u16 = 0x1;
 const ACK: u16 = 0x4;
 /// Make it if it is not there.
 pub const CREATE: u16 = 0x400;
+/// Take the place of the one that is there.
+pub const REPLACE: u16 = 0x100;
 /// Refuse if it is there.
 pub const EXCLUSIVE: u16 = 0x200;
 /// Behind what is there.

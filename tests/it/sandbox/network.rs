@@ -101,6 +101,8 @@ fn what_a_dyno_answers_to_the_router_is_not_held_back_as_if_it_went_far() {
     let script = "
 import socket
 server = socket.socket(); server.bind(('', 5000)); server.listen()
+# Whatever the machine is set to, these are not the rules that are looked for.
+server.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b'cubic')
 print('ready', flush=True)
 connection, address = server.accept()
 connection.send(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16))
