@@ -306,16 +306,20 @@ impl Reconciler {
 
     async fn retire_all(&self) -> Result<()> {
         let now = self.acts.clock.now();
-        let step = |dyno: Dyno| match dyno.state {
-            // It waits for the next server.
-            State::Starting if !dyno.launched => None,
-            State::Starting | State::Up => Some(Step::Part(dyno)),
-            State::Down => Some(Step::End(dyno)),
-            State::Crashed | State::Idle => None,
+        // At one stroke: whatever changed between a look and a write would be passed over, and nobody looks again.
+        let part = move |connection: &rusqlite::Connection| {
+            let mut parted = Vec::new();
+            for step in dynos::all(connection)?
+                .into_iter()
+                .filter_map(Step::parting)
+            {
+                if step.write(connection, now)? {
+                    parted.push(step);
+                }
+            }
+            Ok(parted)
         };
-        let rows = self.acts.read(dynos::all).await?;
-        let steps = rows.into_iter().filter_map(step).collect();
-        for step in self.write_down(steps, now).await? {
+        for step in self.acts.store.write(part).await? {
             match step {
                 Step::Part(dyno) => {
                     self.acts.tell_retired(&dyno, Why::Surplus);
@@ -343,6 +347,17 @@ enum Step {
 }
 
 impl Step {
+    /// What is to be done with a dyno when the server goes and takes its dynos along.
+    fn parting(dyno: Dyno) -> Option<Step> {
+        match dyno.state {
+            // It waits for the next server.
+            State::Starting if !dyno.launched => None,
+            State::Starting | State::Up => Some(Step::Part(dyno)),
+            State::Down => Some(Step::End(dyno)),
+            State::Crashed | State::Idle => None,
+        }
+    }
+
     /// Whether the row was still as the plan saw it.
     fn write(&self, connection: &rusqlite::Connection, now: Timestamp) -> Result<bool> {
         match self {

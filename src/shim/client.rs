@@ -61,14 +61,19 @@ pub async fn start(program: &Path, folder: &Path, spec: Spec, kept: Option<File>
         .stdin(OwnedFd::from(listener))
         .stdout(OwnedFd::from(other))
         .stderr(kept.map_or_else(Stdio::null, Stdio::from));
-    // Dropped without being waited for: whichever of the two ends first, the other is not held up.
-    drop(command.spawn()?);
+    // Not waited for once it has been met: whichever of shim and server ends first, the other is not held up.
+    let mut process = command.spawn()?;
     // With it go this process's ends of what the shim has.
     drop(command);
     own.set_nonblocking(true)?;
     let (hearing, speaking) = talk(UnixStream::from_std(own)?);
     speaking.say(&ToShim::Launch(Box::new(spec)));
-    meet(hearing, speaking, STARTING).await
+    let met = meet(hearing, speaking, STARTING).await;
+    if met.is_err() {
+        // For a moment after its start `/proc` shows nothing by which anybody else could find it. It may have ended by itself.
+        let _ = process.start_kill();
+    }
+    met
 }
 
 /// The shim that holds the dyno of this folder. `None` when there is none.

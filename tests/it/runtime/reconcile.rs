@@ -307,6 +307,39 @@ async fn up(store: &Store, than: Option<i64>) -> i64 {
     }
 }
 
+/// Lets whatever is under way come as far as it can.
+async fn others_go_on() {
+    for _ in 0..50 {
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_dyno_that_comes_up_just_when_the_server_stops_ends_with_it() {
+    let stage = Stage::new().await;
+    let (runtime, reconciler) = stage.scripted();
+    let (goes_on, told) = oneshot::channel::<()>();
+    runtime.meanwhile(async { told.await.unwrap() });
+    stage.deploy(&[("worker", "work")]).await;
+    stage.scale("worker", 1).await;
+    reconciler.tick().await.unwrap();
+    assert_eq!(stage.rows(), ["worker.1 v3 starting"]);
+    // It is up, but that is not written yet when the server is told to stop.
+    let turn = stage.store.turn().await;
+    goes_on.send(()).unwrap();
+    others_go_on().await;
+    let stopping = tokio::spawn(reconciler.run(std::future::ready(Parting::End)));
+    others_go_on().await;
+    drop(turn);
+    soon(stopping).await.unwrap();
+    let nobody: [&str; 0] = [];
+    assert_eq!(runtime.running(), nobody);
+    assert_eq!(
+        runtime.asked(),
+        ["take up 0", "start worker.1 v3", "stop worker.1 v3"]
+    );
+}
+
 #[tokio::test]
 async fn a_real_web_server_comes_up_is_restarted_when_killed_and_ends_with_the_server() {
     let stage = Stage::new().await;
