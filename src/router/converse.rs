@@ -17,7 +17,6 @@ use tokio_rustls::TlsAcceptor;
 
 use super::answer::Answer;
 use super::forward::Origin;
-use super::outbox::Whom;
 use super::posting::Posting;
 use super::proxy::{self, Proxy};
 use super::stream::VisitorStream;
@@ -75,7 +74,7 @@ pub(super) async fn converse(proxy: Arc<Proxy>, arrival: Arrival) {
         return beside.carry(connection, arrival.peer).await;
     }
     let is_http2 = connection.protocol() == Some(HTTP2);
-    let posting = Posting::new(connection, Whom::Visitor, proxy.outbox.clone());
+    let posting = Posting::new(connection, proxy.outbox.clone());
     let visitor = Visitor::new(origin, is_http2, proxy.open.clone(), posting.way());
     let visitor = Arc::new(visitor);
     let stream = VisitorStream::new(posting, visitor.clone(), proxy.options.idle);

@@ -16,7 +16,7 @@ use super::converse::BEYOND;
 use super::idle::Alarm;
 use super::load::Load;
 use super::options::Options;
-use super::outbox::{Outbox, Way, Whom};
+use super::outbox::{Outbox, Way};
 use super::posting::Posting;
 use super::table::Ticket;
 use super::upload::Upload;
@@ -168,7 +168,7 @@ impl Pool {
         // A socket that cannot be told this works all the same, only more slowly.
         let _ = socket.set_nodelay(true);
         let socket = Connection::Plain(socket);
-        let socket = Posting::new(socket, Whom::Dyno, self.0.outbox.clone());
+        let socket = Posting::new(socket, self.0.outbox.clone());
         let way = socket.way();
         let Ok((sender, connection)) = self.0.builder.handshake(TokioIo::new(socket)).await else {
             return Err(Unreachable::Refused);

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop::poll_proceed;
 
-use super::outbox::{Outbox, SHORT, Way, Whom};
+use super::outbox::{Outbox, SHORT, Way};
 use crate::transport::Connection;
 
 /// Bytes that the system has room for, as good as certainly, once the other side has taken all that was written before. Who says
@@ -30,9 +30,9 @@ pub(super) struct Posting {
 }
 
 impl Posting {
-    pub(super) fn new(connection: Connection, to: Whom, outbox: Arc<Outbox>) -> Posting {
+    pub(super) fn new(connection: Connection, outbox: Arc<Outbox>) -> Posting {
         let way = match &connection {
-            Connection::Plain(socket) => Some(Arc::new(Way::new(socket.as_raw_fd(), to))),
+            Connection::Plain(socket) => Some(Arc::new(Way::new(socket.as_raw_fd()))),
             Connection::Tls(_) => None,
         };
         Posting {
@@ -95,6 +95,7 @@ impl AsyncRead for Posting {
         let before = buffer.filled().len();
         let polled = self.inner().poll_read(cx, buffer);
         if buffer.filled().len() > before {
+            self.outbox.hear();
             self.credit = CREDIT;
         }
         polled
@@ -193,7 +194,7 @@ mod tests {
         let connected = connecting.connect(listener.local_addr()?).await?;
         let (other, _) = listener.accept().await?;
         let connected = Connection::Plain(connected);
-        let posting = Posting::new(connected, Whom::Visitor, outbox.clone());
+        let posting = Posting::new(connected, outbox.clone());
         Ok((posting, other))
     }
 
