@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::stat::Mode;
 
 use super::*;
@@ -104,15 +105,23 @@ fn lines_that_cannot_be_kept_are_told_of() {
     let kept = Kept::new();
     kept.say("before");
     let kept = kept.reopened();
-    let (dir, away) = (kept.app_dir(), kept.dir.path().join("away"));
-    fs::rename(&dir, &away).unwrap();
-    // Nobody can read a folder in it.
-    fs::write(&dir, "no folder").unwrap();
+    // Nobody can read a folder in it. There is always one or the other, since an app without either has a new log.
+    let other = kept.dir.path().join("other");
+    fs::write(&other, "no folder").unwrap();
+    let exchange = || {
+        renameat2(
+            AT_FDCWD,
+            &kept.app_dir(),
+            AT_FDCWD,
+            &other,
+            RenameFlags::RENAME_EXCHANGE,
+        )
+    };
+    exchange().unwrap();
     soon(&kept, &["lost", "lost as well"]);
     kept.logs.flush();
     assert_eq!(kept.logs.counted(), (0, 2));
-    fs::remove_file(&dir).unwrap();
-    fs::rename(&away, &dir).unwrap();
+    exchange().unwrap();
     soon(&kept, &["after"]);
     let told = format!("Error L12: 2 messages dropped since {T0}.");
     assert_eq!(kept.messages(), ["before", &told, "after"]);

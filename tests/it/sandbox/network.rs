@@ -1,5 +1,6 @@
 //! The network of a dyno at level full: the router reaches in, it reaches out, and nothing else but what it is shown.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -99,18 +100,24 @@ fn what_a_dyno_answers_to_the_router_is_not_held_back_as_if_it_went_far() {
         return;
     }
     let script = "
-import socket
+import os, socket
 server = socket.socket(); server.bind(('', 5000)); server.listen()
 # Whatever the machine is set to, these are not the rules that are looked for.
-server.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b'cubic')
+server.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, os.environ['RULES'].encode())
 print('ready', flush=True)
 connection, address = server.accept()
 connection.send(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16))
 ";
+    // A dyno may only choose among these. Where there are no others, the machine's are those that are looked for.
+    let allowed = fs::read_to_string("/proc/sys/net/ipv4/tcp_allowed_congestion_control").unwrap();
+    let mut others = allowed.split_whitespace().filter(|name| *name != UNCROWDED);
     let bed = Bed::python(FULL, script).networked(9);
+    let bed = bed.with("RULES", others.next().unwrap_or(UNCROWDED).to_owned());
     let mut child = bed.start();
     let mut output = BufReader::new(child.stdout.take().unwrap());
-    output.read_line(&mut String::new()).unwrap();
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
     let rules = try_connect((network(9).address, 5000).into()).unwrap();
     assert_eq!(rules.trim_end_matches('\0'), UNCROWDED);
     in_time(move || child.wait().unwrap());
@@ -213,10 +220,10 @@ fn a_database_of_the_machine_is_reached_by_its_socket_in_a_folder_that_is_shown(
         ["s = socket.socket(socket.AF_UNIX)\ns.connect(os.environ['SOCKET'])"];
     for way in Way::own_tree() {
         let shown = outside_of_tmp();
-        std::fs::set_permissions(shown.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        fs::set_permissions(shown.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let path = shown.path().join(".s.PGSQL.5432");
         let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
         let mut bed = attempt(way, &ATTEMPT).with("SOCKET", path.display());
         all(&bed, 1, "refused");
         bed.spec.readable = vec![shown.path().to_owned()];
